@@ -1,0 +1,113 @@
+"""Training batches: pictures drawn on demand, their patch labels, and up to three questions each as one dialogue.
+
+Seeds below 700,000,000 only; the picture's number and the run's seed fix everything in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .dialogue import Dialogue, DialogueTokenizer
+from .pixels import pixels
+from .scenes import SCENES, PatchLabels, Question, Scene, draw_practice, draw_scene, patch_labels
+
+PICTURES_PER_RUN = 10_000_000
+LAST_RUN = 69  # (69 + 1) x 10,000,000 is where the vocabulary's seeds begin
+VALIDATION_SEED = 800_000_000
+WEIGHTS = {"display": 0.4, "signal tower": 0.15, "label": 0.45}
+READING = {"display reading", "label text"}
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    scenes: Sequence[Scene]
+    asked: list[list[Question]]
+    pixels: Tensor  # [B, 3, 168, 168]
+    kind: Tensor  # [B, 144]
+    order: Tensor  # [B, 144]
+    follow: Tensor  # [B, 144]
+    spoken: Tensor  # [S] rows of the batch that have questions: practice sheets have none
+    text: Tensor  # [S, T] ids after the image, without the last one
+    target: Tensor  # [S, T] the id that follows, where it belongs to an answer; else -100
+    dialogues: list[Dialogue]  # S of them, as `asked`
+
+
+def training_batch(
+    tokenizer: DialogueTokenizer, run: int, first: int, size: int, practice: float
+) -> Batch:
+    """Pictures `first` .. `first + size - 1` of the run; the share `practice` of them are practice sheets."""
+    scenes = []
+    asked = []
+    for number in range(first, first + size):
+        seed = run * PICTURES_PER_RUN + number
+        random = Random(f"batch {seed}")
+        if random.random() < practice:
+            scenes.append(draw_practice(seed))
+        else:
+            name = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+            scenes.append(draw_scene(name, seed))
+        asked.append(choose_questions(random, scenes[-1].questions))
+    return make_batch(tokenizer, scenes, asked)
+
+
+def validation_batch(tokenizer: DialogueTokenizer, first: int, size: int) -> Batch:
+    """Scenes in turn, every one with three questions."""
+    scenes = [draw_scene(SCENES[n % len(SCENES)], VALIDATION_SEED + n) for n in range(first, first + size)]
+    asked = [choose_questions(Random(f"validation {s.seed}"), s.questions) for s in scenes]
+    return make_batch(tokenizer, scenes, asked)
+
+
+def choose_questions(random: Random, questions: Sequence[Question]) -> list[Question]:
+    """Three in random order, what must be read almost always among them."""
+    reading = [q for q in questions if q.family in READING and random.random() < 0.9]
+    rest = [q for q in questions if q not in reading]
+    random.shuffle(rest)
+    chosen = (reading + rest)[:3]
+    random.shuffle(chosen)
+    return chosen
+
+
+def make_batch(
+    tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: list[list[Question]]
+) -> Batch:
+    labels = [patch_labels(scene.marks, *scene.image.size) for scene in scenes]
+    spoken = [row for row, questions in enumerate(asked) if questions]
+    asked = [asked[row] for row in spoken]
+    dialogues = [tokenizer.dialogue(questions) for questions in asked]
+    text, target = _texts(dialogues)
+    return Batch(
+        scenes,
+        asked,
+        torch.from_numpy(pixels([scene.image for scene in scenes])),
+        _stack(labels, "kind"),
+        _stack(labels, "order"),
+        _stack(labels, "follow"),
+        torch.tensor(spoken, dtype=torch.long),
+        text,
+        target,
+        dialogues,
+    )
+
+
+def _texts(dialogues: list[Dialogue]) -> tuple[Tensor, Tensor]:
+    length = max((len(d.ids) for d in dialogues), default=1) - 1
+    text = torch.zeros(len(dialogues), length, dtype=torch.long)
+    target = torch.full((len(dialogues), length), IGNORED)
+    for row, dialogue in enumerate(dialogues):
+        ids = torch.tensor(dialogue.ids, dtype=torch.long)
+        wanted = torch.tensor(dialogue.is_answer, dtype=torch.bool)
+        text[row, : len(ids) - 1] = ids[:-1]
+        target[row, : len(ids) - 1] = torch.where(wanted, ids, IGNORED)[1:]
+    return text, target
+
+
+def _stack(labels: list[PatchLabels], name: str) -> Tensor:
+    flat = np.stack([getattr(label, name).reshape(-1) for label in labels])
+    return torch.from_numpy(flat.astype(np.int64))

@@ -1,0 +1,94 @@
+"""What is learnt: labels of patches, and answers. Knows nothing of time, files or optimisers."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .batches import IGNORED, Batch
+from .scenes.scene import GLYPHS, KINDS, LABEL_KINDS, LAMPS, MAX_ORDER
+
+FOLLOWS = 4
+
+
+class PatchHeads(nn.Module):
+    """Three linear read-outs of the tower for training; none of them is exported."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.sizes = (len(KINDS), MAX_ORDER + 1, FOLLOWS)
+        self.linear = nn.Linear(width, sum(self.sizes))
+        self.register_buffer("kind_weight", kind_weights(), persistent=False)
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, ...]:
+        """`[B, 144, W]` to logits of kind, order and follow."""
+        logits: Tensor = self.linear(self.norm(patches))
+        return logits.split(self.sizes, dim=-1)
+
+
+def kind_weights() -> Tensor:
+    """Glyphs count most: they are few, and learnt last."""
+    weights = dict.fromkeys(KINDS, 0.3)
+    weights |= dict.fromkeys(GLYPHS, 2.0) | dict.fromkeys(LABEL_KINDS, 0.6)
+    weights |= {f"{lamp} {state}": 0.6 for lamp in LAMPS for state in ("on", "off")}
+    weights["background"] = 0.1
+    return torch.tensor([weights[kind] for kind in KINDS])
+
+
+def patch_loss(heads: PatchHeads, patches: Tensor, batch: Batch) -> Tensor:
+    """Mean over patches by weight; order and follow count where there is a glyph, or near one."""
+    kind, order, follow = heads(patches)
+    weight = heads.kind_weight[batch.kind]  # type: ignore[index]
+    total = weight.sum()
+    glyph = torch.where(batch.order > 0, 1.0, 0.0)
+    # a point lies in a patch that belongs to the panel
+    pointed = torch.where(batch.follow > 0, 1.5, 0.3) * (weight > 0.1)
+    loss = _weighted(kind, batch.kind, weight) / total
+    loss = loss + 0.5 * _weighted(order, batch.order, glyph) / glyph.sum().clamp(min=1)
+    return loss + 0.5 * _weighted(follow, batch.follow, pointed) / pointed.sum().clamp(min=1)
+
+
+def _weighted(logits: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """The sum of weighted cross-entropies; `[B, 144, C]`, `[B, 144]`, `[B, 144]`."""
+    each = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+    return (each * weight.flatten()).sum()
+
+
+def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean over the answers' tokens, `</s>` included."""
+    wanted = batch.target != IGNORED
+    return F.cross_entropy(logits[wanted], batch.target[wanted])
+
+
+def patch_scores(heads: PatchHeads, patches: Tensor, batch: Batch) -> dict[str, tuple[int, int]]:
+    """Right and counted patches: glyphs, lamps, headings, places in the string, what follows."""
+    kind, order, follow = (logits.argmax(dim=-1) for logits in heads(patches))
+    glyph = batch.order > 0
+    names = torch.tensor(
+        [2 if k in LABEL_KINDS else 1 if k.endswith((" on", " off")) else 0 for k in KINDS]
+    )[batch.kind]
+    label = torch.tensor([scene.name == "label" for scene in batch.scenes])[:, None]
+    points = batch.follow > 0
+    masks = {
+        "patch display glyph": (kind == batch.kind, glyph & ~label),
+        "patch label glyph": (kind == batch.kind, glyph & label),
+        "patch lamp": (kind == batch.kind, names == 1),
+        "patch heading": (kind == batch.kind, names == 2),
+        "patch order": (order == batch.order, glyph),
+        "patch follow": (follow == batch.follow, points),
+    }
+    return {name: (int((right & mask).sum()), int(mask.sum())) for name, (right, mask) in masks.items()}
+
+
+def answer_scores(logits: Tensor, batch: Batch) -> dict[str, tuple[int, int]]:
+    """Per family, answers whose every token is the most likely one: what greedy decoding would give."""
+    best = logits.argmax(dim=-1)
+    right = (best == batch.target) | (batch.target == IGNORED)
+    scores: dict[str, tuple[int, int]] = {}
+    for row, (questions, dialogue) in enumerate(zip(batch.asked, batch.dialogues, strict=True)):
+        for question, (start, end) in zip(questions, dialogue.spans, strict=True):
+            good, count = scores.get(question.family, (0, 0))
+            scores[question.family] = (good + bool(right[row, start - 1 : end - 1].all()), count + 1)
+    return scores

@@ -1,0 +1,39 @@
+"""Practice sheets: as many displays and labels as fit, for the first stage of training only; no questions."""
+
+from __future__ import annotations
+
+from . import display, label
+from .canvas import Canvas, Sprite, small_angle
+from .scene import MAX_ORDER
+
+
+def draw(canvas: Canvas) -> None:
+    """Rows from the top; each row holds one or two objects of about the smallest readable size."""
+    random, unit = canvas.random, canvas.unit
+    angle = small_angle(random, 3.0)
+    y = 0
+    while True:
+        x, row_height = random.randint(0, round(14 * unit)), 0
+        while True:
+            sprite = _sprite(canvas)
+            image = sprite.image.rotate(angle, expand=True) if angle else sprite.image
+            if x + image.width > canvas.width or y + image.height > canvas.height:
+                break
+            canvas.paste(sprite, image, x, y, angle)
+            x += image.width + random.randint(0, round(8 * unit))
+            row_height = max(row_height, image.height)
+        if not row_height:
+            return
+        y += row_height + random.randint(0, round(8 * unit))
+
+
+def _sprite(canvas: Canvas) -> Sprite:
+    random = canvas.random
+    if random.random() < 0.5:
+        number = display.choose_display(random)
+        height = random.uniform(display.MIN_HEIGHT, 1.3 * display.MIN_HEIGHT)
+        return display.display_sprite(random, number, height * canvas.unit)
+    text = label.choose_label(random)
+    assert len(text.text) <= MAX_ORDER
+    height = random.uniform(label.MIN_HEIGHT, 1.3 * label.MIN_HEIGHT)
+    return label.label_sprite(random, text, height * canvas.unit)

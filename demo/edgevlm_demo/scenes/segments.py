@@ -1,0 +1,59 @@
+"""Seven-segment characters as polygons in a cell of height 1. Knows nothing of colours or pictures."""
+
+from __future__ import annotations
+
+Point = tuple[float, float]
+
+#     a
+#   f   b
+#     g
+#   e   c
+#     d
+LIT = {
+    "0": "abcdef",
+    "1": "bc",
+    "2": "abged",
+    "3": "abgcd",
+    "4": "fgbc",
+    "5": "afgcd",
+    "6": "afgedc",
+    "7": "abc",
+    "8": "abcdefg",
+    "9": "abfgcd",
+    "-": "g",
+}
+
+
+def segment_polygons(width: float, thickness: float, gap: float) -> dict[str, list[Point]]:
+    """Six-cornered polygons of all seven segments; `width`, `thickness`, `gap` in cell heights."""
+    half = thickness / 2
+    left, right = half, width - half
+    rows = {"a": half, "g": 0.5, "d": 1 - half}
+    polygons = {name: _horizontal(left + gap, right - gap, y, half) for name, y in rows.items()}
+    for name, x, y0, y1 in (("f", left, half, 0.5), ("b", right, half, 0.5)):
+        polygons[name] = _vertical(x, y0 + gap, y1 - gap, half)
+    for name, x, y0, y1 in (("e", left, 0.5, 1 - half), ("c", right, 0.5, 1 - half)):
+        polygons[name] = _vertical(x, y0 + gap, y1 - gap, half)
+    return polygons
+
+
+def _horizontal(x0: float, x1: float, y: float, half: float) -> list[Point]:
+    return [
+        (x0, y),
+        (x0 + half, y - half),
+        (x1 - half, y - half),
+        (x1, y),
+        (x1 - half, y + half),
+        (x0 + half, y + half),
+    ]
+
+
+def _vertical(x: float, y0: float, y1: float, half: float) -> list[Point]:
+    return [
+        (x, y0),
+        (x + half, y0 + half),
+        (x + half, y1 - half),
+        (x, y1),
+        (x - half, y1 - half),
+        (x - half, y0 + half),
+    ]

@@ -1,0 +1,23 @@
+"""Engines: arrays in, logits out. Other rooms use only what is named here."""
+
+from edgevlm_engines.boundary import IMAGE_TOKEN, Engine, EngineInfo, Floats, Tokens
+from edgevlm_engines.bundle import Bundle, open_bundle, read_manifest
+from edgevlm_engines.errors import BundleError, EngineError, EngineLoadError
+from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt
+
+__all__ = [
+    "IMAGE_TOKEN",
+    "Bundle",
+    "BundleError",
+    "Engine",
+    "EngineError",
+    "EngineInfo",
+    "EngineLoadError",
+    "Floats",
+    "Manifest",
+    "Preprocessing",
+    "Prompt",
+    "Tokens",
+    "open_bundle",
+    "read_manifest",
+]

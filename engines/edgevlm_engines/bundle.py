@@ -1,0 +1,100 @@
+"""A bundle on disk: a folder with a manifest and the files that it vouches for. Knows nothing of runtimes."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from edgevlm_engines.errors import BundleError
+from edgevlm_engines.manifest import FORMAT, File, Manifest
+
+MANIFEST = "manifest.json"
+VISION = "vision.onnx"
+DECODER = "decoder.onnx"
+EMBEDDING = "embedding.npy"
+TOKENIZER = "tokenizer.model"
+REQUIRED = (VISION, DECODER, EMBEDDING, TOKENIZER)
+
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A folder whose files had the sizes and digests of its manifest when it was opened."""
+
+    folder: Path
+    manifest: Manifest
+
+    def path(self, name: str) -> Path:
+        """The path of a file that the manifest lists."""
+        if name not in self.manifest.files:
+            raise BundleError(f"{self.folder / MANIFEST} lists no file '{name}'.")
+        return self.folder / name
+
+
+def open_bundle(folder: Path, progress: Callable[[int], None] = lambda count: None) -> Bundle:
+    """Read the manifest and verify every file before any of them is parsed.
+
+    `progress` is told the number of bytes just verified. Raises `BundleError` with one sentence.
+    """
+    manifest = read_manifest(folder)
+    for name in REQUIRED:
+        if name not in manifest.files:
+            raise BundleError(f"{folder / MANIFEST} lists no file '{name}'.")
+    # all sizes first: a truncated copy is refused at once, not after hashing gigabytes
+    for name, expected in manifest.files.items():
+        _check_size(folder, name, expected)
+    for name, expected in manifest.files.items():
+        if file_digest(folder / name, progress) != expected.sha256:
+            raise BundleError(
+                f"{folder / name} is damaged: its SHA-256 is not the manifest's; copy or export the bundle again."
+            )
+    return Bundle(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Parse and check `manifest.json` alone. Raises `BundleError` with one sentence."""
+    path = folder / MANIFEST
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}.") from None
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BundleError(
+            f"{path} cannot be used (format {FORMAT} is expected): {where}: {first['msg']}."
+        ) from None
+
+
+def file_digest(path: Path, progress: Callable[[int], None] = lambda count: None) -> str:
+    """SHA-256 of a file in hexadecimal, read once from front to back."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_READ_BYTES):
+                digest.update(block)
+                progress(len(block))
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}.") from None
+    return digest.hexdigest()
+
+
+def _check_size(folder: Path, name: str, expected: File) -> None:
+    if "/" in name or "\\" in name or name in (".", ".."):
+        raise BundleError(f"{folder / MANIFEST} names a file outside of the bundle.")
+    try:
+        size = (folder / name).stat().st_size
+    except OSError:
+        raise BundleError(f"{folder / name} is missing; copy or export the bundle again.") from None
+    if size != expected.size:
+        raise BundleError(
+            f"{folder / name} is damaged: it has {size} bytes, the manifest says {expected.size}; "
+            "copy or export the bundle again."
+        )

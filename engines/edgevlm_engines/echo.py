@@ -1,0 +1,82 @@
+"""The echo engine: no model, exact answers. The whole HTTP surface is tested and tried on it.
+
+It answers a prompt with the prompt's own tokens from behind its last image (or from behind its first token), then
+the end token. Each image adds one token in front that depends on every pixel, so mixed-up pictures are seen.
+"""
+
+import zlib
+
+import numpy as np
+
+from edgevlm_engines.boundary import (
+    IMAGE_TOKEN,
+    EngineInfo,
+    Floats,
+    Tokens,
+    check_decode,
+    check_move,
+    check_prefill,
+)
+
+FIRST_TEXT_TOKEN = 259
+"""In a SentencePiece vocabulary with byte fallback, ids below are control tokens and bytes."""
+
+
+class EchoEngine:
+    """Behaves like a model of the given shape. Holds for each row the tokens that were written to it."""
+
+    def __init__(self, info: EngineInfo, end_token: int) -> None:
+        self._info = info
+        self._end = end_token
+        self._rows: Tokens = np.full((info.rows, info.max_length), end_token, np.int64)
+        self._prompt_lengths = [0] * info.rows
+        self._closed = False
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def encode_images(self, pixels: Floats) -> Floats:
+        features = np.zeros((len(pixels), self._info.image_tokens, self._info.hidden_size), np.float32)
+        span = self._info.vocab_size - FIRST_TEXT_TOKEN
+        for image, out in zip(pixels, features, strict=True):
+            out[:] = FIRST_TEXT_TOKEN + zlib.crc32(np.ascontiguousarray(image).tobytes()) % span
+        return features
+
+    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        check_prefill(self._info, row, start, tokens, features)
+        written = tokens.copy()
+        # an image position is remembered as minus the token that its picture stands for
+        written[tokens == IMAGE_TOKEN] = -features[:, 0].astype(np.int64)
+        self._rows[row, start : start + len(tokens)] = written
+        self._prompt_lengths[row] = start + len(tokens)
+        return self._logits(row, start + len(tokens))
+
+    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
+        check_decode(self._info, tokens, lengths)
+        for row, (token, length) in enumerate(zip(tokens, lengths, strict=True)):
+            self._rows[row, length] = token
+        return np.stack([self._logits(row, int(length) + 1) for row, length in enumerate(lengths)])
+
+    def move_row(self, source: int, target: int, length: int) -> None:
+        check_move(self._info, source, target, length)
+        self._rows[target, :length] = self._rows[source, :length]
+        self._prompt_lengths[target] = self._prompt_lengths[source]
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _logits(self, row: int, length: int) -> Floats:
+        prompt_length = self._prompt_lengths[row]
+        answer = self._answer(self._rows[row, :prompt_length])
+        step = length - prompt_length
+        logits = np.zeros(self._info.vocab_size, np.float32)
+        logits[answer[step] if step < len(answer) else self._end] = 30.0
+        return logits
+
+    def _answer(self, prompt: Tokens) -> Tokens:
+        is_image = prompt < 0
+        if not is_image.any():
+            return prompt[1:]
+        starts = np.flatnonzero(is_image & ~np.concatenate(([False], is_image[:-1])))
+        return np.concatenate((-prompt[starts], prompt[np.flatnonzero(is_image)[-1] + 1 :]))

@@ -1,0 +1,21 @@
+"""What can go wrong below the server.
+
+EngineError
+├── BundleError       the bundle cannot be used: missing, damaged, of another format. Nothing was loaded.
+└── EngineLoadError   the bundle is good, but this machine cannot run it as asked.
+
+Each message is one sentence for the person who started the program. A mistake of the caller (a row that does
+not exist, a prompt past the end of the row) is a `ValueError`: the scheduler prevents it, no client can cause it.
+"""
+
+
+class EngineError(Exception):
+    """Base of the errors that this room raises on purpose."""
+
+
+class BundleError(EngineError):
+    """The bundle is missing, damaged or of another format."""
+
+
+class EngineLoadError(EngineError):
+    """The bundle cannot be run on this machine with these options."""

@@ -1,0 +1,79 @@
+"""Writes a bundle so that it is there whole or not at all, and says how far it is. Knows files, not models."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgevlm_engines.bundle import MANIFEST, file_digest
+from edgevlm_engines.manifest import File, Manifest
+
+from edgevlm_export.errors import ExportError
+
+
+class Progress:
+    """Told how many bytes of work there are and as they are done. This one is silent."""
+
+    def start(self, total: int) -> None: ...
+
+    def advance(self, count: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, renamed to `target` at the end, or removed if anything goes wrong on the way."""
+    if target.exists():
+        raise ExportError(f"{target} already exists; remove it or choose another name.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written: {error.strerror}.") from None
+    try:
+        yield folder
+        _sync(folder)
+        # mkdtemp makes private folders; a bundle is as readable as the umask allows
+        folder.chmod(0o777 & ~_umask())
+        folder.rename(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def file_table(folder: Path) -> dict[str, File]:
+    """Name, size in bytes and digest of every file written so far."""
+    return {
+        path.name: File(size=path.stat().st_size, sha256=file_digest(path)) for path in sorted(folder.iterdir())
+    }
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json`, readable for people."""
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current

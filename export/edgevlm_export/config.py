@@ -1,0 +1,340 @@
+"""Sizes and constants of a model, read from the JSON files beside its weights. Knows no tensors.
+
+Follows what upstream computes, not all that the files say: keys it ignores (the lit-gpt leftovers in the 3B
+config, for one) are ignored here, and what it would compute differently from the graphs is refused by name.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from .errors import ConfigError
+
+Projector = Literal["ldpnet", "ldpnetv2"]
+
+_MAX_JSON_BYTES = 16 << 20
+_MAX_SIZE = 1 << 24  # far beyond any real dimension, small enough that products of a few stay harmless
+_POOLED_GRID = 12  # upstream's LDPv2 pools to 12 x 12, whatever the tower's grid
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """A CLIP vision tower; sizes in channels, images and patches in pixels."""
+
+    hidden_size: int
+    layers: int  # stored in the file
+    layers_run: int  # computed: the features come from between two layers
+    heads: int
+    intermediate_size: int
+    image_size: int
+    patch_size: int
+    layer_norm_eps: float
+    hidden_act: str  # "quick_gelu" or "gelu" (erf)
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one attention head."""
+        return self.hidden_size // self.heads
+
+    @property
+    def grid(self) -> int:
+        """Patches along one edge of the square image."""
+        return self.image_size // self.patch_size
+
+    @property
+    def positions(self) -> int:
+        """Rows of the position table: the class token and all patches."""
+        return self.grid**2 + 1
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A MobileVLM model: the LLaMA decoder, the projector's kind and the vision tower."""
+
+    hidden_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate_size: int
+    vocab_size: int
+    rms_norm_eps: float
+    rope_theta: float
+    max_length: int  # tokens, those of the image included
+    bos_id: int
+    eos_id: int
+    pad_id: int
+    projector: Projector
+    vision: VisionConfig
+
+    @property
+    def tower_in_checkpoint(self) -> bool:
+        """Whether the tower's weights are the checkpoint's own; otherwise they are those of the CLIP folder."""
+        return self.projector == "ldpnetv2"
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens that one image takes in the prompt."""
+        edge = _POOLED_GRID if self.projector == "ldpnetv2" else (self.vision.grid + 1) // 2
+        return edge**2
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a square RGB image of values 0..255 becomes pixels: bicubic to `image_size`, x/255, (x - mean) / std."""
+
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+_CLIP_LARGE_336 = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 336,
+    "patch_size": 14,
+}
+_CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
+_CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """The JSON object in a file. Raises ConfigError if it is missing, over 16 MiB, or not a JSON object."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_JSON_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
+    if len(text) > _MAX_JSON_BYTES:
+        raise ConfigError(f"{path} is larger than {_MAX_JSON_BYTES} bytes.")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path} is not valid JSON.") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} does not hold a JSON object.")
+    return data
+
+
+class _Keys:
+    """The keys of one JSON object and the file to name in errors; a null counts as absent."""
+
+    def __init__(self, path: Path, data: dict[str, object]) -> None:
+        self.path = path
+        self._data = data
+
+    def get(self, key: str, default: object = None) -> object:
+        value = self._data.get(key)
+        return default if value is None else value
+
+    def refusal(self, key: str, wanted: str) -> ConfigError:
+        shown = json.dumps(self._data.get(key))
+        shown = shown if len(shown) <= 80 else shown[:80] + "..."
+        return ConfigError(f"{self.path}: {key} is {shown}, but {wanted}.")
+
+    def expect(self, key: str, wanted: object, default: object = None) -> None:
+        """Refuses any value but the one supported; `True == 1` in Python, so types count."""
+        value = self.get(key, default)
+        if type(value) is not type(wanted) or value != wanted:
+            raise self.refusal(key, f"only {json.dumps(wanted)} is supported")
+
+    def size(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+        value = self.get(key, default)
+        if type(value) is not int or not least <= value <= _MAX_SIZE:
+            raise self.refusal(key, f"an integer of at least {least} is needed")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        value = self.get(key, default)
+        if type(value) not in (int, float) or not 0 < cast(float, value) < 1e9:
+            raise self.refusal(key, "a positive number is needed")
+        return float(cast(float, value))
+
+    def colour(self, key: str, default: list[float]) -> tuple[float, float, float]:
+        value = self.get(key, default)
+        if not isinstance(value, list) or [type(v) for v in value] != [float] * 3:
+            raise self.refusal(key, "three fractions (red, green, blue) are needed")
+        if not all(0 < v < 1 for v in value):
+            raise self.refusal(key, "all three must lie between 0 and 1")
+        return (value[0], value[1], value[2])
+
+    def edge(self, key: str, default: int, names: tuple[str, ...]) -> int:
+        """A size that older files hold as an integer and newer ones as an object with one edge or two equal ones."""
+        value = self.get(key, default)
+        if isinstance(value, dict):
+            edges = list(value.values())
+            if tuple(sorted(value)) == names and edges.count(edges[0]) == len(edges):
+                value = edges[0]
+        if type(value) is not int or value < 1:
+            raise self.refusal(key, "one edge length in pixels is needed")
+        return value
+
+
+def load_config(checkpoint: Path, tower: Path | None = None) -> ModelConfig:
+    """The model in the folder `checkpoint`, with the vision tower described by the CLIP folder `tower`.
+
+    Without `tower` an LDPv2 model is taken to hold openai/clip-vit-large-patch14-336; an LDP model needs the folder.
+    Raises ConfigError, naming the file and the key, for anything that is missing or not supported.
+    """
+    keys = _Keys(checkpoint / "config.json", read_json(checkpoint / "config.json"))
+    _refuse_unsupported(keys)
+    projector = _projector(keys)
+    vision = _vision(keys, projector, tower)
+    heads = keys.size("num_attention_heads")
+    kv_heads = keys.size("num_key_value_heads", heads)
+    hidden = keys.size("hidden_size")
+    if hidden % heads or (hidden // heads) % 2:
+        raise keys.refusal(
+            "num_attention_heads", f"hidden_size {hidden} must split into heads of an even size"
+        )
+    if heads % kv_heads:
+        raise keys.refusal("num_key_value_heads", f"it must divide the {heads} attention heads")
+    keys.expect("head_dim", hidden // heads, hidden // heads)
+    vocabulary = keys.size("vocab_size")
+    return ModelConfig(
+        hidden_size=hidden,
+        layers=keys.size("num_hidden_layers"),
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=hidden // heads,
+        intermediate_size=keys.size("intermediate_size"),
+        vocab_size=vocabulary,
+        rms_norm_eps=keys.number("rms_norm_eps", 1e-6),
+        rope_theta=keys.number("rope_theta", 10000.0),
+        max_length=_max_length(keys),
+        bos_id=_token(keys, "bos_token_id", 1, vocabulary),
+        eos_id=_token(keys, "eos_token_id", 2, vocabulary),
+        pad_id=_token(keys, "pad_token_id", 0, vocabulary),
+        projector=projector,
+        vision=vision,
+    )
+
+
+def _refuse_unsupported(keys: _Keys) -> None:
+    keys.expect("model_type", "mobilevlm")
+    keys.expect("hidden_act", "silu", "silu")
+    for key in (
+        "attention_bias",
+        "mlp_bias",
+        "tie_word_embeddings",
+        "mm_use_im_start_end",
+        "mm_use_im_patch_token",
+    ):
+        keys.expect(key, False, False)
+    for key in ("rope_scaling", "rope_parameters", "quantization_config"):
+        keys.expect(key, None)
+    keys.expect("vision_tower_type", "clip", "clip")
+    keys.expect("mm_vision_select_feature", "patch", "patch")
+    keys.expect("image_aspect_ratio", "pad")
+
+
+def _projector(keys: _Keys) -> Projector:
+    kind = keys.get("mm_projector_type")
+    if kind not in ("ldpnet", "ldpnetv2"):
+        raise keys.refusal("mm_projector_type", 'only "ldpnet" and "ldpnetv2" are supported')
+    return cast(Projector, kind)
+
+
+def _max_length(keys: _Keys) -> int:
+    # upstream says 2048 where max_sequence_length is absent, even for 7B with its 4096 positions
+    longest = keys.size("max_position_embeddings", 2048)
+    return min(keys.size("max_sequence_length", 2048), longest)
+
+
+def _token(keys: _Keys, key: str, default: int, vocabulary: int) -> int:
+    token = keys.size(key, default, least=0)
+    if token >= vocabulary:
+        raise keys.refusal(key, f"the vocabulary has {vocabulary} tokens")
+    return token
+
+
+def _vision(model: _Keys, projector: Projector, tower: Path | None) -> VisionConfig:
+    if tower is None and projector == "ldpnet":
+        raise model.refusal("mm_projector_type", "such a model needs the folder of its CLIP vision tower")
+    keys = _Keys(model.path, dict(_CLIP_LARGE_336)) if tower is None else _tower_keys(tower / "config.json")
+    layers, hidden = keys.size("num_hidden_layers", 12), keys.size("hidden_size", 768)
+    heads, activation = keys.size("num_attention_heads", 12), keys.get("hidden_act", "quick_gelu")
+    image, patch = keys.size("image_size", 224), keys.size("patch_size", 32)
+    if hidden % heads:
+        raise keys.refusal("num_attention_heads", f"it must divide hidden_size {hidden}")
+    if activation not in ("quick_gelu", "gelu"):
+        raise keys.refusal("hidden_act", 'only "quick_gelu" and "gelu" are supported')
+    if image % patch:
+        raise keys.refusal("image_size", f"whole patches of {patch} pixels are needed")
+    if projector == "ldpnetv2" and (image // patch) % _POOLED_GRID:
+        raise keys.refusal("image_size", f"the grid of patches must be a multiple of {_POOLED_GRID}")
+    keys.expect("num_channels", 3, 3)
+    model.expect("mm_hidden_size", hidden, hidden)
+    return VisionConfig(
+        hidden_size=hidden,
+        layers=layers,
+        layers_run=_layers_run(model, layers),
+        heads=heads,
+        intermediate_size=keys.size("intermediate_size", 3072),
+        image_size=image,
+        patch_size=patch,
+        layer_norm_eps=keys.number("layer_norm_eps", 1e-5),
+        hidden_act=str(activation),
+    )
+
+
+def _tower_keys(path: Path) -> _Keys:
+    data = read_json(path)
+    if data.get("model_type") == "clip_vision_model":
+        return _Keys(path, data)
+    _Keys(path, data).expect("model_type", "clip")
+    merged: dict[str, object] = {}
+    for key in ("vision_config", "vision_config_dict"):  # the older name wins, as in transformers
+        part = data.get(key)
+        merged.update(part if isinstance(part, dict) else {})
+    if not merged:
+        raise ConfigError(f"{path}: vision_config is missing or empty.")
+    return _Keys(path, merged)
+
+
+def _layers_run(keys: _Keys, layers: int) -> int:
+    """Layers to compute for `hidden_states[select]`, where entry 0 is the embeddings and entry n follows layer n."""
+    select = keys.get("mm_vision_select_layer")
+    if type(select) is not int:
+        raise keys.refusal("mm_vision_select_layer", "an integer is needed")
+    run = select if select >= 0 else layers + 1 + select
+    if not 1 <= run <= layers:
+        raise keys.refusal("mm_vision_select_layer", f"the vision tower has {layers} layers")
+    return run
+
+
+def load_preprocessing(tower: Path | None, image_size: int) -> Preprocessing:
+    """What `preprocessor_config.json` of the CLIP folder says, or CLIP's constants where it is absent.
+
+    `image_size` (pixels) is the tower's. Raises ConfigError, naming the key, for steps other than CLIP's.
+    """
+    path = (tower or Path()) / "preprocessor_config.json"
+    keys = _Keys(path, read_json(path) if tower and path.is_file() else {})
+    for step in ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"):
+        keys.expect(step, True, True)
+    keys.expect("resample", 3, 3)
+    if abs(keys.number("rescale_factor", 1 / 255) - 1 / 255) > 1e-9:
+        raise keys.refusal("rescale_factor", "only 1/255 is supported")
+    for key, names in (("size", ("shortest_edge",)), ("crop_size", ("height", "width"))):
+        if keys.edge(key, image_size, names) != image_size:
+            raise keys.refusal(key, f"the vision tower takes {image_size} pixels")
+    return Preprocessing(
+        image_size, keys.colour("image_mean", _CLIP_MEAN), keys.colour("image_std", _CLIP_STD)
+    )
+
+
+def tokenizer_is_legacy(checkpoint: Path) -> bool:
+    """The tokenizer's `legacy` flag: whether text after a special token gets a dummy space. Absent means true."""
+    path = checkpoint / "tokenizer_config.json"
+    keys = _Keys(path, read_json(path) if path.is_file() else {})
+    keys.expect("add_bos_token", True, True)
+    keys.expect("add_eos_token", False, False)
+    legacy = keys.get("legacy", True)
+    if not isinstance(legacy, bool):
+        raise keys.refusal("legacy", "true or false is needed")
+    return legacy

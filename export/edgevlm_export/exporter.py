@@ -1,0 +1,198 @@
+"""A checkpoint becomes a bundle: reads, writes graphs, vouches for the files. Knows the order of work, no operators."""
+
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from edgevlm_engines.bundle import DECODER, EMBEDDING, TOKENIZER, VISION
+from edgevlm_engines.manifest import FORMAT, Manifest, Precision
+from edgevlm_engines.manifest import Decoder as DecoderPart
+from edgevlm_engines.manifest import Preprocessing as PreprocessingPart
+from edgevlm_engines.manifest import Prompt as PromptPart
+from edgevlm_engines.manifest import Source as SourcePart
+from edgevlm_engines.manifest import Vision as VisionPart
+
+from edgevlm_export.bundle_writer import Progress, file_table, new_folder, write_manifest
+from edgevlm_export.checkpoint import Checkpoint, as_float16, open_checkpoint, vision_checkpoint
+from edgevlm_export.config import ModelConfig, load_config, load_preprocessing, tokenizer_is_legacy
+from edgevlm_export.decoder import write_decoder
+from edgevlm_export.errors import CheckpointError, ExportError
+from edgevlm_export.graph import GraphWriter
+from edgevlm_export.projector import write_ldp, write_ldpv2
+from edgevlm_export.vision import write_vision_encoder
+from edgevlm_export.weights import Weights
+
+PRECISIONS: dict[Precision, type[np.floating]] = {"fp32": np.float32, "fp16": np.float16}
+assert set(PRECISIONS) == set(get_args(Precision))
+
+SYSTEM_TEXT = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions."
+)
+"""The system text of upstream's template `v1`."""
+
+PAD_COLOUR = (122, 116, 104)
+"""CLIP's mean colour as upstream truncates it: `int(mean * 255)`."""
+
+MAX_ROWS = 64
+"""The `ort` graphs are free in the number of rows; this bound only keeps a typing error from asking for terabytes."""
+
+VISION_TOWER = "model.vision_tower.vision_tower."
+
+
+@dataclass(frozen=True, slots=True)
+class Graphs:
+    """Both graphs of a model, described but not yet written."""
+
+    vision: GraphWriter
+    decoder: GraphWriter
+
+    def weight_bytes(self) -> int:
+        return self.vision.weight_bytes() + self.decoder.weight_bytes()
+
+
+def export_bundle(
+    checkpoint: Path,
+    bundle: Path,
+    *,
+    vision_tower: Path | None = None,
+    precision: Precision = "fp32",
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Write the bundle of a published checkpoint to the folder `bundle`, which must not exist.
+
+    `vision_tower` is the CLIP folder: V1 takes weights and shape from it, V2 only the shape (without it, that of
+    openai/clip-vit-large-patch14-336). The folder appears complete or not at all. Raises `ExportError`.
+    """
+    report = progress or Progress()
+    config = load_config(checkpoint, vision_tower)
+    weights = open_checkpoint(checkpoint)
+    graphs = describe(config, weights, vision_tower, precision)
+    embedding = weights.take("model.embed_tokens.weight", (config.vocab_size, config.hidden_size))
+    weights.finish()
+
+    with new_folder(bundle) as folder:
+        report.start(graphs.weight_bytes())
+        _copy_tokenizer(checkpoint, folder)
+        np.save(folder / EMBEDDING, as_float16(embedding), allow_pickle=False)
+        graphs.vision.save(folder / VISION, report.advance)
+        graphs.decoder.save(folder / DECODER, report.advance)
+        digest = weights.source_digest()
+        manifest = Manifest(
+            format=FORMAT,
+            model=name or checkpoint.resolve().name,
+            family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
+            flavour="ort",
+            precision=precision,
+            max_rows=MAX_ROWS,
+            max_length=config.max_length,
+            decoder=_decoder_part(config),
+            vision=_vision_part(config),
+            preprocessing=_preprocessing_part(config, vision_tower),
+            prompt=_prompt_part(config, checkpoint),
+            exporter=f"edgevlm {version('edgevlm')}",
+            source=SourcePart(name=checkpoint.resolve().name, sha256=digest),
+            files=file_table(folder),
+        )
+        write_manifest(folder, manifest)
+    report.finish()
+    return manifest
+
+
+def describe(
+    config: ModelConfig, checkpoint: Checkpoint, vision_tower: Path | None, precision: Precision
+) -> Graphs:
+    """Write both graphs in memory; weights stay on disk. Takes or skips every tensor but the embedding table."""
+    dtype = PRECISIONS[precision]
+    vision, decoder = GraphWriter("vision", dtype), GraphWriter("decoder", dtype)
+    _describe_vision(vision, config, checkpoint, vision_tower)
+    write_decoder(decoder, Weights(decoder, checkpoint, ""), config)
+    return Graphs(vision, decoder)
+
+
+def _describe_vision(
+    graph: GraphWriter, config: ModelConfig, checkpoint: Checkpoint, vision_tower: Path | None
+) -> None:
+    size = config.vision.image_size
+    pixels = graph.input("pixels", ("images", 3, size, size), np.float32)
+    if config.tower_in_checkpoint:
+        tower, prefix = checkpoint, VISION_TOWER
+    else:
+        # upstream loads V1's tower from the CLIP repository over the one in the checkpoint
+        assert vision_tower is not None, "load_config refuses V1 without it"
+        checkpoint.skip(f"{VISION_TOWER}*", "this model computes with the tower of the CLIP folder")
+        tower, prefix = vision_checkpoint(vision_tower), ""
+    _skip_unused_vision(tower, prefix, config)
+    weights = Weights(graph, tower, f"{prefix}vision_model.")
+    hidden = write_vision_encoder(graph, weights, config.vision, graph.to_own_type(pixels))
+    if tower is not checkpoint:
+        tower.finish()
+    if config.projector == "ldpnet":
+        projector = Weights(graph, checkpoint, "model.mm_projector.model.")
+        features = write_ldp(graph, projector, config.vision, config.hidden_size, hidden)
+    else:
+        projector = Weights(graph, checkpoint, "model.mm_projector.")
+        features = write_ldpv2(graph, projector, config.vision, config.hidden_size, hidden)
+    shape = ("images", config.image_tokens, config.hidden_size)
+    graph.output(graph.to_float32(features), "features", shape, np.float32)
+
+
+def _skip_unused_vision(tower: Checkpoint, prefix: str, config: ModelConfig) -> None:
+    for index in range(config.vision.layers_run, config.vision.layers):
+        tower.skip(f"{prefix}vision_model.encoder.layers.{index}.*", "features come from before this layer")
+    tower.skip(f"{prefix}vision_model.post_layernorm.*", "features come from before this norm")
+
+
+def _copy_tokenizer(checkpoint: Path, folder: Path) -> None:
+    source = checkpoint / TOKENIZER
+    if not source.is_file():
+        raise CheckpointError(f"{source} is missing.")
+    try:
+        shutil.copyfile(source, folder / TOKENIZER)
+    except OSError as error:
+        raise ExportError(f"{source} cannot be copied: {error.strerror}.") from None
+
+
+def _decoder_part(config: ModelConfig) -> DecoderPart:
+    return DecoderPart(
+        hidden_size=config.hidden_size,
+        layers=config.layers,
+        heads=config.heads,
+        kv_heads=config.kv_heads,
+        head_dim=config.head_dim,
+        intermediate_size=config.intermediate_size,
+        vocab_size=config.vocab_size,
+        rms_norm_eps=config.rms_norm_eps,
+        rope_theta=config.rope_theta,
+    )
+
+
+def _vision_part(config: ModelConfig) -> VisionPart:
+    return VisionPart(
+        hidden_size=config.vision.hidden_size,
+        layers=config.vision.layers_run,
+        heads=config.vision.heads,
+        patch_size=config.vision.patch_size,
+        projector=config.projector,
+        image_tokens=config.image_tokens,
+    )
+
+
+def _preprocessing_part(config: ModelConfig, vision_tower: Path | None) -> PreprocessingPart:
+    source = load_preprocessing(vision_tower, config.vision.image_size)
+    return PreprocessingPart(size=source.image_size, mean=source.mean, std=source.std, pad_colour=PAD_COLOUR)
+
+
+def _prompt_part(config: ModelConfig, checkpoint: Path) -> PromptPart:
+    return PromptPart(
+        template="v1",
+        system=SYSTEM_TEXT,
+        legacy=tokenizer_is_legacy(checkpoint),
+        bos_id=config.bos_id,
+        eos_id=config.eos_id,
+        stop_ids=(config.eos_id,),
+    )

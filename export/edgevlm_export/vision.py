@@ -1,0 +1,83 @@
+"""The CLIP vision encoder as a graph: pixels in, patch features out.
+
+Computes what transformers' `CLIPVisionModel` computes, read at `hidden_states[-2]` without the class token, which is
+where MobileVLM reads it: the stored last layer and the final norm are not run.
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from edgevlm_export.config import VisionConfig
+from edgevlm_export.graph import CONTRIB, GraphWriter
+from edgevlm_export.layers import layer_norm, linear
+from edgevlm_export.weights import Weights
+
+QUICK_GELU_ALPHA = 1.702
+HIDDEN = "vision_hidden"
+"""Name of the encoder's output inside the graph, so that a parity run can look at it."""
+
+
+def write_vision_encoder(graph: GraphWriter, weights: Weights, config: VisionConfig, pixels: ir.Value) -> ir.Value:
+    """`pixels` `[n, 3, image_size, image_size]` -> patch features `[n, grid*grid, hidden_size]`.
+
+    `weights` stands at `vision_model.`.
+    """
+    with graph.scope("vision"):
+        hidden = _embeddings(graph, weights.below("embeddings"), config, pixels)
+        hidden = layer_norm(graph, weights, "pre_layrnorm", config.hidden_size, config.layer_norm_eps, hidden)
+        for index in range(config.layers_run):
+            with graph.scope(f"layer{index}"):
+                hidden = _layer(graph, weights.below(f"encoder.layers.{index}"), config, hidden)
+        return graph.op(
+            "Slice",
+            hidden,
+            graph.constant(np.array([1])),
+            graph.constant(np.array([np.iinfo(np.int64).max])),
+            graph.constant(np.array([1])),
+            name=HIDDEN,
+        )
+
+
+def _embeddings(graph: GraphWriter, weights: Weights, config: VisionConfig, pixels: ir.Value) -> ir.Value:
+    """Patch embeddings with the class embedding in front, plus positions: `[n, 1 + grid*grid, hidden_size]`."""
+    width, patch = config.hidden_size, config.patch_size
+    kernel = weights.tensor("patch_embedding.weight", (width, 3, patch, patch))
+    patches = graph.op("Conv", pixels, kernel, kernel_shape=[patch, patch], strides=[patch, patch])
+    patches = graph.op("Reshape", patches, graph.shape_op([0, width, -1]))
+    patches = graph.op("Transpose", patches, perm=[0, 2, 1])
+
+    batch = graph.op("Shape", pixels, start=0, end=1)
+    target = graph.op("Concat", batch, graph.shape_op([1, width]), axis=0)
+    class_embedding = graph.op("Expand", weights.tensor("class_embedding", (width,), (1, 1, width)), target)
+
+    positions = weights.tensor("position_embedding.weight", (1 + config.grid**2, width))
+    return graph.op("Add", graph.op("Concat", class_embedding, patches, axis=1), positions)
+
+
+def _layer(graph: GraphWriter, weights: Weights, config: VisionConfig, hidden: ir.Value) -> ir.Value:
+    width, eps = config.hidden_size, config.layer_norm_eps
+    normed = layer_norm(graph, weights, "layer_norm1", width, eps, hidden)
+    hidden = graph.op("Add", hidden, _attention(graph, weights.below("self_attn"), config, normed))
+    normed = layer_norm(graph, weights, "layer_norm2", width, eps, hidden)
+    return graph.op("Add", hidden, _mlp(graph, weights.below("mlp"), config, normed))
+
+
+def _attention(graph: GraphWriter, weights: Weights, config: VisionConfig, hidden: ir.Value) -> ir.Value:
+    width = config.hidden_size
+    names, sizes = ("q_proj", "k_proj", "v_proj"), (width, width, width)
+    packed = graph.op("MatMul", hidden, weights.packed_linear(names, width, sizes, "qkv_proj"))
+    packed = graph.op("Add", packed, weights.packed_bias(names, sizes, "qkv_proj"))
+    query, key, value = graph.ops("Split", packed, outputs=3, axis=2, num_outputs=3)
+    attended = graph.op(
+        "MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=config.heads
+    )
+    return linear(graph, weights, "out_proj", width, width, attended)
+
+
+def _mlp(graph: GraphWriter, weights: Weights, config: VisionConfig, hidden: ir.Value) -> ir.Value:
+    inner = linear(graph, weights, "fc1", config.hidden_size, config.intermediate_size, hidden)
+    if config.hidden_act == "quick_gelu":
+        inner = graph.op("QuickGelu", inner, domain=CONTRIB, alpha=QUICK_GELU_ALPHA)
+    else:
+        inner = graph.op("Gelu", inner, approximate="none")
+    return linear(graph, weights, "fc2", config.intermediate_size, config.hidden_size, inner)

@@ -1,0 +1,233 @@
+"""The one thread that owns the engine, and its door to the event loop. Knows sequences, no text and no HTTP.
+
+In: one inbox of verbs. Out: a queue per request, filled by one wake-up of the event loop per step. Every request
+that is submitted gets exactly one `End`, last, whatever happens: `accepted = completed + failed + cancelled`.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from edgevlm_engines import Engine, Floats
+
+from edgevlm_server.errors import ApiError, EngineFailed, Unavailable
+from edgevlm_server.sampling import NotFinite, Sampler
+from edgevlm_server.scheduler import Scheduler
+from edgevlm_server.sequence import Sequence
+
+log = logging.getLogger(__name__)
+
+Reason = Literal["stop", "length", "cancelled", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last event of a request. `error` is set if and only if `reason` is `error`."""
+
+    reason: Reason
+    error: ApiError | None = None
+
+
+Event = int | End
+"""A token id, or the end."""
+
+
+class Observer(Protocol):
+    """Told what happens, from the engine's thread. Must be quick and must not raise."""
+
+    def load(self, running: int, waiting: int) -> None: ...
+
+    def step(self, decoded: int, prefilled: int) -> None: ...
+
+    def ended(self, reason: Reason) -> None: ...
+
+
+class Ticket:
+    """A submitted request, on the event loop's side."""
+
+    def __init__(self, sequence: Sequence, batcher: "Batcher") -> None:
+        self.sequence = sequence
+        self.sampler = Sampler(sequence.sampling)
+        self._batcher = batcher
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Call `callback` on the event loop when the end is delivered."""
+        self._callbacks.append(callback)
+
+    def cancel(self) -> None:
+        """Ask for an early end. Its row is free within a step; the `End` still comes. Harmless when it is over."""
+        self._batcher.cancel(self)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Token ids as they come, then one `End`."""
+        while True:
+            event = await self._events.get()
+            yield event
+            if isinstance(event, End):
+                return
+
+    def deliver(self, event: Event) -> None:
+        """Called on the event loop."""
+        self._events.put_nowait(event)
+        if isinstance(event, End):
+            for callback in self._callbacks:
+                callback()
+
+
+class Batcher:
+    """Continuous batching: requests join and leave the running batch at any step."""
+
+    def __init__(self, engine: Engine, observer: Observer, on_death: Callable[[], None]) -> None:
+        """`on_death` is called once, on the event loop, when the engine has failed and all requests were told."""
+        self._engine = engine
+        self._observer = observer
+        self._on_death = on_death
+        self._scheduler = Scheduler(engine.info.rows)
+        self._tickets: dict[Sequence, Ticket] = {}
+        self._outgoing: list[tuple[Ticket, Event]] = []
+        self._inbox: queue.SimpleQueue[tuple[Literal["add", "cancel", "stop"], Ticket | None]] = (
+            queue.SimpleQueue()
+        )
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._main, name="batcher", daemon=True)
+        self._thread.start()
+
+    def submit(self, sequence: Sequence) -> Ticket:
+        """Queue a sequence that fits into a row."""
+        ticket = Ticket(sequence, self)
+        if self._closed:
+            ticket.deliver(End("error", Unavailable.draining()))
+        else:
+            self._inbox.put(("add", ticket))
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """See `Ticket.cancel`."""
+        self._inbox.put(("cancel", ticket))
+
+    def close(self) -> None:
+        """End every request that is left with an error, then release the engine. Blocks until it is done."""
+        self._closed = True
+        self._inbox.put(("stop", None))
+        self._thread.join()
+        self._engine.close()
+
+    # -- below: the batcher's own thread
+
+    def _main(self) -> None:
+        try:
+            self._serve()
+            self._refuse_all(Unavailable.draining())
+        except Exception:
+            log.exception("The engine failed; every request is refused from now on.")
+            self._refuse_all(Unavailable.dead())
+            self._on_loop(self._on_death)
+            self._refuse_newcomers(Unavailable.dead())
+
+    def _serve(self) -> None:
+        while True:
+            idle = not self._scheduler.running and not self._scheduler.waiting
+            if not self._empty_inbox(wait=idle):
+                return
+            self._step()
+            self._flush()
+
+    def _empty_inbox(self, *, wait: bool) -> bool:
+        """Take in all that has arrived, waiting for something if there is nothing to do; false means stop."""
+        while True:
+            try:
+                verb, ticket = self._inbox.get(block=wait)
+            except queue.Empty:
+                return True
+            if ticket is None:
+                return False
+            wait = False
+            if verb == "add":
+                self._tickets[ticket.sequence] = ticket
+                self._scheduler.add(ticket.sequence)
+            elif ticket.sequence in self._tickets:
+                self._end(ticket, End("cancelled"))
+
+    def _step(self) -> None:
+        decode, prefill = self._scheduler.next_step()
+        if decode:
+            self._decode(decode)
+        size = self._prefill(prefill) if prefill is not None else 0
+        self._observer.step(len(decode), size)
+
+    def _decode(self, sequences: list[Sequence]) -> None:
+        tokens = np.array([sequence.generated[-1] for sequence in sequences], np.int64)
+        lengths = np.array([sequence.cached for sequence in sequences], np.int64)
+        logits = self._engine.decode(tokens, lengths)
+        ends = [self._append(sequence, row) for sequence, row in zip(sequences, logits, strict=True)]
+        # only now: a row copy must not leave behind a position that its sequence does not count yet
+        for sequence, end in zip(sequences, ends, strict=True):
+            if end is not None:
+                self._end(self._tickets[sequence], end)
+
+    def _prefill(self, sequence: Sequence) -> int:
+        tokens, features = sequence.chunk(self._engine.info.max_chunk)
+        logits = self._engine.prefill(sequence.row, sequence.computed, tokens, features)
+        if self._scheduler.prefilled(sequence, len(tokens)):
+            end = self._append(sequence, logits)
+            if end is not None:
+                self._end(self._tickets[sequence], end)
+        return len(tokens)
+
+    def _append(self, sequence: Sequence, logits: Floats) -> End | None:
+        """Choose the next token of one sequence. What goes wrong here ends this request alone."""
+        ticket = self._tickets[sequence]
+        try:
+            token = ticket.sampler.sample(logits)
+        except NotFinite:
+            log.error("The engine returned logits that are not finite.")
+            return End("error", EngineFailed())
+        sequence.generated.append(token)
+        self._outgoing.append((ticket, token))
+        return None if sequence.finish_reason is None else End(sequence.finish_reason)
+
+    def _end(self, ticket: Ticket, end: End) -> None:
+        for move in self._scheduler.remove(ticket.sequence):
+            self._engine.move_row(*move)
+        self._finish(ticket, end)
+
+    def _finish(self, ticket: Ticket, end: End) -> None:
+        del self._tickets[ticket.sequence]
+        self._outgoing.append((ticket, end))
+        self._observer.ended(end.reason)
+
+    def _flush(self) -> None:
+        self._observer.load(self._scheduler.running, self._scheduler.waiting)
+        if self._outgoing:
+            batch, self._outgoing = self._outgoing, []
+            self._on_loop(lambda: [ticket.deliver(event) for ticket, event in batch])
+
+    def _refuse_all(self, refusal: Unavailable) -> None:
+        """The end of the thread's life: tell everyone who is here."""
+        for ticket in list(self._tickets.values()):
+            self._finish(ticket, End("error", refusal))
+        self._scheduler = Scheduler(self._engine.info.rows)
+        self._flush()
+
+    def _refuse_newcomers(self, refusal: Unavailable) -> None:
+        """The thread must outlive its engine: a request in the inbox of nobody would wait for ever."""
+        while (item := self._inbox.get())[1] is not None:
+            verb, ticket = item
+            if verb == "add":
+                self._tickets[ticket.sequence] = ticket
+                self._refuse_all(refusal)
+
+    def _on_loop(self, call: Callable[[], object]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            # the loop is closed: the process is ending and no client is left to be told
+            log.debug("Event loop closed before the last events were delivered.")

@@ -1,0 +1,129 @@
+"""What a client can be told, as one small tree. Knows nothing of ours; each error carries its HTTP answer.
+
+ApiError
+├── InvalidRequest        400  the request cannot be served as it is; `param` names the place
+├── Unauthorized          401  no key, or a wrong one
+├── NotFound              404  no such path or model
+├── MethodNotAllowed      405
+├── RequestTimeout        408  the body did not arrive in time
+├── PayloadTooLarge       413
+├── UnsupportedMediaType  415
+├── QueueFull             429  try again in `retry_after` seconds
+├── EngineFailed          500  this request failed in the engine
+└── Unavailable           503  loading, shutting down, or the engine is dead
+
+Messages are fixed texts: nothing that a client sent is repeated in them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class ApiError(Exception):
+    """An answer in OpenAI's error shape."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+
+    def __init__(
+        self, message: str, *, code: str, param: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """`{"error": {message, type, param, code}}`, all four keys always."""
+        return {
+            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        }
+
+
+class InvalidRequest(ApiError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class Unauthorized(ApiError):
+    status = 401
+    type = "authentication_error"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This server needs an API key: send the header 'Authorization: Bearer KEY'.",
+            code="invalid_api_key",
+            headers={"www-authenticate": "Bearer"},
+        )
+
+
+class NotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+
+
+class MethodNotAllowed(ApiError):
+    status = 405
+    type = "invalid_request_error"
+
+
+class RequestTimeout(ApiError):
+    status = 408
+    type = "invalid_request_error"
+
+
+class PayloadTooLarge(ApiError):
+    status = 413
+    type = "invalid_request_error"
+
+
+class UnsupportedMediaType(ApiError):
+    status = 415
+    type = "invalid_request_error"
+
+
+class QueueFull(ApiError):
+    status = 429
+    type = "rate_limit_error"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"The server is busy and its queue is full; try again in {retry_after} s.",
+            code="queue_full",
+            headers={"retry-after": str(retry_after)},
+        )
+
+
+class EngineFailed(ApiError):
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The engine failed on this request.",
+            code="engine_error",
+            # the same request would fail again
+            headers={"x-should-retry": "false"},
+        )
+
+
+class Unavailable(ApiError):
+    status = 503
+
+    @classmethod
+    def loading(cls) -> "Unavailable":
+        return cls("The model is loading; try again soon.", code="model_loading", headers={"retry-after": "2"})
+
+    @classmethod
+    def draining(cls) -> "Unavailable":
+        return cls(
+            "The server is shutting down; try again soon.", code="shutting_down", headers={"retry-after": "5"}
+        )
+
+    @classmethod
+    def dead(cls) -> "Unavailable":
+        return cls(
+            "The engine is not running; the server will restart.",
+            code="engine_unavailable",
+            headers={"retry-after": "10"},
+        )

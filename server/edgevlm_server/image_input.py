@@ -1,0 +1,104 @@
+"""A picture as a client gives it to the pixels that the vision encoder takes. Knows no HTTP, model or cache."""
+
+import base64
+import binascii
+import hashlib
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+from edgevlm_engines.manifest import Preprocessing
+from numpy.typing import NDArray
+
+from edgevlm_server.image_decoder import ImageDecoder
+from edgevlm_server.image_limits import ImageLimits, not_a_data_url, remote_disabled
+from edgevlm_server.preprocess import normalise
+
+_WHITESPACE = b" \t\r\n\f\v"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_DATA_HEADER = 1024  # characters before the comma: a media type and its parameters
+
+
+class Picture(NamedTuple):
+    """`sha256`: hex digest of the file's bytes, before decoding. `pixels`: [3, S, S], normalised."""
+
+    sha256: str
+    pixels: NDArray[np.float32]
+
+
+class ImageIntake:
+    """Every way a picture comes in. Blocking and thread-safe: an async caller runs these in a thread.
+
+    All `picture...` methods raise ImageError for a picture that is refused, and ImageWorkerError when no worker
+    process can be started, which is the server's fault.
+    """
+
+    def __init__(self, limits: ImageLimits, spec: Preprocessing, workers: int = 2) -> None:
+        self._limits = limits
+        self._spec = spec
+        self._decoder = ImageDecoder(limits, spec.size, spec.pad_colour, workers)
+
+    def picture(self, image_url: str) -> Picture:
+        """The picture in the text of an `image_url`."""
+        return self.picture_from_bytes(image_bytes(image_url, self._limits))
+
+    def picture_from_file(self, path: Path) -> Picture:
+        """The picture in a file, under the same limits. Raises OSError when the file cannot be read."""
+        with path.open("rb") as file:
+            return self.picture_from_bytes(file.read(self._limits.max_bytes + 1))
+
+    def picture_from_bytes(self, data: bytes) -> Picture:
+        """The picture in a file's bytes, as `image_bytes` gives them."""
+        square = self._decoder.decode(data)
+        return Picture(hashlib.sha256(data).hexdigest(), normalise(square, self._spec))
+
+    def close(self) -> None:
+        """Ends the worker processes, after the pictures under way (at most `decode_seconds`)."""
+        self._decoder.close()
+
+    def __enter__(self) -> "ImageIntake":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
+    """The bytes in a data URL or in base64 alone; what they are is for the header check to say.
+
+    Forgiving where tools differ: any case, parameters, no or a wrong media type, line breaks, the URL-safe
+    alphabet, no padding. Raises ImageError for everything else, remote addresses and more than `max_bytes`.
+    """
+    if (
+        len(image_url) > 2 * limits.max_bytes + _DATA_HEADER
+    ):  # bounds the copies below; 4/3 and line breaks fit
+        raise limits.too_many_bytes()
+    encoded = _encoded_part(image_url.strip())
+    try:
+        compact = encoded.encode("ascii").translate(_URL_SAFE, _WHITESPACE).rstrip(b"=")
+    except UnicodeEncodeError:
+        raise not_a_data_url() from None
+    if not compact:
+        raise not_a_data_url()
+    if len(compact) * 3 // 4 > limits.max_bytes:
+        raise limits.too_many_bytes()
+    try:
+        return base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
+    except binascii.Error:
+        raise not_a_data_url() from None
+
+
+def _encoded_part(image_url: str) -> str:
+    scheme = image_url[:8].lower()
+    if scheme.startswith(("http://", "https://")):
+        raise remote_disabled()
+    if not scheme.startswith("data:"):
+        return image_url
+    comma = image_url.find(",", 0, _DATA_HEADER)
+    parameters = image_url[5:comma].lower().split(";")[1:]
+    if comma < 0 or "base64" not in (parameter.strip() for parameter in parameters):
+        raise not_a_data_url()
+    return image_url[comma + 1 :]

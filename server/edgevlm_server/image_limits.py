@@ -1,0 +1,82 @@
+"""What a picture may be, and what a client is told when it is not. Texts are fixed: they never hold client input."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+ImageFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]  # as Pillow spells them
+ImageErrorCode = Literal["image_unsupported", "image_too_large", "image_invalid", "remote_images_disabled"]
+FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
+
+
+class ImageError(Exception):
+    """A picture is refused, through the client's doing. `code` is for programs, `str(error)` for people."""
+
+    def __init__(self, code: ImageErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code: ImageErrorCode = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageLimits:
+    """Limits for one picture; all but the last two are checked before any of it is decoded."""
+
+    formats: tuple[ImageFormat, ...] = FORMATS
+    max_bytes: int = 7 * 1024 * 1024  # as a file, after base64
+    max_side: int = 16_384
+    max_pixels: int = 4096 * 4096
+    max_jpeg_pixels: int = (
+        40_000_000  # JPEGs in one pass: they are decoded at 1/2, 1/4 or 1/8 above `max_pixels`
+    )
+    max_scans: int = 64  # of a progressive JPEG: each costs time whatever its size; usual files have 10
+    decode_seconds: float = 2.0
+    memory_bytes: int = 1 << 30  # address space of a decode worker (Linux)
+
+    def unsupported(self) -> ImageError:
+        names = ", ".join(self.formats).replace("WEBP", "WebP")
+        return ImageError(
+            "image_unsupported", f"The picture is in a format that is not accepted. Accepted: {names}."
+        )
+
+    def too_many_bytes(self) -> ImageError:
+        size = f"{self.max_bytes / 2**20:.3g} MiB"
+        return ImageError("image_too_large", f"The picture is a larger file than the limit of {size}.")
+
+    def too_many_pixels(self) -> ImageError:
+        usual, jpeg = (f"{n / 1e6:.1f}" for n in (self.max_pixels, self.max_jpeg_pixels))
+        return ImageError(
+            "image_too_large",
+            f"The picture has too many pixels. Limits: {self.max_side} a side, {usual} megapixels, "
+            f"{jpeg} megapixels for a JPEG that is not progressive.",
+        )
+
+    def too_many_scans(self) -> ImageError:
+        return ImageError("image_too_large", f"The JPEG has more scans than the limit of {self.max_scans}.")
+
+    def too_slow(self) -> ImageError:
+        return ImageError(
+            "image_too_large",
+            f"The picture took longer to decode than the limit of {self.decode_seconds:g} s. Send a smaller one.",
+        )
+
+    def too_much_memory(self) -> ImageError:
+        return ImageError(
+            "image_too_large", "The picture needs more memory to decode than is allowed for one."
+        )
+
+
+def invalid() -> ImageError:
+    return ImageError("image_invalid", "The picture is damaged or incomplete and cannot be decoded.")
+
+
+def not_a_data_url() -> ImageError:
+    return ImageError(
+        "image_invalid",
+        "image_url must hold a data URL in base64 (data:image/jpeg;base64,...) or base64 alone.",
+    )
+
+
+def remote_disabled() -> ImageError:
+    return ImageError(
+        "remote_images_disabled",
+        "This server does not fetch pictures. Send the picture itself as a data URL: data:image/jpeg;base64,...",
+    )

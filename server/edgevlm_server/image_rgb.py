@@ -1,0 +1,81 @@
+"""One file's bytes to an upright RGB picture with nothing hidden. Knows Pillow only; runs in the decode worker."""
+
+import io
+
+from PIL import Image, TiffImagePlugin, WebPImagePlugin
+
+# Pillow would import them when first needed, in the middle of a request
+Image.preinit()
+_ = (TiffImagePlugin, WebPImagePlugin)
+
+_ORIENTATION = 0x0112
+_BITS_PER_SAMPLE = 258
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_WIDE_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_PLAIN = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+
+
+class UnsupportedMode(ValueError):
+    """The pixels are of a kind that has no agreed meaning as a picture: floats, 32-bit integers, Lab."""
+
+
+def decode_rgb(data: bytes, image_format: str, scale: int) -> Image.Image:
+    """The first frame in mode RGB: rotated as EXIF says, transparent parts white, colour profiles ignored.
+
+    `scale` of 2, 4 or 8 decodes a JPEG at that fraction of its size. Raises UnsupportedMode, and for damaged
+    files whatever Pillow raises.
+    """
+    with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
+        if scale > 1:
+            image.draft(None, (image.width // scale, image.height // scale))
+        image.load()
+        return _on_white(_eight_bits(_upright(image)))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged metadata does not make a picture unreadable
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scales 16-bit grey to 8 bits, where Pillow's `convert` would clip all but the darkest pixels to white."""
+    if image.mode in _PLAIN:
+        return image
+    if image.mode not in _WIDE_GREY:
+        raise UnsupportedMode
+    white = _white_level(image)
+    wide = image.convert("I")
+    darkest, brightest = wide.getextrema()
+    if darkest < 0 or brightest > white:
+        raise UnsupportedMode
+    grey = wide.point(lambda value: value * (255 / white) + 0.5).convert("L")
+    if "transparency" in image.info:
+        grey.putalpha(image.convert("LA").getchannel("A"))
+    return grey
+
+
+def _white_level(image: Image.Image) -> int:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_BITS_PER_SAMPLE) == (12,):
+        return 4095
+    return 65535
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    picture = image.convert("RGBA")
+    if image.format == "BMP" and picture.getchannel("A").getextrema() == (0, 0):
+        return picture.convert("RGB")  # some Windows tools leave the fourth byte at zero
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")

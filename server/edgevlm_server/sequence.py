@@ -1,0 +1,54 @@
+"""One request as the scheduler sees it: the one thing that changes while it runs. No threads, no text, no HTTP."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
+
+from edgevlm_server.sampling import SamplingParams
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """A prompt, what may follow it, and how far it has come.
+
+    `prompt` `[n]` holds token ids and `IMAGE_TOKEN`; `features` `[k, hidden_size]` are those image positions' values.
+    """
+
+    prompt: Tokens
+    features: Floats
+    max_tokens: int
+    stop_ids: frozenset[int]
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+
+    row: int = -1
+    """The engine row it owns; -1 while it waits."""
+    computed: int = 0
+    """Prompt positions that are in the cache."""
+    generated: list[int] = field(default_factory=list)
+
+    @property
+    def prompt_left(self) -> int:
+        """Prompt positions that are not yet in the cache."""
+        return len(self.prompt) - self.computed
+
+    @property
+    def cached(self) -> int:
+        """Positions in the cache: the token generated last is fed with the next decode."""
+        return self.computed + max(len(self.generated) - 1, 0)
+
+    @property
+    def finish_reason(self) -> Literal["stop", "length"] | None:
+        """`stop` after an end token, `length` when no more tokens are allowed, else `None`."""
+        if self.generated and self.generated[-1] in self.stop_ids:
+            return "stop"
+        return "length" if len(self.generated) >= self.max_tokens else None
+
+    def chunk(self, size: int) -> tuple[Tokens, Floats]:
+        """The next `size` prompt positions at most, with the features of the images among them."""
+        end = min(self.computed + size, len(self.prompt))
+        tokens = self.prompt[self.computed : end]
+        before = int(np.count_nonzero(self.prompt[: self.computed] == IMAGE_TOKEN))
+        inside = int(np.count_nonzero(tokens == IMAGE_TOKEN))
+        return tokens, self.features[before : before + inside]
