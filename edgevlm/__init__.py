@@ -1,0 +1,1 @@
+"""The command line of edgevlm. Composes the rooms; none of them imports it."""

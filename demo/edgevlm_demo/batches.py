@@ -1,4 +1,4 @@
-"""Training batches: pictures drawn on demand, their patch labels, and up to three questions each as one dialogue.
+"""Training batches: pictures drawn on demand, their patch labels, and up to three questions each.
 
 Seeds below 700,000,000 only; the picture's number and the run's seed fix everything in it.
 """
@@ -39,9 +39,7 @@ class Batch:
     dialogues: list[Dialogue]  # S of them, as `asked`
 
 
-def training_batch(
-    tokenizer: DialogueTokenizer, run: int, first: int, size: int, practice: float
-) -> Batch:
+def training_batch(tokenizer: DialogueTokenizer, run: int, first: int, size: int, practice: float) -> Batch:
     """Pictures `first` .. `first + size - 1` of the run; the share `practice` of them are practice sheets."""
     scenes = []
     asked = []
@@ -74,9 +72,7 @@ def choose_questions(random: Random, questions: Sequence[Question]) -> list[Ques
     return chosen
 
 
-def make_batch(
-    tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: list[list[Question]]
-) -> Batch:
+def make_batch(tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: list[list[Question]]) -> Batch:
     labels = [patch_labels(scene.marks, *scene.image.size) for scene in scenes]
     spoken = [row for row, questions in enumerate(asked) if questions]
     asked = [asked[row] for row in spoken]

@@ -1,4 +1,4 @@
-"""Questions and answers as token ids, laid out exactly as serving lays them out. Knows no pictures and no torch.
+"""Questions and answers as token ids, laid out exactly as serving does it. Knows no pictures and no torch.
 
 Template `v1`: the pieces left and right of the image are tokenised alone, and so is what follows `</s>`
 (`legacy: true`); each piece begins with SentencePiece's dummy prefix.

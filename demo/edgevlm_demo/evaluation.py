@@ -89,9 +89,7 @@ def table(scores: Sequence[FamilyScore]) -> str:
     ]
     for s in scores:
         interval = f"{100 * s.low:.1f}-{100 * s.high:.1f}"
-        lines.append(
-            f"| {s.family} | {s.count} | {100 * s.accuracy:.1f} | {interval} | {100 * s.majority:.1f} |"
-        )
+        lines.append(f"| {s.family} | {s.count} | {100 * s.accuracy:.1f} | {interval} | {100 * s.majority:.1f} |")
     return "\n".join(lines) + "\n"
 
 

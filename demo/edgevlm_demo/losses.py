@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .batches import IGNORED, Batch
-from .scenes.scene import GLYPHS, KINDS, LABEL_KINDS, LAMPS, MAX_ORDER
+from .scenes.scene import GLYPHS, KINDS, LABEL_KINDS, LAMP_STATES, MAX_ORDER
 
 FOLLOWS = 4
 
@@ -20,19 +20,18 @@ class PatchHeads(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.sizes = (len(KINDS), MAX_ORDER + 1, FOLLOWS)
         self.linear = nn.Linear(width, sum(self.sizes))
-        self.register_buffer("kind_weight", kind_weights(), persistent=False)
+        self.kind_weight = kind_weights()
 
     def forward(self, patches: Tensor) -> tuple[Tensor, ...]:
         """`[B, 144, W]` to logits of kind, order and follow."""
-        logits: Tensor = self.linear(self.norm(patches))
-        return logits.split(self.sizes, dim=-1)
+        return torch.split(self.linear(self.norm(patches)), self.sizes, dim=-1)
 
 
 def kind_weights() -> Tensor:
     """Glyphs count most: they are few, and learnt last."""
     weights = dict.fromkeys(KINDS, 0.3)
     weights |= dict.fromkeys(GLYPHS, 2.0) | dict.fromkeys(LABEL_KINDS, 0.6)
-    weights |= {f"{lamp} {state}": 0.6 for lamp in LAMPS for state in ("on", "off")}
+    weights |= dict.fromkeys(LAMP_STATES, 0.6)
     weights["background"] = 0.1
     return torch.tensor([weights[kind] for kind in KINDS])
 
@@ -40,7 +39,7 @@ def kind_weights() -> Tensor:
 def patch_loss(heads: PatchHeads, patches: Tensor, batch: Batch) -> Tensor:
     """Mean over patches by weight; order and follow count where there is a glyph, or near one."""
     kind, order, follow = heads(patches)
-    weight = heads.kind_weight[batch.kind]  # type: ignore[index]
+    weight = heads.kind_weight[batch.kind]
     total = weight.sum()
     glyph = torch.where(batch.order > 0, 1.0, 0.0)
     # a point lies in a patch that belongs to the panel
@@ -66,16 +65,15 @@ def patch_scores(heads: PatchHeads, patches: Tensor, batch: Batch) -> dict[str, 
     """Right and counted patches: glyphs, lamps, headings, places in the string, what follows."""
     kind, order, follow = (logits.argmax(dim=-1) for logits in heads(patches))
     glyph = batch.order > 0
-    names = torch.tensor(
-        [2 if k in LABEL_KINDS else 1 if k.endswith((" on", " off")) else 0 for k in KINDS]
-    )[batch.kind]
+    groups = torch.tensor([2 if k in LABEL_KINDS else 1 if k in LAMP_STATES else 0 for k in KINDS])
+    group = groups[batch.kind]
     label = torch.tensor([scene.name == "label" for scene in batch.scenes])[:, None]
     points = batch.follow > 0
     masks = {
         "patch display glyph": (kind == batch.kind, glyph & ~label),
         "patch label glyph": (kind == batch.kind, glyph & label),
-        "patch lamp": (kind == batch.kind, names == 1),
-        "patch heading": (kind == batch.kind, names == 2),
+        "patch lamp": (kind == batch.kind, group == 1),
+        "patch heading": (kind == batch.kind, group == 2),
         "patch order": (order == batch.order, glyph),
         "patch follow": (follow == batch.follow, points),
     }

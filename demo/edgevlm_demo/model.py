@@ -33,8 +33,10 @@ class SelfAttention(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.heads, self.head = shape.width // shape.head, shape.head
-        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            setattr(self, name, nn.Linear(shape.width, shape.width))
+        self.q_proj = nn.Linear(shape.width, shape.width)
+        self.k_proj = nn.Linear(shape.width, shape.width)
+        self.v_proj = nn.Linear(shape.width, shape.width)
+        self.out_proj = nn.Linear(shape.width, shape.width)
 
     def forward(self, x: Tensor) -> Tensor:  # [B, N, W]
         batch, length, width = x.shape
@@ -42,9 +44,7 @@ class SelfAttention(nn.Module):
         def split(y: Tensor) -> Tensor:
             return y.view(batch, length, self.heads, self.head).transpose(1, 2)
 
-        y = F.scaled_dot_product_attention(
-            split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x))
-        )
+        y = F.scaled_dot_product_attention(split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x)))
         projected: Tensor = self.out_proj(y.transpose(1, 2).reshape(batch, length, width))
         return projected
 
@@ -94,6 +94,17 @@ class TowerEmbeddings(nn.Module):
         return torch.cat((start, x), dim=1) + self.position_embedding.weight
 
 
+class TowerEncoder(nn.Module):
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(TowerLayer(shape) for _ in range(shape.tower_layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
 class Tower(nn.Module):
     """CLIP's vision model without its last layer: pixels to `[B, 144, W]`."""
 
@@ -101,15 +112,11 @@ class Tower(nn.Module):
         super().__init__()
         self.embeddings = TowerEmbeddings(shape)
         self.pre_layrnorm = nn.LayerNorm(shape.width, eps=1e-5)
-        self.encoder = nn.ModuleDict(
-            {"layers": nn.ModuleList(TowerLayer(shape) for _ in range(shape.tower_layers))}
-        )
+        self.encoder = TowerEncoder(shape)
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = self.pre_layrnorm(self.embeddings(pixels))
-        for layer in self.encoder["layers"]:  # type: ignore[union-attr]
-            x = layer(x)
-        patches: Tensor = x[:, 1:]
+        patches: Tensor = self.encoder(x)[:, 1:]
         return patches
 
 
@@ -144,8 +151,10 @@ class DecoderAttention(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.heads, self.head = shape.width // shape.head, shape.head
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            setattr(self, name, nn.Linear(shape.width, shape.width, bias=False))
+        self.q_proj = nn.Linear(shape.width, shape.width, bias=False)
+        self.k_proj = nn.Linear(shape.width, shape.width, bias=False)
+        self.v_proj = nn.Linear(shape.width, shape.width, bias=False)
+        self.o_proj = nn.Linear(shape.width, shape.width, bias=False)
 
     def split(self, x: Tensor) -> Tensor:  # [B, N, W] -> [B, heads, N, head]
         return x.view(*x.shape[:2], self.heads, self.head).transpose(1, 2)
@@ -171,10 +180,8 @@ class DecoderLayer(nn.Module):
         self.input_layernorm = RmsNorm(shape.width)
         self.post_attention_layernorm = RmsNorm(shape.width)
 
-    def forward(
-        self, prefix: Tensor, rest: Tensor, rope: tuple[Tensor, Tensor], start: int
-    ) -> tuple[Tensor, Tensor]:
-        """`prefix` `[1, P, W]` is shared by all rows of `rest` `[B, R, W]`; rows before `start` are dropped."""
+    def forward(self, prefix: Tensor, rest: Tensor, rope: tuple[Tensor, Tensor], start: int) -> tuple[Tensor, Tensor]:
+        """`prefix` `[1, P, W]` comes before every row of `rest` `[B, R, W]`, which loses its first `start` tokens."""
         attend = self.self_attn
         split, batch, before = attend.split, rest.shape[0], prefix.shape[1]
         p, r = self.input_layernorm(prefix), self.input_layernorm(rest)

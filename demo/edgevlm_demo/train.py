@@ -102,21 +102,21 @@ class Run:
             losses["answer loss"] = float(answers.detach())
             loss = loss + answers
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_([*self.model.parameters(), *self.heads.parameters()], 1.0)
         self.optimiser.step()
         self.progress.pictures += BATCH
         return losses
 
-    @torch.no_grad()
     def report(self, losses: dict[str, float]) -> None:
         """One JSON line: the last losses, and accuracy on pictures that are not trained on."""
         scores: dict[str, tuple[int, int]] = {}
         for first in range(0, VALIDATION_PICTURES, 24):
             batch = validation_batch(self.tokenizer, first, 24)
-            patches = self.model.tower(batch.pixels)
-            found = patch_scores(self.heads, patches, batch)
-            found |= answer_scores(self.model.logits(patches, self.before, batch.text), batch)
+            with torch.inference_mode():
+                patches = self.model.tower(batch.pixels)
+                found = patch_scores(self.heads, patches, batch)
+                found |= answer_scores(self.model.logits(patches, self.before, batch.text), batch)
             for name, (good, count) in found.items():
                 before = scores.get(name, (0, 0))
                 scores[name] = (before[0] + good, before[1] + count)
@@ -162,9 +162,7 @@ def make_optimiser(model: DemoModel, heads: PatchHeads) -> torch.optim.AdamW:
         *model.decoder.parameters(),
         *model.lm_head.parameters(),
     ]
-    return torch.optim.AdamW(
-        [{"params": tower}, {"params": language}], lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02
-    )
+    return torch.optim.AdamW([{"params": tower}, {"params": language}], lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02)
 
 
 def set_rates(optimiser: torch.optim.AdamW, share: float) -> None:

@@ -1,4 +1,4 @@
-"""Trains the demo's SentencePiece vocabulary on the dialogues of the scenes. Deterministic; about ten seconds."""
+"""Trains the demo's SentencePiece vocabulary on the dialogues of the scenes, the same on every machine."""
 
 from __future__ import annotations
 
@@ -53,8 +53,7 @@ def corpus() -> Iterator[str]:
             yield left_piece()
             for question in scene.questions:
                 piece = next_piece if offset % 2 else right_piece
-                for line in piece(question.text).splitlines():
-                    yield line
+                yield from piece(question.text).splitlines()
                 yield from _answer_lines(question)
 
 

@@ -3,6 +3,7 @@
 from edgevlm_engines.boundary import IMAGE_TOKEN, Engine, EngineInfo, Floats, Tokens
 from edgevlm_engines.bundle import Bundle, open_bundle, read_manifest
 from edgevlm_engines.errors import BundleError, EngineError, EngineLoadError
+from edgevlm_engines.loading import load_engine
 from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Preprocessing",
     "Prompt",
     "Tokens",
+    "load_engine",
     "open_bundle",
     "read_manifest",
 ]

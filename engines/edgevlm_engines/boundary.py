@@ -64,7 +64,7 @@ class Engine(Protocol):
         ...
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
-        """Advance rows `0..n-1` by one token each: `[n]` tokens, `[n]` lengths before the call -> `[n, vocab_size]`."""
+        """Advance rows `0..n-1` by a token each: `[n]` tokens, `[n]` lengths before the call -> `[n, vocab_size]`."""
         ...
 
     def move_row(self, source: int, target: int, length: int) -> None:

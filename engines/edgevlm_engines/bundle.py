@@ -68,9 +68,7 @@ def read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BundleError(
-            f"{path} cannot be used (format {FORMAT} is expected): {where}: {first['msg']}."
-        ) from None
+        raise BundleError(f"{path} cannot be used (format {FORMAT} is expected): {where}: {first['msg']}.") from None
 
 
 def file_digest(path: Path, progress: Callable[[int], None] = lambda count: None) -> str:

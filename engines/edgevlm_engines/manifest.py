@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 Precision = Literal["fp32", "fp16"]
 Flavour = Literal["ort"]
@@ -61,7 +61,7 @@ class Prompt(_Part):
 
 
 class Source(_Part):
-    """Where the weights came from."""
+    """A folder that weights came from, with the digest of its files."""
 
     name: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -77,7 +77,7 @@ class File(_Part):
 class Manifest(_Part):
     """The content of `manifest.json`. `max_length` counts positions of one row, images included."""
 
-    format: Literal[1]
+    format: Literal[1] = FORMAT
     model: str = Field(min_length=1)
     family: Literal["mobilevlm", "mobilevlm_v2"]
     flavour: Flavour
@@ -89,5 +89,5 @@ class Manifest(_Part):
     preprocessing: Preprocessing
     prompt: Prompt
     exporter: str
-    source: Source
+    sources: tuple[Source, ...]
     files: dict[str, File]

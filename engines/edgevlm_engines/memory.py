@@ -40,7 +40,7 @@ class CpuCache:
         self._buffers: list[NDArray[Any]] = [np.zeros(shape, dtype) for _ in range(count)]
 
     def pointer(self, buffer: int, row: int) -> int:
-        return self._buffers[buffer][row].ctypes.data
+        return int(self._buffers[buffer][row].ctypes.data)
 
     def move_row(self, source: int, target: int, length: int) -> None:
         for buffer in self._buffers:

@@ -79,7 +79,8 @@ class OrtEngine:
         hidden = self._embedding[np.where(is_image, 0, tokens)].astype(self._dtype)
         hidden[is_image] = features
         last = np.array([start + len(tokens) - 1], np.int32)
-        return self._run(hidden[np.newaxis], last, first_row=row)[0]
+        logits: Floats = self._run(hidden[np.newaxis], last, first_row=row)[0]
+        return logits
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         check_decode(self._info, tokens, lengths)

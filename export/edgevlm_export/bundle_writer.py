@@ -48,9 +48,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 def file_table(folder: Path) -> dict[str, File]:
     """Name, size in bytes and digest of every file written so far."""
-    return {
-        path.name: File(size=path.stat().st_size, sha256=file_digest(path)) for path in sorted(folder.iterdir())
-    }
+    return {path.name: File(size=path.stat().st_size, sha256=file_digest(path)) for path in sorted(folder.iterdir())}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

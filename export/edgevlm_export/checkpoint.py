@@ -1,22 +1,22 @@
 """A folder of weights: which tensors it holds, which were used, which were left out and why. Knows no model.
 
-A model's builder takes every tensor exactly once or skips it with a reason; `finish` refuses the rest. So a wrong
-prefix, a tensor of another model or a forgotten bias is an error and never a silent difference.
+A model's builder takes every tensor exactly once or skips it with a reason; `finish` refuses the rest. So a
+wrong prefix, a tensor of another model or a forgotten bias is an error and never a silent difference.
 """
 
 import difflib
 import fnmatch
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from .config import read_json
-from .errors import CheckpointError
-from .pickle_reader import read_torch_file
-from .safetensors_reader import read_safetensors
+from edgevlm_export.config import read_json
+from edgevlm_export.errors import CheckpointError, ConfigError
+from edgevlm_export.pickle_reader import read_torch_file
+from edgevlm_export.safetensors_reader import read_safetensors
 
 _SINGLE_AND_INDEX = (
     ("model.safetensors", "model.safetensors.index.json"),
@@ -28,6 +28,7 @@ _STALE = (
 )
 _TEXT_TOWER = ("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale")
 _DIGEST_BLOCK = 1 << 20
+_LFS_POINTER = b"version https://git-lfs"
 
 
 class TensorSource(Protocol):
@@ -49,7 +50,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path, files: Iterable[Path], sources: dict[str, TensorSource]) -> None:
         self.folder = folder
-        self.files = tuple(sorted(files, key=lambda file: file.name))
+        self.files = tuple(sorted(files, key=lambda file: file.name))  # config.json, weights and their index
         self.skipped: dict[str, str] = {}  # tensor name -> reason
         self._sources = sources
         self._taken: set[str] = set()
@@ -73,25 +74,18 @@ class Checkpoint:
             hint = f"; the nearest name there is {near[0]!r}" if near else ""
             raise CheckpointError(f"{self.folder}: tensor {name!r} is missing{hint}.")
         if name in self.skipped:
-            raise CheckpointError(
-                f"{self.folder}: tensor {name!r} is needed but was skipped: {self.skipped[name]}."
-            )
+            raise CheckpointError(f"{self.folder}: tensor {name!r} is needed but was skipped: {self.skipped[name]}.")
         if name in self._taken:
             raise CheckpointError(f"{self.folder}: tensor {name!r} is needed twice.")
         if source.shape != tuple(shape):
-            raise CheckpointError(
-                f"{self.folder}: tensor {name!r} has shape {source.shape}, but the configuration needs {tuple(shape)}."
-            )
+            shapes = f"has shape {source.shape}, but the configuration needs {tuple(shape)}"
+            raise CheckpointError(f"{self.folder}: tensor {name!r} {shapes}.")
         self._taken.add(name)
         return source
 
     def skip(self, pattern: str, reason: str) -> int:
         """Leaves out all tensors not yet used whose names match a shell pattern; returns how many."""
-        names = [
-            n
-            for n in fnmatch.filter(self._sources, pattern)
-            if n not in self._taken and n not in self.skipped
-        ]
+        names = [n for n in fnmatch.filter(self._sources, pattern) if n not in self._taken and n not in self.skipped]
         self.skipped.update(dict.fromkeys(names, reason))
         return len(names)
 
@@ -100,14 +94,12 @@ class Checkpoint:
         left = sorted(self._sources.keys() - self._taken - self.skipped.keys())
         if left:
             shown = ", ".join(map(repr, left[:5])) + (", ..." if len(left) > 5 else "")
-            raise CheckpointError(
-                f"{self.folder} holds {len(left)} tensors that this model does not use: {shown}."
-            )
+            raise CheckpointError(f"{self.folder} holds {len(left)} tensors that this model does not use: {shown}.")
 
-    def source_digest(self) -> str:
-        """SHA-256 (hex) of config.json, the weights and their index, one after another sorted by name.
+    def source_digest(self, advance: Callable[[int], None] | None = None) -> str:
+        """SHA-256 (hex) of `files` one after another, as `cat FILES | sha256sum` prints it.
 
-        The same as `cat FILES | sha256sum` prints.
+        `advance` is told the bytes of each block. Raises CheckpointError if a file cannot be read.
         """
         digest = hashlib.sha256()
         for path in self.files:
@@ -115,6 +107,8 @@ class Checkpoint:
                 with path.open("rb") as file:
                     while block := file.read(_DIGEST_BLOCK):
                         digest.update(block)
+                        if advance:
+                            advance(len(block))
             except OSError as error:
                 raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
         return digest.hexdigest()
@@ -123,64 +117,34 @@ class Checkpoint:
 def open_checkpoint(folder: Path) -> Checkpoint:
     """The weights in a folder in Hugging Face's layout; safetensors are preferred to pickles.
 
-    Tensors that are constants stored by mistake are skipped at once. Raises CheckpointError if there are no weights,
-    a shard is missing, a tensor stands in two shards, or a file is damaged.
+    Tensors that are constants stored by mistake are skipped at once. Raises CheckpointError if there are no
+    weights, a shard or a tensor of the index is missing, a tensor stands in two shards, or a file is damaged.
     """
-    files, weights = _find(folder)
+    weights, index = _find(folder)
     sources: dict[str, TensorSource] = {}
     for path in weights:
         for source in _read(path):
             if source.name in sources:
                 raise CheckpointError(f"{folder}: tensor {source.name!r} stands in two files.")
             sources[source.name] = source
-    config = folder / "config.json"
-    checkpoint = Checkpoint(folder, [*files, *([config] if config.is_file() else [])], sources)
+    if index:
+        _check_promises(index, sources)
+    others = [path for path in (index, folder / "config.json") if path and path.is_file()]
+    checkpoint = Checkpoint(folder, weights + others, sources)
     for pattern, reason in _STALE:
         checkpoint.skip(pattern, reason)
     return checkpoint
 
 
 def vision_checkpoint(folder: Path) -> Checkpoint:
-    """The vision tower of a CLIP folder (names begin with `vision_model.`); CLIP's text half is skipped."""
+    """The vision tower of a CLIP folder (names begin with `vision_model.`); CLIP's text half is skipped.
+
+    Raises CheckpointError as `open_checkpoint` does.
+    """
     checkpoint = open_checkpoint(folder)
     for pattern in _TEXT_TOWER:
         checkpoint.skip(pattern, "only CLIP's vision tower is used")
     return checkpoint
-
-
-def _find(folder: Path) -> tuple[list[Path], list[Path]]:
-    """All files that count as the checkpoint, and those among them that hold tensors."""
-    for single, index in _SINGLE_AND_INDEX:
-        if (folder / single).is_file():
-            return [folder / single], [folder / single]
-        if (folder / index).is_file():
-            shards = _shards(folder / index)
-            return [folder / index, *shards], shards
-    raise CheckpointError(
-        f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin, whole or in shards."
-    )
-
-
-def _shards(index: Path) -> list[Path]:
-    """The files that an index names. Raises CheckpointError if one is missing or lies outside the folder."""
-    places = read_json(index).get("weight_map")
-    if not isinstance(places, dict) or not places:
-        raise CheckpointError(f"{index}: weight_map is missing or empty.")
-    suffix = ".safetensors" if index.name.startswith("model.safetensors") else ".bin"
-    shards = []
-    for name in sorted({str(place) for place in places.values()}):
-        if name != Path(name).name or "\\" in name or not name.endswith(suffix):
-            raise CheckpointError(
-                f"{index} names {name[:200]!r}, which is not a {suffix} file in this folder."
-            )
-        if not (index.parent / name).is_file():
-            raise CheckpointError(f"{index.parent / name} is missing, though {index.name} names it.")
-        shards.append(index.parent / name)
-    return shards
-
-
-def _read(path: Path) -> Iterable[TensorSource]:
-    return read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
 
 
 def as_float16(source: TensorSource) -> np.ndarray[Any, np.dtype[np.float16]]:
@@ -193,11 +157,60 @@ def as_float16(source: TensorSource) -> np.ndarray[Any, np.dtype[np.float16]]:
         raise CheckpointError(f"Tensor {source.name!r} holds {stored.dtype} where real numbers are needed.")
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         half = stored.astype(np.float16)
-    if not np.isfinite(half).all():
-        why = (
-            "beyond float16's range"
-            if np.isfinite(stored[~np.isfinite(half)]).any()
-            else "that is not finite"
-        )
-        raise CheckpointError(f"Tensor {source.name!r} holds a value {why}.")
+    fits = np.isfinite(half)
+    if not fits.all():
+        fault = "beyond float16's range" if np.isfinite(stored[~fits]).any() else "that is not finite"
+        raise CheckpointError(f"Tensor {source.name!r} holds a value {fault}.")
     return half
+
+
+def _find(folder: Path) -> tuple[list[Path], Path | None]:
+    """The files that hold tensors, and the index if they are shards."""
+    for single, index in _SINGLE_AND_INDEX:
+        if (folder / single).is_file():
+            return [folder / single], None
+        if (folder / index).is_file():
+            return _shards(folder / index), folder / index
+    if (folder / "adapter_config.json").is_file():
+        raise CheckpointError(f"{folder} holds a LoRA adapter, not a model: merge it into its base first.")
+    wanted = "neither model.safetensors nor pytorch_model.bin, whole or in shards"
+    raise CheckpointError(f"{folder} holds no weights: {wanted}.")
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files that an index names. Raises CheckpointError if one is missing or lies outside the folder."""
+    names = {str(place) for place in _weight_map(index).values()}
+    suffix = ".safetensors" if index.name.startswith("model.safetensors") else ".bin"
+    for name in sorted(names):
+        if name != Path(name).name or "\\" in name or not name.endswith(suffix):
+            raise CheckpointError(f"{index} names {name[:200]!r}, not a {suffix} file of its own folder.")
+        if not (index.parent / name).is_file():
+            raise CheckpointError(f"{index.parent} lacks the file {name[:200]!r} that {index.name} names.")
+    return [index.parent / name for name in sorted(names)]
+
+
+def _weight_map(index: Path) -> dict[str, object]:
+    try:
+        places = read_json(index).get("weight_map")
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from None
+    if not isinstance(places, dict) or not places:
+        raise CheckpointError(f"{index}: weight_map is missing or empty.")
+    return places
+
+
+def _check_promises(index: Path, sources: dict[str, TensorSource]) -> None:
+    absent = sorted(_weight_map(index).keys() - sources.keys())
+    if absent:
+        raise CheckpointError(f"{index} names tensor {absent[0][:200]!r}, but no file holds it.")
+
+
+def _read(path: Path) -> Iterable[TensorSource]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_LFS_POINTER))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
+    if start == _LFS_POINTER:
+        raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; `git lfs pull` fetches them.")
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from .errors import ConfigError
+from edgevlm_export.errors import ConfigError
 
 Projector = Literal["ldpnet", "ldpnetv2"]
 
@@ -70,7 +70,7 @@ class ModelConfig:
 
     @property
     def tower_in_checkpoint(self) -> bool:
-        """Whether the tower's weights are the checkpoint's own; otherwise they are those of the CLIP folder."""
+        """Whether the tower's weights are the checkpoint's own, not those of the CLIP folder."""
         return self.projector == "ldpnetv2"
 
     @property
@@ -82,7 +82,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a square RGB image of values 0..255 becomes pixels: bicubic to `image_size`, x/255, (x - mean) / std."""
+    """How a square RGB image becomes pixels: bicubic to `image_size`, then (value / 255 - mean) / std."""
 
     image_size: int
     mean: tuple[float, float, float]
@@ -106,8 +106,6 @@ def read_json(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_JSON_BYTES + 1)
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is missing.") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
     if len(text) > _MAX_JSON_BYTES:
@@ -115,7 +113,7 @@ def read_json(path: Path) -> dict[str, object]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise ConfigError(f"{path} is not valid JSON.") from None
+        data = None
     if not isinstance(data, dict):
         raise ConfigError(f"{path} does not hold a JSON object.")
     return data
@@ -133,8 +131,8 @@ class _Keys:
         return default if value is None else value
 
     def refusal(self, key: str, wanted: str) -> ConfigError:
-        shown = json.dumps(self._data.get(key))
-        shown = shown if len(shown) <= 80 else shown[:80] + "..."
+        value = self._data.get(key)
+        shown = "an object or list" if isinstance(value, dict | list) else json.dumps(value)[:80]
         return ConfigError(f"{self.path}: {key} is {shown}, but {wanted}.")
 
     def expect(self, key: str, wanted: object, default: object = None) -> None:
@@ -156,21 +154,17 @@ class _Keys:
         return float(cast(float, value))
 
     def colour(self, key: str, default: list[float]) -> tuple[float, float, float]:
-        value = self.get(key, default)
-        if not isinstance(value, list) or [type(v) for v in value] != [float] * 3:
-            raise self.refusal(key, "three fractions (red, green, blue) are needed")
-        if not all(0 < v < 1 for v in value):
-            raise self.refusal(key, "all three must lie between 0 and 1")
-        return (value[0], value[1], value[2])
+        match self.get(key, default):
+            case [float(red), float(green), float(blue)] if 0 < min(red, green, blue) <= max(red, green, blue) < 1:
+                return red, green, blue
+        raise self.refusal(key, "three fractions between 0 and 1 (red, green, blue) are needed")
 
     def edge(self, key: str, default: int, names: tuple[str, ...]) -> int:
-        """A size that older files hold as an integer and newer ones as an object with one edge or two equal ones."""
+        """An integer in older files, an object with one edge or two equal ones in newer files."""
         value = self.get(key, default)
-        if isinstance(value, dict):
-            edges = list(value.values())
-            if tuple(sorted(value)) == names and edges.count(edges[0]) == len(edges):
-                value = edges[0]
-        if type(value) is not int or value < 1:
+        if isinstance(value, dict) and sorted(value) == sorted(names) and len({*map(str, value.values())}) == 1:
+            value = value[names[0]]
+        if type(value) is not int:
             raise self.refusal(key, "one edge length in pixels is needed")
         return value
 
@@ -178,7 +172,7 @@ class _Keys:
 def load_config(checkpoint: Path, tower: Path | None = None) -> ModelConfig:
     """The model in the folder `checkpoint`, with the vision tower described by the CLIP folder `tower`.
 
-    Without `tower` an LDPv2 model is taken to hold openai/clip-vit-large-patch14-336; an LDP model needs the folder.
+    Without `tower` an LDPv2 model is taken to hold openai/clip-vit-large-patch14-336; LDP needs the folder.
     Raises ConfigError, naming the file and the key, for anything that is missing or not supported.
     """
     keys = _Keys(checkpoint / "config.json", read_json(checkpoint / "config.json"))
@@ -189,9 +183,7 @@ def load_config(checkpoint: Path, tower: Path | None = None) -> ModelConfig:
     kv_heads = keys.size("num_key_value_heads", heads)
     hidden = keys.size("hidden_size")
     if hidden % heads or (hidden // heads) % 2:
-        raise keys.refusal(
-            "num_attention_heads", f"hidden_size {hidden} must split into heads of an even size"
-        )
+        raise keys.refusal("num_attention_heads", f"hidden_size {hidden} must split into heads of an even size")
     if heads % kv_heads:
         raise keys.refusal("num_key_value_heads", f"it must divide the {heads} attention heads")
     keys.expect("head_dim", hidden // heads, hidden // heads)
@@ -237,7 +229,7 @@ def _projector(keys: _Keys) -> Projector:
     kind = keys.get("mm_projector_type")
     if kind not in ("ldpnet", "ldpnetv2"):
         raise keys.refusal("mm_projector_type", 'only "ldpnet" and "ldpnetv2" are supported')
-    return cast(Projector, kind)
+    return kind
 
 
 def _max_length(keys: _Keys) -> int:
@@ -269,7 +261,9 @@ def _vision(model: _Keys, projector: Projector, tower: Path | None) -> VisionCon
     if projector == "ldpnetv2" and (image // patch) % _POOLED_GRID:
         raise keys.refusal("image_size", f"the grid of patches must be a multiple of {_POOLED_GRID}")
     keys.expect("num_channels", 3, 3)
-    model.expect("mm_hidden_size", hidden, hidden)
+    if model.size("mm_hidden_size", hidden) != hidden:
+        which = "the vision tower" if tower else "CLIP ViT-L/14 at 336 px (no other tower was given)"
+        raise model.refusal("mm_hidden_size", f"{which} has {hidden} channels")
     return VisionConfig(
         hidden_size=hidden,
         layers=layers,
@@ -298,7 +292,7 @@ def _tower_keys(path: Path) -> _Keys:
 
 
 def _layers_run(keys: _Keys, layers: int) -> int:
-    """Layers to compute for `hidden_states[select]`, where entry 0 is the embeddings and entry n follows layer n."""
+    """Layers to compute for `hidden_states[select]`; entry 0 is the embeddings, entry n follows layer n."""
     select = keys.get("mm_vision_select_layer")
     if type(select) is not int:
         raise keys.refusal("mm_vision_select_layer", "an integer is needed")
@@ -323,13 +317,11 @@ def load_preprocessing(tower: Path | None, image_size: int) -> Preprocessing:
     for key, names in (("size", ("shortest_edge",)), ("crop_size", ("height", "width"))):
         if keys.edge(key, image_size, names) != image_size:
             raise keys.refusal(key, f"the vision tower takes {image_size} pixels")
-    return Preprocessing(
-        image_size, keys.colour("image_mean", _CLIP_MEAN), keys.colour("image_std", _CLIP_STD)
-    )
+    return Preprocessing(image_size, keys.colour("image_mean", _CLIP_MEAN), keys.colour("image_std", _CLIP_STD))
 
 
 def tokenizer_is_legacy(checkpoint: Path) -> bool:
-    """The tokenizer's `legacy` flag: whether text after a special token gets a dummy space. Absent means true."""
+    """The tokenizer's `legacy` flag: whether text after a special token gets a dummy space; absent: true."""
     path = checkpoint / "tokenizer_config.json"
     keys = _Keys(path, read_json(path) if path.is_file() else {})
     keys.expect("add_bos_token", True, True)

@@ -23,10 +23,9 @@ def write_decoder(graph: GraphWriter, weights: Weights, config: ModelConfig) -> 
     hidden = graph.input("hidden", ("batch", "sequence", config.hidden_size))
     last_position = graph.input("last_position", ("batch",), np.int32)
     total_length = graph.input("total_length", (), np.int32)
-    cos, sin = (
-        graph.weight(f"rope.{name}", table.shape, lambda table=table: table)
-        for name, table in zip(("cos", "sin"), rope_tables(config), strict=True)
-    )
+    cos_table, sin_table = rope_tables(config)
+    cos = graph.weight("rope.cos", cos_table.shape, lambda: cos_table)
+    sin = graph.weight("rope.sin", sin_table.shape, lambda: sin_table)
 
     layers = weights.below("model.layers")
     normed = graph.op(
@@ -46,7 +45,12 @@ def write_decoder(graph: GraphWriter, weights: Weights, config: ModelConfig) -> 
         )
         with graph.scope(f"layer{index}"):
             attended = _attention(
-                graph, layer.below("self_attn"), config, index, normed, (last_position, total_length, cos, sin)
+                graph,
+                layer.below("self_attn"),
+                config,
+                index,
+                normed,
+                (last_position, total_length, cos, sin),
             )
             post_norm = layer.tensor("post_attention_layernorm.weight", (config.hidden_size,))
             normed, hidden = _add_and_norm(graph, config, hidden, attended, post_norm)
@@ -58,7 +62,9 @@ def write_decoder(graph: GraphWriter, weights: Weights, config: ModelConfig) -> 
 def rope_tables(config: ModelConfig) -> tuple[Array, Array]:
     """Cosines and sines `[max_length, head_dim / 2]`, float32, as LLaMA's rotary embedding has them."""
     exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
-    frequencies = np.float32(1) / np.power(np.float32(config.rope_theta), exponents)
+    # numpy's float32 power is off by one unit in a tenth of the places, and position 2047 multiplies that error
+    powers = np.power(config.rope_theta, exponents.astype(np.float64)).astype(np.float32)
+    frequencies = np.float32(1) / powers
     angles = np.outer(np.arange(config.max_length, dtype=np.float32), frequencies)
     return np.cos(angles), np.sin(angles)
 

@@ -1,4 +1,4 @@
-"""A checkpoint becomes a bundle: reads, writes graphs, vouches for the files. Knows the order of work, no operators."""
+"""A checkpoint becomes a bundle: read, describe, write, vouch. Knows the order of work, no operators."""
 
 import shutil
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import get_args
 
 import numpy as np
 from edgevlm_engines.bundle import DECODER, EMBEDDING, TOKENIZER, VISION
-from edgevlm_engines.manifest import FORMAT, Manifest, Precision
 from edgevlm_engines.manifest import Decoder as DecoderPart
+from edgevlm_engines.manifest import Manifest, Precision
 from edgevlm_engines.manifest import Preprocessing as PreprocessingPart
 from edgevlm_engines.manifest import Prompt as PromptPart
 from edgevlm_engines.manifest import Source as SourcePart
@@ -40,6 +40,10 @@ PAD_COLOUR = (122, 116, 104)
 MAX_ROWS = 64
 """The `ort` graphs are free in the number of rows; this bound only keeps a typing error from asking for terabytes."""
 
+PROJECTORS = {
+    "ldpnet": (write_ldp, "model.mm_projector.model."),
+    "ldpnetv2": (write_ldpv2, "model.mm_projector."),
+}
 VISION_TOWER = "model.vision_tower.vision_tower."
 
 
@@ -71,19 +75,21 @@ def export_bundle(
     report = progress or Progress()
     config = load_config(checkpoint, vision_tower)
     weights = open_checkpoint(checkpoint)
-    graphs = describe(config, weights, vision_tower, precision)
+    tower = weights if config.tower_in_checkpoint else _tower_checkpoint(weights, vision_tower)
+    graphs = describe(config, weights, tower, precision)
     embedding = weights.take("model.embed_tokens.weight", (config.vocab_size, config.hidden_size))
-    weights.finish()
+    # V1 has two sources, V2 one
+    sources = {source.folder: source for source in (weights, tower)}.values()
+    for source in sources:
+        source.finish()
 
     with new_folder(bundle) as folder:
-        report.start(graphs.weight_bytes())
+        report.start(graphs.weight_bytes() + sum(file.stat().st_size for source in sources for file in source.files))
         _copy_tokenizer(checkpoint, folder)
         np.save(folder / EMBEDDING, as_float16(embedding), allow_pickle=False)
         graphs.vision.save(folder / VISION, report.advance)
         graphs.decoder.save(folder / DECODER, report.advance)
-        digest = weights.source_digest()
         manifest = Manifest(
-            format=FORMAT,
             model=name or checkpoint.resolve().name,
             family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
             flavour="ort",
@@ -95,7 +101,10 @@ def export_bundle(
             preprocessing=_preprocessing_part(config, vision_tower),
             prompt=_prompt_part(config, checkpoint),
             exporter=f"edgevlm {version('edgevlm')}",
-            source=SourcePart(name=checkpoint.resolve().name, sha256=digest),
+            sources=tuple(
+                SourcePart(name=source.folder.resolve().name, sha256=source.source_digest(report.advance))
+                for source in sources
+            ),
             files=file_table(folder),
         )
         write_manifest(folder, manifest)
@@ -103,40 +112,31 @@ def export_bundle(
     return manifest
 
 
-def describe(
-    config: ModelConfig, checkpoint: Checkpoint, vision_tower: Path | None, precision: Precision
-) -> Graphs:
+def describe(config: ModelConfig, checkpoint: Checkpoint, tower: Checkpoint, precision: Precision) -> Graphs:
     """Write both graphs in memory; weights stay on disk. Takes or skips every tensor but the embedding table."""
     dtype = PRECISIONS[precision]
     vision, decoder = GraphWriter("vision", dtype), GraphWriter("decoder", dtype)
-    _describe_vision(vision, config, checkpoint, vision_tower)
+    _describe_vision(vision, config, checkpoint, tower)
     write_decoder(decoder, Weights(decoder, checkpoint, ""), config)
     return Graphs(vision, decoder)
 
 
-def _describe_vision(
-    graph: GraphWriter, config: ModelConfig, checkpoint: Checkpoint, vision_tower: Path | None
-) -> None:
+def _tower_checkpoint(checkpoint: Checkpoint, vision_tower: Path | None) -> Checkpoint:
+    """Upstream loads V1's tower from the CLIP repository over the one in the checkpoint."""
+    assert vision_tower is not None, "load_config refuses V1 without it"
+    checkpoint.skip(f"{VISION_TOWER}*", "this model computes with the tower of the CLIP folder")
+    return vision_checkpoint(vision_tower)
+
+
+def _describe_vision(graph: GraphWriter, config: ModelConfig, checkpoint: Checkpoint, tower: Checkpoint) -> None:
     size = config.vision.image_size
     pixels = graph.input("pixels", ("images", 3, size, size), np.float32)
-    if config.tower_in_checkpoint:
-        tower, prefix = checkpoint, VISION_TOWER
-    else:
-        # upstream loads V1's tower from the CLIP repository over the one in the checkpoint
-        assert vision_tower is not None, "load_config refuses V1 without it"
-        checkpoint.skip(f"{VISION_TOWER}*", "this model computes with the tower of the CLIP folder")
-        tower, prefix = vision_checkpoint(vision_tower), ""
+    prefix = VISION_TOWER if tower is checkpoint else ""
     _skip_unused_vision(tower, prefix, config)
     weights = Weights(graph, tower, f"{prefix}vision_model.")
     hidden = write_vision_encoder(graph, weights, config.vision, graph.to_own_type(pixels))
-    if tower is not checkpoint:
-        tower.finish()
-    if config.projector == "ldpnet":
-        projector = Weights(graph, checkpoint, "model.mm_projector.model.")
-        features = write_ldp(graph, projector, config.vision, config.hidden_size, hidden)
-    else:
-        projector = Weights(graph, checkpoint, "model.mm_projector.")
-        features = write_ldpv2(graph, projector, config.vision, config.hidden_size, hidden)
+    write_projector, path = PROJECTORS[config.projector]
+    features = write_projector(graph, Weights(graph, checkpoint, path), config.vision, config.hidden_size, hidden)
     shape = ("images", config.image_tokens, config.hidden_size)
     graph.output(graph.to_float32(features), "features", shape, np.float32)
 

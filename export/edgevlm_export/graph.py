@@ -54,7 +54,7 @@ class GraphWriter:
     def weight(self, name: str, shape: Sequence[int], read: Callable[[], Array]) -> ir.Value:
         """An initializer of the graph's dtype. `read` returns an array of this shape, of any float type."""
 
-        def load() -> ir.Tensor:
+        def load() -> ir.TensorProtocol:
             array = np.ascontiguousarray(read(), dtype=self.dtype)
             if array.shape != tuple(shape):
                 raise AssertionError(f"weight {name} has shape {array.shape}, expected {tuple(shape)}")
@@ -74,7 +74,12 @@ class GraphWriter:
         return value
 
     def op(
-        self, kind: str, *inputs: ir.Value | None, domain: str = "", name: str | None = None, **attributes: Attribute
+        self,
+        kind: str,
+        *inputs: ir.Value | None,
+        domain: str = "",
+        name: str | None = None,
+        **attributes: Attribute,
     ) -> ir.Value:
         """One node with one output, named `name` if it is to be found again."""
         value = self.ops(kind, *inputs, outputs=1, domain=domain, **attributes)[0]
@@ -86,9 +91,7 @@ class GraphWriter:
         self, kind: str, *inputs: ir.Value | None, outputs: int, domain: str = "", **attributes: Attribute
     ) -> Sequence[ir.Value]:
         """One node with several outputs."""
-        node = ir.node(
-            kind, list(inputs), attributes, domain=domain, num_outputs=outputs, name=self._unique(kind)
-        )
+        node = ir.node(kind, list(inputs), attributes, domain=domain, num_outputs=outputs, name=self._unique(kind))
         for index, value in enumerate(node.outputs):
             value.name = f"{node.name}:{index}"
         self._graph.append(node)

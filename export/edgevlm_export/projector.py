@@ -19,7 +19,10 @@ LAYER_NORM_EPS = 1e-5
 
 
 def write_ldp(graph: GraphWriter, weights: Weights, vision: VisionConfig, width: int, hidden: ir.Value) -> ir.Value:
-    """V1: `[n, grid*grid, vision width]` -> `[n, (grid/2)**2, width]`. `weights` stands at `model.mm_projector.model.`."""
+    """V1: `[n, grid*grid, vision width]` -> `[n, (grid/2)**2, width]`.
+
+    `weights` stands at `model.mm_projector.model.`.
+    """
     with graph.scope("projector"):
         hidden = _mlp(graph, weights, ("mlp.1", "mlp.3"), vision.hidden_size, width, hidden)
         hidden = graph.op("Reshape", hidden, graph.shape_op([0, vision.grid, vision.grid, width]))
@@ -29,9 +32,7 @@ def write_ldp(graph: GraphWriter, weights: Weights, vision: VisionConfig, width:
         return graph.op("Reshape", hidden, graph.shape_op([0, -1, width]))
 
 
-def write_ldpv2(
-    graph: GraphWriter, weights: Weights, vision: VisionConfig, width: int, hidden: ir.Value
-) -> ir.Value:
+def write_ldpv2(graph: GraphWriter, weights: Weights, vision: VisionConfig, width: int, hidden: ir.Value) -> ir.Value:
     """V2: `[n, grid*grid, vision width]` -> `[n, 144, width]`. `weights` stands at `model.mm_projector.`."""
     with graph.scope("projector"):
         hidden = _mlp(graph, weights, ("mlp.mlp.0", "mlp.mlp.2"), vision.hidden_size, width, hidden)

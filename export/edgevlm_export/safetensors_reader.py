@@ -1,4 +1,4 @@
-"""Reads `.safetensors` files: names, types and shapes at once, each tensor's values when asked. Knows no models."""
+"""Reads `.safetensors` files: names, types and shapes at once, values when asked. Knows no models."""
 
 import json
 import math
@@ -10,10 +10,11 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from .errors import CheckpointError
+from edgevlm_export.errors import CheckpointError
 
 _MAX_HEADER = 100_000_000  # bytes, the limit of the reference implementation
 _MAX_AXES = 8
+_MAX_NAME = 500  # characters
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -39,25 +40,23 @@ class SafeTensor:
     start: int
 
     def read(self) -> np.ndarray[Any, np.dtype[Any]]:
-        """The values, read-only and mapped from the file. Raises CheckpointError if the file has shrunk or gone."""
+        """The values, read-only, mapped from the file. Raises CheckpointError if the file was changed."""
         if 0 in self.shape:
             return np.empty(self.shape, self.dtype)
         try:
             mapped = np.memmap(self.path, self.dtype, "r", self.start, self.shape)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.path}: tensor {self.name!r} cannot be read: {error}.") from None
-        return np.require(mapped, requirements="A").view(np.ndarray)
+        return np.asarray(np.require(mapped, requirements="A"))
 
 
 def read_safetensors(path: Path) -> list[SafeTensor]:
-    """The tensors of a file, in the order of its data. Raises CheckpointError if anything in it is malformed."""
+    """The tensors of a file, in the order of its data. Raises CheckpointError if it is damaged."""
     header, start, size = _read_header(path)
     tensors, end = [], 0
     for begin, stop, tensor in sorted(_entries(path, header, start), key=lambda entry: entry[:2]):
         if begin != end:
-            raise CheckpointError(
-                f"{path}: tensor {tensor.name!r} overlaps another or leaves a hole before it."
-            )
+            raise CheckpointError(f"{path}: tensor {tensor.name!r} overlaps another or leaves a hole before it.")
         end = stop
         tensors.append(tensor)
     if start + end != size:
@@ -73,9 +72,7 @@ def _read_header(path: Path) -> tuple[dict[str, object], int, int]:
             lead = file.read(8)
             length = struct.unpack("<Q", lead)[0] if len(lead) == 8 else size
             if length > min(_MAX_HEADER, size - 8):
-                raise CheckpointError(
-                    f"{path} is cut off or not a safetensors file: its header does not fit."
-                )
+                raise CheckpointError(f"{path} is cut off or not a safetensors file: its header does not fit.")
             text = file.read(length)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -100,18 +97,21 @@ def _entries(path: Path, header: dict[str, object], start: int) -> list[tuple[in
     """Each tensor with the half-open range of its bytes, counted from the start of the data."""
     entries = []
     for name, entry in header.items():
-        if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-            raise CheckpointError(f"{path}: the header's entry for {name[:200]!r} is malformed.")
-        dtype = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
-        shape, offsets = _sizes(entry["shape"]), _sizes(entry["data_offsets"])
+        shown = f"{path}: tensor {name[:_MAX_NAME]!r}"
+        if not isinstance(entry, dict) or len(name) > _MAX_NAME:
+            raise CheckpointError(f"{shown} has a malformed entry in the header.")
+        kind, shape, offsets = (
+            entry.get("dtype"),
+            _sizes(entry.get("shape")),
+            _sizes(entry.get("data_offsets")),
+        )
+        if shape is None or offsets is None or len(offsets) != 2 or not isinstance(kind, str):
+            raise CheckpointError(f"{shown} has a malformed entry in the header.")
+        dtype = _DTYPES.get(kind)
         if dtype is None:
-            raise CheckpointError(
-                f"{path}: tensor {name[:200]!r} has the unsupported type {entry['dtype']!r:.40}."
-            )
-        if shape is None or offsets is None or len(offsets) != 2:
-            raise CheckpointError(f"{path}: tensor {name[:200]!r} has a malformed shape or place.")
+            raise CheckpointError(f"{shown} has the unsupported type {kind[:20]!r}.")
         if offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
-            raise CheckpointError(f"{path}: tensor {name[:200]!r} has a shape that its bytes do not fill.")
+            raise CheckpointError(f"{shown} has a shape that its bytes do not fill.")
         entries.append((offsets[0], offsets[1], SafeTensor(name, dtype, shape, path, start + offsets[0])))
     return entries
 

@@ -68,9 +68,7 @@ def _attention(graph: GraphWriter, weights: Weights, config: VisionConfig, hidde
     packed = graph.op("MatMul", hidden, weights.packed_linear(names, width, sizes, "qkv_proj"))
     packed = graph.op("Add", packed, weights.packed_bias(names, sizes, "qkv_proj"))
     query, key, value = graph.ops("Split", packed, outputs=3, axis=2, num_outputs=3)
-    attended = graph.op(
-        "MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=config.heads
-    )
+    attended = graph.op("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=config.heads)
     return linear(graph, weights, "out_proj", width, width, attended)
 
 

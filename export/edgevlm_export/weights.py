@@ -37,9 +37,7 @@ class Weights:
 
     def packed_linear(self, names: Sequence[str], inputs: int, outputs: Sequence[int], packed: str) -> ir.Value:
         """Several linear layers over the same input as one: weight `[inputs, sum(outputs)]`."""
-        sources = [
-            self._take(f"{name}.weight", (size, inputs)) for name, size in zip(names, outputs, strict=True)
-        ]
+        sources = [self._take(f"{name}.weight", (size, inputs)) for name, size in zip(names, outputs, strict=True)]
         return self._add(
             f"{packed}.weight",
             (inputs, sum(outputs)),
@@ -58,9 +56,7 @@ class Weights:
     def pointwise(self, name: str, inputs: int, outputs: int) -> ir.Value:
         """A 1x1 convolution `[outputs, inputs, 1, 1]` as a linear weight `[inputs, outputs]`."""
         source = self._take(f"{name}.weight", (outputs, inputs, 1, 1))
-        return self._add(
-            f"{name}.weight", (inputs, outputs), lambda: as_float16(source).reshape(outputs, inputs).T
-        )
+        return self._add(f"{name}.weight", (inputs, outputs), lambda: as_float16(source).reshape(outputs, inputs).T)
 
     def _take(self, name: str, shape: Sequence[int]) -> TensorSource:
         return self._checkpoint.take(self._prefix + name, tuple(shape))

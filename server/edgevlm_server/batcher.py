@@ -33,6 +33,9 @@ class End:
     error: ApiError | None = None
 
 
+Verb = Literal["add", "stop", "cancelled"]
+"""Add a ticket, or end it for this reason. `None` in the inbox ends the thread."""
+
 Event = int | End
 """A token id, or the end."""
 
@@ -42,7 +45,7 @@ class Observer(Protocol):
 
     def load(self, running: int, waiting: int) -> None: ...
 
-    def step(self, decoded: int, prefilled: int) -> None: ...
+    def step(self, decoded: int, prefilled: int, generated: int) -> None: ...
 
     def ended(self, reason: Reason) -> None: ...
 
@@ -61,9 +64,9 @@ class Ticket:
         """Call `callback` on the event loop when the end is delivered."""
         self._callbacks.append(callback)
 
-    def cancel(self) -> None:
+    def end(self, reason: Literal["stop", "cancelled"]) -> None:
         """Ask for an early end. Its row is free within a step; the `End` still comes. Harmless when it is over."""
-        self._batcher.cancel(self)
+        self._batcher.end(self, reason)
 
     async def events(self) -> AsyncIterator[Event]:
         """Token ids as they come, then one `End`."""
@@ -92,9 +95,7 @@ class Batcher:
         self._scheduler = Scheduler(engine.info.rows)
         self._tickets: dict[Sequence, Ticket] = {}
         self._outgoing: list[tuple[Ticket, Event]] = []
-        self._inbox: queue.SimpleQueue[tuple[Literal["add", "cancel", "stop"], Ticket | None]] = (
-            queue.SimpleQueue()
-        )
+        self._inbox: queue.SimpleQueue[tuple[Verb, Ticket] | None] = queue.SimpleQueue()
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._main, name="batcher", daemon=True)
@@ -109,14 +110,14 @@ class Batcher:
             self._inbox.put(("add", ticket))
         return ticket
 
-    def cancel(self, ticket: Ticket) -> None:
-        """See `Ticket.cancel`."""
-        self._inbox.put(("cancel", ticket))
+    def end(self, ticket: Ticket, reason: Literal["stop", "cancelled"]) -> None:
+        """See `Ticket.end`."""
+        self._inbox.put((reason, ticket))
 
     def close(self) -> None:
         """End every request that is left with an error, then release the engine. Blocks until it is done."""
         self._closed = True
-        self._inbox.put(("stop", None))
+        self._inbox.put(None)
         self._thread.join()
         self._engine.close()
 
@@ -144,24 +145,26 @@ class Batcher:
         """Take in all that has arrived, waiting for something if there is nothing to do; false means stop."""
         while True:
             try:
-                verb, ticket = self._inbox.get(block=wait)
+                item = self._inbox.get(block=wait)
             except queue.Empty:
                 return True
-            if ticket is None:
+            if item is None:
                 return False
             wait = False
+            verb, ticket = item
             if verb == "add":
                 self._tickets[ticket.sequence] = ticket
                 self._scheduler.add(ticket.sequence)
             elif ticket.sequence in self._tickets:
-                self._end(ticket, End("cancelled"))
+                self._end(ticket, End(verb))
 
     def _step(self) -> None:
         decode, prefill = self._scheduler.next_step()
         if decode:
             self._decode(decode)
         size = self._prefill(prefill) if prefill is not None else 0
-        self._observer.step(len(decode), size)
+        generated = sum(isinstance(event, int) for _, event in self._outgoing)
+        self._observer.step(decoded=len(decode), prefilled=size, generated=generated)
 
     def _decode(self, sequences: list[Sequence]) -> None:
         tokens = np.array([sequence.generated[-1] for sequence in sequences], np.int64)
@@ -208,7 +211,7 @@ class Batcher:
         self._observer.load(self._scheduler.running, self._scheduler.waiting)
         if self._outgoing:
             batch, self._outgoing = self._outgoing, []
-            self._on_loop(lambda: [ticket.deliver(event) for ticket, event in batch])
+            self._on_loop(lambda: _deliver(batch))
 
     def _refuse_all(self, refusal: Unavailable) -> None:
         """The end of the thread's life: tell everyone who is here."""
@@ -219,7 +222,7 @@ class Batcher:
 
     def _refuse_newcomers(self, refusal: Unavailable) -> None:
         """The thread must outlive its engine: a request in the inbox of nobody would wait for ever."""
-        while (item := self._inbox.get())[1] is not None:
+        while (item := self._inbox.get()) is not None:
             verb, ticket = item
             if verb == "add":
                 self._tickets[ticket.sequence] = ticket
@@ -231,3 +234,8 @@ class Batcher:
         except RuntimeError:
             # the loop is closed: the process is ending and no client is left to be told
             log.debug("Event loop closed before the last events were delivered.")
+
+
+def _deliver(batch: list[tuple[Ticket, Event]]) -> None:
+    for ticket, event in batch:
+        ticket.deliver(event)

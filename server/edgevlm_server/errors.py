@@ -36,9 +36,7 @@ class ApiError(Exception):
 
     def body(self) -> dict[str, Any]:
         """`{"error": {message, type, param, code}}`, all four keys always."""
-        return {
-            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
 class InvalidRequest(ApiError):
@@ -116,9 +114,7 @@ class Unavailable(ApiError):
 
     @classmethod
     def draining(cls) -> "Unavailable":
-        return cls(
-            "The server is shutting down; try again soon.", code="shutting_down", headers={"retry-after": "5"}
-        )
+        return cls("The server is shutting down; try again soon.", code="shutting_down", headers={"retry-after": "5"})
 
     @classmethod
     def dead(cls) -> "Unavailable":

@@ -1,6 +1,6 @@
-"""Hands pictures to worker processes and outlives them. Knows the protocol and deadlines; opens no picture itself.
+"""Hands pictures to worker processes and outlives them. Knows protocol and deadlines, opens no picture.
 
-A thread is not enough: decoders are C code, which cannot be interrupted and takes its process along when it crashes.
+A thread is not enough: decoders are C code, which cannot be interrupted, and a crash ends its whole process.
 """
 
 import math
@@ -31,24 +31,22 @@ class ImageWorkerError(RuntimeError):
 class ImageDecoder:
     """Decodes pictures in up to `workers` processes, each started when first needed. Thread-safe."""
 
-    def __init__(
-        self, limits: ImageLimits, size: int, pad_colour: tuple[int, int, int], workers: int = 2
-    ) -> None:
+    def __init__(self, limits: ImageLimits, size: int, pad_colour: tuple[int, int, int], workers: int = 2) -> None:
         if workers < 1:
             raise ValueError("at least one worker is needed")
         self._limits = limits
         self._size = size
         self._pad_colour = pad_colour
-        self._workers = workers
+        self._workers = [_Worker(limits) for _ in range(workers)]
         self._closed = False
         self._closing = threading.Lock()
         # last in, first out: a quiet server keeps to one process
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
-        for _ in range(workers):
-            self._idle.put(_Worker(limits))
+        for worker in self._workers:
+            self._idle.put(worker)
 
     def decode(self, data: bytes) -> Image.Image:
-        """The picture in mode RGB, padded and resized to `size` x `size`. Blocks, first of all for a free worker.
+        """The picture in mode RGB, padded and resized to `size` x `size`. Blocks, also for a free worker.
 
         Raises ImageError when the picture is refused, is damaged or takes longer than `decode_seconds`, and
         ImageWorkerError when no worker can be started or the decoder is closed.
@@ -71,12 +69,16 @@ class ImageDecoder:
             raise invalid()
         return Image.frombytes("RGB", (self._size, self._size), pixels)
 
+    @property
+    def process_ids(self) -> list[int]:
+        """The worker processes that run now."""
+        return [worker.process_id for worker in self._workers if worker.process_id is not None]
+
     def close(self) -> None:
-        """Ends the processes, after the pictures under way. Later calls of `decode` raise ImageWorkerError."""
+        """Ends the processes, after the pictures under way. From then on `decode` raises ImageWorkerError."""
         self._closed = True
         with self._closing:
-            workers = [self._idle.get() for _ in range(self._workers)]
-            for worker in workers:
+            for worker in [self._idle.get() for _ in self._workers]:
                 worker.stop()
                 self._idle.put(worker)  # for those who still wait: they see that it is closed
 
@@ -116,6 +118,11 @@ class _Worker:
         except _NotAccepted:  # it died while idle
             return self._ready().ask(request, data, reply_length)
 
+    @property
+    def process_id(self) -> int | None:
+        process = self._process
+        return process.id if process is not None and process.alive() else None
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -136,9 +143,7 @@ class _Process:
         self._socket, theirs = socket.socketpair()
         try:
             with theirs:
-                self._process = subprocess.Popen(
-                    _command(limits), stdin=theirs, stdout=subprocess.DEVNULL, close_fds=True
-                )
+                self._process = subprocess.Popen(_command(limits), stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
         except OSError as error:
             self._socket.close()
             raise ImageWorkerError("an image worker could not be started") from error
@@ -152,6 +157,10 @@ class _Process:
         except BaseException:
             self.kill()
             raise
+
+    @property
+    def id(self) -> int:
+        return self._process.pid
 
     def alive(self) -> bool:
         return self._process.poll() is None

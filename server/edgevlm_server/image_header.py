@@ -15,7 +15,7 @@ _DRAFT_SCALES = (2, 4, 8)  # what libjpeg offers
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """`width` and `height` in pixels as stored, before any rotation. `scale`: decode at 1/scale of them (JPEG)."""
+    """`width` and `height` in pixels as stored, before any rotation. `scale`: decode at 1/scale (JPEG)."""
 
     format: ImageFormat
     width: int

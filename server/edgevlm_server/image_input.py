@@ -1,4 +1,4 @@
-"""A picture as a client gives it to the pixels that the vision encoder takes. Knows no HTTP, model or cache."""
+"""A picture as a client gives it to the pixels that the vision encoder takes. No HTTP, model or cache."""
 
 import base64
 import binascii
@@ -30,8 +30,8 @@ class Picture(NamedTuple):
 class ImageIntake:
     """Every way a picture comes in. Blocking and thread-safe: an async caller runs these in a thread.
 
-    All `picture...` methods raise ImageError for a picture that is refused, and ImageWorkerError when no worker
-    process can be started, which is the server's fault.
+    All `picture...` methods raise ImageError for a picture that is refused, and ImageWorkerError when no
+    worker process can be started, which is the server's fault.
     """
 
     def __init__(self, limits: ImageLimits, spec: Preprocessing, workers: int = 2) -> None:
@@ -72,9 +72,7 @@ def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
     Forgiving where tools differ: any case, parameters, no or a wrong media type, line breaks, the URL-safe
     alphabet, no padding. Raises ImageError for everything else, remote addresses and more than `max_bytes`.
     """
-    if (
-        len(image_url) > 2 * limits.max_bytes + _DATA_HEADER
-    ):  # bounds the copies below; 4/3 and line breaks fit
+    if len(image_url) > 2 * limits.max_bytes + _DATA_HEADER:  # bounds the copies below; 4/3 and line breaks fit
         raise limits.too_many_bytes()
     encoded = _encoded_part(image_url.strip())
     try:

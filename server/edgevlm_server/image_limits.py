@@ -1,4 +1,4 @@
-"""What a picture may be, and what a client is told when it is not. Texts are fixed: they never hold client input."""
+"""What a picture may be, and what a client is told when it is not. No text here holds client input."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -24,9 +24,7 @@ class ImageLimits:
     max_bytes: int = 7 * 1024 * 1024  # as a file, after base64
     max_side: int = 16_384
     max_pixels: int = 4096 * 4096
-    max_jpeg_pixels: int = (
-        40_000_000  # JPEGs in one pass: they are decoded at 1/2, 1/4 or 1/8 above `max_pixels`
-    )
+    max_jpeg_pixels: int = 40_000_000  # JPEGs in one pass: they are decoded at 1/2, 1/4 or 1/8 above `max_pixels`
     max_scans: int = 64  # of a progressive JPEG: each costs time whatever its size; usual files have 10
     decode_seconds: float = 2.0
     memory_bytes: int = 1 << 30  # address space of a decode worker (Linux)
@@ -34,7 +32,8 @@ class ImageLimits:
     def unsupported(self) -> ImageError:
         names = ", ".join(self.formats).replace("WEBP", "WebP")
         return ImageError(
-            "image_unsupported", f"The picture is in a format that is not accepted. Accepted: {names}."
+            "image_unsupported",
+            f"The picture is in a format, or a rare variant of one, that is not accepted. Accepted: {names}.",
         )
 
     def too_many_bytes(self) -> ImageError:
@@ -55,13 +54,11 @@ class ImageLimits:
     def too_slow(self) -> ImageError:
         return ImageError(
             "image_too_large",
-            f"The picture took longer to decode than the limit of {self.decode_seconds:g} s. Send a smaller one.",
+            f"The picture took longer to decode than {self.decode_seconds:g} s. Send a smaller one.",
         )
 
     def too_much_memory(self) -> ImageError:
-        return ImageError(
-            "image_too_large", "The picture needs more memory to decode than is allowed for one."
-        )
+        return ImageError("image_too_large", "The picture needs more memory to decode than is allowed for one.")
 
 
 def invalid() -> ImageError:
@@ -78,5 +75,5 @@ def not_a_data_url() -> ImageError:
 def remote_disabled() -> ImageError:
     return ImageError(
         "remote_images_disabled",
-        "This server does not fetch pictures. Send the picture itself as a data URL: data:image/jpeg;base64,...",
+        "This server does not fetch pictures. Send the picture in a data URL: data:image/jpeg;base64,...",
     )

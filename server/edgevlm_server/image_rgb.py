@@ -1,12 +1,13 @@
-"""One file's bytes to an upright RGB picture with nothing hidden. Knows Pillow only; runs in the decode worker."""
+"""A file's bytes to an upright RGB picture. Knows Pillow only: the decode worker runs it."""
 
 import io
+from typing import cast
 
-from PIL import Image, TiffImagePlugin, WebPImagePlugin
+from PIL import Image, ImageChops, TiffImagePlugin, WebPImagePlugin
 
-# Pillow would import them when first needed, in the middle of a request
+# Pillow would import its readers when first needed, in the middle of a request
 Image.preinit()
-_ = (TiffImagePlugin, WebPImagePlugin)
+_ = WebPImagePlugin
 
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
@@ -19,15 +20,15 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _WIDE_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-_PLAIN = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 
 
 class UnsupportedMode(ValueError):
     """The pixels are of a kind that has no agreed meaning as a picture: floats, 32-bit integers, Lab."""
 
 
-def decode_rgb(data: bytes, image_format: str, scale: int) -> Image.Image:
+def decode_rgb(data: bytes, image_format: str, scale: int = 1) -> Image.Image:
     """The first frame in mode RGB: rotated as EXIF says, transparent parts white, colour profiles ignored.
 
     `scale` of 2, 4 or 8 decodes a JPEG at that fraction of its size. Raises UnsupportedMode, and for damaged
@@ -37,31 +38,32 @@ def decode_rgb(data: bytes, image_format: str, scale: int) -> Image.Image:
         if scale > 1:
             image.draft(None, (image.width // scale, image.height // scale))
         image.load()
-        return _on_white(_eight_bits(_upright(image)))
+        picture = _on_white(_eight_bits(image))
+        turn = _turn(image)
+        return picture if turn is None else picture.transpose(turn)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn(image: Image.Image) -> Image.Transpose | None:
     try:
-        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # damaged metadata does not make a picture unreadable
-        return image
-    return image if turn is None else image.transpose(turn)
+        return None
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scales 16-bit grey to 8 bits, where Pillow's `convert` would clip all but the darkest pixels to white."""
-    if image.mode in _PLAIN:
+    """Scales 16-bit grey to 8 bits: Pillow's `convert` clips it, and nearly all of it turns white."""
+    if image.mode in _EIGHT_BITS:
         return image
     if image.mode not in _WIDE_GREY:
         raise UnsupportedMode
     white = _white_level(image)
     wide = image.convert("I")
-    darkest, brightest = wide.getextrema()
+    darkest, brightest = cast(tuple[int, int], wide.getextrema())
     if darkest < 0 or brightest > white:
         raise UnsupportedMode
     grey = wide.point(lambda value: value * (255 / white) + 0.5).convert("L")
     if "transparency" in image.info:
-        grey.putalpha(image.convert("LA").getchannel("A"))
+        grey.putalpha(_unlike(wide, image.info["transparency"]))
     return grey
 
 
@@ -71,9 +73,19 @@ def _white_level(image: Image.Image) -> int:
     return 65535
 
 
+def _unlike(wide: Image.Image, key: int) -> Image.Image:
+    """0 where a pixel has the value `key`, else 255. Pillow's own conversion compares after clipping."""
+    below = wide.point(lambda value: value * -255 + 255 * key).convert("L")
+    above = wide.point(lambda value: value * 255 - 255 * key).convert("L")
+    return ImageChops.lighter(below, above)
+
+
 def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
+    key = image.info.get("transparency")
+    if isinstance(key, tuple) and max(key) > 255:  # 16-bit PNG, of which Pillow keeps the upper bytes
+        image.info["transparency"] = tuple(value >> 8 for value in key)
     picture = image.convert("RGBA")
     if image.format == "BMP" and picture.getchannel("A").getextrema() == (0, 0):
         return picture.convert("RGB")  # some Windows tools leave the fourth byte at zero

@@ -1,26 +1,36 @@
-"""A picture of any shape to the square that the vision encoder takes. Knows Pillow only: the decode worker imports it.
+"""A picture of any shape to the square that the vision encoder takes. The decode worker runs it: Pillow only.
 
-The result is, bit for bit, what padding the whole picture to a square and then resizing it gives. Done in that
-order a strip of 1 x 16384 pixels would need a square of a gigabyte, so the rows are taken a band at a time.
+The result is, bit for bit, what padding the whole picture to a square and then resizing gives. Done in that
+order, a strip of 1 x 16384 pixels needs a square of a gigabyte: so the rows are taken a band at a time.
 """
 
 from PIL import Image
 
 _BAND_PIXELS = 4_194_304  # 16 MB in Pillow's four bytes a pixel: one band up to 2048 x 2048
+_EXACT_SIDE = 4096
 
 
 def fit_square(image: Image.Image, size: int, pad_colour: tuple[int, int, int]) -> Image.Image:
-    """Pads an RGB picture in the middle of a square of its longer side, then resizes that to `size` x `size`.
+    """Pads an RGB picture on both sides to a square, then resizes that to `size` x `size` pixels.
 
-    The offset on the short axis is `(long - short) // 2` and the filter is Pillow's bicubic, as upstream has it.
-    A picture that is already `size` x `size` comes back unchanged.
+    The offset on the short axis is `(long - short) // 2` and the filter Pillow's bicubic, as upstream. A
+    picture that is already `size` x `size` comes back unchanged. A picture that is taller than wide and has
+    more than 4096 rows may differ from upstream by a grey level.
     """
     if image.mode != "RGB":
         raise ValueError(f"an RGB picture is needed, not {image.mode}")
+    if image.height > max(image.width, _EXACT_SIDE):
+        # rows first, the padding costs more time than the picture: 3 s for 1 x 16384 pixels
+        turned = _rows_then_columns(image.transpose(Image.Transpose.TRANSPOSE), size, pad_colour)
+        return turned.transpose(Image.Transpose.TRANSPOSE)
+    return _rows_then_columns(image, size, pad_colour)
+
+
+def _rows_then_columns(image: Image.Image, size: int, pad_colour: tuple[int, int, int]) -> Image.Image:
+    # Pillow resizes along the rows first, then along the columns, and rounds to bytes between the two: one
+    # call for each axis gives the same bytes
     width, height = image.size
     side = max(width, height)
-    # Pillow's resize works along the rows first and then along the columns, rounding to bytes between the two:
-    # calling it once for each axis gives the same bytes.
     rows = Image.new("RGB", (size, side), pad_colour)
     band = max(1, _BAND_PIXELS // side)
     for top in range(0, height, band):

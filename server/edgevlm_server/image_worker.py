@@ -1,8 +1,8 @@
-"""The process that decodes pictures: it may crash, hang or be killed. Knows Pillow and one socket; imports no more.
+"""The process that decodes pictures: it may crash, hang or be killed. Knows Pillow and one socket, no more.
 
-It answers requests on file descriptor 0, one at a time, and ends when that closes. A request is `REQUEST` and the
-file's bytes. The reply is ACCEPTED as soon as all of it is read, then a status byte, then for OK the RGB bytes of
-the square picture. Lengths are fixed by the request and nothing is pickled.
+It answers requests on file descriptor 0, one at a time, and ends when that closes. A request is `REQUEST` and
+the file's bytes. The reply is ACCEPTED as soon as all of it is read, then a status byte, then for OK the RGB
+bytes of the square picture. Lengths are fixed by the request and nothing is pickled.
 """
 
 import os
@@ -17,9 +17,7 @@ from PIL import Image
 from edgevlm_server.image_rgb import UnsupportedMode, decode_rgb
 from edgevlm_server.image_square import fit_square
 
-REQUEST = struct.Struct(
-    "!I4sIBI3B"
-)  # length, format, pixels at most, draft scale, size of the square, its colour
+REQUEST = struct.Struct("!I4sIBI3B")  # length, format, pixels at most, draft scale, size of the square, its colour
 READY, ACCEPTED = b"R", b"A"
 OK, UNSUPPORTED, TOO_MUCH_MEMORY, INVALID = b"0", b"1", b"2", b"3"
 STATUSES = (OK, UNSUPPORTED, TOO_MUCH_MEMORY, INVALID)
@@ -55,7 +53,7 @@ def _answer(
     Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow then warns above it, and the warning is an error
     red, green, blue = pad_colour
     try:
-        image = decode_rgb(data, image_format.decode(), scale)
+        image = decode_rgb(data, image_format.rstrip(b"\0").decode(), scale)
         return OK, fit_square(image, size, (red, green, blue)).tobytes()
     except UnsupportedMode:
         return UNSUPPORTED, b""

@@ -1,4 +1,4 @@
-"""A decoded picture to the array that the vision encoder takes. Knows pixels only: no bytes, formats or HTTP."""
+"""A decoded picture to the array that the vision encoder takes. Knows pixels: no bytes, formats or HTTP."""
 
 import numpy as np
 from edgevlm_engines.manifest import Preprocessing
@@ -17,7 +17,7 @@ def preprocess(image: Image.Image, spec: Preprocessing) -> NDArray[np.float32]:
 
 
 def normalise(square: Image.Image, spec: Preprocessing) -> NDArray[np.float32]:
-    """`(bytes / 255 - mean) / std` of an RGB picture of `spec.size` x `spec.size`: float32 [3, size, size]."""
+    """`(value / 255 - mean) / std` of an RGB picture of `size` x `size` pixels: float32 [3, size, size]."""
     channels_last = (np.asarray(square) * (1 / 255)).astype(np.float32)
-    scaled = (channels_last - np.float32(spec.mean)) / np.float32(spec.std)
+    scaled = (channels_last - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
     return np.ascontiguousarray(scaled.transpose(2, 0, 1))

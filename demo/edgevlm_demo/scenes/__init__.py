@@ -51,9 +51,7 @@ def draw_scene(name: str, seed: int, *, held_out_wording: bool = False) -> Scene
     facts = _DRAW[name](canvas)
     image = canvas.finish()
     random = Random(f"{name} {seed} {held_out_wording}")
-    questions = [
-        ask(random, fact, held_out=held_out_wording) for fact in (*facts, presence(random, name))
-    ]
+    questions = [ask(random, fact, held_out=held_out_wording) for fact in (*facts, presence(random, name))]
     questions.append(unanswerable(random, name, held_out=held_out_wording))
     return Scene(name, seed, image, tuple(questions), tuple(canvas.marks))
 

@@ -106,9 +106,7 @@ def _background(random: Random, width: int, height: int) -> Image.Image:
     if random.random() < 0.5:
         ramp = ramp.transpose(Image.Transpose.ROTATE_90)
     ramp = ramp.resize((width, height), Image.Resampling.BILINEAR)
-    image = Image.composite(
-        Image.new("RGB", (width, height), first), Image.new("RGB", (width, height), second), ramp
-    )
+    image = Image.composite(Image.new("RGB", (width, height), first), Image.new("RGB", (width, height), second), ramp)
     draw = ImageDraw.Draw(image)
     for _ in range(random.randint(0, 5)):
         colour = jitter(random, first, 50)

@@ -20,7 +20,7 @@ COLOURS: dict[str, Colour] = {
     "black": (22, 24, 26),
 }
 MIN_HEIGHT = 24.0  # of a digit, in pixels at 168 x 168
-MAX_HEIGHT = 52.0
+MAX_HEIGHT = 44.0
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ HEADINGS = {
 }
 PAPERS = ((236, 236, 232), (240, 220, 110), (190, 194, 198), (205, 225, 235))
 MIN_HEIGHT = 17.0  # of a character, in pixels at 168 x 168
-MAX_HEIGHT = 32.0
+MAX_HEIGHT = 28.0
 
 
 @dataclass(frozen=True)

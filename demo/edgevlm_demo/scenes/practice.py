@@ -8,7 +8,7 @@ from .scene import MAX_ORDER
 
 
 def draw(canvas: Canvas) -> None:
-    """Rows from the top; each row holds one or two objects of about the smallest readable size."""
+    """Rows from the top; each row holds one or two objects of the smaller readable sizes."""
     random, unit = canvas.random, canvas.unit
     angle = small_angle(random, 3.0)
     y = 0
@@ -31,9 +31,9 @@ def _sprite(canvas: Canvas) -> Sprite:
     random = canvas.random
     if random.random() < 0.5:
         number = display.choose_display(random)
-        height = random.uniform(display.MIN_HEIGHT, 1.3 * display.MIN_HEIGHT)
+        height = random.uniform(display.MIN_HEIGHT, 1.5 * display.MIN_HEIGHT)
         return display.display_sprite(random, number, height * canvas.unit)
     text = label.choose_label(random)
     assert len(text.text) <= MAX_ORDER
-    height = random.uniform(label.MIN_HEIGHT, 1.3 * label.MIN_HEIGHT)
+    height = random.uniform(label.MIN_HEIGHT, 1.4 * label.MIN_HEIGHT)
     return label.label_sprite(random, text, height * canvas.unit)

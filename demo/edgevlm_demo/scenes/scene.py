@@ -17,11 +17,12 @@ GRID = SIDE // PATCH
 
 GLYPHS = "0123456789ACEHKP-"
 LAMPS = ("red", "amber", "green")
+LAMP_STATES = tuple(f"{lamp} {state}" for lamp in LAMPS for state in ("off", "on"))
 LABEL_KINDS = ("serial number", "lot number", "part number")
 KINDS: tuple[str, ...] = (
     "background",
     *GLYPHS,
-    *(f"{lamp} {state}" for lamp in LAMPS for state in ("off", "on")),
+    *LAMP_STATES,
     *LABEL_KINDS,
     "panel",
     "paper",

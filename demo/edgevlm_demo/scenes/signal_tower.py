@@ -39,9 +39,7 @@ def tower_sprite(random: Random, tower: Tower, height: float) -> Sprite:
     x0, x1 = float(glow), size[0] - 1.0 - glow
     middle = size[0] / 2
     metal = jitter(random, (130, 130, 135), 60)
-    draw.rectangle(
-        (middle - 0.12 * width, glow + cap, middle + 0.12 * width, size[1]), fill=(*metal, 255)
-    )
+    draw.rectangle((middle - 0.12 * width, glow + cap, middle + 0.12 * width, size[1]), fill=(*metal, 255))
     draw.rounded_rectangle((x0, glow, x1, glow + cap), radius=0.25 * height, fill=(*metal, 255))
     sprite = Sprite(image, [Mark("pole", (middle - 0.12 * width, glow, middle + 0.12 * width, size[1]))])
     for index, lamp in enumerate(tower.stack):

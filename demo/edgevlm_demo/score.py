@@ -1,0 +1,76 @@
+"""`python -m edgevlm_demo.score`: greedy answers of the exported checkpoint to held-out questions, in torch.
+
+For training; what is published about the product is measured through its own engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import checkpoint_folder
+from .dialogue import EOS, DialogueTokenizer
+from .evaluation import EvaluationQuestion, evaluation_questions, family_scores, table
+from .export import load_published
+from .model import DemoModel
+from .pixels import pixels
+
+MAX_NEW = 24  # tokens
+PICTURES = 16  # at a time
+
+
+def answers(model: DemoModel, tokenizer: DialogueTokenizer, questions: Sequence[EvaluationQuestion]) -> list[str]:
+    """One greedy answer per question; consecutive questions about one picture share its features."""
+    images = [next(group).image for _, group in groupby(questions, key=lambda q: (q.scene, q.seed))]
+    rows = [row for row, (_, group) in enumerate(groupby(questions, key=lambda q: (q.scene, q.seed))) for _ in group]
+    with torch.inference_mode():
+        patches = model.tower(torch.from_numpy(pixels(images)))
+        prompts = [tokenizer.prompt(question.text) for question in questions]
+        return [tokenizer.text(ids) for ids in _greedy(model, tokenizer.before_image, patches[rows], prompts)]
+
+
+def _greedy(model: DemoModel, before: list[int], patches: Tensor, prompts: list[list[int]]) -> list[list[int]]:
+    said: list[list[int]] = [[] for _ in prompts]
+    running = list(range(len(prompts)))
+    for _ in range(MAX_NEW):
+        texts = [prompts[row] + said[row] for row in running]
+        # padding stands to the right of what is read, so it is never attended to
+        text = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
+        for row, ids in enumerate(texts):
+            text[row, : len(ids)] = torch.tensor(ids)
+        logits = model.logits(patches[running], torch.tensor(before), text)
+        lengths = torch.tensor([len(ids) for ids in texts])
+        chosen = logits[torch.arange(len(texts)), lengths - 1].argmax(dim=-1).tolist()
+        for row, token in zip(running, chosen, strict=True):
+            said[row].append(token)
+        running = [row for row in running if said[row][-1] != EOS]
+        if not running:
+            break
+    return said
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m edgevlm_demo.score", description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, default=checkpoint_folder())
+    parser.add_argument("--count", type=int, default=300, help="pictures of each scene")
+    parser.add_argument("--held-out-wording", action="store_true", help="ask in wordings that are not trained on")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load_published(arguments.checkpoint)
+    tokenizer = DialogueTokenizer(arguments.checkpoint / "tokenizer.model")
+    questions = list(evaluation_questions(arguments.count, held_out_wording=arguments.held_out_wording))
+    results = []
+    for first in range(0, len(questions), 5 * PICTURES):
+        part = questions[first : first + 5 * PICTURES]
+        said = answers(model, tokenizer, part)
+        results += [(q.family, text, q.answer) for q, text in zip(part, said, strict=True)]
+    print(table(family_scores(results)))
+
+
+if __name__ == "__main__":
+    main()

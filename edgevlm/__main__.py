@@ -1,0 +1,5 @@
+import sys
+
+from edgevlm.cli import main
+
+sys.exit(main())

@@ -1,0 +1,83 @@
+"""The commands and their options. Each command's module is imported when it is chosen, so `--help` is quick."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import NamedTuple
+
+EXIT_FAILED = 1
+EXIT_CANNOT_START = 78
+
+
+class Command(NamedTuple):
+    """`module` has `add_arguments(parser)` and `run(arguments) -> exit code`."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "serve": Command("edgevlm.serve", "start the HTTP server"),
+    "ask": Command("edgevlm.ask", "ask one question about pictures, without a server"),
+    "export": Command("edgevlm.export", "turn a MobileVLM checkpoint into a bundle"),
+    "eval": Command("edgevlm.evaluate", "measure the demo model on drawings it has never seen"),
+    "parity": Command("edgevlm.parity", "compare every stage with a reference made by upstream's code"),
+    "keys": Command("edgevlm.keys", "make API keys"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. A mistake of the user ends in one sentence, not a traceback."""
+    arguments = _parse(sys.argv[1:] if argv is None else list(argv))
+    run: Callable[[argparse.Namespace], int] = import_module(COMMANDS[arguments.command].module).run
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # the reader of our output has left, as `head` does; Python must not complain about it again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        print(f"edgevlm {arguments.command}: {error}", file=sys.stderr)
+        return code
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="edgevlm", description="Serves MobileVLM on Jetson-class devices.")
+    parser.add_argument("--version", action="version", version=f"edgevlm {version('edgevlm')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((word for word in argv if word in COMMANDS), None)
+    for name, command in COMMANDS.items():
+        description = f"{command.help[0].upper()}{command.help[1:]}."
+        subparser = commands.add_parser(name, help=command.help, description=description)
+        if name == chosen:
+            import_module(command.module).add_arguments(subparser)
+    return parser.parse_args(argv)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """The code for an error that is the user's to mend, by its class; `None` for a mistake of ours."""
+    from edgevlm_engines import EngineError
+    from edgevlm_export.errors import ExportError
+    from edgevlm_server.settings import SettingsError
+
+    if isinstance(error, SettingsError | EngineError):
+        return EXIT_CANNOT_START
+    return EXIT_FAILED if isinstance(error, ExportError | CommandError) else None
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked; one sentence for the person who asked."""
+
+
+def configure_log(level: str) -> None:
+    """One line an event on standard error."""
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,0 +1,67 @@
+"""Engines by name. Each one's runtime is imported when it is asked for, and only then."""
+
+from typing import Literal
+
+from edgevlm_engines.boundary import Engine, EngineInfo
+from edgevlm_engines.bundle import Bundle
+from edgevlm_engines.echo import EchoEngine
+from edgevlm_engines.errors import EngineLoadError
+
+NAMES = ("ort", "echo")
+Provider = Literal["cpu", "cuda"]
+
+
+def load_engine(
+    name: str,
+    bundle: Bundle,
+    *,
+    rows: int,
+    max_length: int | None = None,
+    provider: Provider = "cpu",
+    threads: int = 0,
+) -> Engine:
+    """Load a bundle with room for `rows` sequences of `max_length` positions (default: all that the model can).
+
+    Raises `EngineLoadError` with one sentence.
+    """
+    manifest = bundle.manifest
+    length = manifest.max_length if max_length is None else max_length
+    if not 0 < rows <= manifest.max_rows:
+        raise EngineLoadError(f"This bundle allows 1 to {manifest.max_rows} rows, not {rows}.")
+    if not manifest.vision.image_tokens < length <= manifest.max_length:
+        raise EngineLoadError(
+            f"The length must lie between {manifest.vision.image_tokens + 1}, for one image, "
+            f"and {manifest.max_length}, which is all that this model can; not {length}."
+        )
+    if name == "echo":
+        return _echo(bundle, rows, length)
+    if name == "ort":
+        return _ort(bundle, rows, length, provider, threads)
+    raise EngineLoadError(f"There is no engine '{name}'; known are {', '.join(NAMES)}.")
+
+
+def _echo(bundle: Bundle, rows: int, length: int) -> Engine:
+    manifest = bundle.manifest
+    info = EngineInfo(
+        name="echo",
+        device="none",
+        precision="none",
+        rows=rows,
+        max_length=length,
+        max_chunk=min(256, length),
+        vocab_size=manifest.decoder.vocab_size,
+        hidden_size=manifest.decoder.hidden_size,
+        image_size=manifest.preprocessing.size,
+        image_tokens=manifest.vision.image_tokens,
+    )
+    return EchoEngine(info, manifest.prompt.eos_id)
+
+
+def _ort(bundle: Bundle, rows: int, length: int, provider: Provider, threads: int) -> Engine:
+    try:
+        from edgevlm_engines.ort import OrtEngine
+    except ImportError:
+        raise EngineLoadError(
+            "ONNX Runtime is not installed; install edgevlm with its 'cpu' or 'gpu' extra."
+        ) from None
+    return OrtEngine(bundle, rows=rows, max_length=length, provider=provider, threads=threads)

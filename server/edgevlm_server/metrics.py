@@ -1,0 +1,113 @@
+"""What the server counts, in Prometheus' format. vLLM's suffixes under `edgevlm_`, so dashboards carry over.
+
+Every series exists from the start, at 0, and labels come from fixed lists, never from what a client sent.
+"""
+
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from edgevlm_server.batcher import Reason
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+FIRST_TOKEN_BUCKETS = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),
+    *(1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560),
+)
+INTER_TOKEN_BUCKETS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75),
+    *(1, 2.5, 5, 7.5, 10, 20, 40, 80),
+)
+LATENCY_BUCKETS = (
+    *(0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 0.3, 0.5, 0.8),
+    *(1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680),
+)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+TOKEN_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+REASONS: tuple[Reason, ...] = ("stop", "length", "cancelled", "error")
+REJECTIONS = ("invalid_request", "unauthorized", "queue_full", "unavailable", "client_left")
+STATES = ("loading", "ready", "draining", "dead")
+
+
+class Metrics:
+    """One server's metrics, in a registry of its own. Also the batcher's observer: safe from any thread."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"edgevlm_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"edgevlm_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"edgevlm_{name}", text, buckets=buckets, registry=registry)
+
+        self._running = gauge("num_requests_running", "Requests that own a row.")
+        self._waiting = gauge("num_requests_waiting", "Requests that wait for a row.")
+        self._state = gauge("server_state", "1 for the state that the server is in.", "state")
+        self._model = gauge("model_info", "1; what is served.", "model", "engine", "device", "precision")
+        build = gauge("build_info", "1; the program's version.", "version")
+        self.received = counter("requests_received", "Chat requests that reached the server.")
+        self.rejected = counter("admission_rejections", "Requests that were not accepted, by reason.", "reason")
+        self.accepted = counter("requests_accepted", "Requests handed to the engine's queue.")
+        self._ended = counter("request_success", "Accepted requests that ended, by reason.", "finished_reason")
+        self._completed = counter("requests_completed", "Accepted requests that got a whole answer.")
+        self._cancelled = counter("requests_cancelled", "Accepted requests whose client left.")
+        self._failed = counter("requests_failed", "Accepted requests that ended with an error.")
+        self._prompt_tokens = counter("prompt_tokens", "Prompt positions taken in, images included.")
+        self._generation_tokens = counter("generation_tokens", "Tokens generated.")
+        self._batch = histogram("decode_batch_size", "Rows in one decode step.", BATCH_BUCKETS)
+        self.first_token = histogram(
+            "time_to_first_token_seconds",
+            "From the request's arrival to its first token.",
+            FIRST_TOKEN_BUCKETS,
+        )
+        self.inter_token = histogram(
+            "inter_token_latency_seconds", "Between two tokens of one answer.", INTER_TOKEN_BUCKETS
+        )
+        self.end_to_end = histogram(
+            "e2e_request_latency_seconds", "From the request's arrival to its last token.", LATENCY_BUCKETS
+        )
+        self.image_decode = histogram("image_decode_seconds", "From a picture's text to pixels.", LATENCY_BUCKETS)
+        self.image_encode = histogram("image_encode_seconds", "From pixels to features.", LATENCY_BUCKETS)
+        self.request_prompt = histogram("request_prompt_tokens", "Positions of one prompt.", TOKEN_BUCKETS)
+        self.request_generation = histogram("request_generation_tokens", "Tokens of one answer.", TOKEN_BUCKETS)
+        build.labels(version("edgevlm")).set(1)
+        for reason in REASONS:
+            self._ended.labels(reason)
+        for rejection in REJECTIONS:
+            self.rejected.labels(rejection)
+        self.state("loading")
+
+    def state(self, state: str) -> None:
+        """Note the state that the server is in."""
+        for name in STATES:
+            self._state.labels(name).set(name == state)
+
+    def model(self, model: str, engine: str, device: str, precision: str) -> None:
+        """Note what is served."""
+        self._model.labels(model, engine, device, precision).set(1)
+
+    def load(self, running: int, waiting: int) -> None:
+        self._running.set(running)
+        self._waiting.set(waiting)
+
+    def step(self, decoded: int, prefilled: int, generated: int) -> None:
+        if decoded:
+            self._batch.observe(decoded)
+        self._prompt_tokens.inc(prefilled)
+        self._generation_tokens.inc(generated)
+
+    def ended(self, reason: Reason) -> None:
+        self._ended.labels(reason).inc()
+        ledger = {"cancelled": self._cancelled, "error": self._failed}.get(reason, self._completed)
+        ledger.inc()
+
+    def text(self) -> bytes:
+        """Everything, as Prometheus reads it."""
+        return generate_latest(self._registry)

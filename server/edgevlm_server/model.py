@@ -1,0 +1,54 @@
+"""A loaded model and what belongs to it: engine, tokenizer, manifest. Knows no HTTP and no requests."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from edgevlm_engines import Engine, EngineError, Manifest, load_engine, open_bundle
+
+from edgevlm_server.settings import Settings
+from edgevlm_server.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Everything that answers questions."""
+
+    manifest: Manifest
+    tokenizer: Tokenizer
+    engine: Engine
+
+
+def load_model(folder: Path, settings: Settings, progress: Callable[[int], None] = lambda count: None) -> Model:
+    """Verify the bundle, load the engine and run it once. Raises `EngineError` with one clear sentence."""
+    bundle = open_bundle(folder, progress)
+    engine = load_engine(
+        settings.engine,
+        bundle,
+        rows=settings.max_batch,
+        max_length=settings.max_length,
+        provider=settings.provider,
+        threads=settings.threads,
+    )
+    try:
+        tokenizer = Tokenizer(bundle.path("tokenizer.model"))
+        _self_test(engine)
+    except BaseException:
+        engine.close()
+        raise
+    return Model(bundle.manifest, tokenizer, engine)
+
+
+def _self_test(engine: Engine) -> None:
+    """One picture, one prompt, one decode: what cannot run is found now, and the first client need not warm it up."""
+    info = engine.info
+    features = engine.encode_images(np.zeros((1, 3, info.image_size, info.image_size), np.float32))
+    none = np.zeros((0, info.hidden_size), np.float32)
+    logits = engine.prefill(0, 0, np.zeros(2, np.int64), none)
+    decoded = engine.decode(np.zeros(1, np.int64), np.full(1, 2, np.int64))
+    if not all(np.isfinite(array).all() for array in (features, logits, decoded)):
+        raise EngineError("The model computes values that are not finite; the bundle or the runtime is broken.")

@@ -1,0 +1,76 @@
+"""One question at a time on a loaded model, without HTTP and without threads: for the command line."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from edgevlm_engines import Floats
+from numpy.typing import NDArray
+
+from edgevlm_server.model import Model
+from edgevlm_server.prompt import Turn, encode_conversation
+from edgevlm_server.sampling import Sampler, SamplingParams
+from edgevlm_server.sequence import Sequence as Row
+from edgevlm_server.text_stream import TextStream
+
+
+class TooLong(Exception):
+    """The prompt and the room for its answer do not fit into one row."""
+
+
+def answer(
+    model: Model,
+    turns: Sequence[Turn],
+    pixels: Sequence[NDArray[np.float32]],
+    *,
+    max_tokens: int | None = None,
+    sampling: SamplingParams | None = None,
+) -> Iterator[str]:
+    """Pieces of the answer's text. `pixels` are the images of all turns in order, `[3, size, size]` each."""
+    tokens = np.array(
+        encode_conversation(model.tokenizer, model.manifest.prompt, model.engine.info.image_tokens, turns), np.int64
+    )
+    room = model.engine.info.max_length - len(tokens)
+    if room < (max_tokens or 1):
+        raise TooLong(f"The prompt takes {len(tokens)} of {model.engine.info.max_length} positions; shorten it.")
+    sequence = Row(
+        prompt=tokens,
+        features=encode(model, pixels),
+        max_tokens=max_tokens or room,
+        stop_ids=frozenset(model.manifest.prompt.stop_ids),
+        sampling=sampling or SamplingParams(),
+    )
+    text = TextStream(model.tokenizer)
+    for token in generate(model, sequence):
+        yield text.push(token)
+    yield text.finish()
+
+
+def encode(model: Model, pixels: Sequence[NDArray[np.float32]]) -> Floats:
+    """Features of all images, one after another: `[n * image_tokens, hidden_size]`."""
+    features = [model.engine.encode_images(picture[np.newaxis])[0] for picture in pixels]
+    return np.concatenate([np.zeros((0, model.engine.info.hidden_size), np.float32), *features])
+
+
+def generate(model: Model, sequence: Row) -> Iterator[int]:
+    """Run one sequence in row 0 to its end; the end token is among the tokens."""
+    sampler = Sampler(sequence.sampling)
+    logits = prefill(model, sequence)
+    while True:
+        sequence.generated.append(sampler.sample(logits))
+        yield sequence.generated[-1]
+        if sequence.finish_reason is not None:
+            return
+        last = np.array(sequence.generated[-1:], np.int64)
+        logits = model.engine.decode(last, np.array([sequence.cached], np.int64))[0]
+
+
+def prefill(model: Model, sequence: Row) -> Floats:
+    """Write the whole prompt to row 0, chunk by chunk; return the logits of its last position."""
+    while True:
+        tokens, features = sequence.chunk(model.engine.info.max_chunk)
+        logits = model.engine.prefill(0, sequence.computed, tokens, features)
+        sequence.computed += len(tokens)
+        if not sequence.prompt_left:
+            return logits
+
+
