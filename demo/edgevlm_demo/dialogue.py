@@ -1,8 +1,4 @@
-"""Questions and answers as token ids, laid out exactly as serving does it. Knows no pictures and no torch.
-
-Template `v1`: the pieces left and right of the image are tokenised alone, and so is what follows `</s>`
-(`legacy: true`); each piece begins with SentencePiece's dummy prefix.
-"""
+"""Questions and answers as token ids, laid out by serving's own template. Knows no pictures and no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sentencepiece import SentencePieceProcessor
+from edgevlm_server.prompt import Turn, render
+from edgevlm_server.tokenizer import Tokenizer
 
 from .scenes import Question
 
@@ -34,21 +31,22 @@ class DialogueTokenizer:
     """`before_image` holds the ids up to the image, BOS included; they are the same in every dialogue."""
 
     def __init__(self, model_file: Path) -> None:
-        self._pieces = SentencePieceProcessor(model_file=str(model_file))
-        self.vocab_size = int(self._pieces.vocab_size())
-        self.before_image = [BOS, *self._encode(left_piece())]
+        self._tokenizer = Tokenizer(model_file)
+        self.vocab_size = self._tokenizer.vocab_size
+        self.before_image = [BOS, *self._encode(pieces([])[0])]
 
     def prompt(self, question: str) -> list[int]:
         """The ids after the image for a single question; generation goes on from here."""
-        return self._encode(right_piece(question))
+        return self._encode(pieces([question])[1])
 
     def dialogue(self, questions: Sequence[Question]) -> Dialogue:
         """Several turns about one image."""
         ids: list[int] = []
         is_answer: list[bool] = []
         spans = []
-        for turn, question in enumerate(questions):
-            asked = self._encode((right_piece if turn == 0 else next_piece)(question.text))
+        asked_pieces = pieces([question.text for question in questions])[1:]
+        for piece, question in zip(asked_pieces, questions, strict=True):
+            asked = self._encode(piece)
             # the dummy prefix of the answer is the space after "ASSISTANT:"
             answer = [*self._encode(question.answer), EOS]
             spans.append((len(ids) + len(asked), len(ids) + len(asked) + len(answer)))
@@ -57,21 +55,17 @@ class DialogueTokenizer:
         return Dialogue(ids, is_answer, spans)
 
     def text(self, ids: Iterable[int]) -> str:
-        decoded: str = self._pieces.decode([i for i in ids if i not in (BOS, EOS)])
-        return decoded.strip()
+        return b"".join(map(self._tokenizer.bytes_of, ids)).decode(errors="replace").strip()
 
     def _encode(self, text: str) -> list[int]:
-        encoded: list[int] = self._pieces.encode(text)
-        return encoded
+        # `legacy: true`: what follows the image or `</s>` begins with the dummy prefix, as any piece
+        return self._tokenizer.encode(text, space_prefix=True)
 
 
-def left_piece() -> str:
-    return f"{SYSTEM} USER: "
-
-
-def right_piece(question: str) -> str:
-    return f"\n{question} ASSISTANT:"
-
-
-def next_piece(question: str) -> str:
-    return f"USER: {question} ASSISTANT:"
+def pieces(questions: Sequence[str]) -> list[str]:
+    """What stands before the image, then each question's text up to `ASSISTANT:`, without the answers."""
+    turns = []
+    for index, question in enumerate(questions or [""]):
+        turns += [Turn("user", question, images=1 if index == 0 else 0), Turn("assistant", "")]
+    texts = [piece for piece in render(turns[:-1], SYSTEM) if isinstance(piece, str)]
+    return [texts[0], *(text.removesuffix(" ") for text in texts[1 : len(questions) + 1])]

@@ -1,10 +1,11 @@
-"""Pictures to the tower's pixels, exactly as serving does it. Numpy and Pillow only."""
+"""Pictures to the tower's pixels, as serving makes them: padded, then reduced. Numpy and Pillow only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from edgevlm_server.image_square import fit_square
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -15,19 +16,10 @@ STD = np.array((0.26862954, 0.26130258, 0.27577711), dtype=np.float32)
 PADDING = (122, 116, 104)  # the mean in grey levels, truncated as upstream does
 
 
-def padded(image: Image.Image) -> Image.Image:
-    """The picture centred on a square of its longer side."""
-    image = image.convert("RGB")
-    side = max(image.size)
-    square = Image.new("RGB", (side, side), PADDING)
-    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-    return square
-
-
 def pixels(images: Sequence[Image.Image]) -> NDArray[np.float32]:
     """`[N, 3, 168, 168]`, normalised with CLIP's mean and deviation."""
-    bytes_ = np.stack([np.asarray(padded(i).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for i in images])
-    values = bytes_.astype(np.float32)
+    squares = [np.asarray(fit_square(image, SIDE, PADDING)) for image in images]
+    values = np.stack(squares).astype(np.float32)
     values /= 255
     values -= MEAN
     values /= STD

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceTrainer
 
-from .dialogue import left_piece, next_piece, right_piece
+from .dialogue import pieces
 from .scenes import SCENES, Question, draw_scene
 
 VOCAB_SIZE = 640
@@ -50,10 +50,10 @@ def corpus() -> Iterator[str]:
     for name in SCENES:
         for offset in range(PICTURES):
             scene = draw_scene(name, FIRST_SEED + offset, held_out_wording=offset % 4 == 0)
-            yield left_piece()
+            yield pieces([])[0]
             for question in scene.questions:
-                piece = next_piece if offset % 2 else right_piece
-                yield from piece(question.text).splitlines()
+                _, first, second = pieces([question.text, question.text])
+                yield from (second if offset % 2 else first).splitlines()
                 yield from _answer_lines(question)
 
 

@@ -129,7 +129,7 @@ class _Worker:
             self._process = None
 
     def _ready(self) -> "_Process":
-        if self._process is None or not self._process.alive():
+        if self._process is None or not self._process.waits():
             self.stop()
             self._process = _Process(self._limits)
         return self._process
@@ -164,6 +164,17 @@ class _Process:
 
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def waits(self) -> bool:
+        """Whether it is alive and quiet, as it has to be between two pictures."""
+        self._socket.setblocking(False)
+        try:
+            self._socket.recv(1)
+        except BlockingIOError:
+            return self.alive()
+        except OSError:
+            return False
+        return False
 
     def kill(self) -> None:
         """Ends the process at once and leaves no zombie. May be called twice."""
