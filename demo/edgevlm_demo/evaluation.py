@@ -1,18 +1,36 @@
-"""Held-out questions, exact-match scores and the table per family. Knows no engine and no torch.
+"""Held-out questions, exact-match scores and the tables per family. Knows no engine and no torch.
 
-Seeds from 900,000,000 up are never trained on.
+Seeds from 900,000,000 up are never trained on. A set of questions varies one thing at a time: the seeds
+alone, the seeds and the fonts, or the seeds and the wording.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import NamedTuple
 
 from PIL import Image
 
 from .scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
+
+GAUGE = "gauge reading"
+HALF_STEP = 0.5  # of the gauge's scale
+STYLED = ("display", "dial gauge", "label", "panel")  # scenes that held-out fonts change
+
+
+class QuestionSet(NamedTuple):
+    held_out_wording: bool = False
+    held_out_style: bool = False
+
+
+SETS = {
+    "held-out pictures": QuestionSet(),
+    "held-out fonts": QuestionSet(held_out_style=True),
+    "held-out wording": QuestionSet(held_out_wording=True),
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +54,7 @@ class FamilyScore:
     right: int
     low: float
     high: float
-    majority: float  # share of the most frequent true answer
+    majority: float  # what always giving the most frequent true answer scores
 
     @property
     def accuracy(self) -> float:
@@ -44,14 +62,21 @@ class FamilyScore:
 
 
 def evaluation_questions(
-    count_per_scene: int, first_seed: int = FIRST_EVALUATION_SEED, *, held_out_wording: bool = False
+    count_per_scene: int,
+    first_seed: int = FIRST_EVALUATION_SEED,
+    *,
+    held_out_wording: bool = False,
+    held_out_style: bool = False,
 ) -> Iterator[EvaluationQuestion]:
-    """All questions of `count_per_scene` pictures of every scene, picture by picture."""
+    """All questions of `count_per_scene` pictures of every scene, picture by picture.
+
+    With held-out fonts, only scenes in which something is printed or has digits.
+    """
     if first_seed < FIRST_EVALUATION_SEED:
         raise ValueError(f"seeds below {FIRST_EVALUATION_SEED} may have been trained on")
-    for name in SCENES:
+    for name in STYLED if held_out_style else SCENES:
         for seed in range(first_seed, first_seed + count_per_scene):
-            scene = draw_scene(name, seed, held_out_wording=held_out_wording)
+            scene = draw_scene(name, seed, held_out_wording=held_out_wording, held_out_style=held_out_style)
             for q in scene.questions:
                 yield EvaluationQuestion(seed, name, q.family, scene.image, q.text, q.answer)
 
@@ -59,6 +84,14 @@ def evaluation_questions(
 def is_right(said: str, answer: str) -> bool:
     """Exact match after stripping, dropping one final dot and lower-casing both."""
     return _normal(said) == _normal(answer)
+
+
+def is_near(said: str, answer: str) -> bool:
+    """Two readings of a gauge that differ by at most half a scale step; what is no number is never near."""
+    try:
+        return abs(float(_normal(said)) - float(answer)) <= HALF_STEP
+    except ValueError:
+        return False
 
 
 def wilson_interval(right: int, count: int) -> tuple[float, float]:
@@ -74,11 +107,17 @@ def wilson_interval(right: int, count: int) -> tuple[float, float]:
 
 
 def family_scores(results: Iterable[tuple[str, str, str]]) -> list[FamilyScore]:
-    """From (family, what was said, true answer), in the order in which families first occur."""
+    """From (family, what was said, true answer), in the order in which families first occur.
+
+    The gauge has a second row, where half a scale step more or less is right too.
+    """
     said_and_true: dict[str, list[tuple[str, str]]] = {}
     for family, said, answer in results:
         said_and_true.setdefault(family, []).append((said, answer))
-    return [_score(family, pairs) for family, pairs in said_and_true.items()]
+    scores = [_score(family, pairs, is_right) for family, pairs in said_and_true.items()]
+    if GAUGE in said_and_true:
+        scores.append(_score(f"{GAUGE}, within half a step", said_and_true[GAUGE], is_near))
+    return scores
 
 
 def table(scores: Sequence[FamilyScore]) -> str:
@@ -93,11 +132,21 @@ def table(scores: Sequence[FamilyScore]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _score(family: str, pairs: list[tuple[str, str]]) -> FamilyScore:
-    right = sum(is_right(said, answer) for said, answer in pairs)
-    frequent = Counter(_normal(answer) for _, answer in pairs).most_common(1)[0][1]
+def comparison(columns: Mapping[str, Sequence[FamilyScore]]) -> str:
+    """A Markdown table with one column of shares a set, in per cent, and counts in brackets."""
+    families = list(dict.fromkeys(score.family for scores in columns.values() for score in scores))
+    cells = {(name, s.family): f"{100 * s.accuracy:.1f} ({s.count})" for name, ss in columns.items() for s in ss}
+    lines = [f"| family | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    lines += [f"| {f} | {' | '.join(cells.get((name, f), '') for name in columns)} |" for f in families]
+    return "\n".join(lines) + "\n"
+
+
+def _score(family: str, pairs: list[tuple[str, str]], judge: Callable[[str, str], bool]) -> FamilyScore:
+    right = sum(judge(said, answer) for said, answer in pairs)
+    frequent = Counter(_normal(answer) for _, answer in pairs).most_common(1)[0][0]
+    majority = sum(judge(frequent, answer) for _, answer in pairs)
     low, high = wilson_interval(right, len(pairs))
-    return FamilyScore(family, len(pairs), right, low, high, frequent / len(pairs))
+    return FamilyScore(family, len(pairs), right, low, high, majority / len(pairs))
 
 
 def _normal(text: str) -> str:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .batches import IGNORED, Batch
-from .scenes.scene import GLYPHS, KINDS, LABEL_KINDS, LAMP_STATES, MAX_ORDER
+from .scenes.scene import DEFECTS, FASTENERS, GLYPHS, KINDS, LABEL_KINDS, LAMP_STATES, MAX_ORDER, SCALE, TIPS
 
 FOLLOWS = 4
 
@@ -28,24 +28,25 @@ class PatchHeads(nn.Module):
 
 
 def kind_weights() -> Tensor:
-    """Glyphs count most: they are few, and learnt last."""
+    """Glyphs and tips count most: they are few, of many kinds, and learnt last."""
     weights = dict.fromkeys(KINDS, 0.3)
-    weights |= dict.fromkeys(GLYPHS, 2.0) | dict.fromkeys(LABEL_KINDS, 0.6)
-    weights |= dict.fromkeys(LAMP_STATES, 0.6)
+    weights |= dict.fromkeys(GLYPHS, 2.0) | dict.fromkeys(TIPS, 6.0) | dict.fromkeys(SCALE, 0.5)
+    weights |= dict.fromkeys(LABEL_KINDS, 0.6) | dict.fromkeys(LAMP_STATES, 0.6)
+    weights |= dict.fromkeys(FASTENERS, 1.0) | dict.fromkeys(DEFECTS, 1.0)
     weights["background"] = 0.1
     return torch.tensor([weights[kind] for kind in KINDS])
 
 
 def patch_loss(heads: PatchHeads, patches: Tensor, batch: Batch) -> Tensor:
-    """Mean over patches by weight; order and follow count where there is a glyph, or near one."""
+    """Mean over patches by weight; order counts where something has one, follow there and around."""
     kind, order, follow = heads(patches)
     weight = heads.kind_weight[batch.kind]
     total = weight.sum()
-    glyph = torch.where(batch.order > 0, 1.0, 0.0)
+    placed = torch.where(batch.order > 0, 1.0, 0.0)
     # a point lies in a patch that belongs to the panel
     pointed = torch.where(batch.follow > 0, 1.5, 0.3) * (weight > 0.1)
     loss = _weighted(kind, batch.kind, weight) / total
-    loss = loss + 0.5 * _weighted(order, batch.order, glyph) / glyph.sum().clamp(min=1)
+    loss = loss + 0.5 * _weighted(order, batch.order, placed) / placed.sum().clamp(min=1)
     return loss + 0.5 * _weighted(follow, batch.follow, pointed) / pointed.sum().clamp(min=1)
 
 
@@ -61,23 +62,32 @@ def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
     return F.cross_entropy(logits[wanted], batch.target[wanted])
 
 
+SCORED = {
+    "glyph": GLYPHS,
+    "lamp": LAMP_STATES,
+    "heading": LABEL_KINDS,
+    "scale": SCALE,
+    "tip": TIPS,
+    "fastener": FASTENERS,
+    "defect": DEFECTS,
+}
+
+
 def patch_scores(heads: PatchHeads, patches: Tensor, batch: Batch) -> dict[str, tuple[int, int]]:
-    """Right and counted patches: glyphs, lamps, headings, places in the string, what follows."""
+    """Right and counted patches: by group of kinds, places in strings and circles, what follows."""
     kind, order, follow = (logits.argmax(dim=-1) for logits in heads(patches))
-    glyph = batch.order > 0
-    groups = torch.tensor([2 if k in LABEL_KINDS else 1 if k in LAMP_STATES else 0 for k in KINDS])
-    group = groups[batch.kind]
-    label = torch.tensor([scene.name == "label" for scene in batch.scenes])[:, None]
-    points = batch.follow > 0
-    masks = {
-        "patch display glyph": (kind == batch.kind, glyph & ~label),
-        "patch label glyph": (kind == batch.kind, glyph & label),
-        "patch lamp": (kind == batch.kind, group == 1),
-        "patch heading": (kind == batch.kind, group == 2),
-        "patch order": (order == batch.order, glyph),
-        "patch follow": (follow == batch.follow, points),
-    }
-    return {name: (int((right & mask).sum()), int(mask.sum())) for name, (right, mask) in masks.items()}
+    scores = {}
+    for name, kinds in SCORED.items():
+        mask = torch.tensor([k in kinds for k in KINDS])[batch.kind]
+        scores[f"patch {name}"] = _counted(kind == batch.kind, mask)
+        if name in ("glyph", "tip", "fastener"):
+            scores[f"patch {name} order"] = _counted(order == batch.order, mask & (batch.order > 0))
+    scores["patch follow"] = _counted(follow == batch.follow, batch.follow > 0)
+    return scores
+
+
+def _counted(right: Tensor, mask: Tensor) -> tuple[int, int]:
+    return int((right & mask).sum()), int(mask.sum())
 
 
 def answer_scores(logits: Tensor, batch: Batch) -> dict[str, tuple[int, int]]:

@@ -18,9 +18,9 @@ PADDING = (122, 116, 104)  # the mean in grey levels, truncated as upstream does
 
 def pixels(images: Sequence[Image.Image]) -> NDArray[np.float32]:
     """`[N, 3, 168, 168]`, normalised with CLIP's mean and deviation."""
-    squares = [np.asarray(fit_square(image, SIDE, PADDING)) for image in images]
-    values = np.stack(squares).astype(np.float32)
-    values /= 255
-    values -= MEAN
-    values /= STD
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+    squares = np.stack([np.asarray(fit_square(image, SIDE, PADDING)) for image in images])
+    # channels first while they are bytes, then one pass each for scale and offset
+    values = np.ascontiguousarray(squares.transpose(0, 3, 1, 2)).astype(np.float32)
+    values *= (1 / (255 * STD)).astype(np.float32)[:, None, None]
+    values -= (MEAN / STD).astype(np.float32)[:, None, None]
+    return values

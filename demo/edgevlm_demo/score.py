@@ -15,13 +15,13 @@ from torch import Tensor
 
 from . import checkpoint_folder
 from .dialogue import EOS, DialogueTokenizer
-from .evaluation import EvaluationQuestion, evaluation_questions, family_scores, table
+from .evaluation import SETS, EvaluationQuestion, comparison, evaluation_questions, family_scores, table
 from .export import load_published
 from .model import DemoModel
 from .pixels import pixels
 
 MAX_NEW = 24  # tokens
-PICTURES = 16  # at a time
+QUESTIONS = 80  # at a time
 
 
 def answers(model: DemoModel, tokenizer: DialogueTokenizer, questions: Sequence[EvaluationQuestion]) -> list[str]:
@@ -54,22 +54,32 @@ def _greedy(model: DemoModel, before: list[int], patches: Tensor, prompts: list[
     return said
 
 
+def results(
+    model: DemoModel, tokenizer: DialogueTokenizer, questions: Sequence[EvaluationQuestion]
+) -> list[tuple[str, str, str]]:
+    """(family, what was said, true answer) for every question."""
+    found = []
+    for first in range(0, len(questions), QUESTIONS):
+        part = questions[first : first + QUESTIONS]
+        said = answers(model, tokenizer, part)
+        found += [(q.family, text, q.answer) for q, text in zip(part, said, strict=True)]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m edgevlm_demo.score", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_folder())
     parser.add_argument("--count", type=int, default=300, help="pictures of each scene")
-    parser.add_argument("--held-out-wording", action="store_true", help="ask in wordings that are not trained on")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load_published(arguments.checkpoint)
     tokenizer = DialogueTokenizer(arguments.checkpoint / "tokenizer.model")
-    questions = list(evaluation_questions(arguments.count, held_out_wording=arguments.held_out_wording))
-    results = []
-    for first in range(0, len(questions), 5 * PICTURES):
-        part = questions[first : first + 5 * PICTURES]
-        said = answers(model, tokenizer, part)
-        results += [(q.family, text, q.answer) for q, text in zip(part, said, strict=True)]
-    print(table(family_scores(results)))
+    columns = {}
+    for name, chosen in SETS.items():
+        questions = list(evaluation_questions(arguments.count, **chosen._asdict()))
+        columns[name] = family_scores(results(model, tokenizer, questions))
+    print(table(next(iter(columns.values()))))
+    print(comparison(columns))
 
 
 if __name__ == "__main__":

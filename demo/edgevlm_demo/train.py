@@ -1,8 +1,8 @@
-"""`python -m edgevlm_demo.train --out DIR --minutes 60 --seed 1`: trains the demo model on one CPU thread.
+"""`python -m edgevlm_demo.train --out DIR --minutes 60 --seed 1`: trains the demo model, one CPU thread a process.
 
 Two stages: the tower alone on labels of patches, then everything on the answers as well. The learning rate
 follows the share of the time budget that is used. The run can be stopped at any moment and goes on from
-`DIR/state.pt` when started again.
+`DIR/state.pt` when started again with the same options.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.multiprocessing as multiprocessing
 from torch import nn
 
 from .batches import LAST_RUN, training_batch, validation_batch
@@ -23,17 +24,30 @@ from .dialogue import DialogueTokenizer
 from .losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
 from .model import DemoModel, Shape
 from .scenes import DATA_VERSION
+from .team import Scores, Team, add, free_port
 from .vocabulary import train_vocabulary
+from .warm_start import warm_start
 
-BATCH = 16  # pictures
-TOWER_SHARE = 0.38  # of the time budget
-PRACTICE = 0.6  # share of practice sheets while the tower learns alone
-PRACTICE_LATER = 0.15
+BATCH = 16  # pictures, over all processes
+PRACTICE = 0.4  # share of practice sheets while the tower learns alone
+PRACTICE_LATER = 0.1
 SAVE_EVERY = 90.0  # seconds
 VALIDATE_EVERY = 180.0  # seconds
-VALIDATION_PICTURES = 144
+VALIDATION_PICTURES = 288
+VALIDATED_AT_ONCE = 24
 PEAK = 1.2e-3
 TOWER_LATER = 5e-4  # the tower's rate when the second stage begins
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line. `tower_share`: of the time budget, for the first stage."""
+
+    out: Path
+    minutes: float
+    seed: int
+    start: Path | None
+    tower_share: float
 
 
 @dataclass
@@ -45,52 +59,49 @@ class Progress:
 
 
 class Run:
-    """One training run in one folder."""
+    """One training run in one folder, which holds the vocabulary already."""
 
-    def __init__(self, out: Path, minutes: float, seed: int) -> None:
-        self.out, self.budget, self.seed = out, minutes * 60, seed
-        out.mkdir(parents=True, exist_ok=True)
-        vocabulary = out / "tokenizer.model"
-        if not vocabulary.exists():
-            train_vocabulary(vocabulary)
-        self.tokenizer = DialogueTokenizer(vocabulary)
+    def __init__(self, options: Options, team: Team) -> None:
+        self.options, self.team = options, team
+        self.tokenizer = DialogueTokenizer(options.out / "tokenizer.model")
         self.before = torch.tensor(self.tokenizer.before_image)
-        torch.manual_seed(seed)
+        torch.manual_seed(options.seed)
         self.model = DemoModel(Shape(self.tokenizer.vocab_size))
         self.heads = PatchHeads(self.model.shape.width)
+        self.parameters = [*self.model.parameters(), *self.heads.parameters()]
         self.optimiser = make_optimiser(self.model, self.heads)
         self.progress = Progress()
-        if (out / "state.pt").exists():
+        if (options.out / "state.pt").exists():
             self.load()
+        elif options.start:
+            warm_start(self.model, options.out / "tokenizer.model", options.start)
 
     @property
     def share(self) -> float:
-        return min(1.0, self.progress.seconds / self.budget)
+        return min(1.0, self.progress.seconds / (60 * self.options.minutes))
 
     def train(self) -> None:
         saved = validated = self.progress.seconds
+        self.clock = time.monotonic() - self.progress.seconds
         while self.share < 1:
-            started = time.monotonic()
             losses = self.step()
-            self.progress.seconds += time.monotonic() - started
             if self.progress.seconds - saved > SAVE_EVERY:
                 saved = self.progress.seconds
                 self.save()
-            if self.progress.seconds - validated > min(VALIDATE_EVERY, self.budget / 10) or self.share >= 1:
-                started = time.monotonic()
-                self.report(losses)
-                self.progress.seconds += time.monotonic() - started
+            if self.progress.seconds - validated > min(VALIDATE_EVERY, 15 * self.options.minutes) or self.share >= 1:
                 validated = self.progress.seconds
+                self.report(losses)
         self.save()
 
     def step(self) -> dict[str, float]:
-        joint = self.share >= TOWER_SHARE
-        set_rates(self.optimiser, self.share)
+        joint = self.share >= self.options.tower_share
+        set_rates(self.optimiser, rates(self.share, self.options.tower_share))
+        size = BATCH // self.team.size
         batch = training_batch(
             self.tokenizer,
-            self.seed,
-            self.progress.pictures,
-            BATCH,
+            self.options.seed,
+            self.progress.pictures + size * self.team.rank,
+            size,
             PRACTICE_LATER if joint else PRACTICE,
         )
         patches = self.model.tower(batch.pixels)
@@ -103,23 +114,27 @@ class Run:
             loss = loss + answers
         self.optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_([*self.model.parameters(), *self.heads.parameters()], 1.0)
+        self.progress.seconds = self.team.agree(self.parameters, time.monotonic() - self.clock)
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         self.progress.pictures += BATCH
         return losses
 
     def report(self, losses: dict[str, float]) -> None:
         """One JSON line: the last losses, and accuracy on pictures that are not trained on."""
-        scores: dict[str, tuple[int, int]] = {}
-        for first in range(0, VALIDATION_PICTURES, 24):
-            batch = validation_batch(self.tokenizer, first, 24)
+        own: Scores = {}
+        joint = self.share >= self.options.tower_share
+        stride = VALIDATED_AT_ONCE * self.team.size
+        for first in range(VALIDATED_AT_ONCE * self.team.rank, VALIDATION_PICTURES, stride):
+            batch = validation_batch(self.tokenizer, first, VALIDATED_AT_ONCE)
             with torch.inference_mode():
                 patches = self.model.tower(batch.pixels)
-                found = patch_scores(self.heads, patches, batch)
-                found |= answer_scores(self.model.logits(patches, self.before, batch.text), batch)
-            for name, (good, count) in found.items():
-                before = scores.get(name, (0, 0))
-                scores[name] = (before[0] + good, before[1] + count)
+                add(own, patch_scores(self.heads, patches, batch))
+                if joint:
+                    add(own, answer_scores(self.model.logits(patches, self.before, batch.text), batch))
+        scores = self.team.total(own)
+        if not self.team.leads:
+            return
         line = {
             "seconds": round(self.progress.seconds),
             "pictures": self.progress.pictures,
@@ -128,26 +143,28 @@ class Run:
             **{name: round(good / max(1, count), 3) for name, (good, count) in sorted(scores.items())},
         }
         print(json.dumps(line), flush=True)
-        with (self.out / "train.log").open("a") as log:
+        with (self.options.out / "train.log").open("a") as log:
             log.write(json.dumps(line) + "\n")
 
     def save(self) -> None:
+        if not self.team.leads:
+            return
         state = {
             "model": self.model.state_dict(),
             "heads": self.heads.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": vars(self.progress),
             "data_version": DATA_VERSION,
-            "seed": self.seed,
+            "seed": self.options.seed,
         }
-        part = self.out / "state.part"
+        part = self.options.out / "state.part"
         torch.save(state, part)
-        os.replace(part, self.out / "state.pt")
+        os.replace(part, self.options.out / "state.pt")
 
     def load(self) -> None:
-        state: dict[str, Any] = torch.load(self.out / "state.pt", weights_only=True)
-        if (state["data_version"], state["seed"]) != (DATA_VERSION, self.seed):
-            raise SystemExit(f"{self.out} holds a run of another seed or data version")
+        state: dict[str, Any] = torch.load(self.options.out / "state.pt", weights_only=True)
+        if (state["data_version"], state["seed"]) != (DATA_VERSION, self.options.seed):
+            raise SystemExit(f"{self.options.out} holds a run of another seed or data version")
         self.model.load_state_dict(state["model"])
         self.heads.load_state_dict(state["heads"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -165,34 +182,51 @@ def make_optimiser(model: DemoModel, heads: PatchHeads) -> torch.optim.AdamW:
     return torch.optim.AdamW([{"params": tower}, {"params": language}], lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02)
 
 
-def set_rates(optimiser: torch.optim.AdamW, share: float) -> None:
-    tower, language = rates(share)
-    optimiser.param_groups[0]["lr"] = tower
-    optimiser.param_groups[1]["lr"] = language
+def set_rates(optimiser: torch.optim.AdamW, chosen: tuple[float, float]) -> None:
+    for group, rate in zip(optimiser.param_groups, chosen, strict=True):
+        group["lr"] = rate
 
 
-def rates(share: float) -> tuple[float, float]:
+def rates(share: float, tower_share: float) -> tuple[float, float]:
     """Learning rates of tower and language part after a share of the time budget."""
-    stage = share / TOWER_SHARE
-    if stage < 1:
+    if share < tower_share:
+        stage = share / tower_share
         falling = max(0.0, (stage - 0.4) / 0.6)
         return min(1.0, stage / 0.02) * (PEAK + (TOWER_LATER - PEAK) * falling), 0.0
-    stage = (share - TOWER_SHARE) / (1 - TOWER_SHARE)
+    stage = (share - tower_share) / (1 - tower_share)
     falling = max(0.0, (stage - 0.4) / 0.6)
     return TOWER_LATER * (1 - stage), min(1.0, stage / 0.02) * PEAK * (1 - falling)
 
 
+def work(options: Options, rank: int, size: int, port: int) -> None:
+    """One process of the team, from start to end."""
+    torch.set_num_threads(1)
+    Run(options, Team(rank, size, port)).train()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m edgevlm_demo.train", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for state.pt and train.log")
+    parser.add_argument("--out", type=Path, required=True, help="folder for state.pt, tokenizer.model and train.log")
     parser.add_argument("--minutes", type=float, default=60, help="time budget, validation included")
     parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="folder of an earlier run, whose weights are the first ones here")
+    parser.add_argument("--tower-share", type=float, default=0.38, help="of the time, for the tower alone")
+    parser.add_argument("--workers", type=int, default=1, help="processes, one a core")
     arguments = parser.parse_args()
     if not 1 <= arguments.seed <= LAST_RUN:
         parser.error(f"--seed must be 1 to {LAST_RUN}")
-    torch.set_num_threads(arguments.threads)
-    Run(arguments.out, arguments.minutes, arguments.seed).train()
+    if BATCH % arguments.workers:
+        parser.error(f"--workers must divide {BATCH}")
+    options = Options(arguments.out, arguments.minutes, arguments.seed, arguments.start, arguments.tower_share)
+    options.out.mkdir(parents=True, exist_ok=True)
+    vocabulary = options.out / "tokenizer.model"
+    if not vocabulary.exists():
+        train_vocabulary(vocabulary)
+    port = free_port()
+    context = multiprocessing.get_context("spawn")
+    for rank in range(1, arguments.workers):
+        context.Process(target=work, args=(options, rank, arguments.workers, port), daemon=True).start()
+    work(options, 0, arguments.workers, port)
 
 
 if __name__ == "__main__":

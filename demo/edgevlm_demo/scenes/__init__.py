@@ -1,14 +1,16 @@
 """Drawn factory scenes with exact answers, each from a name and a seed. Imports no torch.
 
-A further scene is one more file with `draw` and `facts`, and one more line in `_DRAW`.
+A further scene is one more file with `draw`, `facts` and `phrase`, and one more line in `_DEVICES`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
+from typing import Any, NamedTuple
 
-from . import display, label, practice, signal_tower
-from .canvas import Canvas
+from . import display, flange, gauge, label, panel, plate, practice, signal_tower
+from .canvas import Canvas, Region
 from .scene import (
     GRID,
     KINDS,
@@ -40,40 +42,66 @@ __all__ = [
     "patch_labels",
 ]
 
-DATA_VERSION = 1  # of the pictures and questions; raise it with every change that moves a pixel or a word
+DATA_VERSION = 2  # of the pictures and questions; raise it with every change that moves a pixel or a word
 FIRST_EVALUATION_SEED = 900_000_000  # from here on seeds are never trained on
 
 
-def draw_scene(name: str, seed: int, *, held_out_wording: bool = False) -> Scene:
-    """The same name, seed and wording give the same bytes and questions on every machine."""
+class _Device(NamedTuple):
+    """`draw` chooses and draws a thing; what it returns is known to its own file only."""
+
+    draw: Callable[[Canvas, Region], Any]
+    facts: Callable[[Any, Random], tuple[Fact, ...]]
+    phrase: Callable[[Any], str]
+
+
+_DEVICES = {
+    "display": _Device(display.draw, display.facts, display.phrase),
+    "dial gauge": _Device(gauge.draw, gauge.facts, gauge.phrase),
+    "signal tower": _Device(signal_tower.draw, signal_tower.facts, signal_tower.phrase),
+    "label": _Device(label.draw, label.facts, label.phrase),
+    "flange": _Device(flange.draw, flange.facts, flange.phrase),
+    "metal plate": _Device(plate.draw, plate.facts, plate.phrase),
+}
+SCENES = (*_DEVICES, "panel", "empty")
+
+
+def draw_scene(name: str, seed: int, *, held_out_wording: bool = False, held_out_style: bool = False) -> Scene:
+    """The same arguments give the same bytes and questions on every machine.
+
+    `held_out_style`: labels, scales and digits in fonts that are never trained on.
+    """
     # a stream per use: the picture does not depend on how it is asked about
-    canvas = Canvas(Random(f"{name} {seed}"))
-    facts = _DRAW[name](canvas)
+    canvas = Canvas(Random(f"{name} {seed}"), unseen=held_out_style)
+    devices, regions = _arrange(name, canvas)
+    things = [_DEVICES[device].draw(canvas, region) for device, region in zip(devices, regions, strict=True)]
     image = canvas.finish()
     random = Random(f"{name} {seed} {held_out_wording}")
-    questions = [ask(random, fact, held_out=held_out_wording) for fact in (*facts, presence(random, name))]
-    questions.append(unanswerable(random, name, held_out=held_out_wording))
-    return Scene(name, seed, image, tuple(questions), tuple(canvas.marks))
+    facts = [fact for d, thing in zip(devices, things, strict=True) for fact in _DEVICES[d].facts(thing, random)]
+    phrases = [_DEVICES[d].phrase(thing) for d, thing in zip(devices, things, strict=True)]
+    facts += [Fact("description", "", _sentence(phrases)), presence(random, devices)]
+    questions = [ask(random, fact, held_out=held_out_wording) for fact in facts]
+    questions.append(unanswerable(random, devices, held_out=held_out_wording))
+    return Scene(name, seed, image, tuple(questions), tuple(canvas.marks), devices)
 
 
 def draw_practice(seed: int) -> Scene:
     """A sheet full of displays and labels, without questions."""
     canvas = Canvas(Random(f"practice {seed}"))
     practice.draw(canvas)
-    return Scene("practice", seed, canvas.finish(), (), tuple(canvas.marks))
+    return Scene("practice", seed, canvas.finish(), (), tuple(canvas.marks), ())
 
 
-def _display(canvas: Canvas) -> tuple[Fact, ...]:
-    return display.facts(display.draw(canvas))
+def _arrange(name: str, canvas: Canvas) -> tuple[tuple[str, ...], tuple[Region, ...]]:
+    if name == "empty":
+        return (), ()
+    if name == "panel":
+        devices = panel.choose_devices(canvas.random)
+        return devices, panel.regions(canvas, devices)
+    return (name,), (canvas.whole,)
 
 
-def _signal_tower(canvas: Canvas) -> tuple[Fact, ...]:
-    return signal_tower.facts(signal_tower.draw(canvas), canvas.random)
-
-
-def _label(canvas: Canvas) -> tuple[Fact, ...]:
-    return label.facts(label.draw(canvas))
-
-
-_DRAW = {"display": _display, "signal tower": _signal_tower, "label": _label}
-SCENES = tuple(_DRAW)
+def _sentence(phrases: list[str]) -> str:
+    if not phrases:
+        return "There is no device in the image."
+    text = " and ".join(phrases)
+    return f"{text[0].upper()}{text[1:]}."

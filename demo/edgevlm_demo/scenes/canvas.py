@@ -1,4 +1,4 @@
-"""A picture under construction: background, upright sprites pasted with a small rotation, light and noise.
+"""A picture under construction: background, upright sprites pasted with a small rotation, light and camera.
 
 Knows no scene. All random numbers come from `random.Random` and one frozen numpy table, whose streams do
 not change between versions.
@@ -6,6 +6,7 @@ not change between versions.
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,12 +14,15 @@ from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageFilter
 
+from .background import background
+from .colours import Colour
 from .scene import SIDE, Mark
 
-Colour = tuple[int, int, int]
 NOISE_SIDE = 448  # pixels; larger than the longest picture plus the largest shift
+
+Region = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the canvas
 
 
 @dataclass
@@ -30,23 +34,36 @@ class Sprite:
 
 
 class Canvas:
-    """`unit` is the number of canvas pixels that become one pixel of the 168 x 168 picture."""
+    """`unit` is the number of canvas pixels that become one pixel of the 168 x 168 picture.
 
-    def __init__(self, random: Random) -> None:
+    `unseen`: draw with the fonts and styles that are never trained on.
+    """
+
+    def __init__(self, random: Random, *, unseen: bool = False) -> None:
         self.random = random
+        self.unseen = unseen
         long_side = random.randrange(180, 361)
         short_side = round(long_side * random.uniform(0.72, 1.0))
         landscape = random.random() < 0.7
         self.width, self.height = (long_side, short_side) if landscape else (short_side, long_side)
         self.unit = long_side / SIDE
-        self.image = _background(random, self.width, self.height)
+        self.image = background(random, self.width, self.height)
         self.marks: list[Mark] = []
 
-    def place(self, sprite: Sprite, *, angle: float = 0.0) -> None:
-        """Paste at a random place, wholly inside; `angle` in degrees, counter-clockwise."""
+    @property
+    def whole(self) -> Region:
+        return 0, 0, self.width, self.height
+
+    def size(self, region: Region) -> tuple[float, float]:
+        """Width and height in pixels at 168 x 168."""
+        return (region[2] - region[0]) / self.unit, (region[3] - region[1]) / self.unit
+
+    def place(self, sprite: Sprite, region: Region, *, angle: float = 0.0) -> None:
+        """Paste at a random place in the region; `angle` in degrees, counter-clockwise."""
         image = sprite.image.rotate(angle, Image.Resampling.BILINEAR, expand=True) if angle else sprite.image
-        x = self.random.randint(0, max(0, self.width - image.width))
-        y = self.random.randint(0, max(0, self.height - image.height))
+        x0, y0, x1, y1 = region
+        x = self.random.randint(x0, max(x0, x1 - image.width))
+        y = self.random.randint(y0, max(y0, y1 - image.height))
         self.paste(sprite, image, x, y, angle)
 
     def paste(self, sprite: Sprite, image: Image.Image, x: int, y: int, angle: float) -> None:
@@ -63,27 +80,40 @@ class Canvas:
             self.marks.append(Mark(mark.kind, box, mark.order, mark.follow))
 
     def finish(self) -> Image.Image:
-        """The picture under a random light, with noise."""
+        """The picture under a random light, through a camera: blur, noise, JPEG."""
         random = self.random
-        pixels = np.asarray(self.image, dtype=np.float32)
-        gain, offset = random.uniform(0.75, 1.15), random.uniform(-14, 14)
-        strength = random.uniform(0, 9)
+        image = self.image
+        if random.random() < 0.25:
+            image = image.filter(ImageFilter.BoxBlur(random.uniform(0.2, 0.75) * self.unit))
+        pixels = np.asarray(image, dtype=np.float32)
+        pixels = pixels * self._light()
         x, y = random.randrange(64), random.randrange(64)
         noise = _noise()[y : y + self.height, x : x + self.width]
-        pixels = pixels * np.float32(gain) + noise * np.float32(strength)
-        pixels += np.float32(offset)
-        return Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))
+        pixels += noise * np.float32(random.uniform(0, 9))
+        pixels += np.float32(random.uniform(-14, 14))
+        image = Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))
+        return _through_jpeg(image, random.randint(45, 95)) if random.random() < 0.25 else image
+
+    def _light(self) -> NDArray[np.float32]:
+        """`[H, W or 1, 1]`: a gain, on two pictures in five with a slope."""
+        gain = self.random.uniform(0.75, 1.15)
+        if self.random.random() < 0.6:
+            return np.full((self.height, 1, 1), gain, dtype=np.float32)
+        across, down = self.random.uniform(-0.25, 0.25), self.random.uniform(-0.25, 0.25)
+        columns = np.linspace(-across, across, self.width, dtype=np.float32)
+        rows = np.linspace(-down, down, self.height, dtype=np.float32)
+        light: NDArray[np.float32] = 1 + columns[None, :, None] + rows[:, None, None]
+        light *= np.float32(gain)
+        return light
 
 
-def jitter(random: Random, colour: Colour, amount: int = 18) -> Colour:
-    """The colour moved by up to `amount` grey levels in each channel."""
-    red, green, blue = (min(255, max(0, c + random.randint(-amount, amount))) for c in colour)
-    return red, green, blue
-
-
-def small_angle(random: Random, limit: float = 5.0) -> float:
+def small_angle(random: Random, limit: float = 6.0) -> float:
     """Degrees; upright in half of the pictures."""
     return random.uniform(-limit, limit) if random.random() < 0.5 else 0.0
+
+
+def opaque(colour: Colour) -> tuple[int, int, int, int]:
+    return (*colour, 255)
 
 
 @cache
@@ -93,30 +123,7 @@ def _noise() -> NDArray[np.float32]:
     return table.astype(np.float32)
 
 
-@cache
-def _ramp() -> Image.Image:
-    return Image.linear_gradient("L")
-
-
-def _background(random: Random, width: int, height: int) -> Image.Image:
-    base = random.randint(40, 210)
-    first = jitter(random, (base, base, base), 30)
-    second = jitter(random, first, 45)
-    ramp = _ramp()
-    if random.random() < 0.5:
-        ramp = ramp.transpose(Image.Transpose.ROTATE_90)
-    ramp = ramp.resize((width, height), Image.Resampling.BILINEAR)
-    image = Image.composite(Image.new("RGB", (width, height), first), Image.new("RGB", (width, height), second), ramp)
-    draw = ImageDraw.Draw(image)
-    for _ in range(random.randint(0, 5)):
-        colour = jitter(random, first, 50)
-        x, y = random.randint(-20, width), random.randint(-20, height)
-        w, h = random.randint(8, width // 2), random.randint(8, height // 2)
-        shape = random.randrange(3)
-        if shape == 0:
-            draw.rectangle((x, y, x + w, y + h), fill=colour)
-        elif shape == 1:
-            draw.ellipse((x, y, x + w, y + h), fill=colour)
-        else:
-            draw.line((x, y, x + w, y + random.randint(-h, h)), fill=colour, width=random.randint(1, 5))
-    return image
+def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")

@@ -7,9 +7,11 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from .canvas import Canvas, Colour, Sprite, jitter, small_angle
+from . import fonts
+from .canvas import Canvas, Region, Sprite, opaque, small_angle
+from .colours import Colour, jitter, mix
 from .scene import BEFORE_POINT, IS_POINT, LAST, PLAIN, Fact, Mark
-from .segments import LIT, segment_polygons
+from .segments import LIT, SEVEN_WITH_HOOK, Point, segment_polygons
 
 COLOURS: dict[str, Colour] = {
     "red": (245, 45, 35),
@@ -20,7 +22,8 @@ COLOURS: dict[str, Colour] = {
     "black": (22, 24, 26),
 }
 MIN_HEIGHT = 24.0  # of a digit, in pixels at 168 x 168
-MAX_HEIGHT = 44.0
+MAX_HEIGHT = 48.0
+MOST_DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -29,34 +32,48 @@ class Display:
     colour: str
 
 
-def choose_display(random: Random) -> Display:
-    """2-4 digits; a decimal point in two of five, a minus sign in one of five."""
-    count = random.randint(2, 4)
+@dataclass(frozen=True)
+class _Style:
+    """Lengths in heights of a digit; `font` replaces the polygons in held-out styles."""
+
+    width: float
+    thickness: float
+    spacing: float
+    slant: float
+    margin: float
+    polygons: dict[str, list[Point]]
+    hooked_seven: bool
+    ghost: bool
+    square_point: bool
+    font: str | None
+
+
+def choose_display(random: Random, most: int) -> Display:
+    """1-5 digits, together with a sign at most `most` characters; a point in two of five, a minus in one of five."""
+    sign = "-" if most > 1 and random.random() < 0.2 else ""
+    longest = min(MOST_DIGITS, most - len(sign))
+    count = random.choices(range(1, longest + 1), (1, 3, 3, 3, 3)[:longest])[0]
     digits = "".join(str(random.randrange(10)) for _ in range(count))
-    if random.random() < 0.4:
+    if count > 1 and random.random() < 0.45:
         point = random.randint(1, count - 1)
         whole = digits[:point]
         if point > 1 and whole[0] == "0":
             whole = str(random.randint(1, 9)) + whole[1:]
         digits = f"{whole}.{digits[point:]}"
-    elif digits[0] == "0":
+    elif digits[0] == "0" and (count > 1 or sign):
         digits = str(random.randint(1, 9)) + digits[1:]
-    sign = "-" if random.random() < 0.2 else ""
     return Display(sign + digits, random.choice(list(COLOURS)))
 
 
-def display_sprite(random: Random, display: Display, height: float) -> Sprite:
+def display_sprite(random: Random, display: Display, height: float, *, unseen: bool = False) -> Sprite:
     """`height` of a digit in canvas pixels."""
-    width = random.uniform(0.5, 0.6)
-    thickness = random.uniform(0.12, 0.17)
-    polygons = segment_polygons(width, thickness, random.uniform(0.005, 0.025))
-    spacing, slant = random.uniform(0.14, 0.24), random.uniform(0.0, 0.12)
-    cells = _cells(display.text, width, spacing)
-    margin = random.uniform(0.18, 0.4)
-    total = cells[-1][1] + width
-    size = (round((total + slant + 2 * margin) * height), round((1 + 2 * margin) * height))
+    style = _choose_style(random, unseen)
+    cells = _cells(display.text, style)
+    margin = style.margin
+    total = cells[-1][1] + style.width
+    size = (round((total + style.slant + 2 * margin) * height), round((1 + 2 * margin) * height))
     panel, off, lit = _colours(random, display.colour)
-    image = Image.new("RGBA", size, (*panel, 255))
+    image = Image.new("RGBA", size, opaque(panel))
     draw = ImageDraw.Draw(image)
     if random.random() < 0.6:
         draw.rectangle(
@@ -65,78 +82,123 @@ def display_sprite(random: Random, display: Display, height: float) -> Sprite:
             width=random.randint(1, max(1, round(0.08 * height))),
         )
     sprite = Sprite(image, [Mark("panel", (0, 0, *size))])
-    ghost = random.random() < 0.5
-    last = len(cells) - 1
+    last, place = len(cells) - 1, 0
     for index, (character, x) in enumerate(cells):
-        before = index < last and cells[index + 1][0] == "."
         x0, y0 = (margin + x) * height, margin * height
         if character == ".":
-            box = _point_box(x0 / height, margin, thickness, height)
-            draw.ellipse(box, fill=(*lit, 255))
+            box = _point_box(x0 / height, style, height)
+            (draw.rectangle if style.square_point else draw.ellipse)(box, fill=opaque(lit))
             sprite.marks.append(Mark(".", box, follow=IS_POINT))
             continue
-        for name, polygon in polygons.items():
-            on = name in LIT[character]
-            if on or (ghost and character != "-"):
-                corners = [(x0 + (px + slant * (1 - py)) * height, y0 + py * height) for px, py in polygon]
-                draw.polygon(corners, fill=(*(lit if on else off), 255))
+        _digit(image, draw, style, character, (x0, y0), height, off, lit)
+        place += 1
+        before = index < last and cells[index + 1][0] == "."
         follow = BEFORE_POINT if before else LAST if index == last else PLAIN
-        order = sum(c != "." for c, _ in cells[:index]) + 1
-        box = (x0, y0, x0 + (width + slant) * height, y0 + height)
-        sprite.marks.append(Mark(character, box, order, follow))
+        box = (x0, y0, x0 + (style.width + style.slant) * height, y0 + height)
+        sprite.marks.append(Mark(character, box, place, follow))
     return sprite
 
 
-def widest(text: str) -> float:
-    """An upper bound of the sprite's width, in heights of a digit."""
-    return 0.6 * sum(c != "." for c in text) + 0.24 * len(text) + 0.12 + 0.8
+def most_characters(width: float) -> int:
+    """How many digits and signs of the smallest height are sure to fit into `width` pixels at 168 x 168."""
+    return min(MOST_DIGITS + 1, int((0.9 * width / MIN_HEIGHT - 1.15) / 0.78))
 
 
-def draw(canvas: Canvas) -> Display:
-    display = choose_display(canvas.random)
-    angle = small_angle(canvas.random)
+def draw(canvas: Canvas, region: Region) -> Display:
+    random = canvas.random
+    width, height = canvas.size(region)
+    display = choose_display(random, most_characters(width))
+    angle = small_angle(random)
     # 0.9: room for the rotation
-    fit = min(0.9 * canvas.width / widest(display.text), 0.9 * canvas.height / 1.8) / canvas.unit
-    height = canvas.random.uniform(min(MIN_HEIGHT, fit), max(MIN_HEIGHT, min(MAX_HEIGHT, fit)))
-    canvas.place(display_sprite(canvas.random, display, height * canvas.unit), angle=angle)
+    fit = min(0.9 * width / _widest(display.text), 0.9 * height / 1.8)
+    size = random.uniform(min(MIN_HEIGHT, fit), max(MIN_HEIGHT, min(MAX_HEIGHT, fit)))
+    sprite = display_sprite(random, display, size * canvas.unit, unseen=canvas.unseen)
+    canvas.place(sprite, region, angle=angle)
     return display
 
 
-def facts(display: Display) -> tuple[Fact, ...]:
+def facts(display: Display, random: Random) -> tuple[Fact, ...]:
     """Families and answers; the wording is chosen elsewhere."""
-    return (
-        Fact("display reading", "", display.text),
-        Fact("digit colour", "", display.colour),
-        Fact("description", "", f"A digital display with {display.colour} digits."),
+    return (Fact("display reading", "", display.text), Fact("digit colour", "", display.colour))
+
+
+def phrase(display: Display) -> str:
+    return f"a digital display with {display.colour} digits"
+
+
+def _widest(text: str) -> float:
+    """An upper bound of the sprite's width, in heights of a digit."""
+    signs = sum(c != "." for c in text)
+    return 0.78 * signs + (0.19 if "." in text else 0.0) + 0.92
+
+
+def _choose_style(random: Random, unseen: bool) -> _Style:
+    width, thickness = random.uniform(0.5, 0.6), random.uniform(0.1, 0.18)
+    return _Style(
+        width,
+        thickness,
+        # a pitch of at least 0.62 x 24 pixels leaves no two digits' centres in one patch
+        spacing=max(random.uniform(0.1, 0.18), 0.62 - width),
+        slant=random.uniform(0.0, 0.12),
+        margin=random.uniform(0.15, 0.4),
+        polygons=segment_polygons(width, thickness, random.uniform(0.0, 0.03), blunt=random.random() < 0.3),
+        hooked_seven=random.random() < 0.25,
+        ghost=random.random() < 0.4,
+        square_point=random.random() < 0.4,
+        font=random.choice(fonts.SEGMENTS_HELD_OUT) if unseen else None,
     )
 
 
-def _cells(text: str, width: float, spacing: float) -> list[tuple[str, float]]:
+def _digit(
+    image: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    style: _Style,
+    character: str,
+    corner: tuple[float, float],
+    height: float,
+    off: Colour,
+    lit: Colour,
+) -> None:
+    x0, y0 = corner
+    ghost = style.ghost and character != "-"
+    if style.font:
+        shape = (round((style.width + style.slant) * height), round(height))
+        for text, colour in ((("8", off),) if ghost else ()) + ((character, lit),):
+            drawn = fonts.cell(style.font, text).resize(shape, Image.Resampling.BILINEAR, reducing_gap=2.0)
+            image.paste(colour, (round(x0), round(y0)), drawn)
+        return
+    names = SEVEN_WITH_HOOK if character == "7" and style.hooked_seven else LIT[character]
+    for name, polygon in style.polygons.items():
+        if name in names or ghost:
+            corners = [(x0 + (px + style.slant * (1 - py)) * height, y0 + py * height) for px, py in polygon]
+            draw.polygon(corners, fill=opaque(lit if name in names else off))
+
+
+def _cells(text: str, style: _Style) -> list[tuple[str, float]]:
     """Characters and their left edges, in heights of a digit."""
     cells, x = [], 0.0
     for character in text:
         if character == ".":
-            cells.append((character, x - spacing + 0.07))
+            cells.append((character, x - style.spacing + 0.07))
             x += 0.18
         else:
             cells.append((character, x))
-            x += width + spacing
+            x += style.width + style.spacing
     return cells
 
 
-def _point_box(x: float, margin: float, thickness: float, height: float) -> tuple[float, float, float, float]:
-    side = max(0.16, thickness)
-    return (x * height, (margin + 1 - side) * height, (x + side) * height, (margin + 1) * height)
+def _point_box(x: float, style: _Style, height: float) -> tuple[float, float, float, float]:
+    side = max(0.15, style.thickness)
+    bottom = style.margin + 1
+    return (x * height, (bottom - side) * height, (x + side) * height, bottom * height)
 
 
 def _colours(random: Random, name: str) -> tuple[Colour, Colour, Colour]:
     """Panel, unlit segment, lit segment."""
     if name == "black":
-        shade = random.randint(140, 205)
-        panel = jitter(random, (shade - 10, shade + 5, shade - 20), 10)
+        grey = random.randint(140, 205)
+        panel = jitter(random, (grey - 10, grey + 5, grey - 20), 10)
     else:
-        panel = jitter(random, (22, 22, 24), 14)
+        panel = jitter(random, (24, 24, 26), 18)
     lit = jitter(random, COLOURS[name], 14)
-    share = random.uniform(0.02, 0.1)
-    red, green, blue = (round(p + (c - p) * share) for p, c in zip(panel, lit, strict=True))
-    return panel, (red, green, blue), lit
+    return panel, mix(panel, lit, random.uniform(0.02, 0.1)), lit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from . import display, label
 from .canvas import Canvas, Sprite, small_angle
-from .scene import MAX_ORDER
 
 
 def draw(canvas: Canvas) -> None:
@@ -14,11 +13,13 @@ def draw(canvas: Canvas) -> None:
     y = 0
     while True:
         x, row_height = random.randint(0, round(14 * unit)), 0
-        while True:
+        failed = 0
+        while failed < 2:
             sprite = _sprite(canvas)
             image = sprite.image.rotate(angle, expand=True) if angle else sprite.image
             if x + image.width > canvas.width or y + image.height > canvas.height:
-                break
+                failed += 1
+                continue
             canvas.paste(sprite, image, x, y, angle)
             x += image.width + random.randint(0, round(8 * unit))
             row_height = max(row_height, image.height)
@@ -29,11 +30,11 @@ def draw(canvas: Canvas) -> None:
 
 def _sprite(canvas: Canvas) -> Sprite:
     random = canvas.random
+    width, _ = canvas.size(canvas.whole)
     if random.random() < 0.5:
-        number = display.choose_display(random)
+        number = display.choose_display(random, display.most_characters(width))
         height = random.uniform(display.MIN_HEIGHT, 1.5 * display.MIN_HEIGHT)
         return display.display_sprite(random, number, height * canvas.unit)
-    text = label.choose_label(random)
-    assert len(text.text) <= MAX_ORDER
+    text = label.choose_label(random, label.LONGEST)
     height = random.uniform(label.MIN_HEIGHT, 1.4 * label.MIN_HEIGHT)
     return label.label_sprite(random, text, height * canvas.unit)

@@ -19,18 +19,34 @@ GLYPHS = "0123456789ACEHKP-"
 LAMPS = ("red", "amber", "green")
 LAMP_STATES = tuple(f"{lamp} {state}" for lamp in LAMPS for state in ("off", "on"))
 LABEL_KINDS = ("serial number", "lot number", "part number")
+SCALE = tuple(f"scale {value}" for value in range(11))
+TIPS = tuple(f"tip {half / 2}" for half in range(21))
+FASTENERS = ("bolt", "hole")
+DEFECTS = ("scratch", "dent", "stain", "crack")
+SMALL = frozenset((*GLYPHS, *SCALE, *TIPS, *FASTENERS, *DEFECTS))
 KINDS: tuple[str, ...] = (
     "background",
     *GLYPHS,
     *LAMP_STATES,
     *LABEL_KINDS,
+    *SCALE,
+    *TIPS,
+    *FASTENERS,
+    *DEFECTS,
+    "needle",
+    "red zone",
     "panel",
     "paper",
     "pole",
+    "face",
+    "flange",
+    "plate",
 )
 KIND_INDEX = {kind: index for index, kind in enumerate(KINDS)}
-NO_ORDER = 0  # a glyph's place in its string is stored as place + 1
-MAX_ORDER = 5
+# a place, stored as place + 1: of a glyph in its string, of a bolt or hole clockwise from the top, of a
+# defect's quarter in reading order; of a needle's tip: outside the red zone, inside it
+NO_ORDER = 0
+MAX_ORDER = 8
 PLAIN, IS_POINT, BEFORE_POINT, LAST = range(4)  # what follows a glyph, or the decimal point itself
 
 Box = tuple[float, float, float, float]
@@ -64,8 +80,8 @@ class Mark:
     follow: int = PLAIN
 
     @property
-    def is_glyph(self) -> bool:
-        return self.kind in GLYPHS
+    def is_small(self) -> bool:
+        return self.kind in SMALL
 
 
 @dataclass(frozen=True)
@@ -79,20 +95,21 @@ class PatchLabels:
 
 @dataclass(frozen=True)
 class Scene:
-    """A drawn picture, all that is known about it, and one question per family."""
+    """A drawn picture, all that is known about it, and about one question per family."""
 
     name: str
     seed: int
     image: Image.Image
     questions: tuple[Question, ...]
     marks: tuple[Mark, ...]
+    devices: tuple[str, ...]  # names of what is shown
 
 
 def patch_labels(marks: tuple[Mark, ...], width: int, height: int) -> PatchLabels:
     """Labels of the patches after the picture is padded to a square and reduced to 168 x 168.
 
-    Later marks win over earlier ones where they cover at least 30 % of a patch; among glyphs the one that
-    covers most wins, and every glyph gets at least the patch in which its centre lies.
+    Later marks win over earlier ones where they cover at least 30 % of a patch; among small things the one
+    that covers most wins, and each gets at least the patch in which its centre lies.
     """
     scale = SIDE / max(width, height)
     left, top = (max(width, height) - width) // 2, (max(width, height) - height) // 2
@@ -113,9 +130,9 @@ def patch_labels(marks: tuple[Mark, ...], width: int, height: int) -> PatchLabel
             if not best[row, column]:
                 maps[2, row, column] = IS_POINT
             continue
-        chosen = cover > np.maximum(best, 0.3) if mark.is_glyph else cover > 0.3
+        chosen = cover > np.maximum(best, 0.3) if mark.is_small else cover > 0.3
         maps[:, chosen] = np.array(values, dtype=np.uint8)[:, None]
-        if mark.is_glyph:
+        if mark.is_small:
             best[chosen] = cover[chosen]
             centres.append((_patch_at((y0 + y1) / 2), _patch_at((x0 + x1) / 2), values))
     for row, column, values in centres:

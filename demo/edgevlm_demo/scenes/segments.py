@@ -22,38 +22,33 @@ LIT = {
     "9": "abfgcd",
     "-": "g",
 }
+SEVEN_WITH_HOOK = "abcf"
 
 
-def segment_polygons(width: float, thickness: float, gap: float) -> dict[str, list[Point]]:
-    """Six-cornered polygons of all seven segments; `width`, `thickness`, `gap` in cell heights."""
+def segment_polygons(width: float, thickness: float, gap: float, *, blunt: bool) -> dict[str, list[Point]]:
+    """Corners of all seven segments; `width`, `thickness`, `gap` in cell heights. Blunt ones are rectangles."""
     half = thickness / 2
     left, right = half, width - half
+    tip = 0.0 if blunt else half
     rows = {"a": half, "g": 0.5, "d": 1 - half}
-    polygons = {name: _horizontal(left + gap, right - gap, y, half) for name, y in rows.items()}
+    polygons = {name: _horizontal(left + gap, right - gap, y, half, tip) for name, y in rows.items()}
     for name, x, y0, y1 in (("f", left, half, 0.5), ("b", right, half, 0.5)):
-        polygons[name] = _vertical(x, y0 + gap, y1 - gap, half)
+        polygons[name] = _vertical(x, y0 + gap, y1 - gap, half, tip)
     for name, x, y0, y1 in (("e", left, 0.5, 1 - half), ("c", right, 0.5, 1 - half)):
-        polygons[name] = _vertical(x, y0 + gap, y1 - gap, half)
+        polygons[name] = _vertical(x, y0 + gap, y1 - gap, half, tip)
     return polygons
 
 
-def _horizontal(x0: float, x1: float, y: float, half: float) -> list[Point]:
+def _horizontal(x0: float, x1: float, y: float, half: float, tip: float) -> list[Point]:
     return [
         (x0, y),
-        (x0 + half, y - half),
-        (x1 - half, y - half),
+        (x0 + tip, y - half),
+        (x1 - tip, y - half),
         (x1, y),
-        (x1 - half, y + half),
-        (x0 + half, y + half),
+        (x1 - tip, y + half),
+        (x0 + tip, y + half),
     ]
 
 
-def _vertical(x: float, y0: float, y1: float, half: float) -> list[Point]:
-    return [
-        (x, y0),
-        (x + half, y0 + half),
-        (x + half, y1 - half),
-        (x, y1),
-        (x - half, y1 - half),
-        (x - half, y0 + half),
-    ]
+def _vertical(x: float, y0: float, y1: float, half: float, tip: float) -> list[Point]:
+    return [(py, px) for px, py in _horizontal(y0, y1, x, half, tip)]

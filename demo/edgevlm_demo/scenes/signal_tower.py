@@ -7,7 +7,8 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from .canvas import Canvas, Colour, Sprite, jitter, small_angle
+from .canvas import Canvas, Region, Sprite, small_angle
+from .colours import Colour, jitter
 from .scene import LAMPS, Fact, Mark
 
 LIT: dict[str, Colour] = {"red": (255, 50, 40), "amber": (255, 185, 30), "green": (60, 245, 90)}
@@ -80,13 +81,13 @@ def _lamp(
         draw.rectangle((x0 + inset, y0 + 2, x0 + inset + 0.1 * (x1 - x0), y1 - 2), fill=fill)
 
 
-def draw(canvas: Canvas) -> Tower:
+def draw(canvas: Canvas, region: Region) -> Tower:
     tower = choose_tower(canvas.random)
-    # a tower is at most 5.05 lamps tall
-    fit = 0.95 * canvas.height / 5.1 / canvas.unit
-    height = canvas.random.uniform(14.0, min(30.0, fit))
-    sprite = tower_sprite(canvas.random, tower, height * canvas.unit)
-    canvas.place(sprite, angle=small_angle(canvas.random))
+    _, height = canvas.size(region)
+    # a tower is at most 5.1 lamps tall
+    size = canvas.random.uniform(14.0, min(30.0, 0.95 * height / 5.1))
+    sprite = tower_sprite(canvas.random, tower, size * canvas.unit)
+    canvas.place(sprite, region, angle=small_angle(canvas.random))
     return tower
 
 
@@ -95,9 +96,12 @@ def facts(tower: Tower, random: Random) -> tuple[Fact, ...]:
     dark = [lamp for lamp in tower.stack if lamp != tower.lit]
     ask_lit = tower.lit != "none" and random.random() < 2 / 3
     lamp = tower.lit if ask_lit else random.choice(dark)
-    shown = "no lamp" if tower.lit == "none" else f"the {tower.lit} lamp"
     return (
         Fact("lit lamp", "", tower.lit),
         Fact("lamp state", lamp, "yes" if lamp == tower.lit else "no"),
-        Fact("description", "", f"A signal tower with {shown} on."),
     )
+
+
+def phrase(tower: Tower) -> str:
+    shown = "no lamp" if tower.lit == "none" else f"the {tower.lit} lamp"
+    return f"a signal tower with {shown} on"

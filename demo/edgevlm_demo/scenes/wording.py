@@ -1,18 +1,27 @@
 """How facts are asked: several wordings per family, some of which are kept for evaluation.
 
-Knows the names of the scenes and families, and nothing of pictures.
+Knows the names of the devices and families, and nothing of pictures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from .scene import Fact, Question
+from .scene import LABEL_KINDS, LAMPS, Fact, Question
+from .unrelated import OBJECTS, unrelated_question
 
 SUFFIX = "\nAnswer the question using a single word or phrase."
 UNANSWERABLE = "I cannot see that in the image."
-THINGS = {"display": "digital display", "signal tower": "signal tower", "label": "label"}
+THINGS = {
+    "display": "digital display",
+    "dial gauge": "dial gauge",
+    "signal tower": "signal tower",
+    "label": "label",
+    "flange": "flange",
+    "metal plate": "metal plate",
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ WORDINGS = {
             "What is the reading of the display?",
             "What number is shown on the display?",
             "What value does the digital display show?",
+            "Read the display.",
+            "Which number does the display show?",
         ),
         ("What does the digital display read?", "What value is shown on the display?"),
     ),
@@ -38,8 +49,30 @@ WORDINGS = {
             "What colour are the digits?",
             "What is the colour of the digits on the display?",
             "Which colour do the digits have?",
+            "What color are the digits?",
+            "In which colour is the number on the display?",
         ),
-        ("What colour are the digits on the display?",),
+        ("What colour are the digits on the display?", "What color do the digits have?"),
+    ),
+    "gauge reading": Wordings(
+        (
+            "What does the gauge read?",
+            "What is the reading of the gauge?",
+            "What value does the needle point to?",
+            "What value does the dial gauge show?",
+            "Read the gauge.",
+            "Which value does the gauge show?",
+        ),
+        ("What does the dial gauge read?", "What value is shown on the gauge?"),
+    ),
+    "red zone": Wordings(
+        (
+            "Is the needle in the red zone?",
+            "Does the needle point to the red zone?",
+            "Is the gauge in the red zone?",
+            "Is the reading of the gauge in the red zone?",
+        ),
+        ("Is the needle of the gauge in the red zone?", "Does the gauge point to the red zone?"),
     ),
     "lit lamp": Wordings(
         (
@@ -47,6 +80,7 @@ WORDINGS = {
             "Which lamp of the signal tower is lit?",
             "What is the colour of the lamp that is on?",
             "Which colour does the signal tower show?",
+            "Which light of the tower is on?",
         ),
         ("Which lamp of the signal tower is on?", "Which lamp is lit?"),
     ),
@@ -55,8 +89,9 @@ WORDINGS = {
             "Is the {} lamp on?",
             "Is the {} lamp lit?",
             "Is the {} lamp of the signal tower on?",
+            "Is the {} light on?",
         ),
-        ("Is the {} lamp of the signal tower lit?",),
+        ("Is the {} lamp of the signal tower lit?", "Is the {} light lit?"),
     ),
     "label text": Wordings(
         (
@@ -64,86 +99,155 @@ WORDINGS = {
             "What does the label say?",
             "What is the {}?",
             "Which {} is printed on the label?",
+            "Read the {}.",
+            "Read the label.",
         ),
-        ("What {} is on the label?",),
+        ("What {} is on the label?", "Read the {} on the label."),
     ),
     "label kind": Wordings(
         (
             "What kind of number is on the label?",
             "What kind of label is this?",
             "Which kind of number does the label show?",
+            "What kind of number is printed on the label?",
         ),
-        ("What kind of number does the label show?",),
+        ("What kind of number does the label show?", "Which kind of number is on the label?"),
+    ),
+    "bolts missing": Wordings(
+        (
+            "How many bolts are missing?",
+            "How many bolts are missing from the flange?",
+            "What is the number of missing bolts?",
+            "How many holes of the flange are empty?",
+            "Count the missing bolts.",
+        ),
+        ("How many bolts does the flange miss?", "What is the number of bolts that are missing?"),
+    ),
+    "bolts in place": Wordings(
+        (
+            "How many bolts are in place?",
+            "How many bolts does the flange have?",
+            "What is the number of bolts in the flange?",
+            "How many bolts can you see?",
+            "Count the bolts in place.",
+        ),
+        ("How many bolts are in the flange?", "What is the number of bolts in place?"),
+    ),
+    "bolt is missing": Wordings(
+        (
+            "Is a bolt missing?",
+            "Is any bolt of the flange missing?",
+            "Is there a bolt missing from the flange?",
+            "Are there missing bolts?",
+        ),
+        ("Is a bolt of the flange missing?", "Are any bolts missing?"),
+    ),
+    "defect": Wordings(
+        (
+            "Which defect does the plate have?",
+            "What kind of defect is on the plate?",
+            "What is wrong with the metal plate?",
+            "Which kind of defect can you see?",
+            "What defect is there?",
+        ),
+        ("What defect does the metal plate have?", "Which defect is on the plate?"),
+    ),
+    "defect is there": Wordings(
+        (
+            "Is there a defect?",
+            "Does the plate have a defect?",
+            "Is there a defect on the plate?",
+            "Is the metal plate damaged?",
+        ),
+        ("Is there a defect on the metal plate?", "Is the plate damaged?"),
+    ),
+    "defect place": Wordings(
+        (
+            "Where is the defect?",
+            "Where on the plate is the defect?",
+            "In which part of the plate is the defect?",
+            "Which part of the plate is damaged?",
+        ),
+        ("Where is the defect on the plate?", "In which part of the metal plate is the defect?"),
     ),
     "presence": Wordings(
         (
             "Is there a {} in the image?",
             "Can you see a {}?",
             "Does the image show a {}?",
+            "Is there a {}?",
         ),
-        ("Is a {} in the image?",),
+        ("Is a {} in the image?", "Can you see a {} in the image?"),
     ),
     "description": Wordings(
-        ("Describe the image.", "What is in the image?", "What does the image show?"),
-        ("What can you see in the image?",),
+        (
+            "Describe the image.",
+            "What is in the image?",
+            "What does the image show?",
+            "What is this?",
+            "Describe what you see.",
+        ),
+        ("What can you see in the image?", "Describe this image."),
     ),
 }
 
-UNRELATED = Wordings(
-    (
-        "Who is the author of this book?",
-        "How many people are in the image?",
-        "What is the name of the company?",
-        "What is the temperature outside?",
-        "What animal is in the image?",
-        "What time is it?",
-        "Where was this picture taken?",
-        "What is the person holding?",
-        "What is the brand of the car?",
-        "How old is the man?",
-        "What is the weather like?",
-        "Which country is this?",
-    ),
-    ("What is the name of the book?", "How many cars are in the image?"),
-)
-
-# what is asked of another scene's object when it is not there
+# what is asked of a device that is not there
 ABSENT = {
     "display": ("display reading", "digit colour"),
-    "signal tower": ("lit lamp",),
+    "dial gauge": ("gauge reading", "red zone"),
+    "signal tower": ("lit lamp", "lamp state"),
     "label": ("label text", "label kind"),
+    "flange": ("bolts missing", "bolts in place", "bolt is missing"),
+    "metal plate": ("defect", "defect is there", "defect place"),
 }
+SUBJECTS = {"label text": LABEL_KINDS, "lamp state": LAMPS}
 
 
 def ask(random: Random, fact: Fact, *, held_out: bool) -> Question:
     """The fact in one of its wordings; a third of the short-answer questions end with the suffix."""
     text = _choose(random, WORDINGS[fact.family], held_out=held_out).format(fact.subject)
+    if not held_out:
+        text = _casual(random, text)
     if fact.family != "description":
         text = _suffixed(random, text)
     return Question(fact.family, text, fact.answer)
 
 
-def presence(random: Random, shown: str) -> Fact:
-    """Yes and no in equal parts."""
-    if random.random() < 0.5:
-        return Fact("presence", THINGS[shown], "yes")
-    return Fact("presence", THINGS[random.choice([name for name in THINGS if name != shown])], "no")
+def presence(random: Random, shown: Sequence[str]) -> Fact:
+    """Yes and no in equal parts over all scenes, one in eight of which is empty."""
+    if shown and random.random() < 4 / 7:
+        return Fact("presence", THINGS[random.choice(shown)], "yes")
+    if random.random() < 0.2:
+        return Fact("presence", random.choice(OBJECTS), "no")
+    return Fact("presence", THINGS[_absent(random, shown)], "no")
 
 
-def unanswerable(random: Random, shown: str, *, held_out: bool) -> Question:
-    """A question about something else: half unrelated, half about an object that is not in the picture."""
+def unanswerable(random: Random, shown: Sequence[str], *, held_out: bool) -> Question:
+    """A question about something else: half unrelated, half about a device that is not in the picture."""
     if random.random() < 0.5:
-        text = _choose(random, UNRELATED, held_out=held_out)
+        text = unrelated_question(random, held_out=held_out)
     else:
-        absent = random.choice([name for name in ABSENT if name != shown])
-        family = random.choice(ABSENT[absent])
-        kind = random.choice(("serial number", "lot number", "part number"))
-        text = _choose(random, WORDINGS[family], held_out=held_out).format(kind)
+        family = random.choice(ABSENT[_absent(random, shown)])
+        subject = random.choice(SUBJECTS.get(family, ("",)))
+        text = _choose(random, WORDINGS[family], held_out=held_out).format(subject)
+    if not held_out:
+        text = _casual(random, text)
     return Question("unanswerable", _suffixed(random, text), UNANSWERABLE)
+
+
+def _absent(random: Random, shown: Sequence[str]) -> str:
+    return random.choice([name for name in THINGS if name not in shown])
 
 
 def _choose(random: Random, wordings: Wordings, *, held_out: bool) -> str:
     return random.choice(wordings.held_out if held_out else wordings.trained)
+
+
+def _casual(random: Random, text: str) -> str:
+    """One question in eight as somebody types it in a hurry."""
+    if random.random() < 7 / 8:
+        return text
+    return (text[0].lower() + text[1:]).rstrip("?.")
 
 
 def _suffixed(random: Random, text: str) -> str:
