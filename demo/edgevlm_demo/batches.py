@@ -31,6 +31,7 @@ WEIGHTS = {
     "empty": 0.03,
 }
 READING = {"display reading", "label text", "gauge reading", "bolts missing", "bolts in place", "defect"}
+GENERAL = {"presence", "description", "unanswerable"}
 IGNORED = -100
 
 
@@ -72,11 +73,14 @@ def validation_batch(tokenizer: DialogueTokenizer, first: int, size: int) -> Bat
 
 
 def choose_questions(random: Random, questions: Sequence[Question]) -> list[Question]:
-    """Three in random order, what must be read mostly among them."""
-    reading = [q for q in questions if q.family in READING and random.random() < 0.85]
-    rest = [q for q in questions if q not in reading]
-    random.shuffle(rest)
-    chosen = (reading + rest)[:3]
+    """Three in random order: mostly what must be read, then what is particular to the device."""
+
+    def late(question: Question) -> float:
+        if question.family in READING:
+            return random.random() * 0.6
+        return random.random() * (2.0 if question.family in GENERAL else 1.0)
+
+    chosen = sorted(questions, key=late)[:3]
     random.shuffle(chosen)
     return chosen
 

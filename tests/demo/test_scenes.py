@@ -1,0 +1,156 @@
+"""The drawn scenes: the same from the same seed, labelled where something is, and readable in principle."""
+
+import math
+from collections import Counter
+from random import Random
+
+import numpy as np
+import pytest
+from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, GRID, SCENES, Scene, draw_practice, draw_scene, patch_labels
+from edgevlm_demo.scenes.gauge import CLEAR, choose_gauge
+from edgevlm_demo.scenes.scene import DEFECTS, GLYPHS, KINDS, LABEL_KINDS, LAMPS, LAST, TIPS
+
+SEEDS = range(FIRST_EVALUATION_SEED + 5_000, FIRST_EVALUATION_SEED + 5_040)
+DEVICES = [name for name in SCENES if name not in ("panel", "empty")]
+
+
+def answers(scene: Scene) -> dict[str, str]:
+    return {question.family: question.answer for question in scene.questions}
+
+
+def kinds(scene: Scene) -> list[str]:
+    labels = patch_labels(scene.marks, *scene.image.size)
+    return [KINDS[index] for index in labels.kind.flatten()]
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_same_seed_same_picture_and_questions(name: str) -> None:
+    first, second = draw_scene(name, SEEDS[0]), draw_scene(name, SEEDS[0])
+    assert first.image.tobytes() == second.image.tobytes()
+    assert (first.questions, first.marks) == (second.questions, second.marks)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_other_seed_other_picture(name: str) -> None:
+    assert draw_scene(name, SEEDS[0]).image.tobytes() != draw_scene(name, SEEDS[1]).image.tobytes()
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_wording_does_not_change_the_picture(name: str) -> None:
+    plain, reworded = draw_scene(name, SEEDS[0]), draw_scene(name, SEEDS[0], held_out_wording=True)
+    assert plain.image.tobytes() == reworded.image.tobytes()
+
+
+@pytest.mark.parametrize("name", ["display", "label", "dial gauge"])
+def test_held_out_style_changes_the_picture(name: str) -> None:
+    plain, restyled = draw_scene(name, SEEDS[0]), draw_scene(name, SEEDS[0], held_out_style=True)
+    assert plain.image.tobytes() != restyled.image.tobytes()
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_everything_lies_inside_the_picture(name: str) -> None:
+    for seed in SEEDS:
+        scene = draw_scene(name, seed)
+        for mark in scene.marks:
+            x, y = (mark.box[0] + mark.box[2]) / 2, (mark.box[1] + mark.box[3]) / 2
+            assert 0 <= x <= scene.image.width, (seed, mark)
+            assert 0 <= y <= scene.image.height, (seed, mark)
+
+
+def test_strings_stand_in_the_labels_in_order() -> None:
+    for name, family in (("display", "display reading"), ("label", "label text")):
+        for seed in SEEDS:
+            scene = draw_scene(name, seed)
+            glyphs = [mark for mark in scene.marks if mark.kind in GLYPHS]
+            text = answers(scene)[family]
+            assert "".join(mark.kind for mark in glyphs) == text.replace(".", "")
+            assert [mark.order for mark in glyphs] == list(range(1, len(glyphs) + 1))
+            assert [mark.follow == LAST for mark in glyphs] == [False] * (len(glyphs) - 1) + [True]
+            labels = patch_labels(scene.marks, *scene.image.size)
+            # every character owns a patch: none can be lost to its neighbour
+            assert set(range(1, len(glyphs) + 1)) <= set(labels.order.flatten())
+
+
+def test_decimal_point_is_labelled() -> None:
+    for seed in SEEDS:
+        scene = draw_scene("display", seed)
+        assert any(mark.kind == "." for mark in scene.marks) == ("." in answers(scene)["display reading"])
+
+
+def test_gauge_tip_tells_the_reading_and_the_zone() -> None:
+    for seed in SEEDS:
+        scene = draw_scene("dial gauge", seed)
+        tip = next(mark for mark in scene.marks if mark.kind in TIPS)
+        said = answers(scene)
+        assert tip.kind == f"tip {said['gauge reading']}"
+        assert tip.order == {None: 0, "no": 1, "yes": 2}[said.get("red zone")]
+        assert tip.kind in kinds(scene)
+
+
+def test_gauge_needle_keeps_off_the_ends_of_the_red_zone() -> None:
+    for seed in range(500):
+        gauge = choose_gauge(Random(seed))
+        assert gauge.clear >= CLEAR or math.isinf(gauge.clear)
+
+
+def test_flange_counts_agree_with_the_labels() -> None:
+    for seed in SEEDS:
+        scene = draw_scene("flange", seed)
+        marks = Counter(mark.kind for mark in scene.marks)
+        said = answers(scene)
+        assert (str(marks["hole"]), str(marks["bolt"])) == (said["bolts missing"], said["bolts in place"])
+        assert said.get("bolt is missing", "yes") == ("yes" if marks["hole"] else "no") or not marks["hole"]
+        found = kinds(scene)
+        assert ("bolt" in found, "hole" in found) == (marks["bolt"] > 0, marks["hole"] > 0)
+
+
+def test_plate_defect_lies_in_its_quarter() -> None:
+    for seed in SEEDS:
+        scene = draw_scene("metal plate", seed)
+        said = answers(scene)
+        parts = [mark for mark in scene.marks if mark.kind in DEFECTS]
+        if said["defect"] == "none":
+            assert not parts and "defect place" not in said
+            continue
+        plate = next(mark.box for mark in scene.marks if mark.kind == "plate")
+        x = np.mean([(mark.box[0] + mark.box[2]) / 2 for mark in parts])
+        y = np.mean([(mark.box[1] + mark.box[3]) / 2 for mark in parts])
+        upper, left = y < (plate[1] + plate[3]) / 2, x < (plate[0] + plate[2]) / 2
+        assert said["defect place"] == f"{'upper' if upper else 'lower'} {'left' if left else 'right'}"
+        assert {mark.kind for mark in parts} == {said["defect"]}
+
+
+def test_panel_shows_two_devices_apart() -> None:
+    for seed in SEEDS:
+        scene = draw_scene("panel", seed)
+        assert len(set(scene.devices)) == 2
+        first, second = (m.box for m in scene.marks if m.kind in ("panel", "face", "paper", "pole"))
+        apart = first[2] <= second[0] + 12 or second[2] <= first[0] + 12
+        apart |= first[3] <= second[1] + 12 or second[3] <= first[1] + 12
+        assert apart, seed
+
+
+def test_lamp_that_is_on_is_labelled() -> None:
+    for seed in SEEDS:
+        scene = draw_scene("signal tower", seed)
+        lit = [mark.kind.removesuffix(" on") for mark in scene.marks if mark.kind.endswith(" on")]
+        assert lit == [answers(scene)["lit lamp"]] or (lit, answers(scene)["lit lamp"]) == ([], "none")
+        assert {mark.kind.split()[0] for mark in scene.marks if mark.kind != "pole"} == set(LAMPS)
+
+
+def test_label_heading_is_labelled() -> None:
+    scene = draw_scene("label", SEEDS[0])
+    assert [m.kind for m in scene.marks if m.kind in LABEL_KINDS] == [answers(scene)["label kind"]]
+
+
+def test_practice_sheets_have_glyphs_and_no_questions() -> None:
+    sheets = [draw_practice(seed) for seed in range(20)]
+    assert not any(sheet.questions for sheet in sheets)
+    assert sum(any(mark.is_small for mark in sheet.marks) for sheet in sheets) >= 18
+
+
+def test_label_maps_fit_the_grid() -> None:
+    scene = draw_scene("panel", SEEDS[0])
+    labels = patch_labels(scene.marks, *scene.image.size)
+    assert labels.kind.shape == labels.order.shape == labels.follow.shape == (GRID, GRID)
+    assert labels.kind.max() < len(KINDS)
