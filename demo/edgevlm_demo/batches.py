@@ -21,13 +21,13 @@ PICTURES_PER_RUN = 10_000_000
 LAST_RUN = 69  # (69 + 1) x 10,000,000 is where the vocabulary's seeds begin
 VALIDATION_SEED = 800_000_000
 WEIGHTS = {
-    "display": 0.18,
-    "dial gauge": 0.21,
-    "signal tower": 0.06,
-    "label": 0.21,
+    "display": 0.17,
+    "dial gauge": 0.19,
+    "signal tower": 0.09,
+    "label": 0.19,
     "flange": 0.12,
-    "metal plate": 0.08,
-    "panel": 0.11,
+    "metal plate": 0.09,
+    "panel": 0.12,
     "empty": 0.03,
 }
 READING = {"display reading", "label text", "gauge reading", "bolts missing", "bolts in place", "defect"}

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .batches import IGNORED, Batch
-from .scenes.scene import DEFECTS, FASTENERS, GLYPHS, KINDS, LABEL_KINDS, LAMP_STATES, MAX_ORDER, SCALE, TIPS
+from .scenes.scene import DEFECTS, FASTENERS, GLYPHS, KINDS, LABEL_KINDS, LAMP_STATES, MAX_ORDER, PANELS, SCALE, TIPS
 
 FOLLOWS = 4
 
@@ -70,6 +70,7 @@ SCORED = {
     "tip": TIPS,
     "fastener": FASTENERS,
     "defect": DEFECTS,
+    "panel": PANELS,
 }
 
 

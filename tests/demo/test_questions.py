@@ -123,3 +123,10 @@ def test_every_scene_is_described_in_a_sentence() -> None:
     for name in SCENES:
         text = next(q.answer for q in draw_scene(name, 900_000_001).questions if q.family == "description")
         assert text[0].isupper() and text.endswith(".")
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_held_out_wording_asks_the_same_facts(name: str) -> None:
+    plain, reworded = (draw_scene(name, 900_000_002, held_out_wording=held_out) for held_out in (False, True))
+    assert [(q.family, q.answer) for q in plain.questions] == [(q.family, q.answer) for q in reworded.questions]
+    assert not {q.text for q in plain.questions} & {q.text for q in reworded.questions}

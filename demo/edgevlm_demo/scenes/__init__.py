@@ -75,10 +75,11 @@ def draw_scene(name: str, seed: int, *, held_out_wording: bool = False, held_out
     devices, regions = _arrange(name, canvas)
     things = [_DEVICES[device].draw(canvas, region) for device, region in zip(devices, regions, strict=True)]
     image = canvas.finish()
-    random = Random(f"{name} {seed} {held_out_wording}")
+    random = Random(f"{name} {seed} facts")
     facts = [fact for d, thing in zip(devices, things, strict=True) for fact in _DEVICES[d].facts(thing, random)]
     phrases = [_DEVICES[d].phrase(thing) for d, thing in zip(devices, things, strict=True)]
     facts += [Fact("description", "", _sentence(phrases)), presence(random, devices)]
+    random = Random(f"{name} {seed} {held_out_wording}")
     questions = [ask(random, fact, held_out=held_out_wording) for fact in facts]
     questions.append(unanswerable(random, devices, held_out=held_out_wording))
     return Scene(name, seed, image, tuple(questions), tuple(canvas.marks), devices)

@@ -81,7 +81,7 @@ def display_sprite(random: Random, display: Display, height: float, *, unseen: b
             outline=jitter(random, (110, 110, 110), 60),
             width=random.randint(1, max(1, round(0.08 * height))),
         )
-    sprite = Sprite(image, [Mark("panel", (0, 0, *size))])
+    sprite = Sprite(image, [Mark(f"{display.colour} panel", (0, 0, *size))])
     last, place = len(cells) - 1, 0
     for index, (character, x) in enumerate(cells):
         x0, y0 = (margin + x) * height, margin * height

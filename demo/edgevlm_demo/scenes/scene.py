@@ -23,6 +23,8 @@ SCALE = tuple(f"scale {value}" for value in range(11))
 TIPS = tuple(f"tip {half / 2}" for half in range(21))
 FASTENERS = ("bolt", "hole")
 DEFECTS = ("scratch", "dent", "stain", "crack")
+DIGIT_COLOURS = ("red", "green", "amber", "blue", "white", "black")
+PANELS = tuple(f"{colour} panel" for colour in DIGIT_COLOURS)
 SMALL = frozenset((*GLYPHS, *SCALE, *TIPS, *FASTENERS, *DEFECTS))
 KINDS: tuple[str, ...] = (
     "background",
@@ -35,7 +37,7 @@ KINDS: tuple[str, ...] = (
     *DEFECTS,
     "needle",
     "red zone",
-    "panel",
+    *PANELS,
     "paper",
     "pole",
     "face",

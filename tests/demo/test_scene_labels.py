@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, GRID, SCENES, Scene, draw_practice, draw_scene, patch_labels
 from edgevlm_demo.scenes.gauge import CLEAR, choose_gauge
-from edgevlm_demo.scenes.scene import DEFECTS, GLYPHS, KINDS, LABEL_KINDS, LAMPS, LAST, TIPS
+from edgevlm_demo.scenes.scene import DEFECTS, GLYPHS, KINDS, LABEL_KINDS, LAMPS, LAST, PANELS, TIPS
 
 SEEDS = range(FIRST_EVALUATION_SEED + 5_000, FIRST_EVALUATION_SEED + 5_040)
 DEVICES = [name for name in SCENES if name not in ("panel", "empty")]
@@ -124,7 +124,7 @@ def test_panel_shows_two_devices_apart() -> None:
     for seed in SEEDS:
         scene = draw_scene("panel", seed)
         assert len(set(scene.devices)) == 2
-        first, second = (m.box for m in scene.marks if m.kind in ("panel", "face", "paper", "pole"))
+        first, second = (m.box for m in scene.marks if m.kind in (*PANELS, "face", "paper", "pole"))
         apart = first[2] <= second[0] + 12 or second[2] <= first[0] + 12
         apart |= first[3] <= second[1] + 12 or second[3] <= first[1] + 12
         assert apart, seed
