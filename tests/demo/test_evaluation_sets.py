@@ -8,9 +8,7 @@ from edgevlm_demo.evaluation import (
     evaluation_questions,
     family_scores,
     is_near,
-    is_right,
     table,
-    wilson_interval,
 )
 from edgevlm_demo.scenes import SCENES
 
@@ -32,16 +30,6 @@ def test_sets_vary_one_thing_each() -> None:
     assert [sum(chosen) for chosen in SETS.values()] == [0, 1, 1]
 
 
-@pytest.mark.parametrize(("said", "answer"), [("Red.", "red"), (" 7.5 ", "7.5"), ("7.5.", "7.5")])
-def test_right_after_normalising(said: str, answer: str) -> None:
-    assert is_right(said, answer)
-
-
-@pytest.mark.parametrize(("said", "answer"), [("7.5", "7.50"), ("", "no"), ("yes, it is", "yes")])
-def test_anything_else_is_wrong(said: str, answer: str) -> None:
-    assert not is_right(said, answer)
-
-
 def test_near_is_half_a_step() -> None:
     assert is_near("7.0", "7.5") and is_near("8.0.", "7.5")
     assert not is_near("6.5", "7.5") and not is_near("red", "7.5") and not is_near("nan", "7.5")
@@ -53,13 +41,6 @@ def test_majority_is_what_the_commonest_answer_scores() -> None:
     assert (exact.right, exact.count) == (1, 3)
     assert exact.majority == pytest.approx(2 / 3)
     assert (near.family, near.right, near.majority) == ("gauge reading, within half a step", 2, 1.0)
-
-
-def test_wilson_interval() -> None:
-    low, high = wilson_interval(95, 100)
-    assert low == pytest.approx(0.888, abs=1e-3)
-    assert high == pytest.approx(0.978, abs=1e-3)
-    assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
 def test_tables() -> None:

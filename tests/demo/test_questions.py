@@ -78,17 +78,6 @@ def test_held_out_wording_is_not_used_in_training() -> None:
             assert text not in held_out
 
 
-def test_a_third_of_short_questions_ends_with_the_suffix() -> None:
-    random = Random(4)
-    asked = [ask(random, Fact("display reading", "", "1"), held_out=False).text for _ in range(2_000)]
-    assert 0.29 < sum(text.endswith(SUFFIX) for text in asked) / len(asked) < 0.38
-
-
-def test_descriptions_have_no_suffix() -> None:
-    random = Random(5)
-    assert not any(SUFFIX in ask(random, Fact("description", "", "A."), held_out=False).text for _ in range(100))
-
-
 def test_unanswerable_questions_are_about_something_absent() -> None:
     random = Random(6)
     own = {text for family in ("display reading", "digit colour") for text in WORDINGS[family].trained}

@@ -1,4 +1,4 @@
-"""The drawn scenes: the same from the same seed, labelled where something is, and readable in principle."""
+"""Labels of patches: each thing that an answer needs has its own, in the right place."""
 
 import math
 from collections import Counter
@@ -6,9 +6,9 @@ from random import Random
 
 import numpy as np
 import pytest
-from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, GRID, SCENES, Scene, draw_practice, draw_scene, patch_labels
+from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, GRID, SCENES, Scene, draw_scene, patch_labels
 from edgevlm_demo.scenes.gauge import CLEAR, choose_gauge
-from edgevlm_demo.scenes.scene import DEFECTS, GLYPHS, KINDS, LABEL_KINDS, LAMPS, LAST, PANELS, TIPS
+from edgevlm_demo.scenes.scene import DEFECTS, GLYPHS, KINDS, LABEL_KINDS, LAST, PANELS, TIPS
 
 SEEDS = range(FIRST_EVALUATION_SEED + 5_000, FIRST_EVALUATION_SEED + 5_040)
 DEVICES = [name for name in SCENES if name not in ("panel", "empty")]
@@ -21,24 +21,6 @@ def answers(scene: Scene) -> dict[str, str]:
 def kinds(scene: Scene) -> list[str]:
     labels = patch_labels(scene.marks, *scene.image.size)
     return [KINDS[index] for index in labels.kind.flatten()]
-
-
-@pytest.mark.parametrize("name", SCENES)
-def test_same_seed_same_picture_and_questions(name: str) -> None:
-    first, second = draw_scene(name, SEEDS[0]), draw_scene(name, SEEDS[0])
-    assert first.image.tobytes() == second.image.tobytes()
-    assert (first.questions, first.marks) == (second.questions, second.marks)
-
-
-@pytest.mark.parametrize("name", SCENES)
-def test_other_seed_other_picture(name: str) -> None:
-    assert draw_scene(name, SEEDS[0]).image.tobytes() != draw_scene(name, SEEDS[1]).image.tobytes()
-
-
-@pytest.mark.parametrize("name", SCENES)
-def test_wording_does_not_change_the_picture(name: str) -> None:
-    plain, reworded = draw_scene(name, SEEDS[0]), draw_scene(name, SEEDS[0], held_out_wording=True)
-    assert plain.image.tobytes() == reworded.image.tobytes()
 
 
 @pytest.mark.parametrize("name", ["display", "label", "dial gauge"])
@@ -69,12 +51,6 @@ def test_strings_stand_in_the_labels_in_order() -> None:
             labels = patch_labels(scene.marks, *scene.image.size)
             # every character owns a patch: none can be lost to its neighbour
             assert set(range(1, len(glyphs) + 1)) <= set(labels.order.flatten())
-
-
-def test_decimal_point_is_labelled() -> None:
-    for seed in SEEDS:
-        scene = draw_scene("display", seed)
-        assert any(mark.kind == "." for mark in scene.marks) == ("." in answers(scene)["display reading"])
 
 
 def test_gauge_tip_tells_the_reading_and_the_zone() -> None:
@@ -130,23 +106,9 @@ def test_panel_shows_two_devices_apart() -> None:
         assert apart, seed
 
 
-def test_lamp_that_is_on_is_labelled() -> None:
-    for seed in SEEDS:
-        scene = draw_scene("signal tower", seed)
-        lit = [mark.kind.removesuffix(" on") for mark in scene.marks if mark.kind.endswith(" on")]
-        assert lit == [answers(scene)["lit lamp"]] or (lit, answers(scene)["lit lamp"]) == ([], "none")
-        assert {mark.kind.split()[0] for mark in scene.marks if mark.kind != "pole"} == set(LAMPS)
-
-
 def test_label_heading_is_labelled() -> None:
     scene = draw_scene("label", SEEDS[0])
     assert [m.kind for m in scene.marks if m.kind in LABEL_KINDS] == [answers(scene)["label kind"]]
-
-
-def test_practice_sheets_have_glyphs_and_no_questions() -> None:
-    sheets = [draw_practice(seed) for seed in range(20)]
-    assert not any(sheet.questions for sheet in sheets)
-    assert sum(any(mark.is_small for mark in sheet.marks) for sheet in sheets) >= 18
 
 
 def test_label_maps_fit_the_grid() -> None:

@@ -14,7 +14,7 @@ from .colours import Colour, jitter, mix
 from .scene import NO_ORDER, PATCH, Fact, Mark
 
 FULL = 10  # the scale's last value
-MIN_RADIUS = 34.0  # pixels at 168 x 168
+MIN_RADIUS = 40.0  # pixels at 168 x 168
 MAX_RADIUS = 80.0
 CLEAR = 0.75  # of a scale unit: no needle stands nearer to an end of the red zone
 UNITS = ("bar", "kPa", "psi", "°C", "l/min", "m/s", "rpm")
@@ -112,7 +112,7 @@ def gauge_sprite(random: Random, gauge: Gauge, radius: float, unit: float, *, un
     if random.random() < 0.6:
         word = random.choice(UNITS)
         _word(image, font, word, (dial.radius, dial.radius * random.uniform(1.38, 1.5)), 1.05 * height, ink)
-    length = random.uniform(0.62, outer - 0.04)
+    length = random.uniform(0.68, outer - 0.04)
     _needle(random, draw, dial, gauge.half_steps / 2, length, ink)
     marks = _marks(dial, gauge, length, outer - tick / 2, unit * finer)
     if finer > 1:
