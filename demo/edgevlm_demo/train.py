@@ -68,6 +68,7 @@ class Run:
         torch.manual_seed(options.seed)
         self.model = DemoModel(Shape(self.tokenizer.vocab_size))
         self.heads = PatchHeads(self.model.shape.width)
+        self.seeing = [*self.model.tower.parameters(), *self.heads.parameters()]
         self.parameters = [*self.model.parameters(), *self.heads.parameters()]
         self.optimiser = make_optimiser(self.model, self.heads)
         self.progress = Progress()
@@ -75,6 +76,7 @@ class Run:
             self.load()
         elif options.start:
             warm_start(self.model, options.out / "tokenizer.model", options.start)
+            self.log({"start": str(options.start)})
 
     @property
     def share(self) -> float:
@@ -114,8 +116,9 @@ class Run:
             loss = loss + answers
         self.optimiser.zero_grad()
         loss.backward()
-        self.progress.seconds = self.team.agree(self.parameters, time.monotonic() - self.clock)
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        learning = self.parameters if joint else self.seeing
+        self.progress.seconds = self.team.agree(learning, time.monotonic() - self.clock)
+        nn.utils.clip_grad_norm_(learning, 1.0)
         self.optimiser.step()
         self.progress.pictures += BATCH
         return losses
@@ -133,8 +136,6 @@ class Run:
                 if joint:
                     add(own, answer_scores(self.model.logits(patches, self.before, batch.text), batch))
         scores = self.team.total(own)
-        if not self.team.leads:
-            return
         line = {
             "seconds": round(self.progress.seconds),
             "pictures": self.progress.pictures,
@@ -142,9 +143,13 @@ class Run:
             **{name: round(value, 4) for name, value in losses.items()},
             **{name: round(good / max(1, count), 3) for name, (good, count) in sorted(scores.items())},
         }
-        print(json.dumps(line), flush=True)
-        with (self.options.out / "train.log").open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        self.log(line)
+
+    def log(self, line: dict[str, Any]) -> None:
+        if self.team.leads:
+            print(json.dumps(line), flush=True)
+            with (self.options.out / "train.log").open("a") as file:
+                file.write(json.dumps(line) + "\n")
 
     def save(self) -> None:
         if not self.team.leads:
@@ -179,7 +184,9 @@ def make_optimiser(model: DemoModel, heads: PatchHeads) -> torch.optim.AdamW:
         *model.decoder.parameters(),
         *model.lm_head.parameters(),
     ]
-    return torch.optim.AdamW([{"params": tower}, {"params": language}], lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02)
+    return torch.optim.AdamW(
+        [{"params": tower}, {"params": language}], lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02, fused=True
+    )
 
 
 def set_rates(optimiser: torch.optim.AdamW, chosen: tuple[float, float]) -> None:
