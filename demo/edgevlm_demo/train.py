@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for state.pt, tokenizer.model and train.log")
     parser.add_argument("--minutes", type=float, default=60, help="time budget, validation included")
     parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")
-    parser.add_argument("--start", type=Path, help="folder of an earlier run, whose weights are the first ones here")
+    parser.add_argument("--start", type=Path, help="an earlier run or checkpoint: its weights come first")
     parser.add_argument("--tower-share", type=float, default=0.38, help="of the time, for the tower alone")
     parser.add_argument("--workers", type=int, default=1, help="processes, one a core")
     arguments = parser.parse_args()

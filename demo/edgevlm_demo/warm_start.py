@@ -8,14 +8,15 @@ import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor
 
+from .export import load_published
 from .model import DemoModel
 
 BY_PIECE = ("decoder.embed_tokens.weight", "lm_head.weight")  # [vocab, W]
 
 
 def warm_start(model: DemoModel, vocabulary: Path, earlier: Path) -> None:
-    """Copy `earlier/state.pt` into the model; rows of a vocabulary go where the same piece stands now."""
-    weights: dict[str, Tensor] = torch.load(earlier / "state.pt", weights_only=True)["model"]
+    """Copy a run's or a published checkpoint's weights; rows of a vocabulary go where the same piece stands now."""
+    weights = _weights(earlier)
     known = {piece: row for row, piece in enumerate(_pieces(earlier / "tokenizer.model"))}
     pairs = [(row, known[piece]) for row, piece in enumerate(_pieces(vocabulary)) if piece in known]
     now, then = (torch.tensor(rows) for rows in zip(*pairs, strict=True))
@@ -25,6 +26,14 @@ def warm_start(model: DemoModel, vocabulary: Path, earlier: Path) -> None:
         rows[now] = weights[name][then]
         weights[name] = rows
     model.load_state_dict(weights)
+
+
+def _weights(earlier: Path) -> dict[str, Tensor]:
+    state = earlier / "state.pt"
+    weights: dict[str, Tensor] = (
+        torch.load(state, weights_only=True)["model"] if state.exists() else load_published(earlier).state_dict()
+    )
+    return weights
 
 
 def _pieces(model_file: Path) -> list[str]:
