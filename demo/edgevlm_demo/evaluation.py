@@ -3,8 +3,6 @@
 Seeds from 900,000,000 up are never trained on.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from math import sqrt
 
 from PIL import Image
 
-from .scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
+from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ follows the share of the time budget that is used. The run can be stopped at any
 `DIR/state.pt` when started again.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -18,22 +16,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from .batches import LAST_RUN, training_batch, validation_batch
-from .dialogue import DialogueTokenizer
-from .losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
-from .model import DemoModel, Shape
-from .scenes import DATA_VERSION
-from .vocabulary import train_vocabulary
+from edgevlm_demo.batches import LAST_RUN, training_batch, validation_batch
+from edgevlm_demo.dialogue import DialogueTokenizer
+from edgevlm_demo.losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
+from edgevlm_demo.model import DemoModel, Shape
+from edgevlm_demo.scenes import DATA_VERSION
+from edgevlm_demo.schedule import PEAK, TOWER_SHARE, rates
+from edgevlm_demo.vocabulary import train_vocabulary
 
 BATCH = 16  # pictures
-TOWER_SHARE = 0.38  # of the time budget
 PRACTICE = 0.6  # share of practice sheets while the tower learns alone
 PRACTICE_LATER = 0.15
 SAVE_EVERY = 90.0  # seconds
 VALIDATE_EVERY = 180.0  # seconds
 VALIDATION_PICTURES = 144
-PEAK = 1.2e-3
-TOWER_LATER = 5e-4  # the tower's rate when the second stage begins
 
 
 @dataclass
@@ -169,17 +165,6 @@ def set_rates(optimiser: torch.optim.AdamW, share: float) -> None:
     tower, language = rates(share)
     optimiser.param_groups[0]["lr"] = tower
     optimiser.param_groups[1]["lr"] = language
-
-
-def rates(share: float) -> tuple[float, float]:
-    """Learning rates of tower and language part after a share of the time budget."""
-    stage = share / TOWER_SHARE
-    if stage < 1:
-        falling = max(0.0, (stage - 0.4) / 0.6)
-        return min(1.0, stage / 0.02) * (PEAK + (TOWER_LATER - PEAK) * falling), 0.0
-    stage = (share - TOWER_SHARE) / (1 - TOWER_SHARE)
-    falling = max(0.0, (stage - 0.4) / 0.6)
-    return TOWER_LATER * (1 - stage), min(1.0, stage / 0.02) * PEAK * (1 - falling)
 
 
 def main() -> None:

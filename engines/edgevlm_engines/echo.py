@@ -76,7 +76,7 @@ class EchoEngine:
 
     def _answer(self, prompt: Tokens) -> Tokens:
         is_image = prompt < 0
-        if not is_image.any():
-            return prompt[1:]
         starts = np.flatnonzero(is_image & ~np.concatenate(([False], is_image[:-1])))
-        return np.concatenate((-prompt[starts], prompt[np.flatnonzero(is_image)[-1] + 1 :]))
+        text = prompt[np.flatnonzero(is_image)[-1] + 1 :] if len(starts) else prompt[1:]
+        # an end token from an earlier turn would end the answer there
+        return np.concatenate((-prompt[starts], text[text != self._end]))

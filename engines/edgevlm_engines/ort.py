@@ -38,10 +38,6 @@ class OrtEngine:
         self, bundle: Bundle, *, rows: int, max_length: int, provider: Provider = "cpu", threads: int = 0
     ) -> None:
         manifest = bundle.manifest
-        if manifest.precision == "fp16" and provider == "cpu":
-            raise EngineLoadError(
-                "This bundle is fp16, which is for CUDA; export it with --precision fp32 to run on the CPU."
-            )
         self._provider = provider
         self._dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
         self._sessions = {name: _session(bundle, name, provider, threads) for name in (VISION, DECODER)}

@@ -7,6 +7,7 @@ wrong prefix, a tensor of another model or a forgotten bias is an error and neve
 import difflib
 import fnmatch
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -184,7 +185,7 @@ def _shards(index: Path) -> list[Path]:
     for name in sorted(names):
         if name != Path(name).name or "\\" in name or not name.endswith(suffix):
             raise CheckpointError(f"{index} names {name[:200]!r}, not a {suffix} file of its own folder.")
-        if not (index.parent / name).is_file():
+        if not os.path.isfile(index.parent / name):  # Path.is_file raises if a name is too long
             raise CheckpointError(f"{index.parent} lacks the file {name[:200]!r} that {index.name} names.")
     return [index.parent / name for name in sorted(names)]
 

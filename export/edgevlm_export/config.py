@@ -155,7 +155,7 @@ class _Keys:
 
     def colour(self, key: str, default: list[float]) -> tuple[float, float, float]:
         match self.get(key, default):
-            case [float(red), float(green), float(blue)] if 0 < min(red, green, blue) <= max(red, green, blue) < 1:
+            case [float(red), float(green), float(blue)] if all(0 < part < 1 for part in (red, green, blue)):
                 return red, green, blue
         raise self.refusal(key, "three fractions between 0 and 1 (red, green, blue) are needed")
 

@@ -42,6 +42,12 @@ _PARAMETER = "torch._utils _rebuild_parameter"
 _TYPED = "torch._tensor _rebuild_from_type_v2"
 _TYPES = ("torch Tensor", "torch.nn.parameter Parameter")
 _GLOBALS = {_EMPTY_TABLE, _TENSOR, _PARAMETER, _TYPED, *_TYPES, *_STORAGES}
+_NAMES = {opcode.code: opcode.name for opcode in pickletools.opcodes}
+_ARGUMENTS = {  # how an instruction's argument, or that argument's length in bytes, is packed
+    **dict.fromkeys(("BINGET", "BININT1", "BINPUT", "LONG1", "PROTO"), "<B"),
+    **dict.fromkeys(("BINUNICODE", "LONG_BINGET", "LONG_BINPUT"), "<I"),
+    **{"BININT": "<i", "BININT2": "<H"},
+}
 _CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
@@ -195,11 +201,15 @@ class _Program:
 
     def run(self, program: bytes) -> dict[str, _View]:
         """The table of tensors that the program builds."""
+        stream = io.BytesIO(program)
         try:
-            for count, (code, argument, _) in enumerate(pickletools.genops(program)):
-                if count >= _MAX_OPCODES:
-                    raise self._error(f"needs more than {_MAX_OPCODES} pickle instructions: refused")
-                self._step(code.name, argument)
+            for _ in range(_MAX_OPCODES):
+                code = _NAMES[stream.read(1).decode("latin-1")]
+                if code == "STOP":
+                    break
+                self._step(code, _argument(code, stream))
+            else:
+                raise self._error(f"needs more than {_MAX_OPCODES} pickle instructions: refused")
             table = self._stack.pop()
         except (ValueError, LookupError, OverflowError, struct.error):
             raise self._error("is damaged: its table of tensors makes no sense") from None
@@ -244,7 +254,7 @@ class _Program:
             self._refuse_attributes(stack[-2], stack.pop())
         elif code == "PROTO" and argument != 2:
             raise self._error(f"uses pickle protocol {argument}; save it with torch.save's default, protocol 2")
-        elif code not in ("PROTO", "STOP"):
+        elif code != "PROTO":
             raise self._error(f"holds the pickle instruction {code}, which no table of tensors needs: refused")
 
     def _pop(self, count: int) -> list[object]:
@@ -305,6 +315,25 @@ class _Program:
         # torch hangs module versions on a state dict as `_metadata`; they say nothing about the tensors
         if not isinstance(target, dict) or not isinstance(state, dict) or state.keys() != {"_metadata"}:
             raise self._error("sets attributes of an object: refused")
+
+
+def _argument(code: str, stream: io.BytesIO) -> Any:
+    """What follows an instruction; None for one that is refused anyway, so that its argument is not decoded."""
+    if code == "GLOBAL":
+        lines = stream.readline() + stream.readline()
+        return lines.decode("ascii").removesuffix("\n").replace("\n", " ", 1)
+    if code not in _ARGUMENTS:
+        return None
+    form = _ARGUMENTS[code]
+    (value,) = struct.unpack(form, stream.read(struct.calcsize(form)))
+    if code not in ("BINUNICODE", "LONG1"):
+        return value
+    data = stream.read(value)
+    if len(data) != value:
+        raise ValueError
+    return (
+        data.decode("utf-8", "surrogatepass") if code == "BINUNICODE" else int.from_bytes(data, "little", signed=True)
+    )
 
 
 def _sizes(value: object) -> bool:

@@ -72,5 +72,3 @@ def prefill(model: Model, sequence: Row) -> Floats:
         sequence.computed += len(tokens)
         if not sequence.prompt_left:
             return logits
-
-

@@ -32,14 +32,15 @@ DEATH_SECONDS = 1.0
 def serve(settings: Settings, load: Callable[[], Model]) -> int:
     """Run until a signal or a failure; return the exit code. `load` runs in a thread while the server answers 503."""
     keys = None if settings.api_keys is None else KeyRing.load(settings.api_keys)
-    listener = _listen(settings)
+    listener = listen(settings)
     try:
         return asyncio.run(_run(settings, keys, listener, load))
     finally:
         listener.close()
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """A bound socket. Raises `SettingsError` if the address cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,6 +17,7 @@ from edgevlm_engines import IMAGE_TOKEN, Floats
 from edgevlm_server.admission import Admission
 from edgevlm_server.batcher import Batcher, Ticket
 from edgevlm_server.errors import InvalidRequest, NotFound, Unavailable
+from edgevlm_server.image_decoder import ImageWorkerError
 from edgevlm_server.image_input import ImageIntake
 from edgevlm_server.image_limits import ImageError, ImageLimits
 from edgevlm_server.metrics import Metrics
@@ -191,6 +192,9 @@ class Service:
                 picture = await loop.run_in_executor(running.decoding, running.intake.picture, url)
             except ImageError as error:
                 raise InvalidRequest(str(error), code=error.code, param=place) from None
+            except ImageWorkerError:
+                log.exception("No picture can be decoded.")
+                raise Unavailable.undecoded() from None
             self.metrics.image_decode.observe(time.monotonic() - start)
             start = time.monotonic()
             encode = running.model.engine.encode_images

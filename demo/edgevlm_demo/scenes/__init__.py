@@ -3,13 +3,11 @@
 A further scene is one more file with `draw` and `facts`, and one more line in `_DRAW`.
 """
 
-from __future__ import annotations
-
 from random import Random
 
-from . import display, label, practice, signal_tower
-from .canvas import Canvas
-from .scene import (
+from edgevlm_demo.scenes import display, label, practice, signal_tower
+from edgevlm_demo.scenes.canvas import Canvas
+from edgevlm_demo.scenes.scene import (
     GRID,
     KINDS,
     PATCH,
@@ -21,7 +19,7 @@ from .scene import (
     Scene,
     patch_labels,
 )
-from .wording import ask, presence, unanswerable
+from edgevlm_demo.scenes.wording import ask, presence, unanswerable
 
 __all__ = [
     "DATA_VERSION",

@@ -4,8 +4,6 @@ Knows no scene. All random numbers come from `random.Random` and one frozen nump
 not change between versions.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .scene import SIDE, Mark
+from edgevlm_demo.scenes.scene import SIDE, Mark
 
 Colour = tuple[int, int, int]
 NOISE_SIDE = 448  # pixels; larger than the longest picture plus the largest shift

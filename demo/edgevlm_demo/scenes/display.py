@@ -1,15 +1,13 @@
 """The digital display: a number in seven-segment digits on a panel."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from random import Random
 
 from PIL import Image, ImageDraw
 
-from .canvas import Canvas, Colour, Sprite, jitter, small_angle
-from .scene import BEFORE_POINT, IS_POINT, LAST, PLAIN, Fact, Mark
-from .segments import LIT, segment_polygons
+from edgevlm_demo.scenes.canvas import Canvas, Colour, Sprite, jitter, small_angle
+from edgevlm_demo.scenes.scene import BEFORE_POINT, IS_POINT, LAST, PLAIN, Fact, Mark
+from edgevlm_demo.scenes.segments import LIT, segment_polygons
 
 COLOURS: dict[str, Colour] = {
     "red": (245, 45, 35),

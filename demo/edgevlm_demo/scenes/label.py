@@ -1,15 +1,13 @@
 """The label: a heading that says what kind of number it is, and 4-5 printed characters."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from random import Random
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .canvas import Canvas, Sprite, jitter, small_angle
-from .scene import LABEL_KINDS, LAST, PLAIN, Fact, Mark
+from edgevlm_demo.scenes.canvas import Canvas, Sprite, jitter, small_angle
+from edgevlm_demo.scenes.scene import LABEL_KINDS, LAST, PLAIN, Fact, Mark
 
 ALPHABET = "0123456789ACEHKP"  # no two of them look alike
 HEADINGS = {

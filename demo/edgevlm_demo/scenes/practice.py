@@ -1,10 +1,8 @@
 """Practice sheets: as many displays and labels as fit, for the first stage of training only; no questions."""
 
-from __future__ import annotations
-
-from . import display, label
-from .canvas import Canvas, Sprite, small_angle
-from .scene import MAX_ORDER
+from edgevlm_demo.scenes import display, label
+from edgevlm_demo.scenes.canvas import Canvas, Sprite, small_angle
+from edgevlm_demo.scenes.scene import MAX_ORDER
 
 
 def draw(canvas: Canvas) -> None:

@@ -3,12 +3,10 @@
 Knows the names of the scenes and families, and nothing of pictures.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from random import Random
 
-from .scene import Fact, Question
+from edgevlm_demo.scenes.scene import Fact, Question
 
 SUFFIX = "\nAnswer the question using a single word or phrase."
 UNANSWERABLE = "I cannot see that in the image."
