@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.image_input import ImageIntake
     from edgevlm_server.image_limits import ImageLimits
     from edgevlm_server.model import load_model
-    from edgevlm_server.offline import TooLong, answer
+    from edgevlm_server.offline import TooLong, answer, encode
     from edgevlm_server.prompt import Turn
     from edgevlm_server.settings import Settings
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             pixels = [_read(intake, Path(name)) for name in pictures]
         turns = [Turn("user", question, len(pixels))]
         try:
-            for piece in answer(model, turns, pixels, max_tokens=arguments.max_tokens):
+            for piece in answer(model, turns, encode(model, pixels), max_tokens=arguments.max_tokens):
                 print(piece, end="", flush=True)
         except TooLong as error:
             raise CommandError(str(error)) from None

@@ -326,14 +326,9 @@ def _argument(code: str, stream: io.BytesIO) -> Any:
         return None
     form = _ARGUMENTS[code]
     (value,) = struct.unpack(form, stream.read(struct.calcsize(form)))
-    if code not in ("BINUNICODE", "LONG1"):
-        return value
-    data = stream.read(value)
-    if len(data) != value:
-        raise ValueError
-    return (
-        data.decode("utf-8", "surrogatepass") if code == "BINUNICODE" else int.from_bytes(data, "little", signed=True)
-    )
+    if code == "BINUNICODE":
+        return stream.read(value).decode("utf-8", "surrogatepass")
+    return int.from_bytes(stream.read(value), "little", signed=True) if code == "LONG1" else value
 
 
 def _sizes(value: object) -> bool:

@@ -164,7 +164,7 @@ def test_a_killed_export_leaves_no_bundle(tmp_path: Path) -> None:
     """Killed at several moments, the target is either absent or whole."""
     for delay in (0.3, 0.6, 0.9, 1.2):
         target = tmp_path / f"bundle-{delay}"
-        command = [sys.executable, "-m", "edgevlm", "export", V2 / "checkpoint", target]
+        command: list[str | Path] = [sys.executable, "-m", "edgevlm", "export", V2 / "checkpoint", target]
         process = subprocess.Popen([*command, "--vision-tower", V2 / "clip"], stderr=subprocess.DEVNULL)
         time.sleep(delay)
         process.kill()

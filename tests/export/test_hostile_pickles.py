@@ -31,6 +31,7 @@ from tests.export.torch_files import (
     storage,
     table,
     tensor,
+    tensor_arguments,
     text,
     write_members,
     write_program,
@@ -53,6 +54,11 @@ def rebuilt(stored: bytes, offset: bytes, shape: bytes, strides: bytes) -> bytes
 
 def persistent(*parts: bytes) -> bytes:
     return MARK + b"".join(parts) + TUPLE + b"Q"
+
+
+def typed(rebuild: bytes, kind: bytes) -> bytes:
+    arguments = tensor_arguments(FLOATS, 0, (4,), (1,))
+    return table({"a": call("torch._tensor _rebuild_from_type_v2", rebuild, kind, arguments, EMPTY_DICT)})
 
 
 OFF, SHAPE, STRIDES = number(0), sizes((4,)), sizes((1,))
@@ -83,10 +89,8 @@ HOSTILE = {
     "call of a storage": (table({"a": call("torch FloatStorage", number(4))}), "other than a plain tensor"),
     "call of text": (PROTOCOL + text("os.system") + EMPTY_TUPLE + REDUCE + STOP, "other than a plain tensor"),
     "filled table": (table({"a": call("collections OrderedDict", EMPTY_DICT)}), "other than a plain tensor"),
-    "typed by another": (
-        table({"a": call("torch._tensor _rebuild_from_type_v2", named("torch Tensor"), FLOAT, SHAPE, OFF)}),
-        "other than a plain tensor",
-    ),
+    "typed by another": (typed(named("torch._utils _rebuild_parameter"), named("torch Tensor")), "other than a plain"),
+    "typed as another": (typed(named("torch._utils _rebuild_tensor_v2"), FLOAT), "other than a plain tensor"),
     "persistent number": (PROTOCOL + number(1) + b"Q" + STOP, "unknown way"),
     "persistent text": (PROTOCOL + b"Pwhatever\n" + STOP, "PERSID"),
     "persistent short": (PROTOCOL + persistent(text("storage"), FLOAT) + STOP, "unknown way"),

@@ -132,8 +132,26 @@ def test_a_good_archive_needs_no_byteorder(tmp_path: Path) -> None:
 
 
 def test_compressed_members_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="compressed"):
+    with pytest.raises(CheckpointError, match="compressed or encrypted members"):
         read_torch_file(write_members(tmp_path / "a.bin", GOOD, zipfile.ZIP_DEFLATED))
+
+
+def patched(path: Path, place: int, data: bytes) -> Path:
+    """The good archive with some bytes replaced; a negative place counts from its end."""
+    whole = bytearray(write_members(path, GOOD).read_bytes())
+    place %= len(whole)
+    whole[place : place + len(data)] = data
+    path.write_bytes(whole)
+    return path
+
+
+def test_the_directory_must_agree_with_the_members(tmp_path: Path) -> None:
+    end = 22  # bytes of the record that ends a zip; before it stands the entry of the last member
+    last = end + 46 + len("model/data/0")
+    huge = (1 << 31).to_bytes(4, "little")
+    for place, data in [(30, b"m0del"), (26, b"\xff\xff"), (-last + 20, huge + huge), (-last + 42, huge)]:
+        with pytest.raises(CheckpointError, match="cut off or damaged"):
+            read_torch_file(patched(tmp_path / "a.bin", place, data))
 
 
 def test_a_member_twice_is_refused(tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def test_unaligned_data_is_read(tmp_path: Path) -> None:
     header = b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}'
     for blanks in range(4):
         path = raw_file(tmp_path / "a.safetensors", header + b" " * blanks, FOUR.tobytes())
-        assert (read_safetensors(path)[0].read() == FOUR).all()
+        values = read_safetensors(path)[0].read()
+        assert (values == FOUR).all()
+        assert values.flags.aligned
 
 
 def test_only_the_tensor_asked_for_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

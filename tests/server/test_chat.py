@@ -133,7 +133,7 @@ def test_every_way_to_write_an_image_gives_the_same_answer(echo_server: LiveServ
 
 
 def test_text_only_and_multi_turn(echo_server: LiveServer) -> None:
-    turns = [
+    turns: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [image_part(), text_part("first")]},
         {"role": "assistant", "content": "yes"},

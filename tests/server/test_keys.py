@@ -31,7 +31,7 @@ def routes(router: object) -> list[tuple[str, str]]:
         (method, route.path)
         for route in router.routes  # type: ignore[attr-defined]
         if isinstance(route, APIRoute)
-        for method in route.methods
+        for method in route.methods or ()
     ]
     assert found
     return found
