@@ -222,7 +222,7 @@ def test_keys_and_settings_from_the_environment(bundles: Bundles, tmp_path: Path
         ready(url)
         assert chat(url).status_code == 401
         assert chat(url, authorization=f"Bearer {key}").status_code == 200
-    assert "client=line-4" in process.log
+        until(lambda: "client=line-4" in process.log, "the log line")
     assert key not in process.log
 
 

@@ -89,7 +89,10 @@ HOSTILE = {
     "call of a storage": (table({"a": call("torch FloatStorage", number(4))}), "other than a plain tensor"),
     "call of text": (PROTOCOL + text("os.system") + EMPTY_TUPLE + REDUCE + STOP, "other than a plain tensor"),
     "filled table": (table({"a": call("collections OrderedDict", EMPTY_DICT)}), "other than a plain tensor"),
-    "typed by another": (typed(named("torch._utils _rebuild_parameter"), named("torch Tensor")), "other than a plain"),
+    "typed by another": (
+        typed(named("torch._utils _rebuild_parameter"), named("torch Tensor")),
+        "other than a plain",
+    ),
     "typed as another": (typed(named("torch._utils _rebuild_tensor_v2"), FLOAT), "other than a plain tensor"),
     "persistent number": (PROTOCOL + number(1) + b"Q" + STOP, "unknown way"),
     "persistent text": (PROTOCOL + b"Pwhatever\n" + STOP, "PERSID"),
