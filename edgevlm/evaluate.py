@@ -46,9 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def answers(
-    model: "Model", questions: "Iterable[EvaluationQuestion]"
-) -> "Iterator[tuple[EvaluationQuestion, str]]":
+def answers(model: "Model", questions: "Iterable[EvaluationQuestion]") -> "Iterator[tuple[EvaluationQuestion, str]]":
     """Each question with what the model said, greedily. Questions about one picture stand together."""
     from edgevlm_server.offline import answer, encode
     from edgevlm_server.preprocess import preprocess

@@ -30,7 +30,6 @@ class EchoEngine:
         self._end = end_token
         self._rows: Tokens = np.full((info.rows, info.max_length), end_token, np.int64)
         self._prompt_lengths = [0] * info.rows
-        self._closed = False
 
     @property
     def info(self) -> EngineInfo:
@@ -64,7 +63,7 @@ class EchoEngine:
         self._prompt_lengths[target] = self._prompt_lengths[source]
 
     def close(self) -> None:
-        self._closed = True
+        """There is nothing to release."""
 
     def _logits(self, row: int, length: int) -> Floats:
         prompt_length = self._prompt_lengths[row]

@@ -95,17 +95,19 @@ class OrtEngine:
         """One call of the decoder over `len(hidden)` rows from `first_row` on."""
         decoder = self._sessions[DECODER]
         binding = decoder.io_binding()
+        # the binding does not keep arrays alive: each has a name here until the run is over
+        total_length = np.array(last_position.max() + 1, np.int32)
+        logits: Floats = np.empty((len(hidden), self._info.vocab_size), np.float32)
         binding.bind_cpu_input("hidden", hidden)
         binding.bind_cpu_input("last_position", last_position)
-        binding.bind_cpu_input("total_length", np.array(last_position.max() + 1, np.int32))
+        binding.bind_cpu_input("total_length", total_length)
+        binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
         shape = (len(hidden), *self._cache.shape[1:])
         for buffer, (past, present) in enumerate(self._cache_names):
             pointer = self._cache.pointer(buffer, first_row)
             binding.bind_input(past, self._provider, 0, self._dtype, shape, pointer)
             binding.bind_output(present, self._provider, 0, self._dtype, shape, pointer)
-        binding.bind_output("logits", "cpu")
         decoder.run_with_iobinding(binding)
-        logits: Floats = binding.get_outputs()[-1].numpy()
         return logits
 
 

@@ -8,7 +8,7 @@ import difflib
 import fnmatch
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -104,14 +104,10 @@ class Checkpoint:
         """
         digest = hashlib.sha256()
         for path in self.files:
-            try:
-                with path.open("rb") as file:
-                    while block := file.read(_DIGEST_BLOCK):
-                        digest.update(block)
-                        if advance:
-                            advance(len(block))
-            except OSError as error:
-                raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
+            for block in _blocks(path):
+                digest.update(block)
+                if advance:
+                    advance(len(block))
         return digest.hexdigest()
 
 
@@ -215,3 +211,12 @@ def _read(path: Path) -> Iterable[TensorSource]:
     if start == _LFS_POINTER:
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; `git lfs pull` fetches them.")
     return read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_DIGEST_BLOCK):
+                yield block
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None

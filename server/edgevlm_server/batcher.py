@@ -115,11 +115,10 @@ class Batcher:
         self._inbox.put((reason, ticket))
 
     def close(self) -> None:
-        """End every request that is left with an error, then release the engine. Blocks until it is done."""
+        """End every request that is left, and every later one, with an error. Blocks until the thread has ended."""
         self._closed = True
         self._inbox.put(None)
         self._thread.join()
-        self._engine.close()
 
     # -- below: the batcher's own thread
 

@@ -14,7 +14,7 @@ from edgevlm_server.chat_format import ChatFormat
 from edgevlm_server.errors import ApiError, QueueFull, Unavailable
 from edgevlm_server.request_body import read_model
 from edgevlm_server.schema import ChatRequest
-from edgevlm_server.service import Service
+from edgevlm_server.service import Running, Service
 from edgevlm_server.text_stream import TextStream
 
 CLIENT_CLOSED_REQUEST = 499
@@ -28,9 +28,9 @@ async def chat_completions(request: Request, service: Service) -> Response:
     arrived = time.monotonic()
     service.metrics.received.inc()
     try:
-        service.running()
+        running = service.running()
         place = service.admission.enter()
-        ticket, chat = await _accept(request, service, place)
+        ticket, chat = await _accept(request, service, running, place)
     except ApiError as error:
         service.metrics.rejected.labels(_rejection(error)).inc()
         raise
@@ -38,7 +38,7 @@ async def chat_completions(request: Request, service: Service) -> Response:
         service.metrics.rejected.labels("client_left").inc()
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     service.metrics.accepted.inc()
-    model = service.running().model
+    model = running.model
     answer = Answer(ticket, TextStream(model.tokenizer, chat.stop_strings), service.metrics, arrived)
     shape = ChatFormat(model.manifest.model, chat)
     try:
@@ -50,13 +50,13 @@ async def chat_completions(request: Request, service: Service) -> Response:
         raise
 
 
-async def _accept(request: Request, service: Service, place: Place) -> tuple[Ticket, ChatRequest]:
+async def _accept(request: Request, service: Service, running: Running, place: Place) -> tuple[Ticket, ChatRequest]:
     """Read, check and queue; from here on the ticket's end gives the place back."""
     try:
         chat = await read_model(request, ChatRequest, service.settings.max_body)
         watch = DisconnectWatch(request)
         try:
-            ticket = await service.submit(chat)
+            ticket = await service.submit(running, chat)
         except BaseException:
             watch.stop()
             raise

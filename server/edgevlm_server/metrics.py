@@ -5,7 +5,14 @@ Every series exists from the start, at 0, and labels come from fixed lists, neve
 
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from edgevlm_server.batcher import Reason
@@ -36,6 +43,8 @@ class Metrics:
     """One server's metrics, in a registry of its own. Also the batcher's observer: safe from any thread."""
 
     def __init__(self) -> None:
+        # otherwise each counter gets a second series that no dashboard reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:

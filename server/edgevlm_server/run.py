@@ -102,12 +102,15 @@ class _Server(uvicorn.Server):
         self._draining: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called by Python between two instructions of the event loop's thread."""
+        """Called by Python between two instructions of the event loop's thread; the loop itself may be asleep."""
         if self._draining is None and sig in (signal.SIGTERM, signal.SIGINT):
-            loop = asyncio.get_running_loop()
-            self._draining = loop.create_task(self._drain())
+            asyncio.get_running_loop().call_soon_threadsafe(self._begin_drain)
         else:
             self.should_exit = self.force_exit = True
+
+    def _begin_drain(self) -> None:
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
         await self._service.drain()

@@ -24,7 +24,7 @@ from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
 from edgevlm_server.prompt import Turn, encode_conversation
 from edgevlm_server.sampling import SamplingParams
-from edgevlm_server.schema import ChatRequest
+from edgevlm_server.schema import MAX_TEXT, ChatRequest
 from edgevlm_server.sequence import Sequence as Row
 from edgevlm_server.settings import Settings
 
@@ -45,11 +45,12 @@ class Running:
     encoding: ThreadPoolExecutor
 
     def close(self) -> None:
-        """Stop the batcher, the workers and the engine. Blocks until they are gone."""
+        """Stop everything. Blocks until it is gone; requests that are still being prepared end with an error."""
         self.batcher.close()
         self.decoding.shutdown()
         self.encoding.shutdown()
         self.intake.close()
+        # last: until here an encoding may be under way
         self.model.engine.close()
 
 
@@ -108,9 +109,11 @@ class Service:
         assert self._running is not None
         return self._running
 
-    async def submit(self, chat: ChatRequest) -> Ticket:
-        """Turn a checked request into a queued sequence. Raises `ApiError` if it cannot be served."""
-        running = self.running()
+    async def submit(self, running: Running, chat: ChatRequest) -> Ticket:
+        """Turn a checked request into a queued sequence. Raises `ApiError` if it cannot be served.
+
+        `running` is what the request found when it came: one that came before a drain is still answered.
+        """
         model = running.model
         if chat.model not in (None, model.manifest.model):
             raise NotFound(
@@ -123,7 +126,7 @@ class Service:
             encode_conversation(model.tokenizer, prompt, model.manifest.vision.image_tokens, turns, system),
             np.int64,
         )
-        max_tokens = self._token_limit(chat, len(tokens))
+        max_tokens = _token_limit(chat, len(tokens), model.engine.info.max_length)
         features = await self._features(running, urls)
         assert len(features) == np.count_nonzero(tokens == IMAGE_TOKEN)
         return running.batcher.submit(
@@ -160,6 +163,13 @@ class Service:
             urls += [(image.url, f"{place}.content") for image in message.images]
         if not turns or turns[-1].role != "user":
             raise _invalid("The last message must be the user's.", "messages")
+        if sum(len(turn.text) for turn in turns) + len(system or "") > MAX_TEXT:
+            # told before it is tokenised, which takes time in proportion
+            raise InvalidRequest(
+                f"All texts together are longer than {MAX_TEXT} characters.",
+                code="context_length_exceeded",
+                param="messages",
+            )
         if len(urls) > self.settings.max_images:
             raise InvalidRequest(
                 f"A request can hold at most {self.settings.max_images} images.",
@@ -167,19 +177,6 @@ class Service:
                 param="messages",
             )
         return system, turns, urls
-
-    def _token_limit(self, chat: ChatRequest, prompt_length: int) -> int:
-        """How many tokens may be generated; refused if prompt and answer do not fit into one row."""
-        longest = self.running().model.engine.info.max_length
-        wanted = chat.token_limit
-        if prompt_length + (wanted or 1) > longest:
-            raise InvalidRequest(
-                f"The context has {longest} positions; this prompt takes {prompt_length} "
-                f"(images included) and asks for {wanted or 1} more.",
-                code="context_length_exceeded",
-                param="messages",
-            )
-        return longest - prompt_length if wanted is None else wanted
 
     async def _features(self, running: Running, urls: Sequence[tuple[str, str]]) -> Floats:
         """Decode and encode the images, in order: `[len(urls) * image_tokens, hidden_size]`."""
@@ -215,3 +212,16 @@ class Service:
 
 def _invalid(message: str, param: str) -> InvalidRequest:
     return InvalidRequest(message, code="invalid_value", param=param)
+
+
+def _token_limit(chat: ChatRequest, prompt_length: int, longest: int) -> int:
+    """How many tokens may be generated; refused if prompt and answer do not fit into one row."""
+    wanted = chat.token_limit
+    if prompt_length + (wanted or 1) > longest:
+        raise InvalidRequest(
+            f"The context has {longest} positions; this prompt takes {prompt_length} "
+            f"(images included) and asks for {wanted or 1} more.",
+            code="context_length_exceeded",
+            param="messages",
+        )
+    return longest - prompt_length if wanted is None else wanted
