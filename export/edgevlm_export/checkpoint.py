@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edgevlm_export.config import read_json
 from edgevlm_export.errors import CheckpointError, ConfigError
+from edgevlm_export.json_keys import read_json
 from edgevlm_export.pickle_reader import read_torch_file
 from edgevlm_export.safetensors_reader import read_safetensors
 

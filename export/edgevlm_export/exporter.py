@@ -17,10 +17,11 @@ from edgevlm_engines.manifest import Vision as VisionPart
 
 from edgevlm_export.bundle_writer import Progress, file_table, new_folder, write_manifest
 from edgevlm_export.checkpoint import Checkpoint, as_float16, open_checkpoint, vision_checkpoint
-from edgevlm_export.config import ModelConfig, load_config, load_preprocessing, tokenizer_is_legacy
+from edgevlm_export.config import ModelConfig, load_config
 from edgevlm_export.decoder import write_decoder
 from edgevlm_export.errors import CheckpointError, ExportError
 from edgevlm_export.graph import GraphWriter
+from edgevlm_export.input_config import load_preprocessing, tokenizer_is_legacy
 from edgevlm_export.projector import write_ldp, write_ldpv2
 from edgevlm_export.vision import write_vision_encoder
 from edgevlm_export.weights import Weights

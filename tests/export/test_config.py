@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import pytest
-from edgevlm_export.config import (
-    ModelConfig,
-    load_config,
-    read_json,
-    tokenizer_is_legacy,
-)
+from edgevlm_export.config import ModelConfig, load_config
 from edgevlm_export.errors import ConfigError, ExportError
+from edgevlm_export.input_config import tokenizer_is_legacy
+from edgevlm_export.json_keys import read_json
 
 from tests.export.configs import CLIP_FILE, CLIP_LARGE_336, LARGE, LIT_GPT, MIDDLE, SMALL, write
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgevlm_export.config import VisionConfig, load_config, load_preprocessing, tokenizer_is_legacy
+from edgevlm_export.config import VisionConfig, load_config
 from edgevlm_export.errors import ConfigError
+from edgevlm_export.input_config import load_preprocessing, tokenizer_is_legacy
 
 from tests.export.configs import CLIP_FILE, CLIP_LARGE_336, CLIP_VISION, SMALL, write
 
