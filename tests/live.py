@@ -12,6 +12,7 @@ import httpx
 import uvicorn
 from edgevlm_engines import Engine, open_bundle
 from edgevlm_server.app import build_app
+from edgevlm_server.http11 import Http11
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model, load_model
@@ -86,7 +87,7 @@ class LiveServer:
             listener = listen(self._settings)
             self.port = listener.getsockname()[1]
             config = uvicorn.Config(
-                build_app(self.service, self._keys), http="h11", ws="none", lifespan="off", log_config=None
+                build_app(self.service, self._keys), http=Http11, ws="none", lifespan="off", log_config=None
             )
             server = uvicorn.Server(config)
             # signals belong to the test process

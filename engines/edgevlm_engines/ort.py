@@ -5,7 +5,7 @@ dimension, so "rows 0..n-1" and "row r alone" are both contiguous pieces of it: 
 buffer, as past and as present, and the runtime updates it in place.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -22,10 +22,10 @@ from edgevlm_engines.boundary import (
 )
 from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION, Bundle
 from edgevlm_engines.errors import EngineLoadError
+from edgevlm_engines.loading import Provider
 from edgevlm_engines.memory import Cache, CpuCache, CudaCache
 
-Provider = Literal["cpu", "cuda"]
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 MAX_CHUNK = 256
 """Positions in one prefill call: short enough not to hold up other rows' next token, long enough to be efficient."""
@@ -38,6 +38,11 @@ class OrtEngine:
         self, bundle: Bundle, *, rows: int, max_length: int, provider: Provider = "cpu", threads: int = 0
     ) -> None:
         manifest = bundle.manifest
+        if provider == "cuda" and manifest.precision != "fp16":
+            raise EngineLoadError(
+                f"This bundle is {manifest.precision}; on CUDA, attention over the cache exists for fp16 alone: "
+                "export it with --precision fp16."
+            )
         self._provider = provider
         self._dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
         self._sessions = {name: _session(bundle, name, provider, threads) for name in (VISION, DECODER)}
@@ -95,8 +100,8 @@ class OrtEngine:
         """One call of the decoder over `len(hidden)` rows from `first_row` on."""
         decoder = self._sessions[DECODER]
         binding = decoder.io_binding()
-        # the binding does not keep arrays alive: each has a name here until the run is over
         total_length = np.array(last_position.max() + 1, np.int32)
+        # bound by address, which keeps nothing alive
         logits: Floats = np.empty((len(hidden), self._info.vocab_size), np.float32)
         binding.bind_cpu_input("hidden", hidden)
         binding.bind_cpu_input("last_position", last_position)

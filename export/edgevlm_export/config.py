@@ -13,7 +13,7 @@ from edgevlm_export.json_keys import Keys, read_json
 
 Projector = Literal["ldpnet", "ldpnetv2"]
 
-_POOLED_GRID = 12  # upstream's LDPv2 pools to 12 x 12, whatever the tower's grid
+POOLED_GRID = 12  # upstream's LDPv2 pools to 12 x 12, whatever the tower's grid
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ModelConfig:
     @property
     def image_tokens(self) -> int:
         """Tokens that one image takes in the prompt."""
-        edge = _POOLED_GRID if self.projector == "ldpnetv2" else (self.vision.grid + 1) // 2
+        edge = POOLED_GRID if self.projector == "ldpnetv2" else (self.vision.grid + 1) // 2
         return edge**2
 
 
@@ -177,8 +177,8 @@ def _vision(model: Keys, projector: Projector, tower: Path | None) -> VisionConf
         raise keys.refusal("hidden_act", 'only "quick_gelu" and "gelu" are supported')
     if image % patch:
         raise keys.refusal("image_size", f"whole patches of {patch} pixels are needed")
-    if projector == "ldpnetv2" and (image // patch) % _POOLED_GRID:
-        raise keys.refusal("image_size", f"the grid of patches must be a multiple of {_POOLED_GRID}")
+    if projector == "ldpnetv2" and (image // patch) % POOLED_GRID:
+        raise keys.refusal("image_size", f"the grid of patches must be a multiple of {POOLED_GRID}")
     keys.expect("num_channels", 3, 3)
     if model.size("mm_hidden_size", hidden) != hidden:
         which = "the vision tower" if tower else "CLIP ViT-L/14 at 336 px (no other tower was given)"

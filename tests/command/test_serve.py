@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -16,6 +16,7 @@ import httpx
 import pytest
 from edgevlm_server.keys import add_key
 
+from tests.pictures import image_part, text_part, user
 from tests.server.engines import until
 
 Bundles = Callable[[str], Path]
@@ -47,8 +48,8 @@ class Process:
         assert found, self.log
         return found[1]
 
-    def wait(self) -> int:
-        code = self.process.wait(60)
+    def wait(self, seconds: float = 60) -> int:
+        code = self.process.wait(seconds)
         self._reader.join()
         return code
 
@@ -73,8 +74,9 @@ def serve(*arguments: str | Path) -> list[str | Path]:
     return [sys.executable, "-m", "edgevlm", "serve", "--port", "0", *arguments]
 
 
-def scripted(body: str, bundle: Path) -> list[str | Path]:
+def scripted(body: str, bundle: Path, **settings: float) -> list[str | Path]:
     """The product's `serve` function around an engine of the test's own."""
+    chosen = {"drain_timeout": 10, **settings}
     code = f"""
 import sys, time
 from pathlib import Path
@@ -91,7 +93,7 @@ def load():
     opened = open_bundle(bundle)
     {body}
     return Model(opened.manifest, Tokenizer(opened.path("tokenizer.model")), engine)
-sys.exit(serve(Settings(port=0, max_batch=2, drain_timeout=10), load))
+sys.exit(serve(Settings(port=0, max_batch=2, **{chosen}), load))
 """
     return [sys.executable, "-c", code]
 
@@ -99,6 +101,19 @@ sys.exit(serve(Settings(port=0, max_batch=2, drain_timeout=10), load))
 def chat(url: str, text: str = "hello", **headers: str) -> httpx.Response:
     body = {"messages": [{"role": "user", "content": text}]}
     return httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+
+
+def swallow(url: str) -> None:
+    """Ask, and expect the connection to break."""
+    with suppress(httpx.HTTPError):
+        chat(url)
+
+
+def running(url: str) -> float:
+    text = httpx.get(f"{url}/metrics").text
+    return next(
+        float(line.split()[1]) for line in text.splitlines() if line.startswith("edgevlm_num_requests_running")
+    )
 
 
 def ready(url: str) -> None:
@@ -139,21 +154,67 @@ def test_running_requests_end_before_the_process_does(bundles: Bundles) -> None:
         assert process.wait() == 0
 
 
-def test_a_second_signal_ends_it_at_once(bundles: Bundles) -> None:
-    with started(scripted("engine = SlowEngine(bundle, rows=2, seconds=0.5)", bundles("v2"))) as process:
+HANGING = """
+    class Hanging(SlowEngine):
+        def decode(self, tokens, lengths):
+            time.sleep(600)
+    engine = Hanging(bundle, rows=2)
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(bundles: Bundles, second: signal.Signals) -> None:
+    """Even with an engine that would need minutes."""
+    with started(scripted(HANGING, bundles("v2"), drain_timeout=60)) as process:
         url = process.url()
         ready(url)
-        with httpx.stream(
-            "POST",
-            f"{url}/v1/chat/completions",
-            json={"messages": [{"role": "user", "content": "hello"}], "stream": True},
-            timeout=30,
-        ) as response:
-            next(response.iter_lines())
-            process.process.send_signal(signal.SIGINT)
-            until(lambda: "draining" in process.log, "the drain to begin")
-            process.process.send_signal(signal.SIGINT)
-            process.wait()
+        asked = Thread(target=swallow, args=[url])
+        asked.start()
+        until(lambda: running(url) == 1, "the request to run")
+        process.process.send_signal(signal.SIGTERM)
+        until(lambda: "draining" in process.log, "the drain to begin")
+        process.process.send_signal(second)
+        assert process.wait(10) == 128 + second
+        asked.join()
+
+
+def test_an_engine_that_hangs_does_not_keep_the_process_from_ending(bundles: Bundles) -> None:
+    with started(scripted(HANGING, bundles("v2"), drain_timeout=0.2)) as process:
+        url = process.url()
+        ready(url)
+        answers: list[int] = []
+        asked = Thread(target=lambda: answers.append(chat(url).status_code))
+        asked.start()
+        until(lambda: running(url) == 1, "the request to run")
+        process.process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        asked.join()
+        assert answers == [503]
+
+
+def test_an_engine_that_hangs_is_found_out_and_the_process_restarted(bundles: Bundles) -> None:
+    with started(scripted(HANGING, bundles("v2"), engine_timeout=1)) as process:
+        url = process.url()
+        ready(url)
+        reply = chat(url)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "engine_unavailable")
+        assert process.wait(30) == 70
+
+
+def test_a_vision_encoder_that_fails_is_a_dead_engine(bundles: Bundles) -> None:
+    broken = """
+    class Blind(SlowEngine):
+        def encode_images(self, pixels):
+            raise RuntimeError("injected: no vision")
+    engine = Blind(bundle, rows=2)
+"""
+    with started(scripted(broken, bundles("v2"))) as process:
+        url = process.url()
+        ready(url)
+        body = {"messages": user(image_part(), text_part())}
+        reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=30)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "engine_unavailable")
+        assert process.wait() == 70
 
 
 def test_while_it_loads_it_answers_503(bundles: Bundles) -> None:
@@ -170,10 +231,10 @@ def test_while_it_loads_it_answers_503(bundles: Bundles) -> None:
 
 
 def test_a_signal_while_it_loads_ends_it(bundles: Bundles) -> None:
-    with started(scripted("time.sleep(3); engine = SlowEngine(bundle, rows=2)", bundles("v2"))) as process:
+    with started(scripted("time.sleep(300); engine = SlowEngine(bundle, rows=2)", bundles("v2"))) as process:
         process.url()
         process.process.send_signal(signal.SIGTERM)
-        assert process.wait() == 0
+        assert process.wait(20) == 0
 
 
 def test_a_dead_engine_ends_the_process_with_a_code_that_restarts_it(bundles: Bundles) -> None:

@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from edgevlm_engines import BundleError, EngineLoadError, load_engine, open_bundle, read_manifest
 from edgevlm_engines.bundle import REQUIRED
+from edgevlm_export.exporter import export_bundle
+
+from tests.conftest import GOLDEN
+
+V2 = GOLDEN / "v2"
 
 
 @pytest.fixture
@@ -101,12 +106,18 @@ def test_a_manifest_cannot_name_files_elsewhere(bundle: Path) -> None:
         ({"rows": 65}, "1 to 64 rows"),
         ({"rows": 1, "max_length": 144}, "between 145"),
         ({"rows": 1, "max_length": 4096}, "all that this model can"),
-        ({"rows": 1, "provider": "cuda"}, "has no CUDAExecutionProvider"),
+        ({"rows": 1, "provider": "cuda"}, "fp16 alone"),
     ],
 )
 def test_an_engine_that_cannot_be_had_says_why(bundle: Path, options: dict[str, object], sentence: str) -> None:
     with pytest.raises(EngineLoadError, match=sentence):
         load_engine("ort", open_bundle(bundle), **options)  # type: ignore[arg-type]
+
+
+def test_cuda_without_its_runtime_says_what_to_install(tmp_path: Path) -> None:
+    export_bundle(V2 / "checkpoint", tmp_path / "fp16", vision_tower=V2 / "clip", precision="fp16")
+    with pytest.raises(EngineLoadError, match="has no CUDAExecutionProvider; install the 'gpu' extra"):
+        load_engine("ort", open_bundle(tmp_path / "fp16"), rows=1, provider="cuda")
 
 
 def test_an_unknown_engine_is_told_the_known_ones(bundle: Path) -> None:

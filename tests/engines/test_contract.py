@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, Engine, Floats, Tokens, load_engine, open_bundle
+from edgevlm_engines.ort import OrtEngine
 
 ROWS, LENGTH = 4, 400
 
@@ -115,6 +116,22 @@ def test_what_a_row_held_before_does_not_matter(engine: Engine) -> None:
     fresh = prefill(engine, 3, tokens)
     prefill(engine, 3, text(engine, 200, 8))
     np.testing.assert_array_equal(prefill(engine, 3, tokens), fresh)
+
+
+@pytest.mark.parametrize("case", ["v1", "v2-headdim80-bf16"])
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 6e4])
+def test_garbage_behind_a_rows_end_is_never_read(bundles: Callable[[str], Path], case: str, garbage: float) -> None:
+    engine = OrtEngine(open_bundle(bundles(case)), rows=2, max_length=200)
+    tokens = text(engine, 9, 1)
+    prefill(engine, 0, tokens)
+    expected = [decode(engine, [9 + step, 9 + step], [300 + step] * 2)[0] for step in range(3)]
+    for buffer in engine._cache._buffers:  # type: ignore[attr-defined]
+        buffer[:] = garbage
+    prefill(engine, 0, tokens)
+    prefill(engine, 1, tokens)
+    for step in range(3):
+        np.testing.assert_array_equal(decode(engine, [9 + step, 9 + step], [300 + step] * 2)[0], expected[step])
+    engine.close()
 
 
 def test_a_prefill_beside_decoding_rows_disturbs_none(engine: Engine) -> None:

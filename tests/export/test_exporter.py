@@ -1,5 +1,6 @@
 """From checkpoint to bundle: what comes out, and that nothing is left when something goes wrong."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from edgevlm_export.exporter import export_bundle
 from edgevlm_export.pickle_reader import read_torch_file
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from sentencepiece import SentencePieceTrainer
 
 from tests.conftest import GOLDEN
 
@@ -127,6 +129,36 @@ def test_a_missing_tokenizer_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"tokenizer\.model is missing"):
         export_bundle(checkpoint, tmp_path / "out" / "bundle", vision_tower=V2 / "clip")
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda file: file.write_bytes(b"no tokenizer"), "is not a SentencePiece model"),
+        (lambda file: train_tokenizer(file, 300), r"has 300 tokens, but config\.json says 400"),
+    ],
+)
+def test_a_tokenizer_that_does_not_belong_to_the_model_is_refused(
+    tmp_path: Path, make: Callable[[Path], object], sentence: str
+) -> None:
+    checkpoint = Path(shutil.copytree(V2 / "checkpoint", tmp_path / "checkpoint"))
+    make(checkpoint / "tokenizer.model")
+    with pytest.raises(ExportError, match=sentence):
+        export_bundle(checkpoint, tmp_path / "out" / "bundle", vision_tower=V2 / "clip")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def train_tokenizer(file: Path, size: int) -> None:
+    model = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(["a few words to train on", "and a few more of them"] * 9),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=size,
+        byte_fallback=True,
+        minloglevel=2,
+    )
+    file.write_bytes(model.getvalue())
 
 
 def test_an_existing_target_is_not_touched(tmp_path: Path) -> None:

@@ -71,6 +71,30 @@ class FailingEngine(SlowEngine):
         return super().decode(tokens, lengths)
 
 
+class PickyEngine(SlowEngine):
+    """Refuses prompts that hold a token, as the boundary allows: with a `ValueError`, and nothing has changed."""
+
+    def __init__(self, bundle: Path, rows: int, refused: int) -> None:
+        super().__init__(bundle, rows)
+        self.refused = refused
+
+    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        if self.refused in tokens:
+            raise ValueError("injected: this prompt cannot be taken")
+        return super().prefill(row, start, tokens, features)
+
+
+class SlowSight(SlowEngine):
+    """Takes a while for each picture, and counts them."""
+
+    encoded = 0
+
+    def encode_images(self, pixels: Floats) -> Floats:
+        time.sleep(0.2)
+        self.encoded += 1
+        return super().encode_images(pixels)
+
+
 class PoisonedEngine(SlowEngine):
     """Returns NaN for a row whose last token is `poison`."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.live import LiveServer, sse
 from tests.pictures import data_url, image_part, text_part, user
-from tests.server.engines import FailingEngine, PoisonedEngine, SlowEngine, until
+from tests.server.engines import FailingEngine, PickyEngine, PoisonedEngine, SlowEngine, SlowSight, until
 
 Bundles = Callable[[str], Path]
 
@@ -78,9 +78,9 @@ def test_requests_share_steps(slow: tuple[LiveServer, SlowEngine]) -> None:
     balanced(server)
 
 
-def open_chat(server: LiveServer, *, stream: bool) -> socket.socket:
+def open_chat(server: LiveServer, *, stream: bool, content: object = "tell me " * 30) -> socket.socket:
     """Send a request by hand, so that the test decides when the connection goes away."""
-    body = json.dumps({"messages": [{"role": "user", "content": "tell me " * 30}], "stream": stream}).encode()
+    body = json.dumps({"messages": [{"role": "user", "content": content}], "stream": stream}).encode()
     connection = socket.create_connection(server.address, timeout=20)
     connection.sendall(
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -170,7 +170,7 @@ def test_a_stream_that_has_begun_ends_with_an_error_event_and_no_done(bundles: B
 def test_broken_numbers_end_one_request_and_spare_the_others(bundles: Bundles) -> None:
     with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), rows=1)) as server:
         expected = server.chat("hello").json()["choices"][0]["message"]["content"]
-        tokenizer = server.service.running().model.tokenizer
+        tokenizer = server.service.loaded().model.tokenizer
     [*_, poison] = tokenizer.encode("Zebra", space_prefix=False)
     assert poison not in tokenizer.encode(expected, space_prefix=True)
     engine = PoisonedEngine(bundles("v2"), rows=4, poison=tokenizer.encode("Z", space_prefix=False)[0])
@@ -182,6 +182,67 @@ def test_broken_numbers_end_one_request_and_spare_the_others(bundles: Bundles) -
         assert replies[1].headers["x-should-retry"] == "false"
         assert {replies[n].json()["choices"][0]["message"]["content"] for n in (0, 2, 3)} == {expected}
         assert balanced(server)["edgevlm_requests_failed_total"] == 1
+
+
+def test_a_prompt_that_the_engine_refuses_ends_one_request_alone(bundles: Bundles) -> None:
+    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), rows=1)) as server:
+        tokenizer = server.service.loaded().model.tokenizer
+    engine = PickyEngine(bundles("v2"), rows=3, refused=tokenizer.encode("Z", space_prefix=False)[0])
+    with LiveServer.on_engine(bundles("v2"), engine) as server:
+        with ThreadPoolExecutor(3) as pool:
+            replies = list(pool.map(server.chat, ["hello", "Zebra", "hello"]))
+        assert [reply.status_code for reply in replies] == [200, 500, 200]
+        assert server.service.state == "ready"
+        assert balanced(server)["edgevlm_requests_failed_total"] == 1
+
+
+def test_a_client_that_leaves_after_stray_bytes_is_noticed_too(slow: tuple[LiveServer, SlowEngine]) -> None:
+    """The parser stops reading at bytes that belong to no request, and would never see the end behind them."""
+    server, engine = slow
+    engine.seconds = 0.1
+    connection = open_chat(server, stream=False)
+    connection.sendall(b"\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    until(lambda: engine.decoded > 1, "the answer to begin")
+    connection.close()
+    until(lambda: inside(server) == 0, "the row to be free")
+    assert engine.decoded < 60, "it went on to the end"
+
+
+def test_pictures_of_a_client_that_has_left_are_not_encoded(bundles: Bundles) -> None:
+    engine = SlowSight(bundles("v2"), rows=1)
+    with LiveServer.on_engine(bundles("v2"), engine) as server:
+        parts = [image_part(data_url((n, n, n))) for n in range(3)]
+        connection = open_chat(server, stream=False, content=[*parts, text_part()])
+        until(lambda: engine.encoded == 1, "the first picture to be encoded")
+        connection.close()
+        until(lambda: inside(server) == 0, "the place to be free")
+        assert engine.encoded < 3
+        metrics = balanced(server)
+        assert metrics['edgevlm_admission_rejections_total{reason="client_left"}'] == 1
+
+
+def test_bodies_that_never_come_take_no_place(bundles: Bundles) -> None:
+    with LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=2, max_queue=2) as server:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        half = [socket.create_connection(server.address, timeout=20) for _ in range(3)]
+        for connection in half:
+            connection.sendall(head + b"Content-Length: 100\r\n\r\n{")
+        assert [server.chat("hello").status_code for _ in range(5)] == [200] * 5
+        # a drain does not wait for them, and tells them
+        server.loop.call_soon_threadsafe(server._stop.set)
+        for connection in half:
+            assert connection.recv(100).startswith(b"HTTP/1.1 503")
+            connection.close()
+
+
+def test_refused_requests_do_not_shorten_the_advice_to_others(slow: tuple[LiveServer, SlowEngine]) -> None:
+    server, _ = slow
+    server.service.admission._seconds = 20
+    for _ in range(20):
+        assert server.chat("hi", temperature=-1).status_code == 400
+    assert server.service.admission._seconds == 20
+    server.chat("hi")
+    assert server.service.admission._seconds < 20
 
 
 def test_rows_are_reused_by_many_more_requests_than_there_are_rows(bundles: Bundles) -> None:

@@ -84,6 +84,15 @@ def test_each_client_gets_in_with_its_own_key(locked: tuple[LiveServer, list[str
             assert server.client.get("/v1/models", headers=headers).status_code == 200
 
 
+def test_who_is_refused_is_counted_and_not_in_the_ledger(locked: tuple[LiveServer, list[str]]) -> None:
+    server, _ = locked
+    before = server.metrics()
+    assert server.chat("hi").status_code == 401
+    after = server.metrics()
+    assert after["edgevlm_unauthorized_requests_total"] == before["edgevlm_unauthorized_requests_total"] + 1
+    assert after["edgevlm_requests_received_total"] == before["edgevlm_requests_received_total"]
+
+
 def test_a_body_is_not_read_before_the_key_is_checked(locked: tuple[LiveServer, list[str]]) -> None:
     server, _ = locked
     response = server.client.post("/v1/chat/completions", content=b"x" * 2**20)
@@ -122,6 +131,15 @@ def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, sentence: st
     file.write_text(text)
     with pytest.raises(SettingsError, match=sentence):
         KeyRing.load(file)
+
+
+def test_a_file_without_a_last_line_break_is_continued_rightly(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    first = add_key(file, "a")
+    file.write_text(file.read_text().rstrip("\n"))
+    second = add_key(file, "b")
+    ring = KeyRing.load(file)
+    assert (ring.client_of(first), ring.client_of(second)) == ("a", "b")
 
 
 def test_a_missing_or_unreadable_file_is_one_sentence(tmp_path: Path) -> None:

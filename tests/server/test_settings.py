@@ -51,6 +51,7 @@ def test_flags_win_over_the_environment() -> None:
         ("max_images", "0", 0),
         ("max_body", "1000", 1000),
         ("drain_timeout", "1.5", 1.5),
+        ("engine_timeout", "30", 30.0),
         ("api_keys", "keys", Path("keys")),
         ("open_to_network_without_keys", "yes", True),
         ("log_level", "debug", "debug"),
@@ -63,6 +64,10 @@ def test_every_setting_can_be_made_both_ways(name: str, text: str, value: object
     assert getattr(chosen(environment={variable(name): text}), name) == value
 
 
+def test_an_empty_variable_is_no_value() -> None:
+    assert chosen(environment={"EDGEVLM_API_KEYS": "", "EDGEVLM_PORT": ""}) == Settings()
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -73,6 +78,7 @@ def test_every_setting_can_be_made_both_ways(name: str, text: str, value: object
         ("max_batch", "many"),
         ("max_length", "0"),
         ("drain_timeout", "-1"),
+        ("engine_timeout", "0"),
         ("drain_timeout", "nan"),
         ("engine", "torch"),
         ("log_level", "loud"),
