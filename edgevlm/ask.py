@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from edgevlm.cli import CommandError
 
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from edgevlm_engines import Provider
+
     parser.add_argument("input", nargs="+", help="picture files, then the question")
     parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to ask (default: the demo model)")
-    parser.add_argument("--provider", choices=("cpu", "cuda"), default="cpu", help="where ONNX Runtime runs")
+    parser.add_argument("--provider", choices=get_args(Provider), default="cpu", help="where ONNX Runtime runs")
     parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest answer (default: 256)")
 
 
@@ -23,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.image_input import ImageIntake
     from edgevlm_server.image_limits import ImageLimits
     from edgevlm_server.model import load_model
-    from edgevlm_server.offline import TooLong, answer
+    from edgevlm_server.offline import TooLong, answer, encode
     from edgevlm_server.prompt import Turn
     from edgevlm_server.settings import Settings
 
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             pixels = [_read(intake, Path(name)) for name in pictures]
         turns = [Turn("user", question, len(pixels))]
         try:
-            for piece in answer(model, turns, pixels, max_tokens=arguments.max_tokens):
+            for piece in answer(model, turns, encode(model, pixels), max_tokens=arguments.max_tokens):
                 print(piece, end="", flush=True)
         except TooLong as error:
             raise CommandError(str(error)) from None
@@ -50,11 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(intake: "ImageIntake", path: Path) -> "NDArray[np.float32]":
+    from edgevlm_server.image_decoder import ImageWorkerError
     from edgevlm_server.image_limits import ImageError
 
     try:
         return intake.picture_from_file(path).pixels
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
-    except ImageError as error:
+    except (ImageError, ImageWorkerError) as error:
         raise CommandError(f"{path}: {error}") from None

@@ -5,7 +5,7 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from edgevlm_engines import BundleError, read_manifest
+from edgevlm_engines import BundleError, EngineLoadError, open_bundle
 from platformdirs import user_cache_path
 
 DEMO_NAME = "edgevlm-demo"
@@ -17,29 +17,43 @@ def find_bundle(named: Path | None) -> Path:
 
 
 def demo_bundle(cache: Path | None = None) -> Path:
-    """The demo model's bundle in `cache`; its name changes with the checkpoint and with the exporter."""
+    """The demo model's bundle in `cache`; its name changes with the checkpoint and with the exporter.
+
+    Raises `EngineLoadError` if it cannot be written there.
+    """
     from edgevlm_demo import checkpoint_folder, clip_folder
 
     folder = (cache or user_cache_path("edgevlm")) / f"demo-{_fingerprint(checkpoint_folder(), clip_folder())}"
-    if folder.exists():
-        try:
-            read_manifest(folder)
-            return folder
-        except BundleError:
-            # a cache is ours to repair
-            shutil.rmtree(folder)
+    if not _usable(folder):
+        _export(checkpoint_folder(), clip_folder(), folder)
+    return folder
+
+
+def _usable(folder: Path) -> bool:
+    """Whether the bundle is there and whole; a damaged one is removed, because a cache is ours to repair."""
+    if not folder.exists():
+        return False
+    try:
+        open_bundle(folder)
+    except BundleError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return False
+    return True
+
+
+def _export(checkpoint: Path, clip: Path, folder: Path) -> None:
+    from edgevlm_export.errors import ExportError
     from edgevlm_export.exporter import export_bundle
 
     from edgevlm.progress import Bar
 
-    export_bundle(
-        checkpoint_folder(),
-        folder,
-        vision_tower=clip_folder(),
-        name=DEMO_NAME,
-        progress=Bar("Exporting the demo model"),
-    )
-    return folder
+    title = "Exporting the demo model"
+    try:
+        export_bundle(checkpoint, folder, vision_tower=clip, name=DEMO_NAME, progress=Bar(title))
+    except ExportError as error:
+        # another process may have been quicker with the same files
+        if not _usable(folder):
+            raise EngineLoadError(str(error)) from None
 
 
 def _fingerprint(*folders: Path) -> str:

@@ -36,7 +36,5 @@ def run(arguments: argparse.Namespace) -> int:
         progress=Bar(f"Exporting {arguments.checkpoint.name}"),
     )
     size = sum(file.size for file in manifest.files.values())
-    print(
-        f"{arguments.bundle}: {manifest.model}, {manifest.family}, {manifest.precision}, {size / 2**20:.1f} MiB"
-    )
+    print(f"{arguments.bundle}: {manifest.model}, {manifest.family}, {manifest.precision}, {size / 2**20:.1f} MiB")
     return 0

@@ -3,8 +3,6 @@
 Seeds below 700,000,000 only; the picture's number and the run's seed fix everything in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -13,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .dialogue import Dialogue, DialogueTokenizer
-from .pixels import pixels
-from .scenes import SCENES, PatchLabels, Question, Scene, draw_practice, draw_scene, patch_labels
+from edgevlm_demo.dialogue import Dialogue, DialogueTokenizer
+from edgevlm_demo.pixels import pixels
+from edgevlm_demo.scenes import SCENES, PatchLabels, Question, Scene, draw_practice, draw_scene, patch_labels
 
 PICTURES_PER_RUN = 10_000_000
 LAST_RUN = 69  # (69 + 1) x 10,000,000 is where the vocabulary's seeds begin

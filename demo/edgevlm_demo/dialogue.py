@@ -1,7 +1,5 @@
 """Questions and answers as token ids, laid out by serving's own template. Knows no pictures and no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 from edgevlm_server.prompt import Turn, render
 from edgevlm_server.tokenizer import Tokenizer
 
-from .scenes import Question
+from edgevlm_demo.scenes import Question
 
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "

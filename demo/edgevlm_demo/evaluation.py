@@ -4,8 +4,6 @@ Seeds from 900,000,000 up are never trained on. A set of questions varies one th
 alone, the seeds and the fonts, or the seeds and the wording.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from .scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
+from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
 
 GAUGE = "gauge reading"
 HALF_STEP = 0.5  # of the gauge's scale

@@ -3,8 +3,6 @@
 Float16, the tower inside the checkpoint, one stored but unused last tower layer, as in MobileVLM V2.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -15,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import checkpoint_folder, clip_folder
-from .model import DemoModel, Shape
-from .pixels import MEAN, STD
-from .scenes import GRID, PATCH, SIDE
+from edgevlm_demo import checkpoint_folder, clip_folder
+from edgevlm_demo.model import DemoModel, Shape
+from edgevlm_demo.pixels import MEAN, STD
+from edgevlm_demo.scenes import GRID, PATCH, SIDE
 
 MAX_LENGTH = 512  # tokens, the image's 144 among them
 TOWER = "model.vision_tower.vision_tower.vision_model."

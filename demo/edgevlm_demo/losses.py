@@ -1,7 +1,5 @@
 """What is learnt: labels of patches, and answers. Knows nothing of time, files or optimisers."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -3,15 +3,13 @@
 Serving never runs this file: it exports the checkpoint.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .scenes import GRID, PATCH
+from edgevlm_demo.scenes import GRID, PATCH
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Pictures to the tower's pixels, as serving makes them: padded, then reduced. Numpy and Pillow only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +7,7 @@ from edgevlm_server.image_square import fit_square
 from numpy.typing import NDArray
 from PIL import Image
 
-from .scenes import SIDE
+from edgevlm_demo.scenes import SIDE
 
 MEAN = np.array((0.48145466, 0.4578275, 0.40821073), dtype=np.float32)
 STD = np.array((0.26862954, 0.26130258, 0.27577711), dtype=np.float32)

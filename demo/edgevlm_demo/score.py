@@ -3,8 +3,6 @@
 For training; what is published about the product is measured through its own engine.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from itertools import groupby

@@ -5,8 +5,6 @@ follows the share of the time budget that is used. The run can be stopped at any
 `DIR/state.pt` when started again with the same options.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

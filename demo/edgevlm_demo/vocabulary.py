@@ -1,7 +1,5 @@
 """Trains the demo's SentencePiece vocabulary on the dialogues of the scenes, the same on every machine."""
 
-from __future__ import annotations
-
 import io
 import string
 from collections.abc import Iterator
@@ -9,8 +7,8 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceTrainer
 
-from .dialogue import pieces
-from .scenes import SCENES, Question, draw_scene
+from edgevlm_demo.dialogue import pieces
+from edgevlm_demo.scenes import SCENES, Question, draw_scene
 
 VOCAB_SIZE = 800
 FIRST_SEED = 700_000_000  # neither trained on nor evaluated

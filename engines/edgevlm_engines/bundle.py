@@ -15,7 +15,10 @@ VISION = "vision.onnx"
 DECODER = "decoder.onnx"
 EMBEDDING = "embedding.npy"
 TOKENIZER = "tokenizer.model"
-REQUIRED = (VISION, DECODER, EMBEDDING, TOKENIZER)
+VISION_WEIGHTS = "vision.data"
+DECODER_WEIGHTS = "decoder.data"
+REQUIRED = (VISION, VISION_WEIGHTS, DECODER, DECODER_WEIGHTS, EMBEDDING, TOKENIZER)
+"""The weights are files that a graph names: unlisted, they would be loaded without having been verified."""
 
 _READ_BYTES = 1 << 20
 
@@ -85,7 +88,7 @@ def file_digest(path: Path, progress: Callable[[int], None] = lambda count: None
 
 
 def _check_size(folder: Path, name: str, expected: File) -> None:
-    if "/" in name or "\\" in name or name in (".", ".."):
+    if Path(name).name != name or "\\" in name or "\0" in name:
         raise BundleError(f"{folder / MANIFEST} names a file outside of the bundle.")
     try:
         size = (folder / name).stat().st_size

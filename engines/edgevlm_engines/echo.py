@@ -30,7 +30,6 @@ class EchoEngine:
         self._end = end_token
         self._rows: Tokens = np.full((info.rows, info.max_length), end_token, np.int64)
         self._prompt_lengths = [0] * info.rows
-        self._closed = False
 
     @property
     def info(self) -> EngineInfo:
@@ -64,7 +63,7 @@ class EchoEngine:
         self._prompt_lengths[target] = self._prompt_lengths[source]
 
     def close(self) -> None:
-        self._closed = True
+        """There is nothing to release."""
 
     def _logits(self, row: int, length: int) -> Floats:
         prompt_length = self._prompt_lengths[row]
@@ -76,7 +75,7 @@ class EchoEngine:
 
     def _answer(self, prompt: Tokens) -> Tokens:
         is_image = prompt < 0
-        if not is_image.any():
-            return prompt[1:]
         starts = np.flatnonzero(is_image & ~np.concatenate(([False], is_image[:-1])))
-        return np.concatenate((-prompt[starts], prompt[np.flatnonzero(is_image)[-1] + 1 :]))
+        text = prompt[np.flatnonzero(is_image)[-1] + 1 :] if len(starts) else prompt[1:]
+        # an end token from an earlier turn would end the answer there
+        return np.concatenate((-prompt[starts], text[text != self._end]))

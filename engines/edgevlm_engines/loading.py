@@ -1,13 +1,13 @@
 """Engines by name. Each one's runtime is imported when it is asked for, and only then."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from edgevlm_engines.boundary import Engine, EngineInfo
 from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.echo import EchoEngine
 from edgevlm_engines.errors import EngineLoadError
 
-NAMES = ("ort", "echo")
+EngineName = Literal["ort", "echo"]
 Provider = Literal["cpu", "cuda"]
 
 
@@ -37,7 +37,7 @@ def load_engine(
         return _echo(bundle, rows, length)
     if name == "ort":
         return _ort(bundle, rows, length, provider, threads)
-    raise EngineLoadError(f"There is no engine '{name}'; known are {', '.join(NAMES)}.")
+    raise EngineLoadError(f"There is no engine '{name}'; known are {', '.join(get_args(EngineName))}.")
 
 
 def _echo(bundle: Bundle, rows: int, length: int) -> Engine:

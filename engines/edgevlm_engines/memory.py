@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevlm_engines.errors import EngineLoadError
+
 Shape = tuple[int, int, int, int]
 """`(rows, kv_heads, max_length, head_dim)`."""
 
@@ -58,22 +60,31 @@ class CudaCache:
 
         self.shape = shape
         self._runtime = runtime
+        self._position_bytes = shape[3] * dtype.itemsize
         self._row_bytes = prod(shape[1:]) * dtype.itemsize
         self._pointers: list[int] = []
-        for _ in range(count):
-            size = shape[0] * self._row_bytes
-            self._pointers.append(self._check(*runtime.cudaMalloc(size)))
-            self._check(*runtime.cudaMemset(self._pointers[-1], 0, size))
+        try:
+            for _ in range(count):
+                self._pointers.append(self._check(*runtime.cudaMalloc(shape[0] * self._row_bytes)))
+                self._check(*runtime.cudaMemset(self._pointers[-1], 0, shape[0] * self._row_bytes))
+            self._check(*runtime.cudaDeviceSynchronize())
+        except RuntimeError as error:
+            self.free()
+            size = count * shape[0] * self._row_bytes / 2**20
+            raise EngineLoadError(f"The KV cache of {size:.0f} MiB cannot be allocated: {error}.") from None
 
     def pointer(self, buffer: int, row: int) -> int:
         return self._pointers[buffer] + row * self._row_bytes
 
     def move_row(self, source: int, target: int, length: int) -> None:
-        # heads lie apart in memory: one whole row is one copy, `length` positions would be one per head
+        heads, pitch = self.shape[1], self.shape[2] * self._position_bytes
+        width = length * self._position_bytes
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToDevice
         for buffer in range(len(self._pointers)):
-            target_pointer, source_pointer = self.pointer(buffer, target), self.pointer(buffer, source)
-            self._check(*self._runtime.cudaMemcpy(target_pointer, source_pointer, self._row_bytes, kind))
+            to, start = self.pointer(buffer, target), self.pointer(buffer, source)
+            self._check(*self._runtime.cudaMemcpy2D(to, pitch, start, pitch, width, heads, kind))
+        # ONNX Runtime computes on a stream of its own, which does not wait for this copy
+        self._check(*self._runtime.cudaDeviceSynchronize())
 
     def free(self) -> None:
         while self._pointers:

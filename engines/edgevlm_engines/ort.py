@@ -5,7 +5,7 @@ dimension, so "rows 0..n-1" and "row r alone" are both contiguous pieces of it: 
 buffer, as past and as present, and the runtime updates it in place.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -22,10 +22,10 @@ from edgevlm_engines.boundary import (
 )
 from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION, Bundle
 from edgevlm_engines.errors import EngineLoadError
+from edgevlm_engines.loading import Provider
 from edgevlm_engines.memory import Cache, CpuCache, CudaCache
 
-Provider = Literal["cpu", "cuda"]
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 MAX_CHUNK = 256
 """Positions in one prefill call: short enough not to hold up other rows' next token, long enough to be efficient."""
@@ -38,9 +38,10 @@ class OrtEngine:
         self, bundle: Bundle, *, rows: int, max_length: int, provider: Provider = "cpu", threads: int = 0
     ) -> None:
         manifest = bundle.manifest
-        if manifest.precision == "fp16" and provider == "cpu":
+        if provider == "cuda" and manifest.precision != "fp16":
             raise EngineLoadError(
-                "This bundle is fp16, which is for CUDA; export it with --precision fp32 to run on the CPU."
+                f"This bundle is {manifest.precision}; on CUDA, attention over the cache exists for fp16 alone: "
+                "export it with --precision fp16."
             )
         self._provider = provider
         self._dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
@@ -99,17 +100,19 @@ class OrtEngine:
         """One call of the decoder over `len(hidden)` rows from `first_row` on."""
         decoder = self._sessions[DECODER]
         binding = decoder.io_binding()
+        total_length = np.array(last_position.max() + 1, np.int32)
+        # bound by address, which keeps nothing alive
+        logits: Floats = np.empty((len(hidden), self._info.vocab_size), np.float32)
         binding.bind_cpu_input("hidden", hidden)
         binding.bind_cpu_input("last_position", last_position)
-        binding.bind_cpu_input("total_length", np.array(last_position.max() + 1, np.int32))
+        binding.bind_cpu_input("total_length", total_length)
+        binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
         shape = (len(hidden), *self._cache.shape[1:])
         for buffer, (past, present) in enumerate(self._cache_names):
             pointer = self._cache.pointer(buffer, first_row)
             binding.bind_input(past, self._provider, 0, self._dtype, shape, pointer)
             binding.bind_output(present, self._provider, 0, self._dtype, shape, pointer)
-        binding.bind_output("logits", "cpu")
         decoder.run_with_iobinding(binding)
-        logits: Floats = binding.get_outputs()[-1].numpy()
         return logits
 
 

@@ -7,14 +7,15 @@ wrong prefix, a tensor of another model or a forgotten bias is an error and neve
 import difflib
 import fnmatch
 import hashlib
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from edgevlm_export.config import read_json
 from edgevlm_export.errors import CheckpointError, ConfigError
+from edgevlm_export.json_keys import read_json
 from edgevlm_export.pickle_reader import read_torch_file
 from edgevlm_export.safetensors_reader import read_safetensors
 
@@ -103,14 +104,10 @@ class Checkpoint:
         """
         digest = hashlib.sha256()
         for path in self.files:
-            try:
-                with path.open("rb") as file:
-                    while block := file.read(_DIGEST_BLOCK):
-                        digest.update(block)
-                        if advance:
-                            advance(len(block))
-            except OSError as error:
-                raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
+            for block in _blocks(path):
+                digest.update(block)
+                if advance:
+                    advance(len(block))
         return digest.hexdigest()
 
 
@@ -184,7 +181,7 @@ def _shards(index: Path) -> list[Path]:
     for name in sorted(names):
         if name != Path(name).name or "\\" in name or not name.endswith(suffix):
             raise CheckpointError(f"{index} names {name[:200]!r}, not a {suffix} file of its own folder.")
-        if not (index.parent / name).is_file():
+        if not os.path.isfile(index.parent / name):  # Path.is_file raises if a name is too long
             raise CheckpointError(f"{index.parent} lacks the file {name[:200]!r} that {index.name} names.")
     return [index.parent / name for name in sorted(names)]
 
@@ -214,3 +211,12 @@ def _read(path: Path) -> Iterable[TensorSource]:
     if start == _LFS_POINTER:
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; `git lfs pull` fetches them.")
     return read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_DIGEST_BLOCK):
+                yield block
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None

@@ -4,18 +4,16 @@ Follows what upstream computes, not all that the files say: keys it ignores (the
 config, for one) are ignored here, and what it would compute differently from the graphs is refused by name.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from edgevlm_export.errors import ConfigError
+from edgevlm_export.json_keys import Keys, read_json
 
 Projector = Literal["ldpnet", "ldpnetv2"]
 
-_MAX_JSON_BYTES = 16 << 20
-_MAX_SIZE = 1 << 24  # far beyond any real dimension, small enough that products of a few stay harmless
-_POOLED_GRID = 12  # upstream's LDPv2 pools to 12 x 12, whatever the tower's grid
+POOLED_GRID = 12  # upstream's LDPv2 pools to 12 x 12, whatever the tower's grid
 
 
 @dataclass(frozen=True)
@@ -76,17 +74,8 @@ class ModelConfig:
     @property
     def image_tokens(self) -> int:
         """Tokens that one image takes in the prompt."""
-        edge = _POOLED_GRID if self.projector == "ldpnetv2" else (self.vision.grid + 1) // 2
+        edge = POOLED_GRID if self.projector == "ldpnetv2" else (self.vision.grid + 1) // 2
         return edge**2
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a square RGB image becomes pixels: bicubic to `image_size`, then (value / 255 - mean) / std."""
-
-    image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
 
 _CLIP_LARGE_336 = {
@@ -97,76 +86,6 @@ _CLIP_LARGE_336 = {
     "image_size": 336,
     "patch_size": 14,
 }
-_CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
-_CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """The JSON object in a file. Raises ConfigError if it is missing, over 16 MiB, or not a JSON object."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_JSON_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
-    if len(text) > _MAX_JSON_BYTES:
-        raise ConfigError(f"{path} is larger than {_MAX_JSON_BYTES} bytes.")
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} does not hold a JSON object.")
-    return data
-
-
-class _Keys:
-    """The keys of one JSON object and the file to name in errors; a null counts as absent."""
-
-    def __init__(self, path: Path, data: dict[str, object]) -> None:
-        self.path = path
-        self._data = data
-
-    def get(self, key: str, default: object = None) -> object:
-        value = self._data.get(key)
-        return default if value is None else value
-
-    def refusal(self, key: str, wanted: str) -> ConfigError:
-        value = self._data.get(key)
-        shown = "an object or list" if isinstance(value, dict | list) else json.dumps(value)[:80]
-        return ConfigError(f"{self.path}: {key} is {shown}, but {wanted}.")
-
-    def expect(self, key: str, wanted: object, default: object = None) -> None:
-        """Refuses any value but the one supported; `True == 1` in Python, so types count."""
-        value = self.get(key, default)
-        if type(value) is not type(wanted) or value != wanted:
-            raise self.refusal(key, f"only {json.dumps(wanted)} is supported")
-
-    def size(self, key: str, default: int | None = None, *, least: int = 1) -> int:
-        value = self.get(key, default)
-        if type(value) is not int or not least <= value <= _MAX_SIZE:
-            raise self.refusal(key, f"an integer of at least {least} is needed")
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        value = self.get(key, default)
-        if type(value) not in (int, float) or not 0 < cast(float, value) < 1e9:
-            raise self.refusal(key, "a positive number is needed")
-        return float(cast(float, value))
-
-    def colour(self, key: str, default: list[float]) -> tuple[float, float, float]:
-        match self.get(key, default):
-            case [float(red), float(green), float(blue)] if 0 < min(red, green, blue) <= max(red, green, blue) < 1:
-                return red, green, blue
-        raise self.refusal(key, "three fractions between 0 and 1 (red, green, blue) are needed")
-
-    def edge(self, key: str, default: int, names: tuple[str, ...]) -> int:
-        """An integer in older files, an object with one edge or two equal ones in newer files."""
-        value = self.get(key, default)
-        if isinstance(value, dict) and sorted(value) == sorted(names) and len({*map(str, value.values())}) == 1:
-            value = value[names[0]]
-        if type(value) is not int:
-            raise self.refusal(key, "one edge length in pixels is needed")
-        return value
 
 
 def load_config(checkpoint: Path, tower: Path | None = None) -> ModelConfig:
@@ -175,7 +94,7 @@ def load_config(checkpoint: Path, tower: Path | None = None) -> ModelConfig:
     Without `tower` an LDPv2 model is taken to hold openai/clip-vit-large-patch14-336; LDP needs the folder.
     Raises ConfigError, naming the file and the key, for anything that is missing or not supported.
     """
-    keys = _Keys(checkpoint / "config.json", read_json(checkpoint / "config.json"))
+    keys = Keys(checkpoint / "config.json", read_json(checkpoint / "config.json"))
     _refuse_unsupported(keys)
     projector = _projector(keys)
     vision = _vision(keys, projector, tower)
@@ -207,7 +126,7 @@ def load_config(checkpoint: Path, tower: Path | None = None) -> ModelConfig:
     )
 
 
-def _refuse_unsupported(keys: _Keys) -> None:
+def _refuse_unsupported(keys: Keys) -> None:
     keys.expect("model_type", "mobilevlm")
     keys.expect("hidden_act", "silu", "silu")
     for key in (
@@ -225,30 +144,30 @@ def _refuse_unsupported(keys: _Keys) -> None:
     keys.expect("image_aspect_ratio", "pad")
 
 
-def _projector(keys: _Keys) -> Projector:
+def _projector(keys: Keys) -> Projector:
     kind = keys.get("mm_projector_type")
     if kind not in ("ldpnet", "ldpnetv2"):
         raise keys.refusal("mm_projector_type", 'only "ldpnet" and "ldpnetv2" are supported')
     return kind
 
 
-def _max_length(keys: _Keys) -> int:
+def _max_length(keys: Keys) -> int:
     # upstream says 2048 where max_sequence_length is absent, even for 7B with its 4096 positions
     longest = keys.size("max_position_embeddings", 2048)
     return min(keys.size("max_sequence_length", 2048), longest)
 
 
-def _token(keys: _Keys, key: str, default: int, vocabulary: int) -> int:
+def _token(keys: Keys, key: str, default: int, vocabulary: int) -> int:
     token = keys.size(key, default, least=0)
     if token >= vocabulary:
         raise keys.refusal(key, f"the vocabulary has {vocabulary} tokens")
     return token
 
 
-def _vision(model: _Keys, projector: Projector, tower: Path | None) -> VisionConfig:
+def _vision(model: Keys, projector: Projector, tower: Path | None) -> VisionConfig:
     if tower is None and projector == "ldpnet":
         raise model.refusal("mm_projector_type", "such a model needs the folder of its CLIP vision tower")
-    keys = _Keys(model.path, dict(_CLIP_LARGE_336)) if tower is None else _tower_keys(tower / "config.json")
+    keys = Keys(model.path, dict(_CLIP_LARGE_336)) if tower is None else _tower_keys(tower / "config.json")
     layers, hidden = keys.size("num_hidden_layers", 12), keys.size("hidden_size", 768)
     heads, activation = keys.size("num_attention_heads", 12), keys.get("hidden_act", "quick_gelu")
     image, patch = keys.size("image_size", 224), keys.size("patch_size", 32)
@@ -258,8 +177,8 @@ def _vision(model: _Keys, projector: Projector, tower: Path | None) -> VisionCon
         raise keys.refusal("hidden_act", 'only "quick_gelu" and "gelu" are supported')
     if image % patch:
         raise keys.refusal("image_size", f"whole patches of {patch} pixels are needed")
-    if projector == "ldpnetv2" and (image // patch) % _POOLED_GRID:
-        raise keys.refusal("image_size", f"the grid of patches must be a multiple of {_POOLED_GRID}")
+    if projector == "ldpnetv2" and (image // patch) % POOLED_GRID:
+        raise keys.refusal("image_size", f"the grid of patches must be a multiple of {POOLED_GRID}")
     keys.expect("num_channels", 3, 3)
     if model.size("mm_hidden_size", hidden) != hidden:
         which = "the vision tower" if tower else "CLIP ViT-L/14 at 336 px (no other tower was given)"
@@ -277,21 +196,21 @@ def _vision(model: _Keys, projector: Projector, tower: Path | None) -> VisionCon
     )
 
 
-def _tower_keys(path: Path) -> _Keys:
+def _tower_keys(path: Path) -> Keys:
     data = read_json(path)
     if data.get("model_type") == "clip_vision_model":
-        return _Keys(path, data)
-    _Keys(path, data).expect("model_type", "clip")
+        return Keys(path, data)
+    Keys(path, data).expect("model_type", "clip")
     merged: dict[str, object] = {}
     for key in ("vision_config", "vision_config_dict"):  # the older name wins, as in transformers
         part = data.get(key)
         merged.update(part if isinstance(part, dict) else {})
     if not merged:
         raise ConfigError(f"{path}: vision_config is missing or empty.")
-    return _Keys(path, merged)
+    return Keys(path, merged)
 
 
-def _layers_run(keys: _Keys, layers: int) -> int:
+def _layers_run(keys: Keys, layers: int) -> int:
     """Layers to compute for `hidden_states[select]`; entry 0 is the embeddings, entry n follows layer n."""
     select = keys.get("mm_vision_select_layer")
     if type(select) is not int:
@@ -300,33 +219,3 @@ def _layers_run(keys: _Keys, layers: int) -> int:
     if not 1 <= run <= layers:
         raise keys.refusal("mm_vision_select_layer", f"the vision tower has {layers} layers")
     return run
-
-
-def load_preprocessing(tower: Path | None, image_size: int) -> Preprocessing:
-    """What `preprocessor_config.json` of the CLIP folder says, or CLIP's constants where it is absent.
-
-    `image_size` (pixels) is the tower's. Raises ConfigError, naming the key, for steps other than CLIP's.
-    """
-    path = (tower or Path()) / "preprocessor_config.json"
-    keys = _Keys(path, read_json(path) if tower and path.is_file() else {})
-    for step in ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"):
-        keys.expect(step, True, True)
-    keys.expect("resample", 3, 3)
-    if abs(keys.number("rescale_factor", 1 / 255) - 1 / 255) > 1e-9:
-        raise keys.refusal("rescale_factor", "only 1/255 is supported")
-    for key, names in (("size", ("shortest_edge",)), ("crop_size", ("height", "width"))):
-        if keys.edge(key, image_size, names) != image_size:
-            raise keys.refusal(key, f"the vision tower takes {image_size} pixels")
-    return Preprocessing(image_size, keys.colour("image_mean", _CLIP_MEAN), keys.colour("image_std", _CLIP_STD))
-
-
-def tokenizer_is_legacy(checkpoint: Path) -> bool:
-    """The tokenizer's `legacy` flag: whether text after a special token gets a dummy space; absent: true."""
-    path = checkpoint / "tokenizer_config.json"
-    keys = _Keys(path, read_json(path) if path.is_file() else {})
-    keys.expect("add_bos_token", True, True)
-    keys.expect("add_eos_token", False, False)
-    legacy = keys.get("legacy", True)
-    if not isinstance(legacy, bool):
-        raise keys.refusal("legacy", "true or false is needed")
-    return legacy

@@ -14,13 +14,15 @@ from edgevlm_engines.manifest import Preprocessing as PreprocessingPart
 from edgevlm_engines.manifest import Prompt as PromptPart
 from edgevlm_engines.manifest import Source as SourcePart
 from edgevlm_engines.manifest import Vision as VisionPart
+from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, file_table, new_folder, write_manifest
 from edgevlm_export.checkpoint import Checkpoint, as_float16, open_checkpoint, vision_checkpoint
-from edgevlm_export.config import ModelConfig, load_config, load_preprocessing, tokenizer_is_legacy
+from edgevlm_export.config import ModelConfig, load_config
 from edgevlm_export.decoder import write_decoder
-from edgevlm_export.errors import CheckpointError, ExportError
+from edgevlm_export.errors import CheckpointError
 from edgevlm_export.graph import GraphWriter
+from edgevlm_export.input_config import load_preprocessing, tokenizer_is_legacy
 from edgevlm_export.projector import write_ldp, write_ldpv2
 from edgevlm_export.vision import write_vision_encoder
 from edgevlm_export.weights import Weights
@@ -85,7 +87,7 @@ def export_bundle(
 
     with new_folder(bundle) as folder:
         report.start(graphs.weight_bytes() + sum(file.stat().st_size for source in sources for file in source.files))
-        _copy_tokenizer(checkpoint, folder)
+        _copy_tokenizer(checkpoint, folder, config.vocab_size)
         np.save(folder / EMBEDDING, as_float16(embedding), allow_pickle=False)
         graphs.vision.save(folder / VISION, report.advance)
         graphs.decoder.save(folder / DECODER, report.advance)
@@ -147,14 +149,17 @@ def _skip_unused_vision(tower: Checkpoint, prefix: str, config: ModelConfig) -> 
     tower.skip(f"{prefix}vision_model.post_layernorm.*", "features come from before this norm")
 
 
-def _copy_tokenizer(checkpoint: Path, folder: Path) -> None:
+def _copy_tokenizer(checkpoint: Path, folder: Path, vocabulary: int) -> None:
     source = checkpoint / TOKENIZER
     if not source.is_file():
         raise CheckpointError(f"{source} is missing.")
+    shutil.copyfile(source, folder / TOKENIZER)
     try:
-        shutil.copyfile(source, folder / TOKENIZER)
-    except OSError as error:
-        raise ExportError(f"{source} cannot be copied: {error.strerror}.") from None
+        tokens = SentencePieceProcessor(model_file=str(folder / TOKENIZER)).vocab_size()
+    except RuntimeError:
+        raise CheckpointError(f"{source} is not a SentencePiece model.") from None
+    if tokens != vocabulary:
+        raise CheckpointError(f"{source} has {tokens} tokens, but config.json says {vocabulary}.")
 
 
 def _decoder_part(config: ModelConfig) -> DecoderPart:

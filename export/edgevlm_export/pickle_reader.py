@@ -1,48 +1,23 @@
 """Reads torch's zip archives (`torch.save` of a flat state dict) without torch. Knows no models.
 
-A pickle is a program. This reader interprets the few instructions that tables of tensors are made of and
-refuses all others: names of functions are compared with a list, and nothing is imported or called.
+What the archive's pickle says is left to `tensor_pickle`; here is where the bytes lie, and that they are all there.
 """
 
 import io
 import math
-import pickletools
 import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from edgevlm_export.errors import CheckpointError
+from edgevlm_export.tensor_pickle import View, read_table
 
 _MAX_PICKLE = 16 << 20  # bytes; real ones have some hundred KiB
 _MAX_DIRECTORY = 16 << 20  # bytes of the zip's directory, which zipfile reads at once
-_MAX_OPCODES = 2_000_000  # a tensor takes about 25; bounds time, stack and memo together
-_MAX_NAME = 500  # characters
-_MAX_AXES = 8
-_HUGE = 1 << 48  # elements
-_STORAGES: dict[str, np.dtype[Any]] = {
-    "torch BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
-    "torch HalfStorage": np.dtype("<f2"),
-    "torch FloatStorage": np.dtype("<f4"),
-    "torch DoubleStorage": np.dtype("<f8"),
-    "torch LongStorage": np.dtype("<i8"),
-    "torch IntStorage": np.dtype("<i4"),
-    "torch ShortStorage": np.dtype("<i2"),
-    "torch CharStorage": np.dtype("i1"),
-    "torch ByteStorage": np.dtype("u1"),
-    "torch BoolStorage": np.dtype("?"),
-}
-_EMPTY_TABLE = "collections OrderedDict"
-_TENSOR = "torch._utils _rebuild_tensor_v2"
-_PARAMETER = "torch._utils _rebuild_parameter"
-_TYPED = "torch._tensor _rebuild_from_type_v2"
-_TYPES = ("torch Tensor", "torch.nn.parameter Parameter")
-_GLOBALS = {_EMPTY_TABLE, _TENSOR, _PARAMETER, _TYPED, *_TYPES, *_STORAGES}
-_CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
 @dataclass(frozen=True)
@@ -78,36 +53,10 @@ def read_torch_file(path: Path) -> list[TorchTensor]:
     try:
         with _BoundedFile(io.FileIO(path)) as file:
             archive = _Archive(path, file)
-            table = _Program(path).run(archive.contents("data.pkl"))
+            table = read_table(archive.contents("data.pkl"), path)
             return [archive.tensor(name, view) for name, view in table.items()]
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
-
-
-@dataclass(frozen=True)
-class _Global:
-    name: str  # "module name"; compared, never imported
-
-
-@dataclass(frozen=True)
-class _Storage:
-    dtype: np.dtype[Any]
-    key: str
-    length: int  # elements
-
-
-@dataclass(frozen=True)
-class _View:
-    storage: _Storage
-    offset: int  # elements, as the strides
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def extent(self) -> int:
-        """Elements from the first to the last one, both included."""
-        if 0 in self.shape:
-            return 0
-        return 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
 
 
 class _BoundedFile(io.BufferedReader):
@@ -169,7 +118,7 @@ class _Archive:
         self._file.seek(start)
         return self._file.read(size)
 
-    def tensor(self, name: str, view: _View) -> TorchTensor:
+    def tensor(self, name: str, view: View) -> TorchTensor:
         """A tensor at its place in the file, once it is sure to lie within its storage and the file."""
         storage, extent = view.storage, view.extent()
         start, size = self._places.get(f"data/{storage.key}", (0, -1))
@@ -182,133 +131,3 @@ class _Archive:
             raise self._error(f"is refused: tensor {name!r} uses a stored value more than once")
         first = start + view.offset * storage.dtype.itemsize
         return TorchTensor(name, storage.dtype, view.shape, view.strides, self._path, first, extent)
-
-
-class _Program:
-    """Interprets a pickle as far as tables of tensors go; all its values are inert."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stack: list[object] = []
-        self._below: list[list[object]] = []  # the stacks under the open marks
-        self._memo: dict[int, object] = {}
-
-    def run(self, program: bytes) -> dict[str, _View]:
-        """The table of tensors that the program builds."""
-        try:
-            for count, (code, argument, _) in enumerate(pickletools.genops(program)):
-                if count >= _MAX_OPCODES:
-                    raise self._error(f"needs more than {_MAX_OPCODES} pickle instructions: refused")
-                self._step(code.name, argument)
-            table = self._stack.pop()
-        except (ValueError, LookupError, OverflowError, struct.error):
-            raise self._error("is damaged: its table of tensors makes no sense") from None
-        if not isinstance(table, dict):
-            raise self._error("does not hold a table of tensors (a state dict)")
-        for name, value in table.items():
-            if not isinstance(value, _View):
-                raise self._error(f"holds {name!r}, which is not a tensor; only a flat state dict is read")
-        return table
-
-    def _error(self, text: str) -> CheckpointError:
-        return CheckpointError(f"{self._path} {text}.")
-
-    def _step(self, code: str, argument: Any) -> None:
-        stack = self._stack
-        if code in ("BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1"):
-            stack.append(argument)
-        elif code in _CONSTANTS:
-            stack.append(_CONSTANTS[code])
-        elif code in ("BINPUT", "LONG_BINPUT"):
-            self._memo[argument] = stack[-1]
-        elif code in ("BINGET", "LONG_BINGET"):
-            stack.append(self._memo[argument])
-        elif code == "EMPTY_DICT":
-            stack.append({})
-        elif code == "MARK":
-            self._below.append(stack)
-            self._stack = []
-        elif code in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"):
-            items = self._to_mark() if code == "TUPLE" else self._pop(int(code[-1]))
-            self._stack.append(tuple(items))
-        elif code in ("SETITEM", "SETITEMS"):
-            items = self._to_mark() if code == "SETITEMS" else self._pop(2)
-            self._set_items(self._stack[-1], items)
-        elif code == "GLOBAL":
-            stack.append(self._global(argument))
-        elif code == "BINPERSID":
-            stack.append(self._storage(stack.pop()))
-        elif code == "REDUCE":
-            stack.append(self._call(*self._pop(2)))
-        elif code == "BUILD":
-            self._refuse_attributes(stack[-2], stack.pop())
-        elif code == "PROTO" and argument != 2:
-            raise self._error(f"uses pickle protocol {argument}; save it with torch.save's default, protocol 2")
-        elif code not in ("PROTO", "STOP"):
-            raise self._error(f"holds the pickle instruction {code}, which no table of tensors needs: refused")
-
-    def _pop(self, count: int) -> list[object]:
-        if len(self._stack) < count:
-            raise IndexError
-        items = self._stack[-count:]
-        del self._stack[-count:]
-        return items
-
-    def _to_mark(self) -> list[object]:
-        items, self._stack = self._stack, self._below.pop()
-        return items
-
-    def _set_items(self, table: object, items: list[object]) -> None:
-        if not isinstance(table, dict) or len(items) % 2:
-            raise ValueError
-        for name, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(name, str) or len(name) > _MAX_NAME or name in table:
-                raise self._error("has a tensor name that is not text, too long, or there twice")
-            table[name] = value
-
-    def _global(self, name: str) -> _Global:
-        if name not in _GLOBALS:
-            shown = name.replace(" ", ".", 1)[:100]
-            raise self._error(f"refers to {shown!r}, which no table of tensors needs: refused")
-        return _Global(name)
-
-    def _storage(self, place: Any) -> _Storage:
-        """From ("storage", type, key, device, number of elements)."""
-        match place:
-            case ("storage", _Global(name=name), str(key), str(), length) if name in _STORAGES:
-                if _sizes((length,)):
-                    return _Storage(_STORAGES[name], key, length)
-        raise self._error("is damaged: it refers to a storage in an unknown way")
-
-    def _call(self, function: object, arguments: Any) -> object:
-        match function, arguments:
-            case _Global(name="collections OrderedDict"), ():
-                return {}
-            case _Global(name="torch._utils _rebuild_parameter"), (_View() as view, _, _):
-                return view
-            case _Global(name="torch._utils _rebuild_tensor_v2"), _:
-                return self._view(arguments)
-            case _Global(name="torch._tensor _rebuild_from_type_v2"), (rebuild, kind, parts, _):
-                if rebuild == _Global(_TENSOR) and isinstance(kind, _Global) and kind.name in _TYPES:
-                    return self._view(parts)
-        raise self._error("builds something other than a plain tensor: refused")
-
-    def _view(self, arguments: Any) -> _View:
-        """From (storage, offset, shape, strides, gradient wanted, hooks)."""
-        match arguments:
-            case (_Storage() as storage, offset, shape, strides, bool(), _):
-                if _sizes((offset,)) and _sizes(shape) and _sizes(strides) and len(shape) == len(strides):
-                    return _View(storage, offset, shape, strides)
-        raise self._error("is damaged: it describes a tensor in an unknown way")
-
-    def _refuse_attributes(self, target: object, state: object) -> None:
-        # torch hangs module versions on a state dict as `_metadata`; they say nothing about the tensors
-        if not isinstance(target, dict) or not isinstance(state, dict) or state.keys() != {"_metadata"}:
-            raise self._error("sets attributes of an object: refused")
-
-
-def _sizes(value: object) -> bool:
-    """Whether this is a short tuple of non-negative integers."""
-    if not isinstance(value, tuple) or len(value) > _MAX_AXES:
-        return False
-    return all(type(number) is int and 0 <= number < _HUGE for number in value)

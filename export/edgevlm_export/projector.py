@@ -7,13 +7,10 @@ go through `[n, channels, rows, columns]`.
 
 import onnx_ir as ir
 
-from edgevlm_export.config import VisionConfig
+from edgevlm_export.config import POOLED_GRID, VisionConfig
 from edgevlm_export.graph import GraphWriter
 from edgevlm_export.layers import layer_norm, linear
 from edgevlm_export.weights import Weights
-
-OUTPUT_GRID = 12
-"""Upstream hard-codes this side: an image becomes 12 x 12 = 144 positions whatever its size."""
 
 LAYER_NORM_EPS = 1e-5
 
@@ -38,8 +35,8 @@ def write_ldpv2(graph: GraphWriter, weights: Weights, vision: VisionConfig, widt
         hidden = _mlp(graph, weights, ("mlp.mlp.0", "mlp.mlp.2"), vision.hidden_size, width, hidden)
         hidden = graph.op("Reshape", hidden, graph.shape_op([0, vision.grid, vision.grid, width]))
         hidden = graph.op("Transpose", hidden, perm=[0, 3, 1, 2])
-        if vision.grid != OUTPUT_GRID:
-            side = vision.grid // OUTPUT_GRID
+        if vision.grid != POOLED_GRID:
+            side = vision.grid // POOLED_GRID
             hidden = graph.op("AveragePool", hidden, kernel_shape=[side, side], strides=[side, side])
         encoded = graph.op(
             "Conv",

@@ -1,40 +1,69 @@
-"""How many requests are inside, and when to come back. Decided before a body is read. Event loop only; no threads."""
+"""How many requests are inside, and when to come back. Event loop only; no threads, no HTTP."""
 
+import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-from edgevlm_server.errors import QueueFull
+from edgevlm_server.errors import QueueFull, Unavailable
+
+Body = TypeVar("Body")
 
 
 class Place:
     """One request's place. Leaving twice is harmless, so every road out may do it."""
 
-    def __init__(self, leave: Callable[["Place"], None]) -> None:
+    def __init__(self, leave: Callable[["Place", bool], None]) -> None:
         self.since = time.monotonic()
-        self._leave: Callable[[Place], None] | None = leave
+        self._leave: Callable[[Place, bool], None] | None = leave
 
-    def leave(self) -> None:
-        """Give the place to the next one."""
+    def leave(self, *, served: bool) -> None:
+        """Give the place to the next one; only requests that were `served` tell how long others must wait."""
         if self._leave is not None:
             leave, self._leave = self._leave, None
-            leave(self)
+            leave(self, served)
 
 
 class Admission:
-    """Counts requests from arrival to end: `rows` that can run and `queue` that may wait."""
+    """Counts requests with a whole body until their end: `rows` that can run and `queue` that may wait.
+
+    A request whose body is still on its way has no place, so that slow senders cannot take them all; their number
+    is bounded by the same limit.
+    """
 
     def __init__(self, rows: int, queue: int) -> None:
         self._rows = rows
         self._limit = rows + queue
         self._inside = 0
+        self._bodies: set[asyncio.Task[object]] = set()
         self._seconds = 1.0
-        """How long a request stays, smoothed; 1 s until one has been seen."""
+        """How long a served request stays, smoothed; 1 s until one has been seen."""
 
     @property
     def inside(self) -> int:
         """Requests that have a place."""
         return self._inside
+
+    async def receive(self, read: Callable[[], Awaitable[Body]]) -> Body:
+        """Read a body, unless it would be refused anyway. Raises `QueueFull`, or `Unavailable` in a drain."""
+        if self._inside >= self._limit or len(self._bodies) >= self._limit:
+            raise QueueFull(self.retry_after())
+        task = asyncio.ensure_future(read())
+        self._bodies.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if task not in self._bodies:
+                raise Unavailable.draining() from None
+            raise
+        finally:
+            self._bodies.discard(task)
+
+    def give_up_bodies(self) -> None:
+        """Refuse every request whose body is not there yet."""
+        while self._bodies:
+            self._bodies.pop().cancel()
 
     def enter(self) -> Place:
         """Take a place. Raises `QueueFull` with an estimate of when one will be free."""
@@ -47,6 +76,7 @@ class Admission:
         """Seconds until the requests inside have passed through the rows, 1 to 60 as client libraries take it."""
         return min(60, max(1, math.ceil(self._seconds * self._inside / self._rows)))
 
-    def _left(self, place: Place) -> None:
+    def _left(self, place: Place, served: bool) -> None:
         self._inside -= 1
-        self._seconds += 0.2 * (time.monotonic() - place.since - self._seconds)
+        if served:
+            self._seconds += 0.2 * (time.monotonic() - place.since - self._seconds)

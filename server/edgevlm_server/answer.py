@@ -56,10 +56,12 @@ class Answer:
                 yield Delta(text)
 
     def _last(self, end: End) -> Delta:
-        if end.error is not None:
-            raise end.error
-        if end.reason == "cancelled":
-            raise ClientLeft
+        # with its stop string the answer was whole, whatever became of the engine's next step
+        if self._text.stopped is None:
+            if end.error is not None:
+                raise end.error
+            if end.reason == "cancelled":
+                raise ClientLeft
         self._metrics.end_to_end.observe(time.monotonic() - self._arrived)
         self._metrics.request_prompt.observe(self.prompt_tokens)
         self._metrics.request_generation.observe(self.completion_tokens)

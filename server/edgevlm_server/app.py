@@ -48,7 +48,7 @@ def authorise(request: Request) -> None:
     key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
     client = keys.client_of(key)
     if client is None:
-        get_service(request).metrics.rejected.labels("unauthorized").inc()
+        get_service(request).metrics.unauthorized.inc()
         raise Unauthorized
     request.state.client = client
 
@@ -62,7 +62,7 @@ async def health() -> dict[str, str]:
 @probes.get("/ready")
 async def ready(service: Served) -> dict[str, str]:
     """The model is loaded and requests are taken."""
-    service.running()
+    service.loaded()
     return {"status": "ready"}
 
 
@@ -75,7 +75,7 @@ async def metrics(service: Served) -> Response:
 @api.get("/v1/models")
 async def models(service: Served) -> dict[str, Any]:
     """The one model that is served."""
-    manifest = service.running().model.manifest
+    manifest = service.loaded().model.manifest
     card = {"id": manifest.model, "object": "model", "created": service.started, "owned_by": "edgevlm"}
     return {"object": "list", "data": [card]}
 
@@ -99,7 +99,7 @@ async def openapi(request: Request) -> dict[str, Any]:
 
 def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     """The whole application as uvicorn runs it."""
-    app = FastAPI(title="edgevlm", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(title="edgevlm", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service = service
     app.state.keys = keys
     app.include_router(probes)

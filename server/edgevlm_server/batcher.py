@@ -8,6 +8,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -58,11 +59,15 @@ class Ticket:
         self.sampler = Sampler(sequence.sampling)
         self._batcher = batcher
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._callbacks: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[End], None]] = []
+        self._end: End | None = None
 
-    def when_ended(self, callback: Callable[[], None]) -> None:
-        """Call `callback` on the event loop when the end is delivered."""
-        self._callbacks.append(callback)
+    def when_ended(self, callback: Callable[[End], None]) -> None:
+        """Call `callback` on the event loop when the end is delivered, at once if it already was."""
+        if self._end is not None:
+            callback(self._end)
+        else:
+            self._callbacks.append(callback)
 
     def end(self, reason: Literal["stop", "cancelled"]) -> None:
         """Ask for an early end. Its row is free within a step; the `End` still comes. Harmless when it is over."""
@@ -77,11 +82,14 @@ class Ticket:
                 return
 
     def deliver(self, event: Event) -> None:
-        """Called on the event loop."""
+        """Called on the event loop. Nothing comes after the first end."""
+        if self._end is not None:
+            return
         self._events.put_nowait(event)
         if isinstance(event, End):
+            self._end = event
             for callback in self._callbacks:
-                callback()
+                callback(event)
 
 
 class Batcher:
@@ -96,7 +104,9 @@ class Batcher:
         self._tickets: dict[Sequence, Ticket] = {}
         self._outgoing: list[tuple[Ticket, Event]] = []
         self._inbox: queue.SimpleQueue[tuple[Verb, Ticket] | None] = queue.SimpleQueue()
-        self._closed = False
+        self._open: set[Ticket] = set()
+        self._refusal: Unavailable | None = None
+        self._step_began: float | None = None
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._main, name="batcher", daemon=True)
         self._thread.start()
@@ -104,22 +114,38 @@ class Batcher:
     def submit(self, sequence: Sequence) -> Ticket:
         """Queue a sequence that fits into a row."""
         ticket = Ticket(sequence, self)
-        if self._closed:
-            ticket.deliver(End("error", Unavailable.draining()))
-        else:
-            self._inbox.put(("add", ticket))
+        if self._refusal is not None:
+            ticket.deliver(End("error", self._refusal))
+            return ticket
+        self._open.add(ticket)
+        ticket.when_ended(lambda end: self._open.discard(ticket))
+        self._inbox.put(("add", ticket))
         return ticket
 
     def end(self, ticket: Ticket, reason: Literal["stop", "cancelled"]) -> None:
         """See `Ticket.end`."""
         self._inbox.put((reason, ticket))
 
+    def busy_seconds(self) -> float:
+        """How long the engine call under way has taken so far."""
+        began = self._step_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def refuse(self) -> None:
+        """Answer every later request with an error. Called on the event loop, as `submit` is."""
+        self._refusal = Unavailable.draining()
+
+    def abandon(self, refusal: Unavailable) -> None:
+        """The thread hangs: end every request without it. Called on the event loop."""
+        self._refusal = refusal
+        for ticket in list(self._open):
+            ticket.deliver(End("error", refusal))
+            self._observer.ended("error")
+
     def close(self) -> None:
-        """End every request that is left with an error, then release the engine. Blocks until it is done."""
-        self._closed = True
+        """End every request that is left with an error. Blocks until the thread has ended; `refuse` comes before."""
         self._inbox.put(None)
         self._thread.join()
-        self._engine.close()
 
     # -- below: the batcher's own thread
 
@@ -129,6 +155,7 @@ class Batcher:
             self._refuse_all(Unavailable.draining())
         except Exception:
             log.exception("The engine failed; every request is refused from now on.")
+            self._step_began = None
             self._refuse_all(Unavailable.dead())
             self._on_loop(self._on_death)
             self._refuse_newcomers(Unavailable.dead())
@@ -138,7 +165,9 @@ class Batcher:
             idle = not self._scheduler.running and not self._scheduler.waiting
             if not self._empty_inbox(wait=idle):
                 return
+            self._step_began = time.monotonic()
             self._step()
+            self._step_began = None
             self._flush()
 
     def _empty_inbox(self, *, wait: bool) -> bool:
@@ -178,7 +207,13 @@ class Batcher:
 
     def _prefill(self, sequence: Sequence) -> int:
         tokens, features = sequence.chunk(self._engine.info.max_chunk)
-        logits = self._engine.prefill(sequence.row, sequence.computed, tokens, features)
+        try:
+            logits = self._engine.prefill(sequence.row, sequence.computed, tokens, features)
+        except ValueError:
+            # the boundary's word for a prompt that it cannot take: nothing has changed, and others go on
+            log.exception("The engine refused a prompt.")
+            self._end(self._tickets[sequence], End("error", EngineFailed()))
+            return 0
         if self._scheduler.prefilled(sequence, len(tokens)):
             end = self._append(sequence, logits)
             if end is not None:

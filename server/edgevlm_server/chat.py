@@ -1,21 +1,28 @@
 """`POST /v1/chat/completions`: from a request to a response, and what happens when the client leaves on the way."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from edgevlm_server.admission import Place
 from edgevlm_server.answer import Answer, ClientLeft, Delta
-from edgevlm_server.batcher import Ticket
+from edgevlm_server.batcher import End, Ticket
 from edgevlm_server.chat_format import ChatFormat
-from edgevlm_server.errors import ApiError, QueueFull, Unavailable
+from edgevlm_server.disconnect import DisconnectWatch
+from edgevlm_server.errors import ApiError, EngineFailed, QueueFull, Unavailable
+from edgevlm_server.pictures import VisionFailed
+from edgevlm_server.preparation import prepare
 from edgevlm_server.request_body import read_model
 from edgevlm_server.schema import ChatRequest
-from edgevlm_server.service import Service
+from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text_stream import TextStream
+
+log = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that left: nobody receives it, it is for the log."""
@@ -23,14 +30,21 @@ CLIENT_CLOSED_REQUEST = 499
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
+class Wanted(NamedTuple):
+    """How the answer is to be given. The request itself, with its pictures, need not be kept until then."""
+
+    stream: bool
+    include_usage: bool
+    stop: tuple[str, ...]
+
+
 async def chat_completions(request: Request, service: Service) -> Response:
     """Answer one chat request. Raises `ApiError` for whatever goes wrong before the first byte of the answer."""
     arrived = time.monotonic()
     service.metrics.received.inc()
     try:
-        service.running()
-        place = service.admission.enter()
-        ticket, chat = await _accept(request, service, place)
+        loaded = service.loaded()
+        ticket, wanted = await _accept(request, service, loaded)
     except ApiError as error:
         service.metrics.rejected.labels(_rejection(error)).inc()
         raise
@@ -38,11 +52,10 @@ async def chat_completions(request: Request, service: Service) -> Response:
         service.metrics.rejected.labels("client_left").inc()
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     service.metrics.accepted.inc()
-    model = service.running().model
-    answer = Answer(ticket, TextStream(model.tokenizer, chat.stop_strings), service.metrics, arrived)
-    shape = ChatFormat(model.manifest.model, chat)
+    answer = Answer(ticket, TextStream(loaded.model.tokenizer, wanted.stop), service.metrics, arrived)
+    shape = ChatFormat(loaded.model.manifest.model, include_usage=wanted.include_usage)
     try:
-        return await (_streamed(ticket, answer, shape) if chat.stream else _whole(answer, shape))
+        return await (_streamed(ticket, answer, shape) if wanted.stream else _whole(answer, shape))
     except ClientLeft:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     except BaseException:
@@ -50,23 +63,50 @@ async def chat_completions(request: Request, service: Service) -> Response:
         raise
 
 
-async def _accept(request: Request, service: Service, place: Place) -> tuple[Ticket, ChatRequest]:
-    """Read, check and queue; from here on the ticket's end gives the place back."""
+async def _accept(request: Request, service: Service, loaded: Loaded) -> tuple[Ticket, Wanted]:
+    """Read, check, prepare and queue."""
+    chat = await service.admission.receive(lambda: read_model(request, ChatRequest, service.settings.max_body))
+    place = service.admission.enter()
+    watch = DisconnectWatch(request)
     try:
-        chat = await read_model(request, ChatRequest, service.settings.max_body)
-        watch = DisconnectWatch(request)
-        try:
-            ticket = await service.submit(chat)
-        except BaseException:
-            watch.stop()
-            raise
+        ticket = await _unless_left(watch, service, loaded, chat)
     except BaseException:
-        place.leave()
+        watch.stop()
+        place.leave(served=False)
         raise
-    ticket.when_ended(place.leave)
-    ticket.when_ended(watch.stop)
+    # from here on the ticket's end gives the place back
+    ticket.when_ended(lambda end: _over(end, place, watch))
     watch.when_left(lambda: ticket.end("cancelled"))
-    return ticket, chat
+    usage = chat.stream_options is not None and chat.stream_options.include_usage
+    return ticket, Wanted(bool(chat.stream), usage, chat.stop_strings)
+
+
+async def _unless_left(watch: DisconnectWatch, service: Service, loaded: Loaded, chat: ChatRequest) -> Ticket:
+    """Prepare and queue, but do no further work for a client that has left."""
+    work = asyncio.ensure_future(_submit(service, loaded, chat))
+    watch.when_left(work.cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if watch.left:
+            raise ClientDisconnect from None
+        work.cancel()
+        raise
+
+
+async def _submit(service: Service, loaded: Loaded, chat: ChatRequest) -> Ticket:
+    prepared = prepare(chat, loaded.model, service.settings.max_images)
+    try:
+        features = await loaded.pictures.features(prepared.urls)
+    except VisionFailed:
+        service.engine_died()
+        raise Unavailable.dead() from None
+    return loaded.batcher.submit(prepared.sequence(features))
+
+
+def _over(end: End, place: Place, watch: DisconnectWatch) -> None:
+    place.leave(served=end.reason in ("stop", "length"))
+    watch.stop()
 
 
 async def _whole(answer: Answer, shape: ChatFormat) -> Response:
@@ -98,36 +138,11 @@ async def _events(
         yield shape.error(error)
     except ClientLeft:
         return
+    except Exception:
+        log.exception("An answer broke off.")
+        yield shape.error(EngineFailed())
     finally:
         ticket.end("cancelled")
-
-
-class DisconnectWatch:
-    """Notices that the client has left, at any time after its body was read, streamed or not."""
-
-    def __init__(self, request: Request) -> None:
-        self._left = False
-        self._callbacks: list[Callable[[], None]] = []
-        self._task = asyncio.create_task(self._wait(request))
-
-    def when_left(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once the client has left, at once if it already has."""
-        if self._left:
-            callback()
-        else:
-            self._callbacks.append(callback)
-
-    def stop(self) -> None:
-        """The answer is complete: leaving is no news any more."""
-        self._task.cancel()
-
-    async def _wait(self, request: Request) -> None:
-        # the body has been read, so only a disconnect can arrive
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        self._left = True
-        for callback in self._callbacks:
-            callback()
 
 
 def _rejection(error: ApiError) -> str:

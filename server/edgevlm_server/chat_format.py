@@ -7,17 +7,16 @@ from typing import Any
 
 from edgevlm_server.answer import Delta, FinishReason
 from edgevlm_server.errors import ApiError
-from edgevlm_server.schema import ChatRequest
 
 
 class ChatFormat:
     """The bodies and events of one response: all share its id, time and model name."""
 
-    def __init__(self, model: str, chat: ChatRequest) -> None:
+    def __init__(self, model: str, *, include_usage: bool) -> None:
         self._model = model
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
-        self._with_usage = chat.stream_options is not None and chat.stream_options.include_usage
+        self._with_usage = include_usage
 
     def completion(
         self, text: str, reason: FinishReason | None, prompt_tokens: int, completion_tokens: int

@@ -10,7 +10,7 @@ ApiError
 ├── UnsupportedMediaType  415
 ├── QueueFull             429  try again in `retry_after` seconds
 ├── EngineFailed          500  this request failed in the engine
-└── Unavailable           503  loading, shutting down, or the engine is dead
+└── Unavailable           503  loading, shutting down, no picture can be decoded, or the engine is dead
 
 Messages are fixed texts: nothing that a client sent is repeated in them.
 """
@@ -115,6 +115,14 @@ class Unavailable(ApiError):
     @classmethod
     def draining(cls) -> "Unavailable":
         return cls("The server is shutting down; try again soon.", code="shutting_down", headers={"retry-after": "5"})
+
+    @classmethod
+    def undecoded(cls) -> "Unavailable":
+        return cls(
+            "Pictures cannot be decoded at the moment; try again soon.",
+            code="image_decoder_unavailable",
+            headers={"retry-after": "5"},
+        )
 
     @classmethod
     def dead(cls) -> "Unavailable":

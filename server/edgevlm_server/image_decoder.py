@@ -148,15 +148,18 @@ class _Process:
             self._socket.close()
             raise ImageWorkerError("an image worker could not be started") from error
         try:
-            ready = self._receive(1, time.monotonic() + _START_SECONDS)
-            if ready != image_worker.READY:
-                raise EOFError
-        except (EOFError, OSError) as error:
-            self.kill()
-            raise ImageWorkerError("an image worker ended or hung while it started") from error
+            self._wait_until_ready()
         except BaseException:
             self.kill()
             raise
+
+    def _wait_until_ready(self) -> None:
+        try:
+            ready = self._receive(1, time.monotonic() + _START_SECONDS)
+        except (EOFError, OSError) as error:
+            raise ImageWorkerError("an image worker ended or hung while it started") from error
+        if ready != image_worker.READY:
+            raise ImageWorkerError("an image worker broke the protocol while it started")
 
     @property
     def id(self) -> int:
@@ -167,8 +170,8 @@ class _Process:
 
     def waits(self) -> bool:
         """Whether it is alive and quiet, as it has to be between two pictures."""
-        self._socket.setblocking(False)
         try:
+            self._socket.setblocking(False)
             self._socket.recv(1)
         except BlockingIOError:
             return self.alive()

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
-from edgevlm_engines.manifest import Preprocessing
+from edgevlm_engines import Preprocessing
 from numpy.typing import NDArray
 
 from edgevlm_server.image_decoder import ImageDecoder

@@ -55,8 +55,11 @@ def add_key(path: Path, name: str) -> str:
     line = f"{name} {hashlib.sha256(key.encode()).hexdigest()}"
     if _LINE.fullmatch(line) is None:
         raise SettingsError("A client's name is 1 to 64 letters, digits, dots, dashes and underscores.")
-    if path.exists() and any(known.split()[:1] == [name] for known in _read(path).splitlines()):
+    before = _read(path) if path.exists() else ""
+    if any(known.split()[:1] == [name] for known in before.splitlines()):
         raise SettingsError(f"{path} already has a key for {name}; remove its line first.")
+    if before and not before.endswith("\n"):
+        line = f"\n{line}"
     try:
         with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
             file.write(line + "\n")

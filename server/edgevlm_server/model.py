@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from edgevlm_engines import Engine, EngineError, Manifest, load_engine, open_bundle
+from edgevlm_engines import TOKENIZER, Bundle, Engine, EngineError, Manifest, load_engine, open_bundle
 
 from edgevlm_server.settings import Settings
 from edgevlm_server.tokenizer import Tokenizer
@@ -35,12 +35,27 @@ def load_model(folder: Path, settings: Settings, progress: Callable[[int], None]
         threads=settings.threads,
     )
     try:
-        tokenizer = Tokenizer(bundle.path("tokenizer.model"))
+        tokenizer = _tokenizer(bundle)
         _self_test(engine)
     except BaseException:
         engine.close()
         raise
     return Model(bundle.manifest, tokenizer, engine)
+
+
+def _tokenizer(bundle: Bundle) -> Tokenizer:
+    """A vocabulary of another size would feed the model ids that it does not have."""
+    try:
+        tokenizer = Tokenizer(bundle.path(TOKENIZER))
+    except RuntimeError:
+        raise EngineError(f"{bundle.path(TOKENIZER)} is not a SentencePiece model.") from None
+    expected = bundle.manifest.decoder.vocab_size
+    if tokenizer.vocab_size != expected:
+        raise EngineError(
+            f"{bundle.path(TOKENIZER)} has {tokenizer.vocab_size} tokens, the model {expected}: they do not belong "
+            "together."
+        )
+    return tokenizer
 
 
 def _self_test(engine: Engine) -> None:

@@ -20,12 +20,12 @@ class TooLong(Exception):
 def answer(
     model: Model,
     turns: Sequence[Turn],
-    pixels: Sequence[NDArray[np.float32]],
+    features: Floats,
     *,
     max_tokens: int | None = None,
     sampling: SamplingParams | None = None,
 ) -> Iterator[str]:
-    """Pieces of the answer's text. `pixels` are the images of all turns in order, `[3, size, size]` each."""
+    """Pieces of the answer's text. `features` are those of all images in order, as `encode` gives them."""
     tokens = np.array(
         encode_conversation(model.tokenizer, model.manifest.prompt, model.engine.info.image_tokens, turns), np.int64
     )
@@ -34,7 +34,7 @@ def answer(
         raise TooLong(f"The prompt takes {len(tokens)} of {model.engine.info.max_length} positions; shorten it.")
     sequence = Row(
         prompt=tokens,
-        features=encode(model, pixels),
+        features=features,
         max_tokens=max_tokens or room,
         stop_ids=frozenset(model.manifest.prompt.stop_ids),
         sampling=sampling or SamplingParams(),
@@ -72,5 +72,3 @@ def prefill(model: Model, sequence: Row) -> Floats:
         sequence.computed += len(tokens)
         if not sequence.prompt_left:
             return logits
-
-

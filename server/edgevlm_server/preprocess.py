@@ -1,7 +1,7 @@
 """A decoded picture to the array that the vision encoder takes. Knows pixels: no bytes, formats or HTTP."""
 
 import numpy as np
-from edgevlm_engines.manifest import Preprocessing
+from edgevlm_engines import Preprocessing
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -13,6 +13,10 @@ from edgevlm_server.errors import InvalidRequest, PayloadTooLarge, RequestTimeou
 BODY_SECONDS = 60.0
 """A body that takes longer is given up: a phone photo over a slow radio link fits, a stalled sender does not."""
 
+MAX_VALUES = 50_000
+"""Commas and opening brackets in a body. Base64 has none and texts are bounded, so only a body that is made to cost
+seconds of parsing comes near."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -29,9 +33,17 @@ async def read_model(request: Request, model: type[Model], max_bytes: int) -> Mo
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The whole body, counted as it comes: neither a wrong Content-Length nor none at all gets around the limit."""
-    too_large = PayloadTooLarge(f"The body is larger than the limit of {max_bytes} bytes.", code="request_too_large")
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > max_bytes:
+    announced = request.headers.get("content-length", "")
+    length = int(announced) if announced.isdecimal() and len(announced) < 20 else None
+    # a body of a known size is read to its end and thrown away, so that the client gets to see the answer; one that
+    # may never end is cut off
+    endless = length is None or length > 10 * max_bytes
+    too_large = PayloadTooLarge(
+        f"The body is larger than the limit of {max_bytes} bytes.",
+        code="request_too_large",
+        headers={"connection": "close"} if endless else {},
+    )
+    if length is not None and length > max_bytes:
         raise too_large
     body = bytearray()
     with anyio.move_on_after(BODY_SECONDS) as deadline:
@@ -45,7 +57,9 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """JSON as the standard has it: UTF-8, no NaN or infinity, no key twice in an object."""
+    """JSON as the standard has it: UTF-8, no NaN or infinity, no key twice in an object, and not too many values."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+        raise InvalidRequest("The body holds too many values.", code="too_many_values")
     try:
         return json.loads(
             body.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_unique, parse_float=_finite

@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
-import signal
+import os
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from edgevlm_engines import EngineError
 
 from edgevlm_server.app import build_app
+from edgevlm_server.http11 import Http11
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
@@ -25,26 +27,29 @@ EXIT_ENGINE_DIED = 70
 EXIT_CANNOT_START = 78
 """EX_CONFIG of sysexits.h: starting again will not help before something is changed."""
 
+BACKLOG = 2048
 DEATH_SECONDS = 1.0
 """How long a server whose engine died stays to tell its clients so."""
 
 
 def serve(settings: Settings, load: Callable[[], Model]) -> int:
-    """Run until a signal or a failure; return the exit code. `load` runs in a thread while the server answers 503."""
+    """Run until a signal or a failure; return the exit code. `load` runs in a thread while the server answers 503.
+
+    If a thread cannot be ended, the process ends here with the code, without returning.
+    """
     keys = None if settings.api_keys is None else KeyRing.load(settings.api_keys)
-    listener = _listen(settings)
-    try:
+    with listen(settings) as listener:
         return asyncio.run(_run(settings, keys, listener, load))
-    finally:
-        listener.close()
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """A listening socket. Raises `SettingsError` if the address cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise SettingsError(
@@ -57,7 +62,7 @@ async def _run(settings: Settings, keys: KeyRing | None, listener: socket.socket
     service = Service(settings, Metrics())
     config = uvicorn.Config(
         build_app(service, keys),
-        http="h11",  # the faster parser has no limit on headers
+        http=Http11,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -69,27 +74,43 @@ async def _run(settings: Settings, keys: KeyRing | None, listener: socket.socket
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     address = "http://{}:{}".format(*_url_parts(listener))
     log.info("Listening on %s; loading the model.", address)
-    outcome = asyncio.create_task(_load_and_live(service, load, address))
-    done, _ = await asyncio.wait({serving, outcome}, return_when=asyncio.FIRST_COMPLETED)
-    code = outcome.result() if outcome in done else EXIT_OK
+    loading = asyncio.create_task(_load(service, load, address))
+    over = asyncio.create_task(_reason_to_end(service, loading))
+    await asyncio.wait({serving, over}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await serving
-    outcome.cancel()
-    await service.close()
+    code = over.result() if over.done() else EXIT_OK
+    clean = await service.close() and server.clean and loading.done()
+    over.cancel()
+    if not clean:
+        _leave(code)
     return code
 
 
-async def _load_and_live(service: Service, load: Callable[[], Model], address: str) -> int:
-    """Ends only when there is a reason for the process to end other than a signal."""
+async def _load(service: Service, load: Callable[[], Model], address: str) -> bool:
+    """False if the model cannot be loaded, after one sentence in the log."""
     try:
         await service.start(load)
     except EngineError as error:
         log.error("%s", error)
-        return EXIT_CANNOT_START
+        return False
     log.info("Ready: %s/v1/chat/completions", address)
+    return True
+
+
+async def _reason_to_end(service: Service, loading: asyncio.Task[bool]) -> int:
+    """Waits for a reason other than a signal; the exit code that it means."""
+    if not await asyncio.shield(loading):
+        return EXIT_CANNOT_START
     await service.died.wait()
     await asyncio.sleep(DEATH_SECONDS)
     return EXIT_ENGINE_DIED
+
+
+def _leave(code: int) -> NoReturn:
+    """End without waiting for threads that may never end: a load under way, an engine that hangs."""
+    logging.shutdown()
+    os._exit(code)
 
 
 class _Server(uvicorn.Server):
@@ -97,20 +118,27 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
+        self.clean = True
+        """False once something did not end when it was told to."""
         self._service = service
         self._draining: asyncio.Task[None] | None = None
+        self._signals = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called by Python between two instructions of the event loop's thread."""
-        if self._draining is None and sig in (signal.SIGTERM, signal.SIGINT):
-            loop = asyncio.get_running_loop()
-            self._draining = loop.create_task(self._drain())
-        else:
-            self.should_exit = self.force_exit = True
+        """Called by Python between two instructions of the event loop's thread; the loop itself may be asleep."""
+        self._signals += 1
+        if self._signals > 1:
+            _leave(128 + sig)
+        asyncio.get_running_loop().call_soon_threadsafe(self._begin_drain)
+
+    def _begin_drain(self) -> None:
+        self._draining = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
-        await self._service.drain()
-        self.should_exit = True
+        try:
+            self.clean = await self._service.drain()
+        finally:
+            self.should_exit = True
 
 
 def _url_parts(listener: socket.socket) -> tuple[str, int]:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from edgevlm_engines import Floats
+from numpy.typing import NDArray
+
+Wide = NDArray[np.float64]
 
 
 class NotFinite(Exception):
@@ -37,18 +40,21 @@ class Sampler:
             raise NotFinite
         if self._params.temperature == 0:
             return int(logits.argmax())
-        tokens, weights = self._candidates(logits.astype(np.float64) / self._params.temperature)
+        tokens, weights = self._candidates(logits.astype(np.float64))
         cumulated = np.cumsum(weights)
         # a draw in [0, 1) scaled to the sum, so that rounding cannot leave the last token unreachable
         index = np.searchsorted(cumulated, self._random.random() * cumulated[-1], side="right")
         return int(tokens[min(index, len(tokens) - 1)])
 
-    def _candidates(self, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens that may be chosen, most likely first, with unnormalised probabilities."""
-        count = min(self._params.top_k or len(scaled), len(scaled))
-        # stable: tokens of equal logits keep their order on every machine
-        order = np.argsort(-scaled, kind="stable")[:count]
-        weights = np.exp(scaled[order] - scaled[order[0]])
+    def _candidates(self, logits: Wide) -> tuple[NDArray[np.intp], Wide]:
+        """Tokens that may be chosen, with unnormalised probabilities."""
+        # the largest becomes 0 before the division: however small the temperature, nothing overflows upwards
+        weights = np.exp((logits - logits.max()) / self._params.temperature)
+        top_k = min(self._params.top_k or len(logits), len(logits))
+        if top_k == len(logits) and self._params.top_p == 1:
+            return np.arange(len(logits)), weights
+        order = np.argsort(-logits, kind="stable")[:top_k]  # equal logits keep their order on every machine
+        weights = weights[order]
         if self._params.top_p < 1:
             share = np.cumsum(weights) / weights.sum()
             keep = int(np.searchsorted(share, self._params.top_p)) + 1

@@ -6,7 +6,17 @@ notices. The exceptions are a few that describe the client and not the answer.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 MAX_MESSAGES = 64
 MAX_PARTS = 64
@@ -128,6 +138,13 @@ class ChatRequest(_Model):
     # who asks, for the client's own books: accepted, without effect
     user: Text | None = None
     metadata: dict[str, Any] | None = None
+
+    @field_validator("stream_options")
+    @classmethod
+    def _needs_a_stream(cls, value: StreamOptions | None, info: ValidationInfo) -> StreamOptions | None:
+        if value is not None and not info.data.get("stream"):
+            raise PydanticCustomError("stream_options", "It is only allowed together with 'stream': true")
+        return value
 
     @property
     def token_limit(self) -> int | None:

@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
-EngineName = Literal["ort", "echo"]
-Provider = Literal["cpu", "cuda"]
+from edgevlm_engines import EngineName, Provider
 
 
 class SettingsError(Exception):
@@ -31,6 +30,7 @@ class Settings:
     max_images: int = 8
     max_body: int = 10 * 2**20
     drain_timeout: float = 30.0
+    engine_timeout: float = 120.0
     api_keys: Path | None = None
     open_to_network_without_keys: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -87,6 +87,13 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _some_seconds(text: str) -> float:
+    value = _seconds(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1 second is needed")
+    return value
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
         raise argparse.ArgumentTypeError("yes or no is needed")
@@ -96,8 +103,8 @@ def _flag(text: str) -> bool:
 OPTIONS: Mapping[str, _Option] = {
     "host": _Option("address to listen on", metavar="ADDRESS"),
     "port": _Option("port to listen on; 0 lets the system choose", _port, metavar="PORT"),
-    "engine": _Option("what runs the model; echo answers with the prompt and needs none", choices=("ort", "echo")),
-    "provider": _Option("where ONNX Runtime runs", choices=("cpu", "cuda")),
+    "engine": _Option("what runs the model; echo repeats the prompt and needs none", choices=get_args(EngineName)),
+    "provider": _Option("where ONNX Runtime runs", choices=get_args(Provider)),
     "threads": _Option("threads of one engine call; 0: one per physical core", _not_negative, metavar="N"),
     "max_batch": _Option("sequences that run together; each owns one row of KV cache", _positive, metavar="ROWS"),
     "max_length": _Option(
@@ -109,6 +116,9 @@ OPTIONS: Mapping[str, _Option] = {
     "max_images": _Option("images in one request", _not_negative, metavar="N"),
     "max_body": _Option("size of one request's body", _positive, metavar="BYTES"),
     "drain_timeout": _Option("how long running requests may go on after SIGTERM", _seconds, metavar="SECONDS"),
+    "engine_timeout": _Option(
+        "how long one step of the engine may take before it counts as dead", _some_seconds, metavar="SECONDS"
+    ),
     "api_keys": _Option("file of API keys, one a client, made by 'edgevlm keys'", Path, metavar="FILE"),
     "open_to_network_without_keys": _Option("let anyone who reaches the address use the server", _flag),
     "log_level": _Option("least severe messages to print", choices=("debug", "info", "warning", "error")),
@@ -134,7 +144,7 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
     for name, option in OPTIONS.items():
         value = getattr(arguments, name, None)
         text = environment.get(variable(name))
-        if value is None and text is not None:
+        if value is None and text:  # compose files set what is not given to nothing
             value = _parse(name, option, text)
         if value is not None:
             chosen[name] = value

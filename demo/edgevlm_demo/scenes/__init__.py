@@ -23,7 +23,7 @@ from .scene import (
     Scene,
     patch_labels,
 )
-from .wording import ask, presence, unanswerable
+from edgevlm_demo.scenes.wording import ask, presence, unanswerable
 
 __all__ = [
     "DATA_VERSION",

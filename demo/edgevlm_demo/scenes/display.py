@@ -1,7 +1,5 @@
 """The digital display: a number in seven-segment digits on a panel."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from random import Random
 

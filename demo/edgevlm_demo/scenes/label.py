@@ -1,7 +1,5 @@
 """The label: a heading that says what kind of number it is, and 4-6 printed characters."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from random import Random
 

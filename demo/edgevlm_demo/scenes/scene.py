@@ -3,8 +3,6 @@
 Knows nothing of how a scene is drawn.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The signal tower: red, amber and green lamps stacked on a pole; none or one is lit."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from random import Random
 

@@ -1,0 +1,25 @@
+"""Learning rates over the time budget of a training run. Knows nothing of what is trained."""
+
+TOWER_SHARE = 0.38  # of the time budget: the first stage, the tower alone
+PEAK = 1.2e-3
+TOWER_LATER = 5e-4  # the tower's rate when the second stage begins
+WARM_UP = 0.02  # of a stage
+HOLD = 0.4  # of a stage, before the rate falls
+
+
+def rates(share: float) -> tuple[float, float]:
+    """Learning rates of tower and language part after a share of the time budget; both end at zero."""
+    stage = share / TOWER_SHARE
+    if stage < 1:
+        return _warm(stage) * (PEAK + (TOWER_LATER - PEAK) * _fallen(stage)), 0.0
+    stage = (share - TOWER_SHARE) / (1 - TOWER_SHARE)
+    return TOWER_LATER * (1 - stage), _warm(stage) * PEAK * (1 - _fallen(stage))
+
+
+def _warm(stage: float) -> float:
+    return min(1.0, stage / WARM_UP)
+
+
+def _fallen(stage: float) -> float:
+    """How much of the fall is done, 0 to 1."""
+    return max(0.0, (stage - HOLD) / (1 - HOLD))

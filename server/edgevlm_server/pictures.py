@@ -1,0 +1,108 @@
+"""From the texts of `image_url` to features, beside the engine's thread. Knows no conversations and no HTTP.
+
+Pictures are decoded by a few workers and encoded by one: the encoder takes every core it can get.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from edgevlm_engines import Floats
+
+from edgevlm_server.errors import InvalidRequest, Unavailable
+from edgevlm_server.image_decoder import ImageWorkerError
+from edgevlm_server.image_input import ImageIntake
+from edgevlm_server.image_limits import ImageError, ImageLimits
+from edgevlm_server.metrics import Metrics
+from edgevlm_server.model import Model
+
+log = logging.getLogger(__name__)
+
+DECODE_WORKERS = 2
+
+Result = TypeVar("Result")
+
+
+class VisionFailed(Exception):
+    """The vision encoder raised or hangs: the engine must not be used again."""
+
+
+class Pictures:
+    """Two pools. Methods are called on the event loop; `close` blocks and may run in a thread."""
+
+    def __init__(self, model: Model, metrics: Metrics) -> None:
+        self._engine = model.engine
+        self._metrics = metrics
+        self._intake = ImageIntake(ImageLimits(), model.manifest.preprocessing, DECODE_WORKERS)
+        self._decoding = ThreadPoolExecutor(DECODE_WORKERS, "picture")
+        self._encoding = ThreadPoolExecutor(1, "vision")
+        self._closed = False
+        self._encode_began: float | None = None
+
+    def busy_seconds(self) -> float:
+        """How long the encoding under way has taken so far."""
+        began = self._encode_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    async def features(self, urls: Sequence[tuple[str, str]]) -> Floats:
+        """Features of the images in order, `[len(urls) * image_tokens, hidden_size]`.
+
+        Each image comes with the place in the request that an error names. Raises `ApiError` or `VisionFailed`.
+        """
+        features = [np.zeros((0, self._engine.info.hidden_size), np.float32)]
+        for url, place in urls:
+            pixels = await self._decode(url, place)
+            features.append(await self._encode(pixels[np.newaxis]))
+        return np.concatenate(features)
+
+    def refuse(self) -> None:
+        """Begin no more work: what is under way may end."""
+        self._closed = True
+
+    def close(self) -> None:
+        """Wait for the work under way and end the worker processes."""
+        self._decoding.shutdown()
+        self._encoding.shutdown()
+        self._intake.close()
+
+    async def _decode(self, url: str, place: str) -> Floats:
+        start = time.monotonic()
+        try:
+            picture = await self._run(self._decoding, lambda: self._intake.picture(url))
+        except ImageError as error:
+            raise InvalidRequest(str(error), code=error.code, param=place) from None
+        except ImageWorkerError:
+            log.exception("No picture can be decoded.")
+            raise Unavailable.undecoded() from None
+        self._metrics.image_decode.observe(time.monotonic() - start)
+        return picture.pixels
+
+    async def _encode(self, pixels: Floats) -> Floats:
+        start = time.monotonic()
+        try:
+            encoded = await self._run(self._encoding, lambda: self._encode_now(pixels))
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("The vision encoder failed.")
+            raise VisionFailed from error
+        self._metrics.image_encode.observe(time.monotonic() - start)
+        features: Floats = encoded[0]
+        return features
+
+    def _encode_now(self, pixels: Floats) -> Floats:
+        """In the encoder's thread."""
+        self._encode_began = time.monotonic()
+        try:
+            return self._engine.encode_images(pixels)
+        finally:
+            self._encode_began = None
+
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+        if self._closed:
+            raise Unavailable.draining()
+        return await asyncio.get_running_loop().run_in_executor(pool, work)

@@ -1,0 +1,22 @@
+"""What an installation holds: all five packages, their type marks, and the demo model."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.boundaries.test_imports import ROOMS, ROOT
+
+
+def test_the_wheel_is_complete(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True)
+    [wheel] = tmp_path.glob("edgevlm-*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for room, folder in ROOMS.items():
+        expected = {f"{room}/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.py")}
+        assert expected <= names
+        assert f"{room}/py.typed" in names
+    for name in ("checkpoint/pytorch_model.bin", "checkpoint/tokenizer.model", "clip/config.json"):
+        assert f"edgevlm_demo/{name}" in names
+    assert not [name for name in names if name.startswith(("tests/", "server/", "engines/"))]

@@ -1,0 +1,200 @@
+"""The contract of the engine boundary, run on every engine that can load here."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgevlm_engines import IMAGE_TOKEN, Engine, Floats, Tokens, load_engine, open_bundle
+from edgevlm_engines.ort import OrtEngine
+
+ROWS, LENGTH = 4, 400
+
+
+@pytest.fixture(scope="module", params=["echo", "ort on v1", "ort on v2", "ort on v2-headdim80-bf16"])
+def engine(request: pytest.FixtureRequest, bundles: Callable[[str], Path]) -> Iterator[Engine]:
+    name, _, case = request.param.partition(" on ")
+    loaded = load_engine(name, open_bundle(bundles(case or "v2")), rows=ROWS, max_length=LENGTH)
+    yield loaded
+    loaded.close()
+
+
+def text(engine: Engine, length: int, seed: int) -> Tokens:
+    return np.random.default_rng(seed).integers(259, engine.info.vocab_size, length)
+
+
+def no_features(engine: Engine) -> Floats:
+    return np.zeros((0, engine.info.hidden_size), np.float32)
+
+
+def picture(engine: Engine, seed: int) -> Floats:
+    size = engine.info.image_size
+    return np.random.default_rng(seed).standard_normal((1, 3, size, size)).astype(np.float32)
+
+
+def prefill(engine: Engine, row: int, tokens: Tokens, features: Floats | None = None, chunk: int = 256) -> Floats:
+    """The whole prompt in chunks; logits of its last position."""
+    features = no_features(engine) if features is None else features
+    for start in range(0, len(tokens), chunk):
+        part = tokens[start : start + chunk]
+        count = int((part == IMAGE_TOKEN).sum())
+        logits = engine.prefill(row, start, part, features[:count])
+        features = features[count:]
+    return logits
+
+
+def decode(engine: Engine, lengths: list[int], tokens: list[int]) -> Floats:
+    return engine.decode(np.array(tokens, np.int64), np.array(lengths, np.int64))
+
+
+def test_shapes_and_types(engine: Engine) -> None:
+    info = engine.info
+    assert (info.rows, info.max_length) == (ROWS, LENGTH)
+    features = engine.encode_images(np.concatenate([picture(engine, 1), picture(engine, 2)]))
+    assert features.shape == (2, info.image_tokens, info.hidden_size)
+    logits = prefill(engine, 0, text(engine, 5, 1))
+    assert logits.shape == (info.vocab_size,)
+    assert features.dtype == logits.dtype == np.float32
+    assert decode(engine, [5], [300]).shape == (1, info.vocab_size)
+
+
+def test_pictures_are_encoded_each_for_itself(engine: Engine) -> None:
+    one, other = picture(engine, 1), picture(engine, 2)
+    both = engine.encode_images(np.concatenate([one, other]))
+    np.testing.assert_allclose(both[0], engine.encode_images(one)[0], atol=1e-4)
+    np.testing.assert_allclose(both[1], engine.encode_images(other)[0], atol=1e-4)
+    assert np.abs(both[0] - both[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_a_prompt_in_chunks_is_the_prompt_at_once(engine: Engine, chunk: int) -> None:
+    tokens = np.concatenate([text(engine, 9, 1), np.full(engine.info.image_tokens, IMAGE_TOKEN), text(engine, 30, 2)])
+    features = engine.encode_images(picture(engine, 3))[0]
+    whole = prefill(engine, 0, tokens, features)
+    np.testing.assert_allclose(prefill(engine, 1, tokens, features, chunk), whole, atol=1e-4)
+
+
+def test_a_decoded_token_counts_like_a_prefilled_one(engine: Engine) -> None:
+    tokens = text(engine, 12, 4)
+    prefill(engine, 0, tokens)
+    for length in range(12, 20):
+        stepped = decode(engine, [length], [260 + length])[0]
+    if engine.info.name != "echo":  # what the echo engine answers depends on where the prompt ends
+        whole = prefill(engine, 1, np.concatenate([tokens, np.arange(272, 280)]))
+        np.testing.assert_allclose(stepped, whole, atol=1e-4)
+
+
+def test_rows_of_different_lengths_decode_as_if_alone(engine: Engine) -> None:
+    prompts = [text(engine, length, length) for length in (3, 41, 7, 120)]
+    alone = []
+    for prompt in prompts:
+        prefill(engine, 0, prompt)
+        alone.append([decode(engine, [len(prompt) + step], [300 + step])[0] for step in range(5)])
+    for row, prompt in enumerate(prompts):
+        prefill(engine, row, prompt)
+    for step in range(5):
+        together = decode(engine, [len(prompt) + step for prompt in prompts], [300 + step] * 4)
+        for row in range(4):
+            np.testing.assert_allclose(together[row], alone[row][step], atol=1e-4)
+            assert together[row].argmax() == alone[row][step].argmax()
+
+
+def test_a_moved_row_goes_on_where_it_was(engine: Engine) -> None:
+    first, last = text(engine, 20, 5), text(engine, 33, 6)
+    prefill(engine, 0, last)
+    expected = [decode(engine, [33 + step], [310 + step])[0] for step in range(3)]
+    prefill(engine, 0, first)
+    prefill(engine, 2, last)
+    engine.move_row(2, 0, 33)
+    prefill(engine, 2, first)  # the old place is free for another sequence
+    for step in range(3):
+        np.testing.assert_allclose(decode(engine, [33 + step], [310 + step])[0], expected[step], atol=1e-4)
+
+
+def test_what_a_row_held_before_does_not_matter(engine: Engine) -> None:
+    tokens = text(engine, 10, 7)
+    fresh = prefill(engine, 3, tokens)
+    prefill(engine, 3, text(engine, 200, 8))
+    np.testing.assert_array_equal(prefill(engine, 3, tokens), fresh)
+
+
+@pytest.mark.parametrize("case", ["v1", "v2-headdim80-bf16"])
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 6e4])
+def test_garbage_behind_a_rows_end_is_never_read(bundles: Callable[[str], Path], case: str, garbage: float) -> None:
+    engine = OrtEngine(open_bundle(bundles(case)), rows=2, max_length=200)
+    tokens = text(engine, 9, 1)
+    prefill(engine, 0, tokens)
+    expected = [decode(engine, [9 + step, 9 + step], [300 + step] * 2)[0] for step in range(3)]
+    for buffer in engine._cache._buffers:  # type: ignore[attr-defined]
+        buffer[:] = garbage
+    prefill(engine, 0, tokens)
+    prefill(engine, 1, tokens)
+    for step in range(3):
+        np.testing.assert_array_equal(decode(engine, [9 + step, 9 + step], [300 + step] * 2)[0], expected[step])
+    engine.close()
+
+
+def test_a_prefill_beside_decoding_rows_disturbs_none(engine: Engine) -> None:
+    running = text(engine, 15, 9)
+    prefill(engine, 0, running)
+    expected = [decode(engine, [15 + step], [320 + step])[0] for step in range(4)]
+    prefill(engine, 0, running)
+    prompt = text(engine, 40, 10)
+    for step in range(4):
+        engine.prefill(1, 10 * step, prompt[10 * step : 10 * step + 10], no_features(engine))
+        np.testing.assert_array_equal(decode(engine, [15 + step], [320 + step])[0], expected[step])
+
+
+def test_a_row_can_be_filled_to_its_last_position(engine: Engine) -> None:
+    prefill(engine, 0, text(engine, LENGTH - 1, 11))
+    assert np.isfinite(decode(engine, [LENGTH - 1], [300])).all()
+    with pytest.raises(ValueError, match="positions"):
+        decode(engine, [LENGTH], [300])
+
+
+@pytest.mark.parametrize("row", [-1, ROWS])
+def test_rows_that_do_not_exist_are_refused(engine: Engine, row: int) -> None:
+    with pytest.raises(ValueError, match="row"):
+        engine.prefill(row, 0, text(engine, 3, 1), no_features(engine))
+    with pytest.raises(ValueError, match="row"):
+        engine.move_row(row, 0, 1)
+
+
+def test_what_does_not_fit_is_refused(engine: Engine) -> None:
+    nothing = no_features(engine)
+    for start, tokens in [
+        (LENGTH - 2, text(engine, 3, 1)),
+        (-1, text(engine, 3, 1)),
+        (0, text(engine, 0, 1)),
+        (0, text(engine, engine.info.max_chunk + 1, 1)),
+        (0, np.array([engine.info.vocab_size])),
+        (0, np.array([-1])),
+        (0, np.array([IMAGE_TOKEN])),  # without its feature
+    ]:
+        with pytest.raises(ValueError, match=r"\w"):
+            engine.prefill(0, start, tokens, nothing)
+    for lengths, wrong in [([0], [300]), ([5], [-3]), ([5, 5], [300]), ([5] * (ROWS + 1), [300] * (ROWS + 1))]:
+        with pytest.raises(ValueError, match=r"\w"):
+            decode(engine, lengths, wrong)
+
+
+def test_pictures_can_be_encoded_while_another_thread_decodes(engine: Engine) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    pixels = picture(engine, 12)
+    expected = engine.encode_images(pixels)
+    prefill(engine, 0, text(engine, 10, 13))
+    with ThreadPoolExecutor(1) as pool:
+        encodings = [pool.submit(engine.encode_images, pixels) for _ in range(4)]
+        logits = [decode(engine, [10], [300])[0] for _ in range(50)]
+    for encoding in encodings:
+        np.testing.assert_array_equal(encoding.result(), expected)
+    for one in logits:
+        np.testing.assert_array_equal(one, logits[0])
+
+
+@pytest.mark.parametrize("name", ["echo", "ort"])
+def test_closing_twice_is_harmless(name: str, bundles: Callable[[str], Path]) -> None:
+    engine = load_engine(name, open_bundle(bundles("v2")), rows=1)
+    engine.close()
+    engine.close()

@@ -1,0 +1,108 @@
+"""Engines for tests of the server: the echo engine made slow, or made to fail. Named stand-ins for a real one."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from edgevlm_engines import EngineInfo, Floats, Tokens, open_bundle
+from edgevlm_engines.echo import EchoEngine
+
+
+def echo_info(bundle: Path, rows: int, max_length: int = 600) -> EngineInfo:
+    manifest = open_bundle(bundle).manifest
+    return EngineInfo(
+        name="echo",
+        device="none",
+        precision="none",
+        rows=rows,
+        max_length=max_length,
+        max_chunk=64,
+        vocab_size=manifest.decoder.vocab_size,
+        hidden_size=manifest.decoder.hidden_size,
+        image_size=manifest.preprocessing.size,
+        image_tokens=manifest.vision.image_tokens,
+    )
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for something that must happen soon; the bound is for a broken build, not for a slow machine."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)
+
+
+class SlowEngine(EchoEngine):
+    """Takes `seconds` for each step, and counts them; `gate` can hold it up altogether."""
+
+    def __init__(self, bundle: Path, rows: int, seconds: float = 0.01) -> None:
+        super().__init__(echo_info(bundle, rows), end_token=2)
+        self.seconds = seconds
+        self.gate = threading.Event()
+        self.gate.set()
+        self.decoded = 0
+        self.widest = 0
+
+    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        assert self.gate.wait(30)
+        time.sleep(self.seconds)
+        return super().prefill(row, start, tokens, features)
+
+    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
+        assert self.gate.wait(30)
+        time.sleep(self.seconds)
+        self.decoded += 1
+        self.widest = max(self.widest, len(tokens))
+        return super().decode(tokens, lengths)
+
+
+class FailingEngine(SlowEngine):
+    """Raises in its `fail_at`th decode."""
+
+    def __init__(self, bundle: Path, rows: int, fail_at: int) -> None:
+        super().__init__(bundle, rows)
+        self.fail_at = fail_at
+
+    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
+        if self.decoded == self.fail_at:
+            raise RuntimeError("injected: the device is lost")
+        return super().decode(tokens, lengths)
+
+
+class PickyEngine(SlowEngine):
+    """Refuses prompts that hold a token, as the boundary allows: with a `ValueError`, and nothing has changed."""
+
+    def __init__(self, bundle: Path, rows: int, refused: int) -> None:
+        super().__init__(bundle, rows)
+        self.refused = refused
+
+    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        if self.refused in tokens:
+            raise ValueError("injected: this prompt cannot be taken")
+        return super().prefill(row, start, tokens, features)
+
+
+class SlowSight(SlowEngine):
+    """Takes a while for each picture, and counts them."""
+
+    encoded = 0
+
+    def encode_images(self, pixels: Floats) -> Floats:
+        time.sleep(0.2)
+        self.encoded += 1
+        return super().encode_images(pixels)
+
+
+class PoisonedEngine(SlowEngine):
+    """Returns NaN for a row whose last token is `poison`."""
+
+    def __init__(self, bundle: Path, rows: int, poison: int) -> None:
+        super().__init__(bundle, rows)
+        self.poison = poison
+
+    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
+        logits = super().decode(tokens, lengths)
+        logits[tokens == self.poison] = np.nan
+        return logits
