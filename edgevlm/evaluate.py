@@ -1,8 +1,12 @@
-"""`edgevlm eval demo`: questions about drawings that were never trained on, answered by the product's own engine."""
+"""`edgevlm eval demo`: questions about drawings that were never trained on, answered by the product.
+
+By default through HTTP, as a client would ask, by a server that is started for it; `--engine` leaves HTTP out.
+"""
 
 import argparse
+from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +14,8 @@ from edgevlm.cli import CommandError
 
 if TYPE_CHECKING:
     from edgevlm_demo.evaluation import EvaluationQuestion
-    from edgevlm_server.model import Model
 
-MAX_TOKENS = 40
+    from edgevlm.answerers import Answerer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,70 +24,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures", type=int, default=100, metavar="N", help="pictures of each scene (default: 100)"
     )
-    parser.add_argument("--held-out-wording", action="store_true", help="ask in words that were never trained on")
+    parser.add_argument("--engine", action="store_true", help="ask the engine directly, without HTTP")
+    parser.add_argument("--url", help="ask a server that is running, for example http://127.0.0.1:8000")
     parser.add_argument("--answers", type=Path, metavar="FILE", help="write every question and answer as JSON lines")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="write an HTML page of the pictures with the answers"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm_demo.evaluation import evaluation_questions, family_scores, table
-    from edgevlm_server.model import load_model
-    from edgevlm_server.settings import Settings
+    from edgevlm_demo.evaluation import SETS, comparison, evaluation_questions, family_scores, table
 
-    from edgevlm.demo_bundle import find_bundle
+    from edgevlm.answerers import answerer
+    from edgevlm.evaluation_files import Record, write_answers, write_sheet
 
     if arguments.pictures < 1:
         raise CommandError("--pictures must be at least 1.")
-    questions = evaluation_questions(arguments.pictures, held_out_wording=arguments.held_out_wording)
-    model = load_model(find_bundle(arguments.model), Settings(max_batch=1))
-    try:
-        answered = list(answers(model, questions))
-    finally:
-        model.engine.close()
+    records: list[Record] = []
+    with answerer(arguments.model, arguments.url, directly=arguments.engine) as ask:
+        for name, chosen in SETS.items():
+            questions = evaluation_questions(arguments.pictures, **chosen._asdict())
+            records += [Record(name, question, said) for question, said in _answered(ask, questions, name)]
     if arguments.answers is not None:
-        _write(arguments.answers, answered)
-    print(table(family_scores((question.family, said, question.answer) for question, said in answered)), end="")
+        write_answers(arguments.answers, records)
+    if arguments.sheet is not None:
+        write_sheet(arguments.sheet, records)
+    scores = {
+        name: family_scores(
+            (record.question.family, record.said, record.question.answer) for record in records if record.set == name
+        )
+        for name in SETS
+    }
+    print(table(scores[next(iter(SETS))]))
+    print(comparison(scores), end="")
     return 0
 
 
-def answers(model: "Model", questions: "Iterable[EvaluationQuestion]") -> "Iterator[tuple[EvaluationQuestion, str]]":
-    """Each question with what the model said, greedily. Questions about one picture stand together."""
-    from edgevlm_server.offline import answer, encode
-    from edgevlm_server.preprocess import preprocess
-    from edgevlm_server.prompt import Turn
+def _answered(
+    ask: "Answerer", questions: "Iterable[EvaluationQuestion]", name: str
+) -> "Iterator[tuple[EvaluationQuestion, str]]":
+    """Each question with what was said, in order, several at a time."""
     from tqdm import tqdm
 
-    progress = tqdm(unit=" questions", desc="Asking", disable=None)
-    for _, group in groupby(questions, key=lambda question: (question.scene, question.seed)):
-        asked = list(group)
-        features = encode(model, [preprocess(asked[0].image, model.manifest.preprocessing)])
-        for question in asked:
-            turns = [Turn("user", question.text, images=1)]
-            yield question, "".join(answer(model, turns, features, max_tokens=MAX_TOKENS))
+    waiting: deque[tuple[EvaluationQuestion, Future[str]]] = deque()
+    with ThreadPoolExecutor(ask.concurrent) as pool, tqdm(desc=name, unit=" questions", disable=None) as progress:
+        for question in questions:
+            waiting.append((question, pool.submit(ask, question)))
+            # drawings are made as they are needed: thousands of them would fill the memory
+            while len(waiting) >= 4 * ask.concurrent:
+                yield _first(waiting)
+                progress.update()
+        while waiting:
+            yield _first(waiting)
             progress.update()
-    progress.close()
 
 
-def _write(path: Path, answered: "list[tuple[EvaluationQuestion, str]]") -> None:
-    import json
-
-    from edgevlm_demo.evaluation import is_right
-
-    lines = [
-        json.dumps(
-            {
-                "scene": question.scene,
-                "seed": question.seed,
-                "family": question.family,
-                "question": question.text,
-                "answer": said,
-                "truth": question.answer,
-                "right": is_right(said, question.answer),
-            },
-            ensure_ascii=False,
-        )
-        for question, said in answered
-    ]
-    try:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
+def _first(
+    waiting: deque[tuple["EvaluationQuestion", Future[str]]],
+) -> "tuple[EvaluationQuestion, str]":
+    question, future = waiting.popleft()
+    return question, future.result()

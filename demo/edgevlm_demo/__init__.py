@@ -1,5 +1,7 @@
 """The demo model: drawn factory scenes, the committed checkpoint and where it lies. Imports no torch."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 __all__ = ["checkpoint_folder", "clip_folder"]

@@ -3,6 +3,8 @@
 Seeds below 700,000,000 only; the picture's number and the run's seed fix everything in it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random

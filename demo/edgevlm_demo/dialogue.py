@@ -1,5 +1,7 @@
 """Questions and answers as token ids, laid out by serving's own template. Knows no pictures and no torch."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

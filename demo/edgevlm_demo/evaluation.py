@@ -4,6 +4,8 @@ Seeds from 900,000,000 up are never trained on. A set of questions varies one th
 alone, the seeds and the fonts, or the seeds and the wording.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

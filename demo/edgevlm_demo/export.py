@@ -3,6 +3,8 @@
 Float16, the tower inside the checkpoint, one stored but unused last tower layer, as in MobileVLM V2.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os

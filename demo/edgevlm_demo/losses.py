@@ -1,11 +1,24 @@
 """What is learnt: labels of patches, and answers. Knows nothing of time, files or optimisers."""
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .batches import IGNORED, Batch
-from .scenes.scene import DEFECTS, FASTENERS, GLYPHS, KINDS, LABEL_KINDS, LAMP_STATES, MAX_ORDER, PANELS, SCALE, TIPS
+from edgevlm_demo.batches import IGNORED, Batch
+from edgevlm_demo.scenes.scene import (
+    DEFECTS,
+    FASTENERS,
+    GLYPHS,
+    KINDS,
+    LABEL_KINDS,
+    LAMP_STATES,
+    MAX_ORDER,
+    PANELS,
+    SCALE,
+    TIPS,
+)
 
 FOLLOWS = 4
 

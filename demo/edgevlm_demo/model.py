@@ -3,6 +3,8 @@
 Serving never runs this file: it exports the checkpoint.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

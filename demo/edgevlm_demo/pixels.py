@@ -1,5 +1,7 @@
 """Pictures to the tower's pixels, as serving makes them: padded, then reduced. Numpy and Pillow only."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

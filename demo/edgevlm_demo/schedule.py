@@ -1,18 +1,20 @@
 """Learning rates over the time budget of a training run. Knows nothing of what is trained."""
 
-TOWER_SHARE = 0.38  # of the time budget: the first stage, the tower alone
 PEAK = 1.2e-3
 TOWER_LATER = 5e-4  # the tower's rate when the second stage begins
 WARM_UP = 0.02  # of a stage
 HOLD = 0.4  # of a stage, before the rate falls
 
 
-def rates(share: float) -> tuple[float, float]:
-    """Learning rates of tower and language part after a share of the time budget; both end at zero."""
-    stage = share / TOWER_SHARE
+def rates(share: float, tower_share: float) -> tuple[float, float]:
+    """Learning rates of tower and language part after a share of the time budget; both end at zero.
+
+    Up to `tower_share` the tower learns alone.
+    """
+    stage = share / tower_share
     if stage < 1:
         return _warm(stage) * (PEAK + (TOWER_LATER - PEAK) * _fallen(stage)), 0.0
-    stage = (share - TOWER_SHARE) / (1 - TOWER_SHARE)
+    stage = (share - tower_share) / (1 - tower_share)
     return TOWER_LATER * (1 - stage), _warm(stage) * PEAK * (1 - _fallen(stage))
 
 

@@ -3,6 +3,8 @@
 For training; what is published about the product is measured through its own engine.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,12 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import checkpoint_folder
-from .dialogue import EOS, DialogueTokenizer
-from .evaluation import SETS, EvaluationQuestion, comparison, evaluation_questions, family_scores, table
-from .export import load_published
-from .model import DemoModel
-from .pixels import pixels
+from edgevlm_demo import checkpoint_folder
+from edgevlm_demo.dialogue import EOS, DialogueTokenizer
+from edgevlm_demo.evaluation import SETS, EvaluationQuestion, comparison, evaluation_questions, family_scores, table
+from edgevlm_demo.export import load_published
+from edgevlm_demo.model import DemoModel
+from edgevlm_demo.pixels import pixels
 
 MAX_NEW = 24  # tokens
 QUESTIONS = 80  # at a time

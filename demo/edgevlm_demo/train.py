@@ -5,6 +5,8 @@ follows the share of the time budget that is used. The run can be stopped at any
 `DIR/state.pt` when started again with the same options.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -17,14 +19,15 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import nn
 
-from .batches import LAST_RUN, training_batch, validation_batch
-from .dialogue import DialogueTokenizer
-from .losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
-from .model import DemoModel, Shape
-from .scenes import DATA_VERSION
-from .team import Scores, Team, add, free_port
-from .vocabulary import train_vocabulary
-from .warm_start import warm_start
+from edgevlm_demo.batches import LAST_RUN, training_batch, validation_batch
+from edgevlm_demo.dialogue import DialogueTokenizer
+from edgevlm_demo.losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
+from edgevlm_demo.model import DemoModel, Shape
+from edgevlm_demo.scenes import DATA_VERSION
+from edgevlm_demo.schedule import PEAK, rates
+from edgevlm_demo.team import Scores, Team, add, free_port
+from edgevlm_demo.vocabulary import train_vocabulary
+from edgevlm_demo.warm_start import warm_start
 
 BATCH = 16  # pictures, over all processes
 PRACTICE = 0.4  # share of practice sheets while the tower learns alone
@@ -33,8 +36,6 @@ SAVE_EVERY = 90.0  # seconds
 VALIDATE_EVERY = 180.0  # seconds
 VALIDATION_PICTURES = 288
 VALIDATED_AT_ONCE = 24
-PEAK = 1.2e-3
-TOWER_LATER = 5e-4  # the tower's rate when the second stage begins
 
 
 @dataclass(frozen=True)
@@ -190,17 +191,6 @@ def make_optimiser(model: DemoModel, heads: PatchHeads) -> torch.optim.AdamW:
 def set_rates(optimiser: torch.optim.AdamW, chosen: tuple[float, float]) -> None:
     for group, rate in zip(optimiser.param_groups, chosen, strict=True):
         group["lr"] = rate
-
-
-def rates(share: float, tower_share: float) -> tuple[float, float]:
-    """Learning rates of tower and language part after a share of the time budget."""
-    if share < tower_share:
-        stage = share / tower_share
-        falling = max(0.0, (stage - 0.4) / 0.6)
-        return min(1.0, stage / 0.02) * (PEAK + (TOWER_LATER - PEAK) * falling), 0.0
-    stage = (share - tower_share) / (1 - tower_share)
-    falling = max(0.0, (stage - 0.4) / 0.6)
-    return TOWER_LATER * (1 - stage), min(1.0, stage / 0.02) * PEAK * (1 - falling)
 
 
 def work(options: Options, rank: int, size: int, port: int) -> None:

@@ -1,5 +1,7 @@
 """Trains the demo's SentencePiece vocabulary on the dialogues of the scenes, the same on every machine."""
 
+from __future__ import annotations
+
 import io
 import string
 from collections.abc import Iterator

@@ -8,8 +8,8 @@ import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor
 
-from .export import load_published
-from .model import DemoModel
+from edgevlm_demo.export import load_published
+from edgevlm_demo.model import DemoModel
 
 BY_PIECE = ("decoder.embed_tokens.weight", "lm_head.weight")  # [vocab, W]
 

@@ -8,7 +8,7 @@ from edgevlm_demo import checkpoint_folder
 from edgevlm_demo.dialogue import BOS, EOS, SYSTEM, DialogueTokenizer
 from edgevlm_demo.pixels import MEAN, PADDING, STD, pixels
 from edgevlm_demo.scenes import SCENES, SIDE, Question, draw_scene
-from edgevlm_demo.schedule import PEAK, TOWER_SHARE, rates
+from edgevlm_demo.schedule import PEAK, rates
 from edgevlm_server.image_square import fit_square
 from sentencepiece import SentencePieceProcessor
 
@@ -79,10 +79,10 @@ def test_pixels_are_padded_reduced_and_normalised() -> None:
 
 
 def test_learning_rates() -> None:
-    assert rates(0.0) == (0.0, 0.0)
-    assert rates(0.1)[0] == PEAK
-    assert rates(TOWER_SHARE / 2)[1] == 0.0
-    assert rates(0.5)[1] == PEAK
-    assert rates(1.0) == pytest.approx((0.0, 0.0))
-    late = [rates(0.6 + 0.01 * step) for step in range(41)]
+    assert rates(0.0, 0.38) == (0.0, 0.0)
+    assert rates(0.1, 0.38)[0] == PEAK
+    assert rates(0.19, 0.38)[1] == 0.0
+    assert rates(0.5, 0.38)[1] == PEAK
+    assert rates(1.0, 0.38) == pytest.approx((0.0, 0.0))
+    late = [rates(0.6 + 0.01 * step, 0.38) for step in range(41)]
     assert all(a > b for a, b in zip([r[0] for r in late], [r[0] for r in late][1:], strict=False))

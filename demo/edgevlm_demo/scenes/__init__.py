@@ -9,9 +9,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple
 
-from . import display, flange, gauge, label, panel, plate, practice, signal_tower
-from .canvas import Canvas, Region
-from .scene import (
+from edgevlm_demo.scenes import display, flange, gauge, label, panel, plate, practice, signal_tower
+from edgevlm_demo.scenes.canvas import Canvas, Region
+from edgevlm_demo.scenes.scene import (
     GRID,
     KINDS,
     PATCH,

@@ -7,7 +7,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from .colours import Colour, jitter
+from edgevlm_demo.scenes.colours import Colour, jitter
 
 _TINTED = 0.3  # share of coloured walls
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from .background import background
-from .colours import Colour
-from .scene import SIDE, Mark
+from edgevlm_demo.scenes.background import background
+from edgevlm_demo.scenes.colours import Colour
+from edgevlm_demo.scenes.scene import SIDE, Mark
 
 NOISE_SIDE = 448  # pixels; larger than the longest picture plus the largest shift
 

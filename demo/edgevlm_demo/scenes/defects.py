@@ -9,8 +9,8 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .canvas import opaque
-from .colours import Colour, jitter, shade
+from edgevlm_demo.scenes.canvas import opaque
+from edgevlm_demo.scenes.colours import Colour, jitter, shade
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]

@@ -1,15 +1,17 @@
 """The digital display: a number in seven-segment digits on a panel."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from random import Random
 
 from PIL import Image, ImageDraw
 
-from . import fonts
-from .canvas import Canvas, Region, Sprite, opaque, small_angle
-from .colours import Colour, jitter, mix
-from .scene import BEFORE_POINT, IS_POINT, LAST, PLAIN, Fact, Mark
-from .segments import LIT, SEVEN_WITH_HOOK, Point, segment_polygons
+from edgevlm_demo.scenes import fonts
+from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, opaque, small_angle
+from edgevlm_demo.scenes.colours import Colour, jitter, mix
+from edgevlm_demo.scenes.scene import BEFORE_POINT, IS_POINT, LAST, PLAIN, Fact, Mark
+from edgevlm_demo.scenes.segments import LIT, SEVEN_WITH_HOOK, Point, segment_polygons
 
 COLOURS: dict[str, Colour] = {
     "red": (245, 45, 35),

@@ -8,9 +8,9 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from .canvas import Canvas, Region, Sprite, opaque, small_angle
-from .colours import Colour, jitter, mix, shade
-from .scene import LAST, PATCH, PLAIN, Fact, Mark
+from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, opaque, small_angle
+from edgevlm_demo.scenes.colours import Colour, jitter, mix, shade
+from edgevlm_demo.scenes.scene import LAST, PATCH, PLAIN, Fact, Mark
 
 MOST_MISSING = 3
 MIN_RADIUS = 46.0  # pixels at 168 x 168: eight holes then lie in eight patches

@@ -8,10 +8,10 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from . import fonts
-from .canvas import Canvas, Region, Sprite, opaque, small_angle
-from .colours import Colour, jitter, mix
-from .scene import NO_ORDER, PATCH, Fact, Mark
+from edgevlm_demo.scenes import fonts
+from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, opaque, small_angle
+from edgevlm_demo.scenes.colours import Colour, jitter, mix
+from edgevlm_demo.scenes.scene import NO_ORDER, PATCH, Fact, Mark
 
 FULL = 10  # the scale's last value
 MIN_RADIUS = 40.0  # pixels at 168 x 168

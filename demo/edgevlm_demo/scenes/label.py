@@ -1,14 +1,16 @@
 """The label: a heading that says what kind of number it is, and 4-6 printed characters."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from random import Random
 
 from PIL import Image, ImageDraw
 
-from . import fonts
-from .canvas import Canvas, Region, Sprite, opaque, small_angle
-from .colours import Colour, jitter
-from .scene import LABEL_KINDS, LAST, PLAIN, Fact, Mark
+from edgevlm_demo.scenes import fonts
+from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, opaque, small_angle
+from edgevlm_demo.scenes.colours import Colour, jitter
+from edgevlm_demo.scenes.scene import LABEL_KINDS, LAST, PLAIN, Fact, Mark
 
 ALPHABET = "0123456789ACEHKP"  # no two of them look alike
 HEADINGS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import Canvas, Region
+from edgevlm_demo.scenes.canvas import Canvas, Region
 
 DEVICES = ("display", "dial gauge", "signal tower", "label")
 WIDE = {"display", "label"}

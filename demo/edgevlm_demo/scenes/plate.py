@@ -9,10 +9,10 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .canvas import Canvas, Region, Sprite, opaque, small_angle
-from .colours import Colour, jitter, shade
-from .defects import draw_defect
-from .scene import DEFECTS, Fact, Mark
+from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, opaque, small_angle
+from edgevlm_demo.scenes.colours import Colour, jitter, shade
+from edgevlm_demo.scenes.defects import draw_defect
+from edgevlm_demo.scenes.scene import DEFECTS, Fact, Mark
 
 QUARTERS = ("upper left", "upper right", "lower left", "lower right")
 MIN_SIDE = 92.0  # pixels at 168 x 168

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import display, label
-from .canvas import Canvas, Sprite, small_angle
+from edgevlm_demo.scenes import display, label
+from edgevlm_demo.scenes.canvas import Canvas, Sprite, small_angle
 
 
 def draw(canvas: Canvas) -> None:

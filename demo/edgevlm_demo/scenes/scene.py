@@ -3,6 +3,8 @@
 Knows nothing of how a scene is drawn.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Seven-segment characters as polygons in a cell of height 1. Knows nothing of colours or pictures."""
 
+from __future__ import annotations
+
 Point = tuple[float, float]
 
 #     a

@@ -1,13 +1,15 @@
 """The signal tower: red, amber and green lamps stacked on a pole; none or one is lit."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from random import Random
 
 from PIL import Image, ImageDraw
 
-from .canvas import Canvas, Region, Sprite, small_angle
-from .colours import Colour, jitter
-from .scene import LAMPS, Fact, Mark
+from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, small_angle
+from edgevlm_demo.scenes.colours import Colour, jitter
+from edgevlm_demo.scenes.scene import LAMPS, Fact, Mark
 
 LIT: dict[str, Colour] = {"red": (255, 50, 40), "amber": (255, 185, 30), "green": (60, 245, 90)}
 DARK: dict[str, Colour] = {"red": (95, 22, 20), "amber": (100, 68, 14), "green": (18, 80, 34)}

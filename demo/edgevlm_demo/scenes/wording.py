@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from .scene import LABEL_KINDS, LAMPS, Fact, Question
-from .unrelated import OBJECTS, unrelated_question
+from edgevlm_demo.scenes.scene import LABEL_KINDS, LAMPS, Fact, Question
+from edgevlm_demo.scenes.unrelated import OBJECTS, unrelated_question
 
 SUFFIX = "\nAnswer the question using a single word or phrase."
 UNANSWERABLE = "I cannot see that in the image."

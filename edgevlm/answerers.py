@@ -1,0 +1,125 @@
+"""Who answers an evaluation's questions: a server over HTTP, or a model in this process. Knows no scores."""
+
+import base64
+import io
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from edgevlm.cli import CommandError
+from edgevlm.demo_bundle import find_bundle
+
+if TYPE_CHECKING:
+    from edgevlm_demo.evaluation import EvaluationQuestion
+    from edgevlm_server.model import Model
+
+MAX_TOKENS = 40
+SECONDS = 120
+
+
+class Answerer(Protocol):
+    """Answers one question greedily; `concurrent` questions may be asked at a time, each from its own thread."""
+
+    concurrent: int
+
+    def __call__(self, question: "EvaluationQuestion") -> str: ...
+
+
+@contextmanager
+def answerer(bundle: Path | None, url: str | None, *, directly: bool) -> Iterator[Answerer]:
+    """What was asked for: a running server, the engine itself, or a server that lives as long as the evaluation."""
+    if url is not None:
+        yield HttpAnswerer(url.rstrip("/"))
+    elif directly:
+        from edgevlm_server.model import load_model
+        from edgevlm_server.settings import Settings
+
+        model = load_model(find_bundle(bundle), Settings(max_batch=1))
+        try:
+            yield EngineAnswerer(model)
+        finally:
+            model.engine.close()
+    else:
+        with _own_server(find_bundle(bundle)) as own:
+            yield HttpAnswerer(own)
+
+
+class EngineAnswerer:
+    """One question after another in this process."""
+
+    concurrent = 1
+
+    def __init__(self, model: "Model") -> None:
+        self._model = model
+
+    def __call__(self, question: "EvaluationQuestion") -> str:
+        from edgevlm_server.offline import answer, encode
+        from edgevlm_server.preprocess import preprocess
+        from edgevlm_server.prompt import Turn
+
+        features = encode(self._model, [preprocess(question.image, self._model.manifest.preprocessing)])
+        turns = [Turn("user", question.text, images=1)]
+        return "".join(answer(self._model, turns, features, max_tokens=MAX_TOKENS))
+
+
+class HttpAnswerer:
+    """The chat endpoint of a server, with the picture as a PNG in a data URL."""
+
+    concurrent = 8
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/v1/chat/completions"
+
+    def __call__(self, question: "EvaluationQuestion") -> str:
+        file = io.BytesIO()
+        question.image.save(file, "PNG")
+        picture = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+        content = [
+            {"type": "image_url", "image_url": {"url": picture}},
+            {"type": "text", "text": question.text},
+        ]
+        body = {"messages": [{"role": "user", "content": content}], "max_tokens": MAX_TOKENS, "temperature": 0}
+        request = urllib.request.Request(
+            self._url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=SECONDS) as response:
+                reply = json.load(response)
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{self._url} does not answer: {error}.") from None
+        text: str = reply["choices"][0]["message"]["content"]
+        return text
+
+
+@contextmanager
+def _own_server(bundle: Path) -> Iterator[str]:
+    """The product's server as a process of its own, on a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--port", str(port), "--log-level", "warning"]
+    with subprocess.Popen(command) as process:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(process, url)
+            yield url
+        finally:
+            process.terminate()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/ready", timeout=SECONDS):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise CommandError("The server for the evaluation did not start; 'edgevlm serve' shows why.")

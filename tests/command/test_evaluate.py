@@ -1,0 +1,49 @@
+"""`edgevlm eval demo`: the same answers through HTTP and without, every question on record, wrong ones marked."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgevlm.cli import main
+from edgevlm.demo_bundle import demo_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return demo_bundle(tmp_path_factory.mktemp("cache"))
+
+
+def evaluate(bundle: Path, folder: Path, *arguments: str) -> tuple[list[dict[str, Any]], str]:
+    """Every answer, and the page."""
+    answers, sheet = folder / "answers.jsonl", folder / "sheet.html"
+    files = ["--answers", str(answers), "--sheet", str(sheet)]
+    assert main(["eval", "demo", "--model", str(bundle), "--pictures", "1", *files, *arguments]) == 0
+    return [json.loads(line) for line in answers.read_text().splitlines()], sheet.read_text()
+
+
+def test_http_and_engine_give_the_same_answers(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "http").mkdir()
+    over_http, _ = evaluate(bundle, tmp_path / "http")
+    directly, page = evaluate(bundle, tmp_path, "--engine")
+    assert over_http == directly
+    assert {line["set"] for line in directly} == {"held-out pictures", "held-out fonts", "held-out wording"}
+    assert all(line["seed"] >= 900_000_000 for line in directly)
+    assert page.count("<p>") == sum(line["right"] for line in directly)
+    assert page.count("class=wrong") == sum(not line["right"] for line in directly)
+    assert len(re.findall("<img alt='' src='data:image/jpeg;base64,", page)) == page.count("<figure>") > 8
+
+
+def test_a_server_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "demo", "--pictures", "1", "--url", "http://127.0.0.1:9"]) == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["eval", "demo", "--engine", "--model", str(bundle), "--pictures", "1"]
+    assert main([*arguments, "--answers", str(tmp_path / "absent" / "file")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
