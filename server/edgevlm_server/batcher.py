@@ -42,7 +42,7 @@ Event = int | End
 
 
 class Observer(Protocol):
-    """Told what happens, from the engine's thread. Must be quick and must not raise."""
+    """Told what happens, from any thread. Must be quick and must not raise."""
 
     def load(self, running: int, waiting: int) -> None: ...
 
@@ -115,6 +115,7 @@ class Batcher:
         """Queue a sequence that fits into a row."""
         ticket = Ticket(sequence, self)
         if self._refusal is not None:
+            self._observer.ended("error")
             ticket.deliver(End("error", self._refusal))
             return ticket
         self._open.add(ticket)
