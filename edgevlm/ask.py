@@ -56,7 +56,7 @@ def _read(intake: "ImageIntake", path: Path) -> "NDArray[np.float32]":
     from edgevlm_server.image_limits import ImageError
 
     try:
-        return intake.picture_from_file(path).pixels
+        return intake.pixels_of_file(path)
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
     except (ImageError, ImageWorkerError) as error:

@@ -104,7 +104,7 @@ def _pixels(model: "Model", image: Path) -> Array:
     from edgevlm_server.image_limits import ImageLimits
 
     with ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1) as intake:
-        return intake.picture_from_file(image).pixels
+        return intake.pixels_of_file(image)
 
 
 def _vision_hidden(bundle: Path, pixels: Array) -> Array:

@@ -20,18 +20,18 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _DATA_HEADER = 1024  # characters before the comma: a media type and its parameters
 
 
-class Picture(NamedTuple):
-    """`sha256`: hex digest of the file's bytes, before decoding. `pixels`: [3, S, S], normalised."""
+class ImageFile(NamedTuple):
+    """A picture as it was sent, and the hex digest of its bytes, by which it is known again."""
 
+    data: bytes
     sha256: str
-    pixels: NDArray[np.float32]
 
 
 class ImageIntake:
     """Every way a picture comes in. Blocking and thread-safe: an async caller runs these in a thread.
 
-    All `picture...` methods raise ImageError for a picture that is refused, and ImageWorkerError when no
-    worker process can be started, which is the server's fault.
+    ImageError is raised for a picture that is refused, ImageWorkerError when no worker process can be started,
+    which is the server's fault.
     """
 
     def __init__(self, limits: ImageLimits, spec: Preprocessing, workers: int = 2) -> None:
@@ -39,19 +39,19 @@ class ImageIntake:
         self._spec = spec
         self._decoder = ImageDecoder(limits, spec.size, spec.pad_colour, workers)
 
-    def picture(self, image_url: str) -> Picture:
-        """The picture in the text of an `image_url`."""
-        return self.picture_from_bytes(image_bytes(image_url, self._limits))
+    def read(self, image_url: str) -> ImageFile:
+        """The file in the text of an `image_url`; what it holds is not looked at yet."""
+        data = image_bytes(image_url, self._limits)
+        return ImageFile(data, hashlib.sha256(data).hexdigest())
 
-    def picture_from_file(self, path: Path) -> Picture:
-        """The picture in a file, under the same limits. Raises OSError when the file cannot be read."""
+    def pixels(self, data: bytes) -> NDArray[np.float32]:
+        """The picture in a file's bytes, decoded and preprocessed: float32 [3, S, S]."""
+        return normalise(self._decoder.decode(data), self._spec)
+
+    def pixels_of_file(self, path: Path) -> NDArray[np.float32]:
+        """The same for a file on disk, under the same limits. Raises OSError when it cannot be read."""
         with path.open("rb") as file:
-            return self.picture_from_bytes(file.read(self._limits.max_bytes + 1))
-
-    def picture_from_bytes(self, data: bytes) -> Picture:
-        """The picture in a file's bytes, as `image_bytes` gives them."""
-        square = self._decoder.decode(data)
-        return Picture(hashlib.sha256(data).hexdigest(), normalise(square, self._spec))
+            return self.pixels(file.read(self._limits.max_bytes + 1))
 
     def close(self) -> None:
         """Ends the worker processes, after the pictures under way (at most `decode_seconds`)."""

@@ -85,6 +85,8 @@ class Metrics:
         )
         self.image_decode = histogram("image_decode_seconds", "From a picture's text to pixels.", LATENCY_BUCKETS)
         self.image_encode = histogram("image_encode_seconds", "From pixels to features.", LATENCY_BUCKETS)
+        self.image_queries = counter("mm_cache_queries", "Pictures looked up in the image cache.")
+        self.image_hits = counter("mm_cache_hits", "Pictures that needed no encoding of their own.")
         self.request_prompt = histogram("request_prompt_tokens", "Positions of one prompt.", TOKEN_BUCKETS)
         self.request_generation = histogram("request_generation_tokens", "Tokens of one answer.", TOKEN_BUCKETS)
         build.labels(version("edgevlm")).set(1)

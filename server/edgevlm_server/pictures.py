@@ -1,6 +1,7 @@
 """From the texts of `image_url` to features, beside the engine's thread. Knows no conversations and no HTTP.
 
-Pictures are decoded by a few workers and encoded by one: the encoder takes every core it can get.
+Pictures are decoded by a few workers and encoded by one: the encoder takes every core it can get. A picture that was
+sent before is neither decoded nor encoded again, and two clients who send the same frame at once cause one encoding.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import numpy as np
 from edgevlm_engines import Floats
 
 from edgevlm_server.errors import InvalidRequest, Unavailable
+from edgevlm_server.feature_cache import FeatureCache
 from edgevlm_server.image_decoder import ImageWorkerError
 from edgevlm_server.image_input import ImageIntake
 from edgevlm_server.image_limits import ImageError, ImageLimits
@@ -34,12 +36,13 @@ class VisionFailed(Exception):
 class Pictures:
     """Two pools. Methods are called on the event loop; `close` blocks and may run in a thread."""
 
-    def __init__(self, model: Model, metrics: Metrics) -> None:
+    def __init__(self, model: Model, metrics: Metrics, cache_bytes: int) -> None:
         self._engine = model.engine
         self._metrics = metrics
         self._intake = ImageIntake(ImageLimits(), model.manifest.preprocessing, DECODE_WORKERS)
         self._decoding = ThreadPoolExecutor(DECODE_WORKERS, "picture")
         self._encoding = ThreadPoolExecutor(1, "vision")
+        self._cache = FeatureCache(cache_bytes)
         self._closed = False
         self._encode_began: float | None = None
 
@@ -55,8 +58,13 @@ class Pictures:
         """
         features = [np.zeros((0, self._engine.info.hidden_size), np.float32)]
         for url, place in urls:
-            pixels = await self._decode(url, place)
-            features.append(await self._encode(pixels[np.newaxis]))
+            try:
+                features.append(await self._one(url))
+            except ImageError as error:
+                raise InvalidRequest(str(error), code=error.code, param=place) from None
+            except ImageWorkerError:
+                log.exception("No picture can be decoded.")
+                raise Unavailable.undecoded() from None
         return np.concatenate(features)
 
     def refuse(self) -> None:
@@ -69,28 +77,28 @@ class Pictures:
         self._encoding.shutdown()
         self._intake.close()
 
-    async def _decode(self, url: str, place: str) -> Floats:
-        start = time.monotonic()
-        try:
-            picture = await self._run(self._decoding, lambda: self._intake.picture(url))
-        except ImageError as error:
-            raise InvalidRequest(str(error), code=error.code, param=place) from None
-        except ImageWorkerError:
-            log.exception("No picture can be decoded.")
-            raise Unavailable.undecoded() from None
-        self._metrics.image_decode.observe(time.monotonic() - start)
-        return picture.pixels
+    async def _one(self, url: str) -> Floats:
+        """Features `[image_tokens, hidden_size]`, from the cache if the same file was sent before."""
+        data, sha256 = await self._run(self._decoding, lambda: self._intake.read(url))
+        self._metrics.image_queries.inc()
+        features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
+        if known:
+            self._metrics.image_hits.inc()
+        return features
 
-    async def _encode(self, pixels: Floats) -> Floats:
+    async def _decode_and_encode(self, data: bytes) -> Floats:
         start = time.monotonic()
+        pixels = await self._run(self._decoding, lambda: self._intake.pixels(data))
+        decoded = time.monotonic()
+        self._metrics.image_decode.observe(decoded - start)
         try:
-            encoded = await self._run(self._encoding, lambda: self._encode_now(pixels))
+            encoded = await self._run(self._encoding, lambda: self._encode_now(pixels[np.newaxis]))
         except Unavailable:
             raise
         except Exception as error:
             log.exception("The vision encoder failed.")
             raise VisionFailed from error
-        self._metrics.image_encode.observe(time.monotonic() - start)
+        self._metrics.image_encode.observe(time.monotonic() - decoded)
         features: Floats = encoded[0]
         return features
 

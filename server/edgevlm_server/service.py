@@ -65,7 +65,7 @@ class Service:
         model = await asyncio.to_thread(load)
         info = model.engine.info
         batcher = Batcher(model.engine, self.metrics, self.engine_died)
-        self._loaded = Loaded(model, Pictures(model, self.metrics), batcher)
+        self._loaded = Loaded(model, Pictures(model, self.metrics, self.settings.image_cache), batcher)
         self._watch = asyncio.create_task(self._watch_engine(self._loaded))
         self.metrics.model(model.manifest.model, info.name, info.device, info.precision)
         if self.state == "loading":

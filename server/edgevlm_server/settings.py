@@ -29,6 +29,7 @@ class Settings:
     max_queue: int = 32
     max_images: int = 8
     max_body: int = 10 * 2**20
+    image_cache: int = 64 * 2**20
     drain_timeout: float = 30.0
     engine_timeout: float = 120.0
     api_keys: Path | None = None
@@ -115,6 +116,7 @@ OPTIONS: Mapping[str, _Option] = {
     "max_queue": _Option("requests that may wait beside those running; more get a 429", _not_negative, metavar="N"),
     "max_images": _Option("images in one request", _not_negative, metavar="N"),
     "max_body": _Option("size of one request's body", _positive, metavar="BYTES"),
+    "image_cache": _Option("memory for features of pictures that were sent before", _not_negative, metavar="BYTES"),
     "drain_timeout": _Option("how long running requests may go on after SIGTERM", _seconds, metavar="SECONDS"),
     "engine_timeout": _Option(
         "how long one step of the engine may take before it counts as dead", _some_seconds, metavar="SECONDS"

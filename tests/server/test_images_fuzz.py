@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from edgevlm_server.image_input import ImageIntake, Picture
+from edgevlm_server.image_input import ImageIntake
 from edgevlm_server.image_limits import FORMATS, ImageError, ImageLimits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.server.image_files import SPEC, data_url, encode, noise
@@ -38,14 +39,14 @@ FILES: list[bytes] = [
 ]
 
 
-def picture_or_error(intake: ImageIntake, data: bytes) -> Picture | None:
+def pixels_or_error(intake: ImageIntake, data: bytes) -> NDArray[np.float32] | None:
     try:
-        picture = intake.picture(data_url(data))
+        pixels = intake.pixels(intake.read(data_url(data)).data)
     except ImageError as error:
         assert error.code in CODES
         return None
-    assert picture.pixels.shape == (3, 16, 16) and np.isfinite(picture.pixels).all()
-    return picture
+    assert pixels.shape == (3, 16, 16) and np.isfinite(pixels).all()
+    return pixels
 
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -61,26 +62,26 @@ def test_flipped_bytes(intake: ImageIntake, data: bytes, flips: list[tuple[float
     damaged = bytearray(data)
     for place, value in flips:
         damaged[int(place * (min(len(data), 200) if near_start else len(data)))] = value
-    picture_or_error(intake, bytes(damaged))
+    pixels_or_error(intake, bytes(damaged))
 
 
 @MANY
 @given(data=st.sampled_from(FILES), kept=st.integers(2, 30), rest=st.binary(min_size=1, max_size=300))
 def test_rubbish_after_a_good_start(intake: ImageIntake, data: bytes, kept: int, rest: bytes) -> None:
-    picture_or_error(intake, data[:kept] + rest)
+    pixels_or_error(intake, data[:kept] + rest)
 
 
 @pytest.mark.parametrize("data", FILES)
 def test_cut_files_are_refused_or_whole(intake: ImageIntake, data: bytes) -> None:
     """Only what no pixel depends on may be missing, such as an end marker: grey bars are worse than an error."""
-    whole = intake.picture(data_url(data)).pixels
+    whole = intake.pixels(data)
     for length in range(1, len(data), max(1, len(data) // 60)):
-        picture = picture_or_error(intake, data[:length])
-        assert picture is None or np.array_equal(picture.pixels, whole)
+        pixels = pixels_or_error(intake, data[:length])
+        assert pixels is None or np.array_equal(pixels, whole)
 
 
 def test_still_right_after_all_that(intake: ImageIntake) -> None:
     image = noise(16, 16)
-    picture = intake.picture(data_url(encode(image, "PNG")))
+    pixels = intake.pixels(encode(image, "PNG"))
     expected = (np.asarray(image) / 255 - SPEC.mean) / SPEC.std
-    np.testing.assert_allclose(picture.pixels, expected.transpose(2, 0, 1), atol=1e-5)
+    np.testing.assert_allclose(pixels, expected.transpose(2, 0, 1), atol=1e-5)

@@ -25,18 +25,18 @@ def intake() -> Iterator[ImageIntake]:
 @pytest.mark.parametrize("case", ["v2", "v2-headdim80-bf16"])
 def test_file_to_upstreams_pixels(intake: ImageIntake, case: str) -> None:
     path = GOLDEN / case / "image.png"
-    from_file = intake.picture_from_file(path)
+    pixels = intake.pixels_of_file(path)
     with np.load(GOLDEN / case / "ref.npz") as reference:
-        np.testing.assert_allclose(from_file.pixels, reference["pixel_values"][0], rtol=0, atol=1e-6)
-    from_text = intake.picture(data_url(path.read_bytes()))
-    assert np.array_equal(from_file.pixels, from_text.pixels)
-    assert from_file.sha256 == from_text.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        np.testing.assert_allclose(pixels, reference["pixel_values"][0], rtol=0, atol=1e-6)
+    sent = intake.read(data_url(path.read_bytes()))
+    assert np.array_equal(intake.pixels(sent.data), pixels)
+    assert sent.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_how_a_picture_was_sent_does_not_change_its_digest(intake: ImageIntake) -> None:
     data = encode(noise(20, 20), "PNG")
     texts = [data_url(data), base64.encodebytes(data).decode(), base64.urlsafe_b64encode(data).decode()]
-    assert {intake.picture(text).sha256 for text in texts} == {hashlib.sha256(data).hexdigest()}
+    assert {intake.read(text).sha256 for text in texts} == {hashlib.sha256(data).hexdigest()}
 
 
 @pytest.mark.parametrize(
@@ -52,21 +52,21 @@ def test_how_a_picture_was_sent_does_not_change_its_digest(intake: ImageIntake) 
 )
 def test_refusals(intake: ImageIntake, image_url: str, code: str) -> None:
     with pytest.raises(ImageError) as caught:
-        intake.picture(image_url)
+        intake.pixels(intake.read(image_url).data)
     assert caught.value.code == code
 
 
 def test_files_that_cannot_be_read(intake: ImageIntake, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        intake.picture_from_file(tmp_path / "missing.png")
+        intake.pixels_of_file(tmp_path / "missing.png")
     large = tmp_path / "large.png"
     large.write_bytes(encode(noise(20, 20), "PNG") + bytes(8 << 20))
     with pytest.raises(ImageError) as caught:
-        intake.picture_from_file(large)
+        intake.pixels_of_file(large)
     assert caught.value.code == "image_too_large"
 
 
 def test_closed(intake: ImageIntake) -> None:
     intake.close()
     with pytest.raises(ImageWorkerError, match="closed"):
-        intake.picture(data_url(encode(noise(2, 2), "PNG")))
+        intake.pixels(encode(noise(2, 2), "PNG"))

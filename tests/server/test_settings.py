@@ -50,6 +50,7 @@ def test_flags_win_over_the_environment() -> None:
         ("max_queue", "0", 0),
         ("max_images", "0", 0),
         ("max_body", "1000", 1000),
+        ("image_cache", "0", 0),
         ("drain_timeout", "1.5", 1.5),
         ("engine_timeout", "30", 30.0),
         ("api_keys", "keys", Path("keys")),
