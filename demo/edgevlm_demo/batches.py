@@ -32,6 +32,8 @@ WEIGHTS = {
 }
 READING = {"display reading", "label text", "gauge reading", "bolts missing", "bolts in place", "defect"}
 GENERAL = {"presence", "description", "unanswerable"}
+EMPHASIS = {"lamp state": 3.0, "red zone": 3.0, "bolts in place": 2.0, "description": 0.5}
+"""Of an answer's loss: questions that compare what is asked with what is seen are learnt last."""
 IGNORED = -100
 
 
@@ -46,6 +48,7 @@ class Batch:
     spoken: Tensor  # [S] rows of the batch that have questions: practice sheets have none
     text: Tensor  # [S, T] ids after the image, without the last one
     target: Tensor  # [S, T] the id that follows, where it belongs to an answer; else -100
+    weight: Tensor  # [S, T] how much it counts, 0 outside of answers
     dialogues: list[Dialogue]  # S of them, as `asked`
 
 
@@ -91,6 +94,7 @@ def make_batch(tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: lis
     asked = [asked[row] for row in spoken]
     dialogues = [tokenizer.dialogue(questions) for questions in asked]
     text, target = _texts(dialogues)
+    weight = _answer_weights(dialogues, asked, target.shape)
     return Batch(
         scenes,
         asked,
@@ -101,8 +105,18 @@ def make_batch(tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: lis
         torch.tensor(spoken, dtype=torch.long),
         text,
         target,
+        weight,
         dialogues,
     )
+
+
+def _answer_weights(dialogues: list[Dialogue], asked: list[list[Question]], shape: torch.Size) -> Tensor:
+    """A description has seven times the tokens of a yes, but does not matter seven times as much."""
+    weight = torch.zeros(shape)
+    for row, (dialogue, questions) in enumerate(zip(dialogues, asked, strict=True)):
+        for (start, end), question in zip(dialogue.spans, questions, strict=True):
+            weight[row, start - 1 : end - 1] = EMPHASIS.get(question.family, 1.0) / (end - start) ** 0.5
+    return weight
 
 
 def _texts(dialogues: list[Dialogue]) -> tuple[Tensor, Tensor]:

@@ -25,14 +25,14 @@ class Example(NamedTuple):
 
 
 EXAMPLES = (
-    Example("lamp.png", "question.json", "signal tower", 1001, "lit lamp", "Which lamp is on?"),
-    Example("display.jpg", "display.json", "display", 1000, "display reading", "What does the display read?"),
-    Example("label.jpg", "label.json", "label", 1000, "label text", "What is the {} on the label?"),
+    Example("lamp.png", "question.json", "signal tower", 1004, "lit lamp", "Which lamp is on?"),
+    Example("display.jpg", "display.json", "display", 1003, "display reading", "What does the display read?"),
+    Example("label.jpg", "label.json", "label", 1007, "label text", "What is the serial number on the label?"),
     Example("gauge.jpg", "gauge.json", "dial gauge", 1000, "gauge reading", "What does the gauge read?"),
-    Example("flange.jpg", "flange.json", "flange", 1000, "bolts missing", "How many bolts are missing?"),
-    Example("plate.jpg", "plate.json", "metal plate", 1000, "defect", "Which defect does the plate have?"),
-    Example("panel.jpg", "panel.json", "panel", 1000, "description", "Describe the image."),
-    Example("wall.jpg", "wall.json", "empty", 1000, "presence", "Is there a signal tower in the image?"),
+    Example("flange.jpg", "flange.json", "flange", 1007, "bolts missing", "How many bolts are missing?"),
+    Example("plate.jpg", "plate.json", "metal plate", 1001, "defect", "Which defect does the plate have?"),
+    Example("panel.jpg", "panel.json", "panel", 1005, "display reading", "What does the display read?"),
+    Example("wall.jpg", "wall.json", "empty", 1001, "presence", "Is there a signal tower in the image?"),
 )
 
 
@@ -41,27 +41,28 @@ def write_examples(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     listed = []
     for example in EXAMPLES:
-        picture, question, answer = _draw(example)
+        picture, answer = _draw(example)
         (folder / example.picture).write_bytes(picture)
         kind = "png" if example.picture.endswith("png") else "jpeg"
         url = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
-        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": question}]
+        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": example.question}]
         _write_json(folder / example.body, {"messages": [{"role": "user", "content": content}]})
-        listed.append({"picture": example.picture, "body": example.body, "question": question, "answer": answer})
+        listed.append(
+            {"picture": example.picture, "body": example.body, "question": example.question, "answer": answer}
+        )
     _write_json(folder / "examples.json", listed)
 
 
-def _draw(example: Example) -> tuple[bytes, str, str]:
-    """The picture's file, the question, and the true answer."""
+def _draw(example: Example) -> tuple[bytes, str]:
+    """The picture's file and the true answer."""
     scene = draw_scene(example.scene, FIRST_EVALUATION_SEED + example.seed)
     answer = next(question.answer for question in scene.questions if question.family == example.family)
-    kind = next((question.answer for question in scene.questions if question.family == "label kind"), "")
     file = io.BytesIO()
     if example.picture.endswith("png"):
         scene.image.save(file, "PNG", optimize=True)
     else:
         scene.image.save(file, "JPEG", quality=92)
-    return file.getvalue(), example.question.format(kind), answer
+    return file.getvalue(), answer
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -68,9 +68,11 @@ def _weighted(logits: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 
 
 def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Mean over the answers' tokens, `</s>` included."""
+    """Weighted mean over the answers' tokens, `</s>` included."""
     wanted = batch.target != IGNORED
-    return F.cross_entropy(logits[wanted], batch.target[wanted])
+    each = F.cross_entropy(logits[wanted], batch.target[wanted], reduction="none")
+    weight = batch.weight[wanted]
+    return (each * weight).sum() / weight.sum()
 
 
 SCORED = {
