@@ -40,6 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.pictures < 1:
         raise CommandError("--pictures must be at least 1.")
+    if arguments.url is not None and (arguments.model is not None or arguments.engine):
+        raise CommandError("--url asks a server that has its own model: leave out --model and --engine.")
     records: list[Record] = []
     with answerer(arguments.model, arguments.url, directly=arguments.engine) as ask:
         for name, chosen in SETS.items():

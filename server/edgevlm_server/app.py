@@ -129,7 +129,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """A mistake of ours: the traceback is in the log, under the request's id."""
+    """A mistake of ours; the traceback is in the log."""
     failure = ApiError("The server failed on this request.", code="internal_error")
     return await _api_error(request, failure)
 

@@ -79,7 +79,8 @@ async def _run(settings: Settings, keys: KeyRing | None, listener: socket.socket
     await asyncio.wait({serving, over}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await serving
-    code = over.result() if over.done() else EXIT_OK
+    ended = EXIT_ENGINE_DIED if service.died.is_set() else EXIT_OK
+    code = over.result() if over.done() else ended
     clean = await service.close() and server.clean and loading.done()
     over.cancel()
     if not clean:

@@ -41,6 +41,14 @@ def test_a_server_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixtur
     assert "does not answer" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("other", [["--engine"], ["--model", "bundle"]])
+def test_a_server_and_a_model_of_ones_own_exclude_each_other(
+    other: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "demo", "--url", "http://127.0.0.1:9", *other]) == 1
+    assert "leave out --model and --engine" in capsys.readouterr().err
+
+
 def test_a_file_that_cannot_be_written_is_one_sentence(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
