@@ -21,18 +21,18 @@ PICTURES_PER_RUN = 10_000_000
 LAST_RUN = 69  # (69 + 1) x 10,000,000 is where the vocabulary's seeds begin
 VALIDATION_SEED = 800_000_000
 WEIGHTS = {
-    "display": 0.17,
+    "display": 0.16,
     "dial gauge": 0.19,
-    "signal tower": 0.09,
-    "label": 0.19,
-    "flange": 0.12,
-    "metal plate": 0.09,
+    "signal tower": 0.08,
+    "label": 0.18,
+    "flange": 0.16,
+    "metal plate": 0.08,
     "panel": 0.12,
     "empty": 0.03,
 }
 READING = {"display reading", "label text", "gauge reading", "bolts missing", "bolts in place", "defect"}
 GENERAL = {"presence", "description", "unanswerable"}
-EMPHASIS = {"lamp state": 3.0, "red zone": 3.0, "bolts in place": 2.0, "description": 0.5}
+EMPHASIS = {"lamp state": 3.0, "red zone": 4.0, "bolts in place": 4.0, "bolt is missing": 2.0, "description": 0.5}
 """Of an answer's loss: questions that compare what is asked with what is seen are learnt last."""
 IGNORED = -100
 

@@ -43,7 +43,7 @@ def kind_weights() -> Tensor:
     weights = dict.fromkeys(KINDS, 0.3)
     weights |= dict.fromkeys(GLYPHS, 2.0) | dict.fromkeys(TIPS, 6.0) | dict.fromkeys(SCALE, 0.5)
     weights |= dict.fromkeys(LABEL_KINDS, 0.6) | dict.fromkeys(LAMP_STATES, 0.6)
-    weights |= dict.fromkeys(FASTENERS, 1.0) | dict.fromkeys(DEFECTS, 1.0)
+    weights |= dict.fromkeys(FASTENERS, 1.5) | dict.fromkeys(DEFECTS, 1.0)
     weights["background"] = 0.1
     return torch.tensor([weights[kind] for kind in KINDS])
 

@@ -1,4 +1,4 @@
-"""Learning rates over the time budget of a training run. Knows nothing of what is trained."""
+"""Learning rates over a training run. Knows nothing of what is trained."""
 
 PEAK = 1.2e-3
 TOWER_LATER = 5e-4  # the tower's rate when the second stage begins
@@ -7,7 +7,7 @@ HOLD = 0.4  # of a stage, before the rate falls
 
 
 def rates(share: float, tower_share: float) -> tuple[float, float]:
-    """Learning rates of tower and language part after a share of the time budget; both end at zero.
+    """Learning rates of tower and language part after a share of the pictures; both end at zero.
 
     Up to `tower_share` the tower learns alone.
     """

@@ -1,8 +1,8 @@
-"""`python -m edgevlm_demo.train --out DIR --minutes 60 --seed 1`: trains the demo model, one CPU thread a process.
+"""`python -m edgevlm_demo.train --out DIR --pictures 420000 --seed 3`: trains the demo model.
 
 Two stages: the tower alone on labels of patches, then everything on the answers as well. The learning rate
-follows the share of the time budget that is used. The run can be stopped at any moment and goes on from
-`DIR/state.pt` when started again with the same options.
+follows the share of the pictures that are seen, so the options and the seed fix the run. It can be stopped at any
+moment and goes on from `DIR/state.pt` when started again with the same options.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import nn
 
-from edgevlm_demo.batches import LAST_RUN, training_batch, validation_batch
+from edgevlm_demo.batches import LAST_RUN, PICTURES_PER_RUN, training_batch, validation_batch
 from edgevlm_demo.dialogue import DialogueTokenizer
 from edgevlm_demo.losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
 from edgevlm_demo.model import DemoModel, Shape
@@ -27,7 +27,6 @@ from edgevlm_demo.scenes import DATA_VERSION
 from edgevlm_demo.schedule import PEAK, rates
 from edgevlm_demo.team import Scores, Team, add, free_port
 from edgevlm_demo.vocabulary import train_vocabulary
-from edgevlm_demo.warm_start import warm_start
 
 BATCH = 16  # pictures, over all processes
 PRACTICE = 0.4  # share of practice sheets while the tower learns alone
@@ -40,12 +39,11 @@ VALIDATED_AT_ONCE = 24
 
 @dataclass(frozen=True)
 class Options:
-    """The command line. `tower_share`: of the time budget, for the first stage."""
+    """The command line. `pictures`: of the whole run; `tower_share`: of them, for the first stage."""
 
     out: Path
-    minutes: float
+    pictures: int
     seed: int
-    start: Path | None
     tower_share: float
 
 
@@ -73,13 +71,10 @@ class Run:
         self.progress = Progress()
         if (options.out / "state.pt").exists():
             self.load()
-        elif options.start:
-            warm_start(self.model, options.out / "tokenizer.model", options.start)
-            self.log({"start": str(options.start)})
 
     @property
     def share(self) -> float:
-        return min(1.0, self.progress.seconds / (60 * self.options.minutes))
+        return min(1.0, self.progress.pictures / self.options.pictures)
 
     def train(self) -> None:
         saved = validated = self.progress.seconds
@@ -89,7 +84,7 @@ class Run:
             if self.progress.seconds - saved > SAVE_EVERY:
                 saved = self.progress.seconds
                 self.save()
-            if self.progress.seconds - validated > min(VALIDATE_EVERY, 15 * self.options.minutes) or self.share >= 1:
+            if self.progress.seconds - validated > VALIDATE_EVERY or self.share >= 1:
                 validated = self.progress.seconds
                 self.report(losses)
         self.save()
@@ -158,17 +153,26 @@ class Run:
             "heads": self.heads.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": vars(self.progress),
-            "data_version": DATA_VERSION,
-            "seed": self.options.seed,
+            "recipe": self.recipe(),
         }
         part = self.options.out / "state.part"
         torch.save(state, part)
         os.replace(part, self.options.out / "state.pt")
 
+    def recipe(self) -> dict[str, float]:
+        """What a run must share with the state that it goes on from."""
+        options = self.options
+        return {
+            "data version": DATA_VERSION,
+            "seed": options.seed,
+            "pictures": options.pictures,
+            "tower share": options.tower_share,
+        }
+
     def load(self) -> None:
         state: dict[str, Any] = torch.load(self.options.out / "state.pt", weights_only=True)
-        if (state["data_version"], state["seed"]) != (DATA_VERSION, self.options.seed):
-            raise SystemExit(f"{self.options.out} holds a run of another seed or data version")
+        if state["recipe"] != self.recipe():
+            raise SystemExit(f"{self.options.out} holds another run: {state['recipe']}, not {self.recipe()}")
         self.model.load_state_dict(state["model"])
         self.heads.load_state_dict(state["heads"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -202,17 +206,20 @@ def work(options: Options, rank: int, size: int, port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m edgevlm_demo.train", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for state.pt, tokenizer.model and train.log")
-    parser.add_argument("--minutes", type=float, default=60, help="time budget, validation included")
+    parser.add_argument("--pictures", type=int, default=420_000, help="to train on, in all")
     parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")
-    parser.add_argument("--start", type=Path, help="an earlier run or checkpoint: its weights come first")
-    parser.add_argument("--tower-share", type=float, default=0.38, help="of the time, for the tower alone")
+    parser.add_argument("--tower-share", type=float, default=0.45, help="of the pictures, for the tower alone")
     parser.add_argument("--workers", type=int, default=1, help="processes, one a core")
     arguments = parser.parse_args()
     if not 1 <= arguments.seed <= LAST_RUN:
         parser.error(f"--seed must be 1 to {LAST_RUN}")
+    if not 1 <= arguments.pictures <= PICTURES_PER_RUN:
+        parser.error(f"--pictures must be 1 to {PICTURES_PER_RUN}")
+    if not 0 < arguments.tower_share < 1:
+        parser.error("--tower-share must lie between 0 and 1")
     if BATCH % arguments.workers:
         parser.error(f"--workers must divide {BATCH}")
-    options = Options(arguments.out, arguments.minutes, arguments.seed, arguments.start, arguments.tower_share)
+    options = Options(arguments.out, arguments.pictures, arguments.seed, arguments.tower_share)
     options.out.mkdir(parents=True, exist_ok=True)
     vocabulary = options.out / "tokenizer.model"
     if not vocabulary.exists():

@@ -51,8 +51,12 @@ WORDINGS = {
             "Which colour do the digits have?",
             "What color are the digits?",
             "In which colour is the number on the display?",
+            "What colour are the digits on the display?",
+            "What is the colour of the number?",
+            "What colour does the display have?",
+            "Tell me the colour of the digits.",
         ),
-        ("What colour are the digits on the display?", "What color do the digits have?"),
+        ("What colour do the digits on the display have?", "Which colour is the number on the display?"),
     ),
     "gauge reading": Wordings(
         (
@@ -167,8 +171,12 @@ WORDINGS = {
             "Where on the plate is the defect?",
             "In which part of the plate is the defect?",
             "Which part of the plate is damaged?",
+            "Where is the defect on the plate?",
+            "Where is the plate damaged?",
+            "On which side of the plate is the defect?",
+            "Where do you see the defect?",
         ),
-        ("Where is the defect on the plate?", "In which part of the metal plate is the defect?"),
+        ("Where on the metal plate is the defect?", "In which part of the metal plate is the defect?"),
     ),
     "presence": Wordings(
         (
