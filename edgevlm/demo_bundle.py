@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgevlm_engines import BundleError, EngineLoadError, open_bundle
+from edgevlm_engines.manifest import FORMAT
 from platformdirs import user_cache_path
 
 DEMO_NAME = "edgevlm-demo"
@@ -57,7 +58,7 @@ def _export(checkpoint: Path, clip: Path, folder: Path) -> None:
 
 
 def _fingerprint(*folders: Path) -> str:
-    digest = hashlib.sha256(version("edgevlm").encode())
+    digest = hashlib.sha256(f"{version('edgevlm')} {FORMAT}".encode())
     for folder in folders:
         for path in sorted(folder.iterdir()):
             digest.update(f"{path.name}:{path.stat().st_size}\n".encode())

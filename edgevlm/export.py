@@ -1,12 +1,13 @@
 """`edgevlm export`: a checkpoint in the published layout becomes a bundle."""
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import get_args
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from edgevlm_engines.manifest import Precision
+    from edgevlm_engines.manifest import Device, Precision, VisionPrecision
 
     parser.add_argument("checkpoint", type=Path, help="folder with config.json, weights and tokenizer.model")
     parser.add_argument("bundle", type=Path, help="folder to make; it must not exist")
@@ -17,24 +18,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the CLIP model; V1 takes its weights from there, V2 only sizes that differ from ViT-L/14-336",
     )
     parser.add_argument(
-        "--precision", choices=get_args(Precision), default="fp32", help="fp32 for the CPU (default), fp16 for CUDA"
+        "--device", choices=get_args(Device), default="cpu", help="what will run it (default: cpu); sets the defaults"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        help="of the language model's products (default: int8 for cpu, fp16 for cuda)",
+    )
+    parser.add_argument(
+        "--vision-precision",
+        choices=get_args(VisionPrecision),
+        help="of the vision encoder's products (default: fp32 for cpu, fp16 for cuda)",
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="compare the bundle with one in fp32, token by token; takes room for that one beside the bundle",
     )
     parser.add_argument("--name", help="name that clients see (default: the checkpoint folder's)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_export.exporter import export_bundle
+    from edgevlm_export.precision import DEFAULTS
 
     from edgevlm.progress import Bar
 
+    default = DEFAULTS[arguments.device]
     manifest = export_bundle(
         arguments.checkpoint,
         arguments.bundle,
         vision_tower=arguments.vision_tower,
-        precision=arguments.precision,
+        device=arguments.device,
+        precision=arguments.precision or default.decoder,
+        vision_precision=arguments.vision_precision or default.vision,
         name=arguments.name,
         progress=Bar(f"Exporting {arguments.checkpoint.name}"),
     )
     size = sum(file.size for file in manifest.files.values())
-    print(f"{arguments.bundle}: {manifest.model}, {manifest.family}, {manifest.precision}, {size / 2**20:.1f} MiB")
+    numbers = f"{manifest.precision}, vision {manifest.vision_precision}"
+    print(f"{arguments.bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB")
+    if arguments.report:
+        print(_report(arguments.checkpoint, arguments.vision_tower, arguments.bundle))
     return 0
+
+
+def _report(checkpoint: Path, vision_tower: Path | None, bundle: Path) -> str:
+    from edgevlm_export.exporter import export_bundle
+
+    from edgevlm.progress import Bar
+    from edgevlm.quantisation import compare, steps
+
+    with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
+        reference = Path(folder) / "fp32"
+        export_bundle(checkpoint, reference, vision_tower=vision_tower, progress=Bar("Exporting in fp32"))
+        bar = Bar("Comparing", "answer")
+        bar.start(steps())
+        comparison = compare(reference, bundle, bar.advance)
+        bar.finish()
+    return comparison.table()

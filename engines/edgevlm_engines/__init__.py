@@ -1,6 +1,6 @@
 """Engines: arrays in, logits out. Other rooms use only what is named here."""
 
-from edgevlm_engines.boundary import IMAGE_TOKEN, Engine, EngineInfo, Floats, Tokens
+from edgevlm_engines.boundary import IMAGE_TOKEN, MIN_CHUNK, Engine, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.bundle import TOKENIZER, Bundle, open_bundle, read_manifest
 from edgevlm_engines.errors import BundleError, EngineError, EngineLoadError
 from edgevlm_engines.loading import EngineName, Provider, load_engine
@@ -8,6 +8,7 @@ from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt
 
 __all__ = [
     "IMAGE_TOKEN",
+    "MIN_CHUNK",
     "TOKENIZER",
     "Bundle",
     "BundleError",
@@ -21,6 +22,7 @@ __all__ = [
     "Preprocessing",
     "Prompt",
     "Provider",
+    "Segment",
     "Tokens",
     "load_engine",
     "open_bundle",

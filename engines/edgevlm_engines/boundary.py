@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 IMAGE_TOKEN = -200
 """Stands in a prompt for one position of image features. The number is upstream's mark for `<image>`."""
 
+MIN_CHUNK = 2
+"""A single position may take other kernels than several; a prompt is never cut so that one is left alone."""
+
 Tokens = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
@@ -25,7 +28,9 @@ Floats = NDArray[np.float32]
 class EngineInfo:
     """What an engine can hold, fixed when it is loaded.
 
-    `rows` sequences of at most `max_length` positions each; at most `max_chunk` positions in one prefill call.
+    `rows` sequences of at most `max_length` positions each, of `position_bytes` in the cache; at most `max_chunk`
+    positions in one prefill call. A prompt gives the same logits bit for bit in whatever chunks it comes, as long as
+    each but the last is a multiple of `row_multiple` and none has fewer than `MIN_CHUNK` positions.
     """
 
     name: str
@@ -34,10 +39,29 @@ class EngineInfo:
     rows: int
     max_length: int
     max_chunk: int
+    row_multiple: int
+    position_bytes: int
     vocab_size: int
     hidden_size: int
     image_size: int
     image_tokens: int
+
+
+class Segment(Protocol):
+    """Keys and values of `length` positions from `start` on, outside of any row."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def free(self) -> None:
+        """Give the memory back. Calling it again does nothing."""
+        ...
 
 
 class Engine(Protocol):
@@ -71,8 +95,16 @@ class Engine(Protocol):
         """Copy the first `length` positions of row `source` over row `target`."""
         ...
 
+    def save(self, row: int, start: int, stop: int) -> Segment:
+        """Copy positions `start..stop-1` out of a row. Raises `MemoryError` if there is no room for them."""
+        ...
+
+    def restore(self, row: int, segment: Segment, length: int) -> None:
+        """Copy the first `length` positions of a segment of this engine into a row, to where they were before."""
+        ...
+
     def close(self) -> None:
-        """Release everything. Calling it again does nothing."""
+        """Release everything but segments. Calling it again does nothing."""
         ...
 
 
@@ -103,6 +135,18 @@ def check_move(info: EngineInfo, source: int, target: int, length: int) -> None:
     """Raise `ValueError` unless both rows exist and the length fits into one."""
     if not (0 <= source < info.rows and 0 <= target < info.rows and 0 <= length <= info.max_length):
         raise ValueError(f"cannot move {length} positions from row {source} to row {target}")
+
+
+def check_save(info: EngineInfo, row: int, start: int, stop: int) -> None:
+    """Raise `ValueError` unless these positions exist."""
+    if not (0 <= row < info.rows and 0 <= start < stop <= info.max_length):
+        raise ValueError(f"cannot save positions {start}..{stop} of row {row}")
+
+
+def check_restore(info: EngineInfo, row: int, segment: Segment, length: int) -> None:
+    """Raise `ValueError` unless the row exists and the segment is that long."""
+    if not (0 <= row < info.rows and 0 < length <= segment.length):
+        raise ValueError(f"cannot restore {length} positions of {segment.length} to row {row}")
 
 
 def _check_tokens(info: EngineInfo, tokens: Tokens) -> None:

@@ -5,6 +5,7 @@ the end token. Each image adds one token in front that depends on every pixel, s
 """
 
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,14 +13,36 @@ from edgevlm_engines.boundary import (
     IMAGE_TOKEN,
     EngineInfo,
     Floats,
+    Segment,
     Tokens,
     check_decode,
     check_move,
     check_prefill,
+    check_restore,
+    check_save,
 )
 
 FIRST_TEXT_TOKEN = 259
 """In a SentencePiece vocabulary with byte fallback, ids below are control tokens and bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EchoSegment:
+    """What stands at some positions of a row."""
+
+    start: int
+    tokens: Tokens
+
+    @property
+    def length(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def nbytes(self) -> int:
+        return self.tokens.nbytes
+
+    def free(self) -> None:
+        """There is nothing to release."""
 
 
 class EchoEngine:
@@ -61,6 +84,15 @@ class EchoEngine:
         check_move(self._info, source, target, length)
         self._rows[target, :length] = self._rows[source, :length]
         self._prompt_lengths[target] = self._prompt_lengths[source]
+
+    def save(self, row: int, start: int, stop: int) -> Segment:
+        check_save(self._info, row, start, stop)
+        return EchoSegment(start, self._rows[row, start:stop].copy())
+
+    def restore(self, row: int, segment: Segment, length: int) -> None:
+        check_restore(self._info, row, segment, length)
+        assert isinstance(segment, EchoSegment)
+        self._rows[row, segment.start : segment.start + length] = segment.tokens[:length]
 
     def close(self) -> None:
         """There is nothing to release."""

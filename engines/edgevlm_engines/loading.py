@@ -49,6 +49,8 @@ def _echo(bundle: Bundle, rows: int, length: int) -> Engine:
         rows=rows,
         max_length=length,
         max_chunk=min(256, length),
+        row_multiple=1,
+        position_bytes=8,
         vocab_size=manifest.decoder.vocab_size,
         hidden_size=manifest.decoder.hidden_size,
         image_size=manifest.preprocessing.size,

@@ -4,9 +4,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 
-Precision = Literal["fp32", "fp16"]
+Device = Literal["cpu", "cuda"]
+Precision = Literal["fp32", "fp16", "int8", "int4"]
+VisionPrecision = Literal["fp32", "fp16", "int8"]
 Flavour = Literal["ort"]
 Projector = Literal["ldpnet", "ldpnetv2"]
 
@@ -75,13 +77,18 @@ class File(_Part):
 
 
 class Manifest(_Part):
-    """The content of `manifest.json`. `max_length` counts positions of one row, images included."""
+    """The content of `manifest.json`. `max_length` counts positions of one row, images included.
 
-    format: Literal[1] = FORMAT
+    `device` is what the bundle was made for, `precision` that of the decoder's products.
+    """
+
+    format: Literal[2] = FORMAT
     model: str = Field(min_length=1)
     family: Literal["mobilevlm", "mobilevlm_v2"]
     flavour: Flavour
+    device: Device
     precision: Precision
+    vision_precision: VisionPrecision
     max_rows: int = Field(gt=0)
     max_length: int = Field(gt=0)
     decoder: Decoder

@@ -15,15 +15,19 @@ from edgevlm_engines.boundary import (
     IMAGE_TOKEN,
     EngineInfo,
     Floats,
+    Segment,
     Tokens,
     check_decode,
     check_move,
     check_prefill,
+    check_restore,
+    check_save,
 )
 from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION, Bundle
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.loading import Provider
-from edgevlm_engines.memory import Cache, CpuCache, CudaCache
+from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.memory import Cache, Copied, CpuCache, CudaCache
 
 PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -35,24 +39,29 @@ class OrtEngine:
     """Runs the `ort` flavour of a bundle. `threads` 0 lets the runtime take one per physical core."""
 
     def __init__(
-        self, bundle: Bundle, *, rows: int, max_length: int, provider: Provider = "cpu", threads: int = 0
+        self,
+        bundle: Bundle,
+        *,
+        rows: int,
+        max_length: int,
+        provider: Provider = "cpu",
+        threads: int = 0,
     ) -> None:
         manifest = bundle.manifest
         if provider == "cuda" and manifest.precision != "fp16":
             raise EngineLoadError(
                 f"This bundle is {manifest.precision}; on CUDA, attention over the cache exists for fp16 alone: "
-                "export it with --precision fp16."
+                "export it with --device cuda."
             )
-        self._provider = provider
-        self._dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
-        self._sessions = {name: _session(bundle, name, provider, threads) for name in (VISION, DECODER)}
+        self._vision: onnxruntime.InferenceSession | None = _session(bundle, VISION, provider, threads)
+        # activations that are rounded with one scale per call would make pictures depend on their neighbours
+        self._one_picture_a_call = manifest.vision_precision == "int8"
+        session = _session(bundle, DECODER, provider, threads)
         self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
-        shape = (rows, manifest.decoder.kv_heads, max_length, manifest.decoder.head_dim)
-        self._cache: Cache = (CpuCache if provider == "cpu" else CudaCache)(
-            2 * manifest.decoder.layers, shape, self._dtype
-        )
-        names = [f"{side}.{layer}" for layer in range(manifest.decoder.layers) for side in ("key", "value")]
-        self._cache_names = [(f"past_{name}", f"present_{name}") for name in names]
+        multiple = _row_multiple(_Decoder(session, manifest, 4, 8, provider), self._embedding[:4])
+        padded = -(-rows // multiple) * multiple
+        self._decoder = _Decoder(session, manifest, padded, max_length, provider)
+        self._written = np.zeros(padded, np.int64)
         self._info = EngineInfo(
             name="ort",
             device=provider,
@@ -60,6 +69,8 @@ class OrtEngine:
             rows=rows,
             max_length=max_length,
             max_chunk=min(MAX_CHUNK, max_length),
+            row_multiple=multiple,
+            position_bytes=self._decoder.cache.position_bytes,
             vocab_size=manifest.decoder.vocab_size,
             hidden_size=manifest.decoder.hidden_size,
             image_size=manifest.preprocessing.size,
@@ -71,49 +82,125 @@ class OrtEngine:
         return self._info
 
     def encode_images(self, pixels: Floats) -> Floats:
-        features: Floats = self._sessions[VISION].run(["features"], {"pixels": pixels})[0]
+        if self._one_picture_a_call and len(pixels) > 1:
+            return np.concatenate([self.encode_images(picture[np.newaxis]) for picture in pixels])
+        assert self._vision is not None, "closed"
+        features: Floats = self._vision.run(["features"], {"pixels": pixels})[0]
         return features
 
     def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
         check_prefill(self._info, row, start, tokens, features)
         is_image = tokens == IMAGE_TOKEN
-        hidden = self._embedding[np.where(is_image, 0, tokens)].astype(self._dtype)
+        hidden = self._embedding[np.where(is_image, 0, tokens)].astype(self._decoder.dtype)
         hidden[is_image] = features
-        last = np.array([start + len(tokens) - 1], np.int32)
-        logits: Floats = self._run(hidden[np.newaxis], last, first_row=row)[0]
+        end = start + len(tokens)
+        logits: Floats = self._decoder.run(row, hidden[np.newaxis], np.array([end - 1]))[0]
+        self._written[row] = end
         return logits
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         check_decode(self._info, tokens, lengths)
-        hidden = self._embedding[tokens].astype(self._dtype)
-        return self._run(hidden[:, np.newaxis], lengths.astype(np.int32), first_row=0)
+        count, idle = len(tokens), -len(tokens) % self._info.row_multiple
+        if idle:
+            tokens, lengths = np.pad(tokens, (0, idle)), np.append(lengths, self._idle_positions(count, idle))
+        hidden = self._embedding[tokens].astype(self._decoder.dtype)
+        logits = self._decoder.run(0, hidden[:, np.newaxis], lengths)
+        self._written[:count] = lengths[:count] + 1
+        return logits[:count]
 
     def move_row(self, source: int, target: int, length: int) -> None:
         check_move(self._info, source, target, length)
-        self._cache.move_row(source, target, length)
+        self._decoder.cache.move_row(source, target, length)
+        self._written[target] = length
+
+    def save(self, row: int, start: int, stop: int) -> Segment:
+        check_save(self._info, row, start, stop)
+        return self._decoder.cache.copy_out(row, start, stop)
+
+    def restore(self, row: int, segment: Segment, length: int) -> None:
+        check_restore(self._info, row, segment, length)
+        assert isinstance(segment, Copied)
+        self._decoder.cache.copy_in(row, segment, length)
+        self._written[row] = segment.start + length
 
     def close(self) -> None:
-        self._cache.free()
-        self._sessions.clear()
+        self._decoder.close()
+        self._vision = None
 
-    def _run(self, hidden: NDArray[Any], last_position: NDArray[np.int32], *, first_row: int) -> Floats:
-        """One call of the decoder over `len(hidden)` rows from `first_row` on."""
-        decoder = self._sessions[DECODER]
-        binding = decoder.io_binding()
-        total_length = np.array(last_position.max() + 1, np.int32)
+    def _idle_positions(self, first: int, count: int) -> Tokens:
+        """Where rows that do not decode may be written to: behind what was last written there."""
+        written = self._written[first : first + count]
+        return np.where(written < self._info.max_length, written, 0)
+
+
+class _Decoder:
+    """The decoder's session, its cache, and one prepared binding for each stretch of rows that was run."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        manifest: Manifest,
+        rows: int,
+        max_length: int,
+        provider: Provider,
+    ) -> None:
+        shape = manifest.decoder
+        self.dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
+        make: type[CpuCache] | type[CudaCache] = CpuCache if provider == "cpu" else CudaCache
+        self.cache: Cache = make(2 * shape.layers, (rows, shape.kv_heads, max_length, shape.head_dim), self.dtype)
+        self._session: onnxruntime.InferenceSession | None = session
+        self._provider = provider
+        self._vocab_size = shape.vocab_size
+        names = [f"{side}.{layer}" for layer in range(shape.layers) for side in ("key", "value")]
+        self._names = [(f"past_{name}", f"present_{name}") for name in names]
+        self._bindings: dict[tuple[int, int], Any] = {}
+
+    def run(self, first_row: int, hidden: NDArray[Any], last_position: NDArray[np.integer[Any]]) -> Floats:
+        """Advance rows `first_row..first_row+n-1`: `[n, s, hidden_size]`, `[n]` -> logits `[n, vocab_size]`."""
+        assert self._session is not None, "closed"
+        binding = self._binding(first_row, len(hidden))
+        last = last_position.astype(np.int32)
+        total_length = np.array(last.max() + 1, np.int32)
         # bound by address, which keeps nothing alive
-        logits: Floats = np.empty((len(hidden), self._info.vocab_size), np.float32)
+        logits: Floats = np.empty((len(hidden), self._vocab_size), np.float32)
         binding.bind_cpu_input("hidden", hidden)
-        binding.bind_cpu_input("last_position", last_position)
+        binding.bind_cpu_input("last_position", last)
         binding.bind_cpu_input("total_length", total_length)
         binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
-        shape = (len(hidden), *self._cache.shape[1:])
-        for buffer, (past, present) in enumerate(self._cache_names):
-            pointer = self._cache.pointer(buffer, first_row)
-            binding.bind_input(past, self._provider, 0, self._dtype, shape, pointer)
-            binding.bind_output(present, self._provider, 0, self._dtype, shape, pointer)
-        decoder.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding)
         return logits
+
+    def close(self) -> None:
+        self._bindings.clear()
+        self._session = None
+        self.cache.free()
+
+    def _binding(self, first_row: int, count: int) -> Any:
+        """With the cache of these rows bound: a hundred pointers that never change."""
+        assert self._session is not None, "closed"
+        if (first_row, count) not in self._bindings:
+            binding = self._session.io_binding()
+            shape = (count, *self.cache.shape[1:])
+            for buffer, (past, present) in enumerate(self._names):
+                pointer = self.cache.pointer(buffer, first_row)
+                binding.bind_input(past, self._provider, 0, self.dtype, shape, pointer)
+                binding.bind_output(present, self._provider, 0, self.dtype, shape, pointer)
+            self._bindings[first_row, count] = binding
+        return self._bindings[first_row, count]
+
+
+def _row_multiple(decoder: _Decoder, hidden: NDArray[Any]) -> int:
+    """The smallest multiple of rows whose results do not depend on their number; `hidden` is `[4, hidden_size]`.
+
+    On some processors quantised products round differently for a row alone, or for the last of an odd number.
+    """
+    hidden = hidden[:, np.newaxis].astype(decoder.dtype)
+    logits = {count: decoder.run(0, hidden[:count], np.zeros(count, np.int64)) for count in (1, 2, 3, 4)}
+    decoder.close()
+    agree = [count for count in (1, 2, 3) if np.array_equal(logits[count], logits[4][:count])]
+    if len(agree) == 3:
+        return 1
+    return 2 if 2 in agree else 4
 
 
 def _session(bundle: Bundle, name: str, provider: Provider, threads: int) -> onnxruntime.InferenceSession:

@@ -12,13 +12,13 @@ from edgevlm_export.graph import CONTRIB, Array, GraphWriter
 from edgevlm_export.weights import Weights
 
 
-def write_decoder(graph: GraphWriter, weights: Weights, config: ModelConfig) -> None:
+def write_decoder(graph: GraphWriter, weights: Weights, head: Weights, config: ModelConfig) -> None:
     """Write the whole decoder. B rows, S new positions a row (rows of one call take the same number), C capacity.
 
     Inputs: `hidden` `[B, S, hidden_size]`; `last_position` int32 `[B]`, the index of each row's last new position;
     `total_length` int32 scalar, the largest length after the call; `past_key.i` / `past_value.i`
     `[B, kv_heads, C, head_dim]`. Outputs: `logits` float32 `[B, vocab_size]`, `present_key.i` / `present_value.i`.
-    `weights` stands at the root of the checkpoint.
+    `weights` stands at the root of the checkpoint, and so does `head`, whose products may have another precision.
     """
     hidden = graph.input("hidden", ("batch", "sequence", config.hidden_size))
     last_position = graph.input("last_position", ("batch",), np.int32)
@@ -56,7 +56,7 @@ def write_decoder(graph: GraphWriter, weights: Weights, config: ModelConfig) -> 
             normed, hidden = _add_and_norm(graph, config, hidden, attended, post_norm)
             mlp = _mlp(graph, layer.below("mlp"), config, normed)
             normed, hidden = _add_and_norm(graph, config, hidden, mlp, next_norm)
-    _head(graph, weights, config, normed)
+    _head(graph, head, config, normed)
 
 
 def rope_tables(config: ModelConfig) -> tuple[Array, Array]:
@@ -79,13 +79,8 @@ def _attention(
 ) -> ir.Value:
     last_position, total_length, cos, sin = shared
     query_size, kv_size = config.heads * config.head_dim, config.kv_heads * config.head_dim
-    packed = graph.op(
-        "MatMul",
-        normed,
-        weights.packed_linear(
-            ("q_proj", "k_proj", "v_proj"), config.hidden_size, (query_size, kv_size, kv_size), "qkv_proj"
-        ),
-    )
+    names, sizes = ("q_proj", "k_proj", "v_proj"), (query_size, kv_size, kv_size)
+    packed = weights.packed_linear(normed, names, config.hidden_size, sizes, "qkv_proj")
     cache_shape = ("batch", config.kv_heads, "capacity", config.head_dim)
     attended, present_key, present_value = graph.ops(
         "GroupQueryAttention",
@@ -107,21 +102,19 @@ def _attention(
     )
     graph.output(present_key, f"present_key.{index}", cache_shape)
     graph.output(present_value, f"present_value.{index}", cache_shape)
-    return graph.op("MatMul", attended, weights.linear("o_proj", query_size, config.hidden_size))
+    return weights.linear(attended, "o_proj", query_size, config.hidden_size)
 
 
 def _mlp(graph: GraphWriter, weights: Weights, config: ModelConfig, normed: ir.Value) -> ir.Value:
     """SwiGLU: `down(silu(gate(x)) * up(x))`."""
     inner = config.intermediate_size
-    packed = graph.op(
-        "MatMul",
-        normed,
-        weights.packed_linear(("gate_proj", "up_proj"), config.hidden_size, (inner, inner), "gate_up_proj"),
+    packed = weights.packed_linear(
+        normed, ("gate_proj", "up_proj"), config.hidden_size, (inner, inner), "gate_up_proj"
     )
     gate, up = graph.ops("Split", packed, outputs=2, axis=2, num_outputs=2)
     # QuickGelu is x * sigmoid(alpha * x): with alpha 1 it is SiLU in one node
     activated = graph.op("Mul", graph.op("QuickGelu", gate, domain=CONTRIB, alpha=1.0), up)
-    return graph.op("MatMul", activated, weights.linear("down_proj", inner, config.hidden_size))
+    return weights.linear(activated, "down_proj", inner, config.hidden_size)
 
 
 def _add_and_norm(
@@ -142,8 +135,8 @@ def _add_and_norm(
     return normed, total
 
 
-def _head(graph: GraphWriter, weights: Weights, config: ModelConfig, normed: ir.Value) -> None:
+def _head(graph: GraphWriter, head: Weights, config: ModelConfig, normed: ir.Value) -> None:
     """Logits of the last position only: the others are never sampled from."""
     last = graph.op("Gather", normed, graph.constant(np.array(-1, np.int64)), axis=1)
-    logits = graph.op("MatMul", last, weights.linear("lm_head", config.hidden_size, config.vocab_size))
+    logits = head.linear(last, "lm_head", config.hidden_size, config.vocab_size)
     graph.output(graph.to_float32(logits), "logits", ("batch", config.vocab_size), np.float32)

@@ -4,12 +4,11 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from edgevlm_engines.bundle import DECODER, EMBEDDING, TOKENIZER, VISION
 from edgevlm_engines.manifest import Decoder as DecoderPart
-from edgevlm_engines.manifest import Manifest, Precision
+from edgevlm_engines.manifest import Device, Manifest, Precision, VisionPrecision
 from edgevlm_engines.manifest import Preprocessing as PreprocessingPart
 from edgevlm_engines.manifest import Prompt as PromptPart
 from edgevlm_engines.manifest import Source as SourcePart
@@ -23,12 +22,11 @@ from edgevlm_export.decoder import write_decoder
 from edgevlm_export.errors import CheckpointError
 from edgevlm_export.graph import GraphWriter
 from edgevlm_export.input_config import load_preprocessing, tokenizer_is_legacy
+from edgevlm_export.precision import DECODER_PRECISIONS, VISION_PRECISIONS
+from edgevlm_export.product import Product
 from edgevlm_export.projector import write_ldp, write_ldpv2
 from edgevlm_export.vision import write_vision_encoder
 from edgevlm_export.weights import Weights
-
-PRECISIONS: dict[Precision, type[np.floating]] = {"fp32": np.float32, "fp16": np.float16}
-assert set(PRECISIONS) == set(get_args(Precision))
 
 SYSTEM_TEXT = (
     "A chat between a curious user and an artificial intelligence assistant. "
@@ -65,20 +63,23 @@ def export_bundle(
     bundle: Path,
     *,
     vision_tower: Path | None = None,
+    device: Device = "cpu",
     precision: Precision = "fp32",
+    vision_precision: VisionPrecision = "fp32",
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Write the bundle of a published checkpoint to the folder `bundle`, which must not exist.
 
     `vision_tower` is the CLIP folder: V1 takes weights and shape from it, V2 only the shape (without it, that of
-    openai/clip-vit-large-patch14-336). The folder appears complete or not at all. Raises `ExportError`.
+    openai/clip-vit-large-patch14-336). `device` is recorded for whoever loads the bundle. The folder appears complete
+    or not at all. Raises `ExportError`.
     """
     report = progress or Progress()
     config = load_config(checkpoint, vision_tower)
     weights = open_checkpoint(checkpoint)
     tower = weights if config.tower_in_checkpoint else _tower_checkpoint(weights, vision_tower)
-    graphs = describe(config, weights, tower, precision)
+    graphs = describe(config, weights, tower, precision, vision_precision)
     embedding = weights.take("model.embed_tokens.weight", (config.vocab_size, config.hidden_size))
     # V1 has two sources, V2 one
     sources = {source.folder: source for source in (weights, tower)}.values()
@@ -95,7 +96,9 @@ def export_bundle(
             model=name or checkpoint.resolve().name,
             family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
             flavour="ort",
+            device=device,
             precision=precision,
+            vision_precision=vision_precision,
             max_rows=MAX_ROWS,
             max_length=config.max_length,
             decoder=_decoder_part(config),
@@ -114,12 +117,19 @@ def export_bundle(
     return manifest
 
 
-def describe(config: ModelConfig, checkpoint: Checkpoint, tower: Checkpoint, precision: Precision) -> Graphs:
+def describe(
+    config: ModelConfig,
+    checkpoint: Checkpoint,
+    tower: Checkpoint,
+    precision: Precision,
+    vision_precision: VisionPrecision,
+) -> Graphs:
     """Write both graphs in memory; weights stay on disk. Takes or skips every tensor but the embedding table."""
-    dtype = PRECISIONS[precision]
-    vision, decoder = GraphWriter("vision", dtype), GraphWriter("decoder", dtype)
-    _describe_vision(vision, config, checkpoint, tower)
-    write_decoder(decoder, Weights(decoder, checkpoint, ""), config)
+    seeing, speaking = VISION_PRECISIONS[vision_precision], DECODER_PRECISIONS[precision]
+    vision, decoder = GraphWriter("vision", seeing.dtype), GraphWriter("decoder", speaking.dtype)
+    _describe_vision(vision, config, checkpoint, tower, seeing.product)
+    head = Weights(decoder, checkpoint, "", speaking.head)
+    write_decoder(decoder, Weights(decoder, checkpoint, "", speaking.product), head, config)
     return Graphs(vision, decoder)
 
 
@@ -130,12 +140,15 @@ def _tower_checkpoint(checkpoint: Checkpoint, vision_tower: Path | None) -> Chec
     return vision_checkpoint(vision_tower)
 
 
-def _describe_vision(graph: GraphWriter, config: ModelConfig, checkpoint: Checkpoint, tower: Checkpoint) -> None:
+def _describe_vision(
+    graph: GraphWriter, config: ModelConfig, checkpoint: Checkpoint, tower: Checkpoint, product: Product
+) -> None:
+    """The projector keeps the graph's type: it is a fiftieth of the work."""
     size = config.vision.image_size
     pixels = graph.input("pixels", ("images", 3, size, size), np.float32)
     prefix = VISION_TOWER if tower is checkpoint else ""
     _skip_unused_vision(tower, prefix, config)
-    weights = Weights(graph, tower, f"{prefix}vision_model.")
+    weights = Weights(graph, tower, f"{prefix}vision_model.", product)
     hidden = write_vision_encoder(graph, weights, config.vision, graph.to_own_type(pixels))
     write_projector, path = PROJECTORS[config.projector]
     features = write_projector(graph, Weights(graph, checkpoint, path), config.vision, config.hidden_size, hidden)

@@ -51,17 +51,20 @@ class GraphWriter:
         value.name, value.type, value.shape = typed.name, typed.type, typed.shape
         self._graph.outputs.append(value)
 
-    def weight(self, name: str, shape: Sequence[int], read: Callable[[], Array]) -> ir.Value:
-        """An initializer of the graph's dtype. `read` returns an array of this shape, of any float type."""
+    def weight(
+        self, name: str, shape: Sequence[int], read: Callable[[], Array], dtype: type[np.generic] | None = None
+    ) -> ir.Value:
+        """An initializer, of the graph's dtype if no other is given. `read` returns an array of this shape."""
+        stored = np.dtype(dtype) if dtype else self.dtype
 
         def load() -> ir.TensorProtocol:
-            array = np.ascontiguousarray(read(), dtype=self.dtype)
+            array = np.ascontiguousarray(read(), dtype=stored)
             if array.shape != tuple(shape):
                 raise AssertionError(f"weight {name} has shape {array.shape}, expected {tuple(shape)}")
             return ir.Tensor(array, name=name)
 
-        value = self._typed(name, shape, self.dtype)
-        value.const_value = ir.LazyTensor(load, _ir_type(self.dtype), ir.Shape(shape), name=name)
+        value = self._typed(name, shape, stored)
+        value.const_value = ir.LazyTensor(load, _ir_type(stored), ir.Shape(shape), name=name)
         self._graph.initializers[name] = value
         return value
 

@@ -8,7 +8,7 @@ from edgevlm_export.weights import Weights
 
 def linear(graph: GraphWriter, weights: Weights, name: str, inputs: int, outputs: int, hidden: ir.Value) -> ir.Value:
     """`x @ W + b` over the last dimension."""
-    product = graph.op("MatMul", hidden, weights.linear(name, inputs, outputs))
+    product = weights.linear(hidden, name, inputs, outputs)
     return graph.op("Add", product, weights.tensor(f"{name}.bias", (outputs,)))
 
 

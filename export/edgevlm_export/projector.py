@@ -75,7 +75,7 @@ def _mobile_block(graph: GraphWriter, weights: Weights, width: int, stride: int,
     hidden = graph.op("Transpose", depthwise, perm=[0, 2, 3, 1])
     hidden = graph.op("HardSwish", layer_norm(graph, weights, "0.1", width, LAYER_NORM_EPS, hidden))
     hidden = graph.op("Mul", hidden, _excitation(graph, weights.below("1"), width, hidden))
-    hidden = graph.op("MatMul", hidden, weights.pointwise("2.0", width, width))
+    hidden = weights.pointwise(hidden, "2.0", width, width)
     return layer_norm(graph, weights, "2.1", width, LAYER_NORM_EPS, hidden)
 
 
@@ -83,8 +83,8 @@ def _excitation(graph: GraphWriter, weights: Weights, width: int, hidden: ir.Val
     """A factor per channel `[n, 1, 1, width]` from the mean over all positions."""
     squeezed = width // 4
     mean = graph.op("ReduceMean", hidden, graph.shape_op([1, 2]), keepdims=1)
-    inner = graph.op("MatMul", mean, weights.pointwise("fc1", width, squeezed))
+    inner = weights.pointwise(mean, "fc1", width, squeezed)
     inner = graph.op("Relu", graph.op("Add", inner, weights.tensor("fc1.bias", (squeezed,))))
-    outer = graph.op("MatMul", inner, weights.pointwise("fc2", squeezed, width))
+    outer = weights.pointwise(inner, "fc2", squeezed, width)
     outer = graph.op("Add", outer, weights.tensor("fc2.bias", (width,)))
     return graph.op("HardSigmoid", outer, alpha=1 / 6, beta=0.5)

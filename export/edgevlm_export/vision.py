@@ -65,7 +65,7 @@ def _layer(graph: GraphWriter, weights: Weights, config: VisionConfig, hidden: i
 def _attention(graph: GraphWriter, weights: Weights, config: VisionConfig, hidden: ir.Value) -> ir.Value:
     width = config.hidden_size
     names, sizes = ("q_proj", "k_proj", "v_proj"), (width, width, width)
-    packed = graph.op("MatMul", hidden, weights.packed_linear(names, width, sizes, "qkv_proj"))
+    packed = weights.packed_linear(hidden, names, width, sizes, "qkv_proj")
     packed = graph.op("Add", packed, weights.packed_bias(names, sizes, "qkv_proj"))
     query, key, value = graph.ops("Split", packed, outputs=3, axis=2, num_outputs=3)
     attended = graph.op("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=config.heads)

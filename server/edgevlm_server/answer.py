@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
-from edgevlm_server.batcher import End, Ticket
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.text_stream import TextStream
+from edgevlm_server.ticket import End, Ticket
 
 FinishReason = Literal["stop", "length"]
 
@@ -24,6 +24,15 @@ class Delta:
     finish_reason: FinishReason | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Positions of the prompt, how many of them had been computed before, and tokens of the answer."""
+
+    prompt: int
+    cached: int
+    completion: int
+
+
 class Answer:
     """Reads a ticket's events once, from the first to the last."""
 
@@ -32,8 +41,13 @@ class Answer:
         self._text = text
         self._metrics = metrics
         self._arrived = arrived
-        self.prompt_tokens = len(ticket.sequence.prompt)
-        self.completion_tokens = 0
+        self._count = 0
+
+    @property
+    def usage(self) -> Usage:
+        """Whole once the last delta is out."""
+        sequence = self._ticket.sequence
+        return Usage(len(sequence.prompt), sequence.reused, self._count)
 
     async def deltas(self) -> AsyncIterator[Delta]:
         """Pieces of text, then one with a finish reason. Raises `ApiError` if the engine failed, `ClientLeft`."""
@@ -45,9 +59,9 @@ class Answer:
             if stopped:
                 continue  # the engine was a step ahead of the stop string
             now = time.monotonic()
-            (self._metrics.inter_token if self.completion_tokens else self._metrics.first_token).observe(now - last)
+            (self._metrics.inter_token if self._count else self._metrics.first_token).observe(now - last)
             last = now
-            self.completion_tokens += 1
+            self._count += 1
             text = self._text.push(event)
             stopped = self._text.stopped is not None
             if stopped:
@@ -63,7 +77,7 @@ class Answer:
             if end.reason == "cancelled":
                 raise ClientLeft
         self._metrics.end_to_end.observe(time.monotonic() - self._arrived)
-        self._metrics.request_prompt.observe(self.prompt_tokens)
-        self._metrics.request_generation.observe(self.completion_tokens)
+        self._metrics.request_prompt.observe(self.usage.prompt)
+        self._metrics.request_generation.observe(self.usage.completion)
         text = self._text.finish()
         return Delta(text, "length" if end.reason == "length" and self._text.stopped is None else "stop")

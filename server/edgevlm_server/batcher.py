@@ -9,36 +9,23 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import numpy as np
 from edgevlm_engines import Engine, Floats
 
-from edgevlm_server.errors import ApiError, EngineFailed, Unavailable
-from edgevlm_server.sampling import NotFinite, Sampler
+from edgevlm_server.errors import EngineFailed, Unavailable
+from edgevlm_server.prefix_cache import PrefixCache
+from edgevlm_server.sampling import choose
 from edgevlm_server.scheduler import Scheduler
 from edgevlm_server.sequence import Sequence
+from edgevlm_server.ticket import EarlyReason, End, Event, Reason, Ticket
 
 log = logging.getLogger(__name__)
 
-Reason = Literal["stop", "length", "cancelled", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The last event of a request. `error` is set if and only if `reason` is `error`."""
-
-    reason: Reason
-    error: ApiError | None = None
-
-
-Verb = Literal["add", "stop", "cancelled"]
+Verb = Literal["add"] | EarlyReason
 """Add a ticket, or end it for this reason. `None` in the inbox ends the thread."""
-
-Event = int | End
-"""A token id, or the end."""
 
 
 class Observer(Protocol):
@@ -48,59 +35,23 @@ class Observer(Protocol):
 
     def step(self, decoded: int, prefilled: int, generated: int) -> None: ...
 
+    def reused(self, looked_up: int, found: int) -> None: ...
+
     def ended(self, reason: Reason) -> None: ...
-
-
-class Ticket:
-    """A submitted request, on the event loop's side."""
-
-    def __init__(self, sequence: Sequence, batcher: "Batcher") -> None:
-        self.sequence = sequence
-        self.sampler = Sampler(sequence.sampling)
-        self._batcher = batcher
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._callbacks: list[Callable[[End], None]] = []
-        self._end: End | None = None
-
-    def when_ended(self, callback: Callable[[End], None]) -> None:
-        """Call `callback` on the event loop when the end is delivered, at once if it already was."""
-        if self._end is not None:
-            callback(self._end)
-        else:
-            self._callbacks.append(callback)
-
-    def end(self, reason: Literal["stop", "cancelled"]) -> None:
-        """Ask for an early end. Its row is free within a step; the `End` still comes. Harmless when it is over."""
-        self._batcher.end(self, reason)
-
-    async def events(self) -> AsyncIterator[Event]:
-        """Token ids as they come, then one `End`."""
-        while True:
-            event = await self._events.get()
-            yield event
-            if isinstance(event, End):
-                return
-
-    def deliver(self, event: Event) -> None:
-        """Called on the event loop. Nothing comes after the first end."""
-        if self._end is not None:
-            return
-        self._events.put_nowait(event)
-        if isinstance(event, End):
-            self._end = event
-            for callback in self._callbacks:
-                callback(event)
 
 
 class Batcher:
     """Continuous batching: requests join and leave the running batch at any step."""
 
-    def __init__(self, engine: Engine, observer: Observer, on_death: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, observer: Observer, on_death: Callable[[], None], prefix_bytes: int = 0
+    ) -> None:
         """`on_death` is called once, on the event loop, when the engine has failed and all requests were told."""
         self._engine = engine
         self._observer = observer
         self._on_death = on_death
         self._scheduler = Scheduler(engine.info.rows)
+        self._prefixes = PrefixCache(engine, prefix_bytes)
         self._tickets: dict[Sequence, Ticket] = {}
         self._outgoing: list[tuple[Ticket, Event]] = []
         self._inbox: queue.SimpleQueue[tuple[Verb, Ticket] | None] = queue.SimpleQueue()
@@ -113,7 +64,7 @@ class Batcher:
 
     def submit(self, sequence: Sequence) -> Ticket:
         """Queue a sequence that fits into a row."""
-        ticket = Ticket(sequence, self)
+        ticket = Ticket(sequence, self.end)
         if self._refusal is not None:
             self._observer.ended("error")
             ticket.deliver(End("error", self._refusal))
@@ -123,7 +74,7 @@ class Batcher:
         self._inbox.put(("add", ticket))
         return ticket
 
-    def end(self, ticket: Ticket, reason: Literal["stop", "cancelled"]) -> None:
+    def end(self, ticket: Ticket, reason: EarlyReason) -> None:
         """See `Ticket.end`."""
         self._inbox.put((reason, ticket))
 
@@ -154,6 +105,7 @@ class Batcher:
         try:
             self._serve()
             self._refuse_all(Unavailable.draining())
+            self._prefixes.clear()
         except Exception:
             log.exception("The engine failed; every request is refused from now on.")
             self._step_began = None
@@ -200,14 +152,13 @@ class Batcher:
         tokens = np.array([sequence.generated[-1] for sequence in sequences], np.int64)
         lengths = np.array([sequence.cached for sequence in sequences], np.int64)
         logits = self._engine.decode(tokens, lengths)
-        ends = [self._append(sequence, row) for sequence, row in zip(sequences, logits, strict=True)]
-        # only now: a row copy must not leave behind a position that its sequence does not count yet
-        for sequence, end in zip(sequences, ends, strict=True):
-            if end is not None:
-                self._end(self._tickets[sequence], end)
+        self._append(sequences, logits)
 
     def _prefill(self, sequence: Sequence) -> int:
-        tokens, features = sequence.chunk(self._engine.info.max_chunk)
+        if not sequence.computed:
+            sequence.computed = sequence.reused = self._prefixes.restore(sequence)
+            self._observer.reused(len(sequence.prompt), sequence.reused)
+        tokens, features = sequence.chunk(self._engine.info.max_chunk, self._engine.info.row_multiple)
         try:
             logits = self._engine.prefill(sequence.row, sequence.computed, tokens, features)
         except ValueError:
@@ -216,24 +167,33 @@ class Batcher:
             self._end(self._tickets[sequence], End("error", EngineFailed()))
             return 0
         if self._scheduler.prefilled(sequence, len(tokens)):
-            end = self._append(sequence, logits)
-            if end is not None:
-                self._end(self._tickets[sequence], end)
+            self._append([sequence], logits[np.newaxis])
+            if sequence in self._tickets:
+                # at once: whoever asks about the same picture meanwhile need not wait for this answer
+                self._prefixes.keep(sequence)
         return len(tokens)
 
-    def _append(self, sequence: Sequence, logits: Floats) -> End | None:
-        """Choose the next token of one sequence. What goes wrong here ends this request alone."""
-        ticket = self._tickets[sequence]
-        try:
-            token = ticket.sampler.sample(logits)
-        except NotFinite:
-            log.error("The engine returned logits that are not finite.")
-            return End("error", EngineFailed())
-        sequence.generated.append(token)
-        self._outgoing.append((ticket, token))
-        return None if sequence.finish_reason is None else End(sequence.finish_reason)
+    def _append(self, sequences: list[Sequence], logits: Floats) -> None:
+        """Choose the next token of each, `[n, vocab_size]`, and end those that are through."""
+        ends: list[tuple[Ticket, End]] = []
+        tokens = choose([sequence.sampler for sequence in sequences], logits)
+        for sequence, token in zip(sequences, tokens, strict=True):
+            ticket = self._tickets[sequence]
+            if token is None:
+                log.error("The engine returned logits that are not finite.")
+                ends.append((ticket, End("error", EngineFailed())))
+                continue
+            sequence.generated.append(token)
+            self._outgoing.append((ticket, token))
+            if sequence.finish_reason is not None:
+                ends.append((ticket, End(sequence.finish_reason)))
+        # only now: a row copy must not leave behind a position that its sequence does not count yet
+        for ticket, end in ends:
+            self._end(ticket, end)
 
     def _end(self, ticket: Ticket, end: End) -> None:
+        if end.error is None and ticket.sequence.row >= 0:
+            self._prefixes.keep(ticket.sequence)
         for move in self._scheduler.remove(ticket.sequence):
             self._engine.move_row(*move)
         self._finish(ticket, end)

@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from edgevlm_server.admission import Place
 from edgevlm_server.answer import Answer, ClientLeft, Delta
-from edgevlm_server.batcher import End, Ticket
 from edgevlm_server.chat_format import ChatFormat
 from edgevlm_server.disconnect import DisconnectWatch
 from edgevlm_server.errors import ApiError, EngineFailed, QueueFull, Unavailable
@@ -21,6 +20,7 @@ from edgevlm_server.request_body import read_model
 from edgevlm_server.schema import ChatRequest
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text_stream import TextStream
+from edgevlm_server.ticket import End, Ticket
 
 log = logging.getLogger(__name__)
 
@@ -97,11 +97,11 @@ async def _unless_left(watch: DisconnectWatch, service: Service, loaded: Loaded,
 async def _submit(service: Service, loaded: Loaded, chat: ChatRequest) -> Ticket:
     prepared = prepare(chat, loaded.model, service.settings.max_images)
     try:
-        features = await loaded.pictures.features(prepared.urls)
+        seen = await loaded.pictures.see(prepared.urls)
     except VisionFailed:
         service.engine_died()
         raise Unavailable.dead() from None
-    return loaded.batcher.submit(prepared.sequence(features))
+    return loaded.batcher.submit(prepared.sequence(seen))
 
 
 def _over(end: End, place: Place, watch: DisconnectWatch) -> None:
@@ -114,7 +114,7 @@ async def _whole(answer: Answer, shape: ChatFormat) -> Response:
     async for delta in answer.deltas():
         text += delta.text
         reason = delta.finish_reason
-    return JSONResponse(shape.completion(text, reason, answer.prompt_tokens, answer.completion_tokens))
+    return JSONResponse(shape.completion(text, reason, answer.usage))
 
 
 async def _streamed(ticket: Ticket, answer: Answer, shape: ChatFormat) -> Response:
@@ -133,7 +133,7 @@ async def _events(
         yield shape.chunks(first)
         async for delta in rest:
             yield shape.chunks(delta)
-        yield shape.ending(answer.prompt_tokens, answer.completion_tokens)
+        yield shape.ending(answer.usage)
     except ApiError as error:
         yield shape.error(error)
     except ClientLeft:

@@ -5,7 +5,7 @@ import time
 import uuid
 from typing import Any
 
-from edgevlm_server.answer import Delta, FinishReason
+from edgevlm_server.answer import Delta, FinishReason, Usage
 from edgevlm_server.errors import ApiError
 
 
@@ -18,17 +18,11 @@ class ChatFormat:
         self._created = int(time.time())
         self._with_usage = include_usage
 
-    def completion(
-        self, text: str, reason: FinishReason | None, prompt_tokens: int, completion_tokens: int
-    ) -> dict[str, Any]:
+    def completion(self, text: str, reason: FinishReason | None, usage: Usage) -> dict[str, Any]:
         """The body of an answer that is not streamed."""
         message = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
-        return {
-            **self._head("chat.completion"),
-            "choices": [choice],
-            "usage": _usage(prompt_tokens, completion_tokens),
-        }
+        return {**self._head("chat.completion"), "choices": [choice], "usage": _usage(usage)}
 
     def first_chunk(self) -> str:
         """The role, once, with empty content."""
@@ -40,17 +34,10 @@ class ChatFormat:
         end = self._chunk({}, delta.finish_reason) if delta.finish_reason else ""
         return text + end
 
-    def ending(self, prompt_tokens: int, completion_tokens: int) -> str:
+    def ending(self, usage: Usage) -> str:
         """The usage, if it was asked for, and the mark that nothing follows."""
-        usage = ""
-        if self._with_usage:
-            body = {
-                **self._head("chat.completion.chunk"),
-                "choices": [],
-                "usage": _usage(prompt_tokens, completion_tokens),
-            }
-            usage = _event(body)
-        return usage + "data: [DONE]\n\n"
+        body = {**self._head("chat.completion.chunk"), "choices": [], "usage": _usage(usage)}
+        return (_event(body) if self._with_usage else "") + "data: [DONE]\n\n"
 
     def error(self, error: ApiError) -> str:
         """What went wrong after the answer had begun. No [DONE] follows: the answer is not whole."""
@@ -67,12 +54,12 @@ class ChatFormat:
         return {"id": self._id, "object": kind, "created": self._created, "model": self._model}
 
 
-def _usage(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
+def _usage(usage: Usage) -> dict[str, Any]:
     return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "prompt_tokens_details": {"cached_tokens": usage.cached},
     }
 
 

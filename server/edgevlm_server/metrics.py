@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from edgevlm_server.batcher import Reason
+from edgevlm_server.ticket import Reason
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -87,6 +87,8 @@ class Metrics:
         self.image_encode = histogram("image_encode_seconds", "From pixels to features.", LATENCY_BUCKETS)
         self.image_queries = counter("mm_cache_queries", "Pictures looked up in the image cache.")
         self.image_hits = counter("mm_cache_hits", "Pictures that needed no encoding of their own.")
+        self._prefix_queries = counter("prefix_cache_queries", "Prompt positions looked up in the prefix cache.")
+        self._prefix_hits = counter("prefix_cache_hits", "Prompt positions that were copied instead of computed.")
         self.request_prompt = histogram("request_prompt_tokens", "Positions of one prompt.", TOKEN_BUCKETS)
         self.request_generation = histogram("request_generation_tokens", "Tokens of one answer.", TOKEN_BUCKETS)
         build.labels(version("edgevlm")).set(1)
@@ -114,6 +116,10 @@ class Metrics:
             self._batch.observe(decoded)
         self._prompt_tokens.inc(prefilled)
         self._generation_tokens.inc(generated)
+
+    def reused(self, looked_up: int, found: int) -> None:
+        self._prefix_queries.inc(looked_up)
+        self._prefix_hits.inc(found)
 
     def ended(self, reason: Reason) -> None:
         self._ended.labels(reason).inc()

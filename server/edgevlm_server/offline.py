@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgevlm_server.model import Model
 from edgevlm_server.prompt import Turn, encode_conversation
-from edgevlm_server.sampling import Sampler, SamplingParams
+from edgevlm_server.sampling import SamplingParams
 from edgevlm_server.sequence import Sequence as Row
 from edgevlm_server.text_stream import TextStream
 
@@ -53,10 +53,9 @@ def encode(model: Model, pixels: Sequence[NDArray[np.float32]]) -> Floats:
 
 def generate(model: Model, sequence: Row) -> Iterator[int]:
     """Run one sequence in row 0 to its end; the end token is among the tokens."""
-    sampler = Sampler(sequence.sampling)
     logits = prefill(model, sequence)
     while True:
-        sequence.generated.append(sampler.sample(logits))
+        sequence.generated.append(sequence.sampler.sample(logits))
         yield sequence.generated[-1]
         if sequence.finish_reason is not None:
             return

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from edgevlm_engines import Floats
@@ -33,6 +33,13 @@ class VisionFailed(Exception):
     """The vision encoder raised or hangs: the engine must not be used again."""
 
 
+class Seen(NamedTuple):
+    """What a request's images became: `features` `[n * image_tokens, hidden_size]`, and each file's SHA-256."""
+
+    features: Floats
+    files: tuple[str, ...]
+
+
 class Pictures:
     """Two pools. Methods are called on the event loop; `close` blocks and may run in a thread."""
 
@@ -51,21 +58,23 @@ class Pictures:
         began = self._encode_began
         return 0.0 if began is None else time.monotonic() - began
 
-    async def features(self, urls: Sequence[tuple[str, str]]) -> Floats:
-        """Features of the images in order, `[len(urls) * image_tokens, hidden_size]`.
+    async def see(self, urls: Sequence[tuple[str, str]]) -> Seen:
+        """The images in order, each with the place in the request that an error names.
 
-        Each image comes with the place in the request that an error names. Raises `ApiError` or `VisionFailed`.
+        Raises `ApiError` or `VisionFailed`.
         """
-        features = [np.zeros((0, self._engine.info.hidden_size), np.float32)]
+        features, files = [np.zeros((0, self._engine.info.hidden_size), np.float32)], []
         for url, place in urls:
             try:
-                features.append(await self._one(url))
+                one, sha256 = await self._one(url)
             except ImageError as error:
                 raise InvalidRequest(str(error), code=error.code, param=place) from None
             except ImageWorkerError:
                 log.exception("No picture can be decoded.")
                 raise Unavailable.undecoded() from None
-        return np.concatenate(features)
+            features.append(one)
+            files.append(sha256)
+        return Seen(np.concatenate(features), tuple(files))
 
     def refuse(self) -> None:
         """Begin no more work: what is under way may end."""
@@ -77,14 +86,14 @@ class Pictures:
         self._encoding.shutdown()
         self._intake.close()
 
-    async def _one(self, url: str) -> Floats:
-        """Features `[image_tokens, hidden_size]`, from the cache if the same file was sent before."""
+    async def _one(self, url: str) -> tuple[Floats, str]:
+        """Features `[image_tokens, hidden_size]`, from the cache if the file was sent before, and its SHA-256."""
         data, sha256 = await self._run(self._decoding, lambda: self._intake.read(url))
         self._metrics.image_queries.inc()
         features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
         if known:
             self._metrics.image_hits.inc()
-        return features
+        return features, sha256
 
     async def _decode_and_encode(self, data: bytes) -> Floats:
         start = time.monotonic()

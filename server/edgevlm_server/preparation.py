@@ -3,10 +3,11 @@
 from typing import Literal, NamedTuple
 
 import numpy as np
-from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
+from edgevlm_engines import IMAGE_TOKEN, Tokens
 
 from edgevlm_server.errors import InvalidRequest, NotFound
 from edgevlm_server.model import Model
+from edgevlm_server.pictures import Seen
 from edgevlm_server.prompt import Turn, encode_conversation
 from edgevlm_server.sampling import SamplingParams
 from edgevlm_server.schema import MAX_TEXT, ChatRequest
@@ -22,10 +23,10 @@ class Prepared(NamedTuple):
     stop_ids: frozenset[int]
     sampling: SamplingParams
 
-    def sequence(self, features: Floats) -> Sequence:
+    def sequence(self, seen: Seen) -> Sequence:
         """The sequence, once its images are encoded."""
-        assert len(features) == np.count_nonzero(self.prompt == IMAGE_TOKEN)
-        return Sequence(self.prompt, features, self.max_tokens, self.stop_ids, self.sampling)
+        assert len(seen.features) == np.count_nonzero(self.prompt == IMAGE_TOKEN)
+        return Sequence(self.prompt, seen.features, self.max_tokens, self.stop_ids, self.sampling, seen.files)
 
 
 def prepare(chat: ChatRequest, model: Model, max_images: int) -> Prepared:

@@ -1,5 +1,10 @@
-"""Logits to one token. Knows arrays, not sequences, engines or HTTP."""
+"""Logits to tokens, for a whole batch. Knows arrays, not sequences, engines or HTTP.
 
+Each row's arithmetic is its own, so what runs beside it cannot change its token by one bit. The limits sort as little
+as they can: a bound that costs one pass leaves a few candidates, and tokens of equal logits keep their order.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +12,9 @@ from edgevlm_engines import Floats
 from numpy.typing import NDArray
 
 Wide = NDArray[np.float64]
+
+ROUNDING = 1e-9
+"""More of the total than the rounding of any sum over a vocabulary."""
 
 
 class NotFinite(Exception):
@@ -30,33 +38,91 @@ class Sampler:
     """The random numbers of one request: the same seed gives the same answer, whatever else runs beside it."""
 
     def __init__(self, params: SamplingParams) -> None:
-        self._params = params
+        self.params = params
         seed = None if params.seed is None else params.seed % 2**64
         self._random = np.random.Generator(np.random.Philox(seed))
 
     def sample(self, logits: Floats) -> int:
         """Choose from logits `[vocab_size]`. Raises `NotFinite` rather than answering from broken numbers."""
-        if not np.isfinite(logits).all():
+        [token] = choose([self], logits[np.newaxis])
+        if token is None:
             raise NotFinite
-        if self._params.temperature == 0:
-            return int(logits.argmax())
-        tokens, weights = self._candidates(logits.astype(np.float64))
-        cumulated = np.cumsum(weights)
-        # a draw in [0, 1) scaled to the sum, so that rounding cannot leave the last token unreachable
-        index = np.searchsorted(cumulated, self._random.random() * cumulated[-1], side="right")
-        return int(tokens[min(index, len(tokens) - 1)])
+        return token
 
-    def _candidates(self, logits: Wide) -> tuple[NDArray[np.intp], Wide]:
-        """Tokens that may be chosen, with unnormalised probabilities."""
-        # the largest becomes 0 before the division: however small the temperature, nothing overflows upwards
-        weights = np.exp((logits - logits.max()) / self._params.temperature)
-        top_k = min(self._params.top_k or len(logits), len(logits))
-        if top_k == len(logits) and self._params.top_p == 1:
-            return np.arange(len(logits)), weights
-        order = np.argsort(-logits, kind="stable")[:top_k]  # equal logits keep their order on every machine
-        weights = weights[order]
-        if self._params.top_p < 1:
-            share = np.cumsum(weights) / weights.sum()
-            keep = int(np.searchsorted(share, self._params.top_p)) + 1
-            order, weights = order[:keep], weights[:keep]
-        return order, weights
+    def draw(self, cumulated: Wide) -> int:
+        """A place, each as likely as its weight; `cumulated` `[n]` are the weights summed up so far."""
+        # a draw in [0, 1) scaled to the sum, so that rounding cannot leave the last place unreachable
+        place = cumulated.searchsorted(self._random.random() * cumulated[-1], side="right")
+        return min(int(place), len(cumulated) - 1)
+
+
+def choose(samplers: Sequence[Sampler], logits: Floats) -> list[int | None]:
+    """One token for each row of logits `[n, vocab_size]`; None where a row holds NaN or infinity."""
+    best = logits.argmax(axis=1)
+    # argmax takes NaN for the largest, so the largest and the smallest show whatever is not finite
+    largest = logits[np.arange(len(logits)), best]
+    finite = np.isfinite(largest) & np.isfinite(logits.min(axis=1))
+    rows = zip(samplers, logits, largest.tolist(), best.tolist(), finite.tolist(), strict=True)
+    # a temperature next to 0 puts all but the largest at minus infinity, which weighs nothing, as it should
+    with np.errstate(over="ignore"):
+        return [_choose(sampler, row, top, token) if sound else None for sampler, row, top, token, sound in rows]
+
+
+def _choose(sampler: Sampler, logits: Floats, largest: float, best: int) -> int:
+    """One token of finite logits `[vocab_size]`, whose first largest is at `best`."""
+    if sampler.params.temperature == 0:
+        return best
+    values, cumulated = _limit(sampler.params, logits, largest)
+    place = sampler.draw(cumulated)
+    return place if values is logits else _token(logits, values, place)
+
+
+def _limit(params: SamplingParams, logits: Floats, largest: float) -> tuple[Floats, Wide]:
+    """Logits that may be chosen and their weights summed up so far, both `[n]`.
+
+    The logits themselves, if no limit is set; else the largest of them in falling order.
+    """
+    values = _largest(logits, params.top_k) if 0 < params.top_k < len(logits) else logits
+    weights = _weights(values, largest, params.temperature)
+    if params.top_p == 1:
+        return values, weights.cumsum()
+    total = weights.sum()
+    if values is logits:
+        # what lies below this bound weighs less, all together, than what top_p leaves out
+        bound = (1 - params.top_p - ROUNDING) * total / len(values)
+        values = _falling(values[weights >= bound])
+        weights = _weights(values, largest, params.temperature)
+    cumulated = weights.cumsum()
+    count = int((cumulated / total).searchsorted(params.top_p)) + 1
+    return values[:count], cumulated[:count]
+
+
+def _weights(values: Floats, largest: float, temperature: float) -> Wide:
+    """Unnormalised probabilities of logits `[n]`."""
+    # the largest becomes 0 before the division: however small the temperature, nothing overflows upwards
+    weights = np.subtract(values, largest, dtype=np.float64)
+    weights /= temperature
+    return np.exp(weights, out=weights)
+
+
+def _largest(logits: Floats, count: int) -> Floats:
+    """The largest logits `[count]` in falling order."""
+    # so many columns hold a value as large as the bound, so at least as many logits do, and few more
+    columns = min(4 * count, len(logits))
+    tops = logits[: len(logits) // columns * columns].reshape(-1, columns).max(axis=0)
+    tops.partition(columns - count)
+    return _falling(logits[logits >= tops[columns - count]])[:count]
+
+
+def _falling(values: Floats) -> Floats:
+    """Sort `values` `[n]` in place; the largest comes first."""
+    # values alone: far faster than sorting tokens by their values
+    values.sort()
+    return values[::-1]
+
+
+def _token(logits: Floats, values: Floats, place: int) -> int:
+    """The token at a place of `values`, which are the largest of the logits in falling order."""
+    value = values[place]
+    first = int((values == value).argmax())
+    return int((logits == value).nonzero()[0][place - first])

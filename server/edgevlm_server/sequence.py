@@ -6,14 +6,15 @@ from typing import Literal
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
 
-from edgevlm_server.sampling import SamplingParams
+from edgevlm_server.sampling import Sampler, SamplingParams
 
 
 @dataclass(slots=True, eq=False)
 class Sequence:
     """A prompt, what may follow it, and how far it has come.
 
-    `prompt` `[n]` holds token ids and `IMAGE_TOKEN`; `features` `[k, hidden_size]` are those image positions' values.
+    `prompt` `[n]` holds token ids and `IMAGE_TOKEN`; `features` `[k, hidden_size]` are those image positions' values,
+    `images` the SHA-256 of the files that they were made from.
     """
 
     prompt: Tokens
@@ -21,12 +22,19 @@ class Sequence:
     max_tokens: int
     stop_ids: frozenset[int]
     sampling: SamplingParams = field(default_factory=SamplingParams)
+    images: tuple[str, ...] = ()
 
     row: int = -1
     """The engine row it owns; -1 while it waits."""
     computed: int = 0
     """Prompt positions that are in the cache."""
+    reused: int = 0
+    """How many of those were copied from an earlier prompt."""
     generated: list[int] = field(default_factory=list)
+    sampler: Sampler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sampler = Sampler(self.sampling)
 
     @property
     def prompt_left(self) -> int:
@@ -45,9 +53,14 @@ class Sequence:
             return "stop"
         return "length" if len(self.generated) >= self.max_tokens else None
 
-    def chunk(self, size: int) -> tuple[Tokens, Floats]:
-        """The next `size` prompt positions at most, with the features of the images among them."""
+    def chunk(self, size: int, multiple: int = 1) -> tuple[Tokens, Floats]:
+        """The next `size` prompt positions at most, with the features of the images among them.
+
+        Rather than leave a single position for the next chunk, it is shorter by `multiple`.
+        """
         end = min(self.computed + size, len(self.prompt))
+        if len(self.prompt) - end == 1 and size > multiple:
+            end -= multiple
         tokens = self.prompt[self.computed : end]
         before = int(np.count_nonzero(self.prompt[: self.computed] == IMAGE_TOKEN))
         inside = int(np.count_nonzero(tokens == IMAGE_TOKEN))

@@ -72,7 +72,7 @@ def change(bundle: Path, **fields: object) -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"format": 2}, "format 1 is expected"),
+        ({"format": 1}, "format 2 is expected"),
         ({"surprise": 1}, "surprise"),
         ({"precision": "fp8"}, "precision"),
         ({"max_rows": 0}, "max_rows"),
@@ -115,7 +115,9 @@ def test_an_engine_that_cannot_be_had_says_why(bundle: Path, options: dict[str, 
 
 
 def test_cuda_without_its_runtime_says_what_to_install(tmp_path: Path) -> None:
-    export_bundle(V2 / "checkpoint", tmp_path / "fp16", vision_tower=V2 / "clip", precision="fp16")
+    export_bundle(
+        V2 / "checkpoint", tmp_path / "fp16", vision_tower=V2 / "clip", precision="fp16", vision_precision="fp16"
+    )
     with pytest.raises(EngineLoadError, match="has no CUDAExecutionProvider; install the 'gpu' extra"):
         load_engine("ort", open_bundle(tmp_path / "fp16"), rows=1, provider="cuda")
 

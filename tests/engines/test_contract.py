@@ -118,6 +118,33 @@ def test_what_a_row_held_before_does_not_matter(engine: Engine) -> None:
     np.testing.assert_array_equal(prefill(engine, 3, tokens), fresh)
 
 
+def test_saved_positions_are_the_same_in_another_row(engine: Engine) -> None:
+    tokens = text(engine, 60, 21)
+    whole = prefill(engine, 0, tokens)
+    first, second = engine.save(0, 0, 30), engine.save(0, 30, 50)
+    assert (first.start, first.length, second.start, second.length) == (0, 30, 30, 20)
+    assert first.nbytes == 30 * engine.info.position_bytes
+    prefill(engine, 0, text(engine, 70, 22))
+    prefill(engine, 2, text(engine, 90, 23))
+    engine.restore(2, first, 30)
+    engine.restore(2, second, 14)
+    np.testing.assert_array_equal(engine.prefill(2, 44, tokens[44:], no_features(engine)), whole)
+    first.free()
+    first.free()
+    second.free()
+
+
+def test_positions_that_do_not_exist_are_neither_saved_nor_restored(engine: Engine) -> None:
+    for row, start, stop in [(-1, 0, 1), (ROWS, 0, 1), (0, 5, 5), (0, -1, 2), (0, 0, LENGTH + 1)]:
+        with pytest.raises(ValueError, match="save"):
+            engine.save(row, start, stop)
+    segment = engine.save(0, 0, 4)
+    for row, length in [(-1, 4), (ROWS, 4), (0, 0), (0, 5)]:
+        with pytest.raises(ValueError, match="restore"):
+            engine.restore(row, segment, length)
+    segment.free()
+
+
 @pytest.mark.parametrize("case", ["v1", "v2-headdim80-bf16"])
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 6e4])
 def test_garbage_behind_a_rows_end_is_never_read(bundles: Callable[[str], Path], case: str, garbage: float) -> None:
@@ -125,7 +152,7 @@ def test_garbage_behind_a_rows_end_is_never_read(bundles: Callable[[str], Path],
     tokens = text(engine, 9, 1)
     prefill(engine, 0, tokens)
     expected = [decode(engine, [9 + step, 9 + step], [300 + step] * 2)[0] for step in range(3)]
-    for buffer in engine._cache._buffers:  # type: ignore[attr-defined]
+    for buffer in engine._decoder.cache._buffers:  # type: ignore[attr-defined]
         buffer[:] = garbage
     prefill(engine, 0, tokens)
     prefill(engine, 1, tokens)

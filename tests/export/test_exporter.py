@@ -72,7 +72,9 @@ def test_graphs_pass_onnx_own_checker(bundles: Callable[[str], Path], golden: Pa
 
 def test_fp16_stays_near_upstreams_fp16(tmp_path: Path, golden: Path) -> None:
     """Rounded elsewhere than upstream, so compared with upstream's own distance between fp16 and fp32."""
-    export_bundle(golden / "checkpoint", tmp_path / "b", vision_tower=golden / "clip", precision="fp16")
+    export_bundle(
+        golden / "checkpoint", tmp_path / "b", vision_tower=golden / "clip", precision="fp16", vision_precision="fp16"
+    )
     reference = np.load(golden / "ref.npz")
     engine = load_engine("ort", open_bundle(tmp_path / "b"), rows=1, max_length=400)
     features = engine.encode_images(reference["pixel_values"])

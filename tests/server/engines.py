@@ -19,11 +19,32 @@ def echo_info(bundle: Path, rows: int, max_length: int = 600) -> EngineInfo:
         rows=rows,
         max_length=max_length,
         max_chunk=64,
+        row_multiple=1,
+        position_bytes=8,
         vocab_size=manifest.decoder.vocab_size,
         hidden_size=manifest.decoder.hidden_size,
         image_size=manifest.preprocessing.size,
         image_tokens=manifest.vision.image_tokens,
     )
+
+
+def echo_engine(rows: int, image_tokens: int) -> EchoEngine:
+    """An echo engine without a bundle, of a small model."""
+    info = EngineInfo(
+        name="echo",
+        device="none",
+        precision="none",
+        rows=rows,
+        max_length=600,
+        max_chunk=64,
+        row_multiple=1,
+        position_bytes=8,
+        vocab_size=320,
+        hidden_size=4,
+        image_size=8,
+        image_tokens=image_tokens,
+    )
+    return EchoEngine(info, end_token=2)
 
 
 def until(condition: Callable[[], object], what: str) -> None:

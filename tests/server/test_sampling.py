@@ -5,10 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 from edgevlm_engines import Floats
-from edgevlm_server.sampling import NotFinite, Sampler, SamplingParams
-from hypothesis import given
+from edgevlm_server.sampling import NotFinite, Sampler, SamplingParams, choose
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_st
+
+from benchmarks.sampling import plain
 
 LOGITS: Floats = np.log(np.array([0.5, 0.25, 0.15, 0.1], np.float32))
 
@@ -76,3 +78,61 @@ def test_whatever_is_asked_a_token_within_the_limits_comes_out(
     token = Sampler(params).sample(logits)
     larger = int((logits > logits[token]).sum())
     assert larger < (top_k or len(logits))
+
+
+@st.composite
+def params(draw: st.DrawFn) -> SamplingParams:
+    return SamplingParams(
+        temperature=draw(st.just(0.0) | st.floats(1e-3, 2) | st.floats(0, 1e-300, exclude_min=True)),
+        top_p=draw(st.just(1.0) | st.floats(0, 1, exclude_min=True)),
+        top_k=draw(st.just(0) | st.integers(1, 60)),
+        seed=draw(st.integers(0, 2**63 - 1)),
+    )
+
+
+def compare(settings: list[SamplingParams], steps: list[Floats]) -> None:
+    """Every row of every step gets the token that the plain way gives it, alone, with the same random numbers."""
+    samplers = [Sampler(one) for one in settings]
+    uniforms = [np.random.Generator(np.random.Philox(one.seed)) for one in settings]
+    for logits in steps:
+        expected = [
+            # a row that is not drawn uses up no random number
+            plain(one, uniform.random() if one.temperature and np.isfinite(row).all() else 0.0, row)
+            for one, uniform, row in zip(settings, uniforms, logits, strict=True)
+        ]
+        assert choose(samplers, logits) == expected
+
+
+@given(st.data(), st.lists(params(), min_size=1, max_size=6), st.integers(1, 50))
+def test_a_batch_gets_what_its_rows_would_get_alone(
+    data: st.DataObject, settings: list[SamplingParams], size: int
+) -> None:
+    some = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.floats(-9, 9, width=32)
+    ties = st.sampled_from([-1.0, -0.0, 0.0, 0.5])
+    broken = st.sampled_from([np.nan, np.inf, -np.inf])
+    elements = data.draw(st.sampled_from([some, ties, some | ties | broken]))
+    steps = st.lists(numpy_st.arrays(np.float32, (len(settings), size), elements=elements), min_size=1, max_size=3)
+    compare(settings, data.draw(steps))
+
+
+@given(
+    st.lists(params(), min_size=1, max_size=3),
+    st.integers(0, 2**32),
+    st.integers(1, 5000),
+    st.floats(0, 6),
+    st.sampled_from([0.0, 0.25, 2.0]),
+)
+@example([SamplingParams(temperature=1, top_p=1 - 2**-53, seed=1)], 1, 5000, 6.0, 0.0)
+def test_large_vocabularies_too(
+    settings: list[SamplingParams], seed: int, size: int, spread: float, grid: float
+) -> None:
+    steps = spread * np.random.default_rng(seed).standard_normal((3, len(settings), size)).astype(np.float32)
+    compare(settings, list(np.round(steps / grid) * grid if grid else steps))
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_broken_row_ends_alone(broken: float) -> None:
+    logits = np.tile(LOGITS, (3, 1))
+    logits[1, 2] = broken
+    samplers = [Sampler(SamplingParams(temperature=temperature, top_p=0.4)) for temperature in (0.0, 1.0, 1.0)]
+    assert choose(samplers, logits) == [0, None, 0]

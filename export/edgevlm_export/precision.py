@@ -1,0 +1,48 @@
+"""What each name of a precision means for a graph, and which one a device gets if none is named."""
+
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+from edgevlm_engines.manifest import Device, Precision, VisionPrecision
+
+from edgevlm_export.product import Product, blocks, int8_channels, plain
+
+
+class DecoderPrecision(NamedTuple):
+    """Type of activations and cache; how products of the layers and that of the head are written."""
+
+    dtype: type[np.floating[Any]]
+    product: Product
+    head: Product
+
+
+class EncoderPrecision(NamedTuple):
+    """Type of activations; how products of the encoder are written."""
+
+    dtype: type[np.floating[Any]]
+    product: Product
+
+
+class Pair(NamedTuple):
+    """Names of the two precisions of a bundle."""
+
+    decoder: Precision
+    vision: VisionPrecision
+
+
+DECODER_PRECISIONS: dict[Precision, DecoderPrecision] = {
+    "fp32": DecoderPrecision(np.float32, plain, plain),
+    "fp16": DecoderPrecision(np.float16, plain, plain),
+    "int8": DecoderPrecision(np.float32, blocks(8), blocks(8)),
+    # the head is a twentieth of what a step reads, and its rounding goes straight into the logits
+    "int4": DecoderPrecision(np.float32, blocks(4), blocks(8)),
+}
+VISION_PRECISIONS: dict[VisionPrecision, EncoderPrecision] = {
+    "fp32": EncoderPrecision(np.float32, plain),
+    "fp16": EncoderPrecision(np.float16, plain),
+    "int8": EncoderPrecision(np.float32, int8_channels),
+}
+DEFAULTS: dict[Device, Pair] = {"cpu": Pair("int8", "fp32"), "cuda": Pair("fp16", "fp16")}
+
+assert set(DECODER_PRECISIONS) == set(get_args(Precision))
+assert set(VISION_PRECISIONS) == set(get_args(VisionPrecision))

@@ -1,0 +1,144 @@
+"""Quantised bundles: near the exact one, and the same bits for a row whatever runs beside it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from edgevlm_engines import Floats, Tokens, open_bundle
+from edgevlm_engines.manifest import Precision, VisionPrecision
+from edgevlm_engines.ort import OrtEngine
+from edgevlm_export.exporter import export_bundle
+
+from tests.conftest import GOLDEN
+
+CASE = GOLDEN / "v2"
+ROWS, LENGTH = 6, 200
+STEPS = 6
+
+Load = Callable[..., OrtEngine]
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
+    engines: list[OrtEngine] = []
+
+    def loaded(precision: Precision, vision: VisionPrecision = "fp32", rows: int = ROWS) -> OrtEngine:
+        folder = tmp_path_factory.mktemp("precision") / precision
+        export_bundle(
+            CASE / "checkpoint",
+            folder,
+            vision_tower=CASE / "clip",
+            precision=precision,
+            vision_precision=vision,
+        )
+        engines.append(OrtEngine(open_bundle(folder), rows=rows, max_length=LENGTH))
+        return engines[-1]
+
+    yield loaded
+    for engine in engines:
+        engine.close()
+
+
+def prompts(engine: OrtEngine) -> list[Tokens]:
+    random = np.random.default_rng(4)
+    return [random.integers(259, engine.info.vocab_size, length) for length in (3, 41, 7, 120, 2, 63)]
+
+
+def nothing(engine: OrtEngine) -> Floats:
+    return np.zeros((0, engine.info.hidden_size), np.float32)
+
+
+def followed(engine: OrtEngine, chosen: list[Tokens]) -> list[Floats]:
+    """Logits of each prompt and of the tokens behind it, which decode together: `[1 + STEPS, vocab]` each."""
+    rows = [[engine.prefill(row, 0, prompt, nothing(engine))] for row, prompt in enumerate(chosen)]
+    for step in range(STEPS):
+        tokens = np.array([300 + step + 7 * len(prompt) for prompt in chosen]) % engine.info.vocab_size
+        lengths = np.array([len(prompt) + step for prompt in chosen])
+        for row, logits in zip(rows, engine.decode(tokens, lengths), strict=True):
+            row.append(logits)
+    return [np.stack(row) for row in rows]
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_a_row_gets_the_same_bits_alone_and_in_any_batch(load: Load, precision: Precision) -> None:
+    engine = load(precision)
+    chosen = prompts(engine)
+    alone = [followed(engine, [prompt])[0] for prompt in chosen]
+    for count in range(2, ROWS + 1):
+        for row, together in enumerate(followed(engine, chosen[:count])):
+            np.testing.assert_array_equal(together, alone[row])
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_a_prompt_gets_the_same_bits_from_chunks_and_from_a_copied_beginning(
+    load: Load, precision: Precision
+) -> None:
+    engine = load(precision)
+    prompt = prompts(engine)[3]
+    whole = engine.prefill(0, 0, prompt, nothing(engine))
+    segment = engine.save(0, 0, 96)
+    for chunk in (16, 64, 100):
+        for start in range(0, len(prompt), chunk):
+            logits = engine.prefill(1, start, prompt[start : start + chunk], nothing(engine))
+        np.testing.assert_array_equal(logits, whole)
+    for length in (8, 72, 96):
+        engine.prefill(2, 0, prompts(engine)[5], nothing(engine))
+        engine.restore(2, segment, length)
+        np.testing.assert_array_equal(engine.prefill(2, length, prompt[length:], nothing(engine)), whole)
+    segment.free()
+
+
+@pytest.mark.parametrize(("precision", "least"), [("int8", 0.998), ("int4", 0.88)])
+def test_logits_stay_near_the_exact_ones(load: Load, precision: Precision, least: float) -> None:
+    """Random weights amplify what is rounded away: see `tests/command/test_quantisation.py` for a trained model."""
+    exact, near = (np.concatenate(followed(e, prompts(e))).ravel() for e in (load("fp32"), load(precision)))
+    cosine = float(exact @ near / np.linalg.norm(exact) / np.linalg.norm(near))
+    assert least < cosine < 1
+
+
+def test_features_stay_near_the_exact_ones_and_do_not_depend_on_other_pictures(load: Load) -> None:
+    exact, near = load("fp32"), load("fp32", "int8")
+    size = exact.info.image_size
+    pixels = np.random.default_rng(5).standard_normal((3, 3, size, size)).astype(np.float32)
+    pixels[1] *= 5  # one scale for all pictures would be this one's
+    together = near.encode_images(pixels)
+    for picture, features in zip(pixels, together, strict=True):
+        np.testing.assert_array_equal(near.encode_images(picture[np.newaxis])[0], features)
+    wanted = exact.encode_images(pixels)
+    cosine = float((wanted * together).sum() / np.linalg.norm(wanted) / np.linalg.norm(together))
+    assert 0.995 < cosine < 1
+
+
+def test_kernels_that_depend_on_the_number_of_rows_are_found_out_and_cured(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of 128 take such kernels on the processors this was measured on; where not, nothing is to be cured."""
+    monkeypatch.setattr("edgevlm_export.product.BLOCK", 128)
+    engine = load("int4", rows=3)
+    chosen = prompts(engine)[:3]
+    alone = [followed(engine, [prompt])[0] for prompt in chosen]
+    for row, together in enumerate(followed(engine, chosen)):
+        np.testing.assert_array_equal(together[1:], alone[row][1:])
+
+
+@pytest.mark.parametrize("multiple", [2, 4])
+def test_idle_rows_that_fill_up_a_step_do_no_harm(
+    bundles: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, multiple: int
+) -> None:
+    monkeypatch.setattr("edgevlm_engines.ort._row_multiple", lambda decoder, hidden: decoder.close() or multiple)
+    engine = OrtEngine(open_bundle(bundles("v2")), rows=3, max_length=LENGTH)
+    assert engine.info.row_multiple == multiple
+    short, long = prompts(engine)[2], prompts(engine)[3]
+    wanted = engine.prefill(1, 0, long, nothing(engine))
+    engine.prefill(0, 0, short, nothing(engine))
+    # a prompt comes in beside a row that decodes alone
+    for start in range(0, len(long), 20):
+        found = engine.prefill(1, start, long[start : start + 20], nothing(engine))
+        engine.decode(np.array([300]), np.array([len(short) + start // 20]))
+    np.testing.assert_array_equal(found, wanted)
+    full = np.resize(long, LENGTH)
+    engine.prefill(1, 0, full, nothing(engine))
+    assert np.isfinite(engine.decode(np.array([300]), np.array([len(short)]))).all()
+    engine.close()
