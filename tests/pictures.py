@@ -9,8 +9,12 @@ from PIL import Image
 
 def data_url(colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (40, 30)) -> str:
     """A PNG of one colour."""
+    return png_url(Image.new("RGB", size, colour))
+
+
+def png_url(image: Image.Image) -> str:
     file = io.BytesIO()
-    Image.new("RGB", size, colour).save(file, "PNG")
+    image.save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 

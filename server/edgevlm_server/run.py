@@ -12,6 +12,7 @@ import uvicorn
 from edgevlm_engines import EngineError
 
 from edgevlm_server.app import build_app
+from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
 from edgevlm_server.http11 import Http11
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import Metrics
@@ -20,12 +21,6 @@ from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
-
-EXIT_OK = 0
-EXIT_ENGINE_DIED = 70
-"""EX_SOFTWARE of sysexits.h: a supervisor should start the process again."""
-EXIT_CANNOT_START = 78
-"""EX_CONFIG of sysexits.h: starting again will not help before something is changed."""
 
 BACKLOG = 2048
 DEATH_SECONDS = 1.0

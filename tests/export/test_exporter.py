@@ -207,6 +207,31 @@ def test_a_killed_export_leaves_no_bundle(tmp_path: Path) -> None:
             open_bundle(target)
 
 
+SLOWLY = """
+import sys, time
+from edgevlm.cli import main
+from edgevlm.progress import Bar
+
+def slow(bar, count):
+    print("half way", flush=True)
+    time.sleep(30)
+
+Bar.advance = slow
+sys.exit(main(["export", *sys.argv[1:]]))
+"""
+
+
+def test_a_terminated_export_leaves_nothing_at_all(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SLOWLY, str(V2 / "checkpoint"), str(tmp_path / "out" / "bundle")]
+    with subprocess.Popen([*command, "--vision-tower", str(V2 / "clip")], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"half way\n"
+        assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".partial"]
+        process.terminate()
+        assert process.wait(20) == 143
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_progress_reaches_its_total(tmp_path: Path) -> None:
     class Count(Progress):
         total = done = 0

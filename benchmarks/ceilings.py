@@ -1,0 +1,70 @@
+"""What a machine can do at best, measured: reading memory and multiplying matrices. Knows no models."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from benchmarks.measure import timed
+
+READ_BYTES = 1 << 30
+"""Well beyond the last level of cache of any machine that this is for."""
+
+EDGE = 2048
+REPEATS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """Bytes read and float32 operations done in a second, at best."""
+
+    bandwidth: float
+    multiplications: float
+
+
+def measure_ceilings(threads: int) -> Ceilings:
+    return Ceilings(read_bandwidth(threads), multiplication_rate(threads))
+
+
+def read_bandwidth(threads: int) -> float:
+    """Bytes a second that `threads` threads read from memory together, the best of some passes.
+
+    Each takes the maximum of its own stretch of bytes: numpy does that in vector registers and without the
+    interpreter's lock, so nothing but the reading takes time.
+    """
+    stretches = np.array_split(np.ones(READ_BYTES, np.uint8), threads)
+    with ThreadPoolExecutor(threads) as pool:
+        passes = timed(lambda _: list(pool.map(np.maximum.reduce, stretches)), REPEATS)
+    return READ_BYTES / passes.minimum
+
+
+def multiplication_rate(threads: int) -> float:
+    """Floating-point operations a second of ONNX Runtime's own float32 product of large square matrices.
+
+    Not the processor's peak, but what the runtime makes of it where nothing else is to be done. Int8 kernels can
+    exceed it.
+    """
+    session = _product(threads)
+    matrix = np.random.default_rng(0).standard_normal((EDGE, EDGE), dtype=np.float32)
+    products = timed(lambda _: session.run(["product"], {"left": matrix}), REPEATS)
+    return float(2 * EDGE**3 / products.minimum)
+
+
+def _product(threads: int) -> onnxruntime.InferenceSession:
+    """`left` times a constant matrix, as a model multiplies by its weights."""
+    right = np.random.default_rng(1).standard_normal((EDGE, EDGE), dtype=np.float32)
+    edge = [EDGE, EDGE]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["left", "right"], ["product"])],
+        "product",
+        [helper.make_tensor_value_info("left", TensorProto.FLOAT, edge)],
+        [helper.make_tensor_value_info("product", TensorProto.FLOAT, edge)],
+        [onnx.numpy_helper.from_array(right, "right")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

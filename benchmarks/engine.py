@@ -1,0 +1,102 @@
+"""`python -m benchmarks.engine BUNDLE`: what the engine takes for each of its calls, beside the machine's limits."""
+
+import argparse
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevlm_engines import EngineError, Manifest, read_manifest
+from pydantic import TypeAdapter
+
+from benchmarks.ceilings import Ceilings, measure_ceilings
+from benchmarks.figures import PROMPT, Figures, Job, measure_apart
+from benchmarks.machine import cores, heading
+from benchmarks.report import gigabytes, percent, table, times
+from benchmarks.sizes import bundle_bytes, decoder_bytes, position_bytes, token_operations
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that is measured, as it is written to a file of JSON."""
+
+    job: Job
+    figures: Figures
+    ceilings: Ceilings
+
+
+JSON = TypeAdapter(Result)
+
+
+def report(result: Result, manifest: Manifest) -> str:
+    """The heading and two tables."""
+    job, ceilings = result.job, result.ceilings
+    title = f"{manifest.model}: {manifest.precision}, pictures {manifest.vision_precision}, {job.threads} threads"
+    rates = f"{gigabytes(ceilings.bandwidth)}/s and multiplies {ceilings.multiplications / 1e9:.0f} GFLOP/s in fp32"
+    calls = table(["", "figure", "beside"], _calls(result, manifest))
+    columns = ["rows", "tokens/s", "best step", "read per step", "GB/s", "of the ceiling"]
+    steps = table(columns, [_step(result, manifest, rows) for rows in job.rows])
+    return f"{heading()}\n{title}; the machine reads {rates}\n\n{calls}\n\nDecode, {job.past} past:\n\n{steps}"
+
+
+def _calls(result: Result, manifest: Manifest) -> list[list[str]]:
+    job, figures, files = result.job, result.figures, bundle_bytes(manifest)
+    start, prefill = figures.start, PROMPT / figures.prefill.median
+    held = files + max(job.rows) * job.capacity * position_bytes(manifest)
+    limit = result.ceilings.multiplications / token_operations(manifest)
+    return [
+        ["read all files, cold", f"{start.reading:.2f} s", gigabytes(files)],
+        ["start, cold", f"{start.loading:.2f} s", f"{times(start.loading / start.reading)} reading"],
+        ["memory after it", gigabytes(start.memory), f"{times(start.memory / files)} files"],
+        ["largest memory", gigabytes(figures.peak_memory), f"{times(figures.peak_memory / held)} files and cache"],
+        ["picture to features", f"{figures.encode.median:.3f} s", f"best {figures.encode.minimum:.3f} s"],
+        [f"prefill, {PROMPT} tokens", f"{prefill:.1f} tokens/s", f"{percent(prefill / limit)} of the fp32 ceiling"],
+    ]
+
+
+def _step(result: Result, manifest: Manifest, rows: int) -> list[str]:
+    job, timing = result.job, result.figures.decode[rows]
+    # the first counted step has past + 1 positions behind it, the last past + steps
+    length = job.past + (job.steps + 1) / 2
+    read = decoder_bytes(manifest) + rows * length * position_bytes(manifest)
+    speed = read / timing.median
+    return [
+        str(rows),
+        f"{rows / timing.median:.1f}",
+        f"{rows / timing.minimum:.1f}",
+        gigabytes(read),
+        f"{speed / 1e9:.1f}",
+        percent(speed / result.ceilings.bandwidth),
+    ]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`1,2,4` as on the command line."""
+    return tuple(int(part) for part in text.split(","))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--threads", type=int, default=cores(), help="default: one per physical core")
+    parser.add_argument("--rows", type=_numbers, default=(1, 2, 4, 8, 16), help="default: 1,2,4,8,16")
+    parser.add_argument("--past", type=int, default=256, help="positions of each row before a step (default: 256)")
+    parser.add_argument("--steps", type=int, default=32, help="steps for each number of rows (default: 32)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    arguments = parser.parse_args()
+    bundle = arguments.bundle.resolve()
+    job = Job(bundle, arguments.threads, arguments.rows, arguments.past, arguments.steps)
+    try:
+        manifest = read_manifest(bundle)
+        result = Result(job, measure_apart(job), measure_ceilings(job.threads))
+    except EngineError as error:
+        sys.exit(str(error))
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
+    if arguments.json:
+        arguments.json.write_bytes(JSON.dump_json(result))
+    print(report(result, manifest))
+
+
+if __name__ == "__main__":
+    main()

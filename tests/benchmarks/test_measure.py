@@ -1,0 +1,51 @@
+"""Clocks and memory, without a word on how fast anything is."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.measure import Timing, forget, memory, read_once, run, timed
+
+MEBIBYTE = 1 << 20
+
+
+def test_a_timing_has_its_median_mean_and_minimum() -> None:
+    timing = Timing((3.0, 1.0, 8.0))
+    assert (timing.median, timing.mean, timing.minimum) == (3.0, 4.0, 1.0)
+
+
+def test_warm_up_calls_are_made_and_not_counted() -> None:
+    calls: list[int] = []
+    assert len(timed(calls.append, 3, warm_up=2).seconds) == 3
+    assert calls == [0, 1, 2, 3, 4]
+
+
+def test_the_peak_stays_when_memory_is_given_back() -> None:
+    held = bytearray(64 * MEBIBYTE)
+    before = memory()
+    del held
+    after = memory()
+    # the kernel counts in batches of pages
+    assert before.now - after.now > 32 * MEBIBYTE
+    assert after.peak - after.now > 32 * MEBIBYTE
+
+
+def test_files_are_read_from_front_to_back(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(bytes(3 * MEBIBYTE + 5))
+    forget([path])
+    assert read_once([path]) > 0
+
+
+def test_a_command_gives_its_output_and_its_own_peak() -> None:
+    ballast = bytearray(256 * MEBIBYTE)
+    code = f"import time; block = bytearray({64 * MEBIBYTE}); del block; print('done', flush=True); time.sleep(0.2)"
+    finished = run([sys.executable, "-c", code])
+    assert finished.output == "done\n"
+    assert 64 * MEBIBYTE < finished.peak_memory < len(ballast)
+
+
+def test_a_command_that_fails_is_an_error_with_its_last_words() -> None:
+    with pytest.raises(RuntimeError, match="code 3:\nno such model"):
+        run(["sh", "-c", "echo no such model >&2; exit 3"])
