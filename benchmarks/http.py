@@ -8,13 +8,9 @@ import argparse
 import asyncio
 import json
 import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,16 +21,14 @@ from benchmarks.machine import heading
 from benchmarks.report import table
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
-from edgevlm.load_bodies import QUESTION, chat_bodies, drawn_pictures
-from edgevlm.load_client import Sample
-from edgevlm.load_http import Endpoint
-from edgevlm.load_phase import Phase, closed_loop
-from edgevlm.load_report import cached_text, errors_text, milliseconds, sample_json, summarise, summary_json
-from edgevlm.load_run import measure, served_model, warm_up
+from edgevlm.load.bodies import QUESTION, chat_bodies, drawn_pictures
+from edgevlm.load.client import Sample
+from edgevlm.load.http import Endpoint
+from edgevlm.load.phase import Phase, closed_loop
+from edgevlm.load.report import cached_text, errors_text, milliseconds, sample_json, summarise, summary_json
+from edgevlm.load.run import measure, served_model, warm_up
+from edgevlm.own_server import own_server
 
-START_SECONDS = 900
-STOP_SECONDS = 40
-"""Longer than the server lets running requests go on."""
 COLUMNS = (
     *("pictures", "clients", "requests", "errors", "requests/s", "tokens/s", "prompt cached"),
     *("to the first token", "between pieces of text", "to the end"),
@@ -117,41 +111,6 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-@contextmanager
-def running_server(bundle: Path, options: Sequence[str]) -> Iterator[str]:
-    """The address of a server of our own, which ends with the block, however that ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    serve = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--port", str(port), "--log-level", "warning"]
-    with subprocess.Popen([*serve, *options]) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(process, url)
-            yield url
-        finally:
-            _stop(process)
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/ready", timeout=START_SECONDS):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise CommandError("The server did not start; its own message is above.")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-
-
 def rows(bench: Bench, clients: Sequence[int]) -> Iterator[Row]:
     """Every run, one after the other."""
     for number in clients:
@@ -166,7 +125,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         bundle = find_bundle(None if arguments.bundle == "demo" else Path(arguments.bundle))
-        with running_server(bundle, options) as url:
+        with own_server(bundle, options) as url:
             bench = Bench(Endpoint.at(url, None), arguments.requests, arguments.max_tokens)
             measured = list(rows(bench, arguments.clients))
         print(f"{heading()}; times in ms: p50 / p90 / p99 / max\n")
@@ -176,6 +135,8 @@ def main() -> int:
     except (CommandError, EngineError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return 0
 
 

@@ -3,10 +3,6 @@
 import base64
 import io
 import json
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.own_server import own_server
 
 if TYPE_CHECKING:
     from edgevlm_demo.evaluation import EvaluationQuestion
@@ -47,7 +44,7 @@ def answerer(bundle: Path | None, url: str | None, *, directly: bool) -> Iterato
         finally:
             model.engine.close()
     else:
-        with _own_server(find_bundle(bundle)) as own:
+        with own_server(find_bundle(bundle)) as own:
             yield HttpAnswerer(own)
 
 
@@ -96,30 +93,3 @@ class HttpAnswerer:
             raise CommandError(f"{self._url} does not answer: {error}.") from None
         text: str = reply["choices"][0]["message"]["content"]
         return text
-
-
-@contextmanager
-def _own_server(bundle: Path) -> Iterator[str]:
-    """The product's server as a process of its own, on a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--port", str(port), "--log-level", "warning"]
-    with subprocess.Popen(command) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(process, url)
-            yield url
-        finally:
-            process.terminate()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/ready", timeout=SECONDS):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise CommandError("The server for the evaluation did not start; 'edgevlm serve' shows why.")

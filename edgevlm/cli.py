@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -10,7 +11,9 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 EXIT_FAILED = 1
-EXIT_CANNOT_START = 78
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+"""128 and the signal's number, as a shell reports it."""
 
 
 class Command(NamedTuple):
@@ -25,6 +28,7 @@ COMMANDS = {
     "ask": Command("edgevlm.ask", "ask one question about pictures, without a server"),
     "export": Command("edgevlm.export", "turn a MobileVLM checkpoint into a bundle"),
     "eval": Command("edgevlm.evaluate", "measure the demo model on drawings it has never seen"),
+    "bench": Command("edgevlm.bench", "measure a server under load, as its clients feel it"),
     "parity": Command("edgevlm.parity", "compare every stage with a reference made by upstream's code"),
     "keys": Command("edgevlm.keys", "make API keys"),
 }
@@ -33,11 +37,13 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. A mistake of the user ends in one sentence, not a traceback."""
     arguments = _parse(sys.argv[1:] if argv is None else list(argv))
+    # as an exception, so that half-written files are removed on the way out; the server sets a handler of its own
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EXIT_TERMINATED))
     run: Callable[[argparse.Namespace], int] = import_module(COMMANDS[arguments.command].module).run
     try:
         return run(arguments)
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # the reader of our output has left, as `head` does; Python must not complain about it again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,6 +73,7 @@ def _exit_code(error: Exception) -> int | None:
     """The code for an error that is the user's to mend, by its class; `None` for a mistake of ours."""
     from edgevlm_engines import EngineError
     from edgevlm_export.errors import ExportError
+    from edgevlm_server.exit_codes import EXIT_CANNOT_START
     from edgevlm_server.settings import SettingsError
 
     if isinstance(error, SettingsError | EngineError):
