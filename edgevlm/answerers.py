@@ -38,7 +38,7 @@ def answerer(bundle: Path | None, url: str | None, *, directly: bool) -> Iterato
         from edgevlm_server.model import load_model
         from edgevlm_server.settings import Settings
 
-        model = load_model(find_bundle(bundle), Settings(max_batch=1))
+        model = load_model(find_bundle(bundle), Settings.offline())
         try:
             yield EngineAnswerer(model)
         finally:

@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", nargs="+", help="picture files, then the question")
     parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to ask (default: the demo model)")
     parser.add_argument("--provider", choices=get_args(Provider), default="cpu", help="where ONNX Runtime runs")
+    parser.add_argument(
+        "--max-length",
+        type=int,
+        metavar="N",
+        help="longest prompt with its answer, in positions (default: all that the model can)",
+    )
     parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest answer (default: 256)")
 
 
@@ -34,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     *pictures, question = arguments.input
     if arguments.max_tokens < 1:
         raise CommandError("--max-tokens must be at least 1.")
-    settings = Settings(max_batch=1, provider=arguments.provider)
+    settings = Settings.offline(arguments.provider, arguments.max_length)
     model = load_model(find_bundle(arguments.model), settings)
     try:
         with ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1) as intake:

@@ -59,7 +59,7 @@ def compare(case: Path, tolerance: float) -> list[Stage]:
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle"
         export_bundle(case / "checkpoint", bundle, vision_tower=case / "clip")
-        model = load_model(bundle, Settings(max_batch=1))
+        model = load_model(bundle, Settings.offline())
         try:
             pixels = _pixels(model, case / "image.png")
             hidden = _vision_hidden(bundle, pixels)

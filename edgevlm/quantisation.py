@@ -85,7 +85,7 @@ def _loaded(bundle: Path) -> Iterator["Model"]:
     from edgevlm_server.model import load_model
     from edgevlm_server.settings import Settings
 
-    model = load_model(bundle, Settings(max_batch=1))
+    model = load_model(bundle, Settings.offline())
     try:
         yield model
     finally:

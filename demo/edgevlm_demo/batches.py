@@ -16,6 +16,7 @@ from torch import Tensor
 from edgevlm_demo.dialogue import Dialogue, DialogueTokenizer
 from edgevlm_demo.pixels import pixels
 from edgevlm_demo.scenes import SCENES, PatchLabels, Question, Scene, draw_practice, draw_scene, patch_labels
+from edgevlm_demo.scenes.wording import Words
 
 PICTURES_PER_RUN = 10_000_000
 LAST_RUN = 69  # (69 + 1) x 10,000,000 is where the vocabulary's seeds begin
@@ -52,7 +53,9 @@ class Batch:
     dialogues: list[Dialogue]  # S of them, as `asked`
 
 
-def training_batch(tokenizer: DialogueTokenizer, run: int, first: int, size: int, practice: float) -> Batch:
+def training_batch(
+    tokenizer: DialogueTokenizer, run: int, first: int, size: int, practice: float, words: Words = "templates"
+) -> Batch:
     """Pictures `first` .. `first + size - 1` of the run; the share `practice` of them are practice sheets."""
     scenes = []
     asked = []
@@ -63,7 +66,7 @@ def training_batch(tokenizer: DialogueTokenizer, run: int, first: int, size: int
             scenes.append(draw_practice(seed))
         else:
             name = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-            scenes.append(draw_scene(name, seed))
+            scenes.append(draw_scene(name, seed, words=words))
         asked.append(choose_questions(random, scenes[-1].questions))
     return make_batch(tokenizer, scenes, asked)
 

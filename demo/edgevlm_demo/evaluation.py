@@ -15,6 +15,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
+from edgevlm_demo.scenes.wording import Words
 
 GAUGE = "gauge reading"
 HALF_STEP = 0.5  # of the gauge's scale
@@ -22,14 +23,14 @@ STYLED = ("display", "dial gauge", "label", "panel")  # scenes that held-out fon
 
 
 class QuestionSet(NamedTuple):
-    held_out_wording: bool = False
+    words: Words = "templates"
     held_out_style: bool = False
 
 
 SETS = {
     "held-out pictures": QuestionSet(),
     "held-out fonts": QuestionSet(held_out_style=True),
-    "held-out wording": QuestionSet(held_out_wording=True),
+    "held-out wording": QuestionSet(words="held out"),
 }
 
 
@@ -65,7 +66,7 @@ def evaluation_questions(
     count_per_scene: int,
     first_seed: int = FIRST_EVALUATION_SEED,
     *,
-    held_out_wording: bool = False,
+    words: Words = "templates",
     held_out_style: bool = False,
 ) -> Iterator[EvaluationQuestion]:
     """All questions of `count_per_scene` pictures of every scene, picture by picture.
@@ -76,7 +77,7 @@ def evaluation_questions(
         raise ValueError(f"seeds below {FIRST_EVALUATION_SEED} may have been trained on")
     for name in STYLED if held_out_style else SCENES:
         for seed in range(first_seed, first_seed + count_per_scene):
-            scene = draw_scene(name, seed, held_out_wording=held_out_wording, held_out_style=held_out_style)
+            scene = draw_scene(name, seed, words=words, held_out_style=held_out_style)
             for q in scene.questions:
                 yield EvaluationQuestion(seed, name, q.family, scene.image, q.text, q.answer)
 

@@ -2,6 +2,7 @@
 
 PEAK = 1.2e-3
 TOWER_LATER = 5e-4  # the tower's rate when the second stage begins
+WORDS_PEAK = 5e-4
 WARM_UP = 0.02  # of a stage
 HOLD = 0.4  # of a stage, before the rate falls
 
@@ -16,6 +17,11 @@ def rates(share: float, tower_share: float) -> tuple[float, float]:
         return _warm(stage) * (PEAK + (TOWER_LATER - PEAK) * _fallen(stage)), 0.0
     stage = (share - tower_share) / (1 - tower_share)
     return TOWER_LATER * (1 - stage), _warm(stage) * PEAK * (1 - _fallen(stage))
+
+
+def word_rates(share: float) -> tuple[float, float]:
+    """The same after a share of the last stage, in which the tower rests."""
+    return 0.0, _warm(share) * WORDS_PEAK * (1 - share)
 
 
 def _warm(stage: float) -> float:

@@ -1,8 +1,9 @@
 """`python -m edgevlm_demo.train --out DIR --pictures 420000 --seed 3`: trains the demo model.
 
-Two stages: the tower alone on labels of patches, then everything on the answers as well. The learning rate
-follows the share of the pictures that are seen, so the options and the seed fix the run. It can be stopped at any
-moment and goes on from `DIR/state.pt` when started again with the same options.
+Three stages: the tower alone on labels of patches, then everything on the answers as well, then the language part
+alone on questions in many more words. The learning rate follows the share of the pictures that are seen, so the
+options and the seed fix the run. It can be stopped at any moment and goes on from `DIR/state.pt` when started again
+with the same options.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from edgevlm_demo.dialogue import DialogueTokenizer
 from edgevlm_demo.losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
 from edgevlm_demo.model import DemoModel, Shape
 from edgevlm_demo.scenes import DATA_VERSION
-from edgevlm_demo.schedule import PEAK, rates
+from edgevlm_demo.schedule import PEAK, rates, word_rates
 from edgevlm_demo.team import Scores, Team, add, free_port
 from edgevlm_demo.vocabulary import train_vocabulary
 
@@ -39,12 +40,13 @@ VALIDATED_AT_ONCE = 24
 
 @dataclass(frozen=True)
 class Options:
-    """The command line. `pictures`: of the whole run; `tower_share`: of them, for the first stage."""
+    """Command line. `pictures`: of two stages, `tower_share` of them for the first; `words`: of the third."""
 
     out: Path
     pictures: int
     seed: int
     tower_share: float
+    words: int
 
 
 @dataclass
@@ -66,8 +68,13 @@ class Run:
         self.model = DemoModel(Shape(self.tokenizer.vocab_size))
         self.heads = PatchHeads(self.model.shape.width)
         self.seeing = [*self.model.tower.parameters(), *self.heads.parameters()]
+        self.speaking = [
+            *self.model.projector.parameters(),
+            *self.model.decoder.parameters(),
+            *self.model.lm_head.parameters(),
+        ]
         self.parameters = [*self.model.parameters(), *self.heads.parameters()]
-        self.optimiser = make_optimiser(self.model, self.heads)
+        self.optimiser = make_optimiser(self.seeing, self.speaking)
         self.progress = Progress()
         if (options.out / "state.pt").exists():
             self.load()
@@ -76,33 +83,51 @@ class Run:
     def share(self) -> float:
         return min(1.0, self.progress.pictures / self.options.pictures)
 
+    @property
+    def word_share(self) -> float:
+        """Of the last stage; negative before it."""
+        return (self.progress.pictures - self.options.pictures) / self.options.words
+
+    @property
+    def over(self) -> bool:
+        return self.word_share >= 1
+
     def train(self) -> None:
         saved = validated = self.progress.seconds
         self.clock = time.monotonic() - self.progress.seconds
-        while self.share < 1:
+        while not self.over:
             losses = self.step()
             if self.progress.seconds - saved > SAVE_EVERY:
                 saved = self.progress.seconds
                 self.save()
-            if self.progress.seconds - validated > VALIDATE_EVERY or self.share >= 1:
+            if self.progress.seconds - validated > VALIDATE_EVERY or self.over:
                 validated = self.progress.seconds
                 self.report(losses)
         self.save()
 
     def step(self) -> dict[str, float]:
+        rewording = self.word_share >= 0
         joint = self.share >= self.options.tower_share
-        set_rates(self.optimiser, rates(self.share, self.options.tower_share))
+        set_rates(
+            self.optimiser,
+            word_rates(self.word_share) if rewording else rates(self.share, self.options.tower_share),
+        )
         size = BATCH // self.team.size
         batch = training_batch(
             self.tokenizer,
             self.options.seed,
             self.progress.pictures + size * self.team.rank,
             size,
-            PRACTICE_LATER if joint else PRACTICE,
+            0.0 if rewording else PRACTICE_LATER if joint else PRACTICE,
+            "varied" if rewording else "templates",
         )
-        patches = self.model.tower(batch.pixels)
-        loss = patch_loss(self.heads, patches, batch)
-        losses = {"patch loss": float(loss.detach())}
+        with torch.set_grad_enabled(not rewording):
+            patches = self.model.tower(batch.pixels)
+        loss = torch.zeros(())
+        losses = {}
+        if not rewording:
+            loss = patch_loss(self.heads, patches, batch)
+            losses["patch loss"] = float(loss.detach())
         if joint and len(batch.spoken):
             logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
             answers = answer_loss(logits, batch)
@@ -110,7 +135,7 @@ class Run:
             loss = loss + answers
         self.optimiser.zero_grad()
         loss.backward()
-        learning = self.parameters if joint else self.seeing
+        learning = self.speaking if rewording else self.parameters if joint else self.seeing
         self.progress.seconds = self.team.agree(learning, time.monotonic() - self.clock)
         nn.utils.clip_grad_norm_(learning, 1.0)
         self.optimiser.step()
@@ -167,6 +192,7 @@ class Run:
             "seed": options.seed,
             "pictures": options.pictures,
             "tower share": options.tower_share,
+            "words": options.words,
         }
 
     def load(self) -> None:
@@ -179,16 +205,10 @@ class Run:
         self.progress = Progress(**state["progress"])
 
 
-def make_optimiser(model: DemoModel, heads: PatchHeads) -> torch.optim.AdamW:
+def make_optimiser(seeing: list[nn.Parameter], speaking: list[nn.Parameter]) -> torch.optim.AdamW:
     """First group: what the tower stage trains; second: what the joint stage adds."""
-    tower = [*model.tower.parameters(), *heads.parameters()]
-    language = [
-        *model.projector.parameters(),
-        *model.decoder.parameters(),
-        *model.lm_head.parameters(),
-    ]
     return torch.optim.AdamW(
-        [{"params": tower}, {"params": language}], lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02, fused=True
+        [{"params": seeing}, {"params": speaking}], lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02, fused=True
     )
 
 
@@ -206,20 +226,21 @@ def work(options: Options, rank: int, size: int, port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m edgevlm_demo.train", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for state.pt, tokenizer.model and train.log")
-    parser.add_argument("--pictures", type=int, default=420_000, help="to train on, in all")
+    parser.add_argument("--pictures", type=int, default=420_000, help="of the first two stages")
     parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")
     parser.add_argument("--tower-share", type=float, default=0.45, help="of the pictures, for the tower alone")
+    parser.add_argument("--words", type=int, default=48_000, help="pictures of the last stage")
     parser.add_argument("--workers", type=int, default=1, help="processes, one a core")
     arguments = parser.parse_args()
     if not 1 <= arguments.seed <= LAST_RUN:
         parser.error(f"--seed must be 1 to {LAST_RUN}")
-    if not 1 <= arguments.pictures <= PICTURES_PER_RUN:
-        parser.error(f"--pictures must be 1 to {PICTURES_PER_RUN}")
+    if min(arguments.pictures, arguments.words) < 1 or arguments.pictures + arguments.words > PICTURES_PER_RUN:
+        parser.error(f"--pictures and --words must be at least 1, and {PICTURES_PER_RUN} together at most")
     if not 0 < arguments.tower_share < 1:
         parser.error("--tower-share must lie between 0 and 1")
     if BATCH % arguments.workers:
         parser.error(f"--workers must divide {BATCH}")
-    options = Options(arguments.out, arguments.pictures, arguments.seed, arguments.tower_share)
+    options = Options(arguments.out, arguments.pictures, arguments.seed, arguments.tower_share, arguments.words)
     options.out.mkdir(parents=True, exist_ok=True)
     vocabulary = options.out / "tokenizer.model"
     if not vocabulary.exists():

@@ -1,17 +1,27 @@
 """Engines: arrays in, logits out. Other rooms use only what is named here."""
 
-from edgevlm_engines.boundary import IMAGE_TOKEN, MIN_CHUNK, Engine, EngineInfo, Floats, Segment, Tokens
+from edgevlm_engines.available import available_memory
+from edgevlm_engines.boundary import IMAGE_TOKEN, Engine, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.bundle import TOKENIZER, Bundle, open_bundle, read_manifest
 from edgevlm_engines.errors import BundleError, EngineError, EngineLoadError
-from edgevlm_engines.loading import EngineName, Provider, load_engine
+from edgevlm_engines.loading import EngineName, Provider, load_engine, row_length
 from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt
+from edgevlm_engines.plan import (
+    Demand,
+    MemoryPlan,
+    alternatives,
+    fewer_rows,
+    model_place,
+    plan_memory,
+    size_text,
+)
 
 __all__ = [
     "IMAGE_TOKEN",
-    "MIN_CHUNK",
     "TOKENIZER",
     "Bundle",
     "BundleError",
+    "Demand",
     "Engine",
     "EngineError",
     "EngineInfo",
@@ -19,12 +29,20 @@ __all__ = [
     "EngineName",
     "Floats",
     "Manifest",
+    "MemoryPlan",
     "Preprocessing",
     "Prompt",
     "Provider",
     "Segment",
     "Tokens",
+    "alternatives",
+    "available_memory",
+    "fewer_rows",
     "load_engine",
+    "model_place",
     "open_bundle",
+    "plan_memory",
     "read_manifest",
+    "row_length",
+    "size_text",
 ]

@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 IMAGE_TOKEN = -200
 """Stands in a prompt for one position of image features. The number is upstream's mark for `<image>`."""
 
-MIN_CHUNK = 2
-"""A single position may take other kernels than several; a prompt is never cut so that one is left alone."""
-
 Tokens = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
@@ -29,8 +26,7 @@ class EngineInfo:
     """What an engine can hold, fixed when it is loaded.
 
     `rows` sequences of at most `max_length` positions each, of `position_bytes` in the cache; at most `max_chunk`
-    positions in one prefill call. A prompt gives the same logits bit for bit in whatever chunks it comes, as long as
-    each but the last is a multiple of `row_multiple` and none has fewer than `MIN_CHUNK` positions.
+    positions in one prefill call. The same calls give the same bits; a prompt in other chunks may give others.
     """
 
     name: str
@@ -39,7 +35,6 @@ class EngineInfo:
     rows: int
     max_length: int
     max_chunk: int
-    row_multiple: int
     position_bytes: int
     vocab_size: int
     hidden_size: int
@@ -88,7 +83,11 @@ class Engine(Protocol):
         ...
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
-        """Advance rows `0..n-1` by a token each: `[n]` tokens, `[n]` lengths before the call -> `[n, vocab_size]`."""
+        """Advance rows `0..n-1` by a token each: `[n]` tokens, `[n]` lengths before the call -> `[n, vocab_size]`.
+
+        A row's logits do not depend on the other rows or on their number. What a prompt has written to a row behind
+        them stays, as long as it leaves the last position free.
+        """
         ...
 
     def move_row(self, source: int, target: int, length: int) -> None:

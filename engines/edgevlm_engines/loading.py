@@ -6,6 +6,7 @@ from edgevlm_engines.boundary import Engine, EngineInfo
 from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.echo import EchoEngine
 from edgevlm_engines.errors import EngineLoadError
+from edgevlm_engines.manifest import Manifest
 
 EngineName = Literal["ort", "echo"]
 Provider = Literal["cpu", "cuda"]
@@ -24,7 +25,16 @@ def load_engine(
 
     Raises `EngineLoadError` with one sentence.
     """
-    manifest = bundle.manifest
+    length = row_length(bundle.manifest, rows, max_length)
+    if name == "echo":
+        return _echo(bundle, rows, length)
+    if name == "ort":
+        return _ort(bundle, rows, length, provider, threads)
+    raise EngineLoadError(f"There is no engine '{name}'; known are {', '.join(get_args(EngineName))}.")
+
+
+def row_length(manifest: Manifest, rows: int, max_length: int | None) -> int:
+    """Positions of one row. Raises `EngineLoadError` unless a bundle allows that many rows of that length."""
     length = manifest.max_length if max_length is None else max_length
     if not 0 < rows <= manifest.max_rows:
         raise EngineLoadError(f"This bundle allows 1 to {manifest.max_rows} rows, not {rows}.")
@@ -33,11 +43,7 @@ def load_engine(
             f"The length must lie between {manifest.vision.image_tokens + 1}, for one image, "
             f"and {manifest.max_length}, which is all that this model can; not {length}."
         )
-    if name == "echo":
-        return _echo(bundle, rows, length)
-    if name == "ort":
-        return _ort(bundle, rows, length, provider, threads)
-    raise EngineLoadError(f"There is no engine '{name}'; known are {', '.join(get_args(EngineName))}.")
+    return length
 
 
 def _echo(bundle: Bundle, rows: int, length: int) -> Engine:
@@ -49,7 +55,6 @@ def _echo(bundle: Bundle, rows: int, length: int) -> Engine:
         rows=rows,
         max_length=length,
         max_chunk=min(256, length),
-        row_multiple=1,
         position_bytes=8,
         vocab_size=manifest.decoder.vocab_size,
         hidden_size=manifest.decoder.hidden_size,

@@ -127,10 +127,11 @@ class CudaCache:
     def copy_out(self, row: int, start: int, stop: int) -> Copied:
         width = (stop - start) * self._vector_bytes
         size = width * self.shape[1]
-        try:
-            data = self._check(*self._runtime.cudaMalloc(size * len(self._pointers)))
-        except RuntimeError as error:
-            raise MemoryError(str(error)) from None
+        status, pointer = self._runtime.cudaMalloc(size * len(self._pointers))
+        if status == self._runtime.cudaError_t.cudaErrorMemoryAllocation:
+            self._runtime.cudaGetLastError()  # or the next caller of the runtime would be told of it again
+            raise MemoryError("the device has no room for a copy of the cache")
+        data = self._check(status, pointer)
         for buffer in range(len(self._pointers)):
             source = self.pointer(buffer, row) + start * self._vector_bytes
             self._copy(data + buffer * size, width, source, self._pitch, width)

@@ -5,6 +5,7 @@ dimension, so "rows 0..n-1" and "row r alone" are both contiguous pieces of it: 
 buffer, as past and as present, and the runtime updates it in place.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,15 @@ from edgevlm_engines.loading import Provider
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.memory import Cache, Copied, CpuCache, CudaCache
 
+log = logging.getLogger(__name__)
+
 PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-MAX_CHUNK = 256
-"""Positions in one prefill call: short enough not to hold up other rows' next token, long enough to be efficient."""
+MAX_CHUNK = 32
+"""Positions in one prefill call: long enough to be efficient, short enough not to hold up other rows' next token, and
+to copy most of a beginning that two prompts share."""
+
+PROBED_ROWS = 8
 
 
 class OrtEngine:
@@ -58,7 +64,8 @@ class OrtEngine:
         self._one_picture_a_call = manifest.vision_precision == "int8"
         session = _session(bundle, DECODER, provider, threads)
         self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
-        multiple = _row_multiple(_Decoder(session, manifest, 4, 8, provider), self._embedding[:4])
+        multiple = _row_multiple(_Decoder(session, manifest, PROBED_ROWS, 8, provider), manifest.decoder.hidden_size)
+        self._multiple = multiple
         padded = -(-rows // multiple) * multiple
         self._decoder = _Decoder(session, manifest, padded, max_length, provider)
         self._written = np.zeros(padded, np.int64)
@@ -69,7 +76,6 @@ class OrtEngine:
             rows=rows,
             max_length=max_length,
             max_chunk=min(MAX_CHUNK, max_length),
-            row_multiple=multiple,
             position_bytes=self._decoder.cache.position_bytes,
             vocab_size=manifest.decoder.vocab_size,
             hidden_size=manifest.decoder.hidden_size,
@@ -100,7 +106,7 @@ class OrtEngine:
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         check_decode(self._info, tokens, lengths)
-        count, idle = len(tokens), -len(tokens) % self._info.row_multiple
+        count, idle = len(tokens), -len(tokens) % self._multiple
         if idle:
             tokens, lengths = np.pad(tokens, (0, idle)), np.append(lengths, self._idle_positions(count, idle))
         hidden = self._embedding[tokens].astype(self._decoder.dtype)
@@ -189,16 +195,20 @@ class _Decoder:
         return self._bindings[first_row, count]
 
 
-def _row_multiple(decoder: _Decoder, hidden: NDArray[Any]) -> int:
-    """The smallest multiple of rows whose results do not depend on their number; `hidden` is `[4, hidden_size]`.
+def _row_multiple(decoder: _Decoder, hidden_size: int) -> int:
+    """The smallest multiple of rows whose results do not depend on their number.
 
     On some processors quantised products round differently for a row alone, or for the last of an odd number.
     """
-    hidden = hidden[:, np.newaxis].astype(decoder.dtype)
-    logits = {count: decoder.run(0, hidden[:count], np.zeros(count, np.int64)) for count in (1, 2, 3, 4)}
+    random = np.random.default_rng(0)
+    hidden = random.standard_normal((PROBED_ROWS, 1, hidden_size)).astype(decoder.dtype)
+    counts = (1, 2, 3, 4, PROBED_ROWS)
+    logits = {count: decoder.run(0, hidden[:count], np.zeros(count, np.int64)) for count in counts}
     decoder.close()
-    agree = [count for count in (1, 2, 3) if np.array_equal(logits[count], logits[4][:count])]
-    if len(agree) == 3:
+    agree = {count for count in counts if np.array_equal(logits[count], logits[PROBED_ROWS][:count])}
+    if 4 not in agree:
+        log.warning("Answers may depend on what else runs: this device rounds differently for 4 rows and for 8.")
+    if agree == set(counts):
         return 1
     return 2 if 2 in agree else 4
 

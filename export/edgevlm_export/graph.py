@@ -22,7 +22,7 @@ Attribute = int | float | str | Sequence[int]
 
 
 class GraphWriter:
-    """One graph under construction. `dtype` is the type of weights and activations: float32 or float16."""
+    """One graph under construction. `dtype` is the type of activations, and of weights that name no other."""
 
     def __init__(self, name: str, dtype: type[np.floating[Any]]) -> None:
         self.dtype = np.dtype(dtype)

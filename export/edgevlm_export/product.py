@@ -82,23 +82,25 @@ def blocks(bits: int) -> Product:
 
 
 class _Blocks:
-    """The three arrays of one matrix. The grid is kept, because they are written at different times."""
+    """The three arrays of one matrix. They are written one after another, the grid is kept from first to last."""
 
     def __init__(self, matrix: Matrix, bits: int) -> None:
         self._matrix, self._bits = matrix, bits
         self._grid: BlockGrid | None = None
+        self._unread = {"codes", "scales", "zeros"}
 
     def codes(self) -> Array:
         stored = self._matrix.read()
-        return pack(round_to_blocks(stored, self._fitted(stored), BLOCK), self._bits)
+        return pack(round_to_blocks(stored, self._fitted("codes", stored), BLOCK), self._bits)
 
     def scales(self) -> Array:
-        return self._fitted().scales.ravel()
+        return self._fitted("scales").scales.ravel()
 
     def zeros(self) -> Array:
-        return pack(self._fitted().zeros, self._bits).ravel()
+        return pack(self._fitted("zeros").zeros, self._bits).ravel()
 
-    def _fitted(self, stored: Array | None = None) -> BlockGrid:
-        if self._grid is None:
-            self._grid = fit_blocks(self._matrix.read() if stored is None else stored, self._bits, BLOCK)
-        return self._grid
+    def _fitted(self, part: str, stored: Array | None = None) -> BlockGrid:
+        grid = self._grid or fit_blocks(self._matrix.read() if stored is None else stored, self._bits, BLOCK)
+        self._unread.discard(part)
+        self._grid = grid if self._unread else None
+        return grid

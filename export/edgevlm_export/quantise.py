@@ -10,8 +10,8 @@ from edgevlm_export.graph import Array
 Codes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-CLIPS = (1.0, 0.93, 0.86, 0.79)
-"""Shares of a block's range that are tried: giving up its extremes can buy a finer grid for the rest."""
+CLIPS = {4: (1.0, 0.93, 0.86, 0.79), 8: (1.0,)}
+"""By bits, shares of a block's range that are tried: giving up its extremes can buy a finer grid for the rest."""
 
 SLAB = 1 << 22
 """Weights that are worked on at once: bounds the working memory to some tens of megabytes."""
@@ -68,7 +68,7 @@ def _best_grid(weights: Floats, bits: int) -> tuple[Floats, Floats]:
     """Scales and zeros `[rows, blocks]` for `weights` `[rows, blocks, block]`."""
     best_error = np.full(weights.shape[:2], np.inf, np.float32)
     scales, zeros = np.ones_like(best_error), np.zeros_like(best_error)
-    for clip in CLIPS:
+    for clip in CLIPS[bits]:
         scale, zero = _grid(weights, bits, clip)
         steps = _codes(weights, scale, zero, bits) - zero
         scale = _fitted_scale(weights, steps, scale)

@@ -33,8 +33,9 @@ class Admission:
     """
 
     def __init__(self, rows: int, queue: int) -> None:
-        self._rows = rows
-        self._limit = rows + queue
+        self.rows = rows
+        """May be set until the first request comes: an engine can have fewer than were asked for."""
+        self._queue = queue
         self._inside = 0
         self._bodies: set[asyncio.Task[object]] = set()
         self._seconds = 1.0
@@ -45,9 +46,14 @@ class Admission:
         """Requests that have a place."""
         return self._inside
 
+    @property
+    def limit(self) -> int:
+        """Requests that may have a place at the same time."""
+        return self.rows + self._queue
+
     async def receive(self, read: Callable[[], Awaitable[Body]]) -> Body:
         """Read a body, unless it would be refused anyway. Raises `QueueFull`, or `Unavailable` in a drain."""
-        if self._inside >= self._limit or len(self._bodies) >= self._limit:
+        if self._inside >= self.limit or len(self._bodies) >= self.limit:
             raise QueueFull(self.retry_after())
         task = asyncio.ensure_future(read())
         self._bodies.add(task)
@@ -67,14 +73,14 @@ class Admission:
 
     def enter(self) -> Place:
         """Take a place. Raises `QueueFull` with an estimate of when one will be free."""
-        if self._inside >= self._limit:
+        if self._inside >= self.limit:
             raise QueueFull(self.retry_after())
         self._inside += 1
         return Place(self._left)
 
     def retry_after(self) -> int:
         """Seconds until the requests inside have passed through the rows, 1 to 60 as client libraries take it."""
-        return min(60, max(1, math.ceil(self._seconds * self._inside / self._rows)))
+        return min(60, max(1, math.ceil(self._seconds * self._inside / self.rows)))
 
     def _left(self, place: Place, served: bool) -> None:
         self._inside -= 1

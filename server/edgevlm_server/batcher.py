@@ -57,6 +57,7 @@ class Batcher:
         self._inbox: queue.SimpleQueue[tuple[Verb, Ticket] | None] = queue.SimpleQueue()
         self._open: set[Ticket] = set()
         self._refusal: Unavailable | None = None
+        self._abandoned = False
         self._step_began: float | None = None
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._main, name="batcher", daemon=True)
@@ -89,6 +90,7 @@ class Batcher:
 
     def abandon(self, refusal: Unavailable) -> None:
         """The thread hangs: end every request without it. Called on the event loop."""
+        self._abandoned = True
         self._refusal = refusal
         for ticket in list(self._open):
             ticket.deliver(End("error", refusal))
@@ -98,6 +100,7 @@ class Batcher:
         """End every request that is left with an error. Blocks until the thread has ended; `refuse` comes before."""
         self._inbox.put(None)
         self._thread.join()
+        self._prefixes.clear()
 
     # -- below: the batcher's own thread
 
@@ -105,7 +108,6 @@ class Batcher:
         try:
             self._serve()
             self._refuse_all(Unavailable.draining())
-            self._prefixes.clear()
         except Exception:
             log.exception("The engine failed; every request is refused from now on.")
             self._step_began = None
@@ -133,6 +135,7 @@ class Batcher:
             if item is None:
                 return False
             wait = False
+            self._step_began = time.monotonic()  # an early end may copy a row
             verb, ticket = item
             if verb == "add":
                 self._tickets[ticket.sequence] = ticket
@@ -158,7 +161,7 @@ class Batcher:
         if not sequence.computed:
             sequence.computed = sequence.reused = self._prefixes.restore(sequence)
             self._observer.reused(len(sequence.prompt), sequence.reused)
-        tokens, features = sequence.chunk(self._engine.info.max_chunk, self._engine.info.row_multiple)
+        tokens, features = sequence.chunk(self._engine.info.max_chunk)
         try:
             logits = self._engine.prefill(sequence.row, sequence.computed, tokens, features)
         except ValueError:
@@ -167,10 +170,9 @@ class Batcher:
             self._end(self._tickets[sequence], End("error", EngineFailed()))
             return 0
         if self._scheduler.prefilled(sequence, len(tokens)):
+            # at once: the row may be gone with the first token, and others may ask about the same picture meanwhile
+            self._prefixes.keep(sequence)
             self._append([sequence], logits[np.newaxis])
-            if sequence in self._tickets:
-                # at once: whoever asks about the same picture meanwhile need not wait for this answer
-                self._prefixes.keep(sequence)
         return len(tokens)
 
     def _append(self, sequences: list[Sequence], logits: Floats) -> None:
@@ -192,8 +194,6 @@ class Batcher:
             self._end(ticket, end)
 
     def _end(self, ticket: Ticket, end: End) -> None:
-        if end.error is None and ticket.sequence.row >= 0:
-            self._prefixes.keep(ticket.sequence)
         for move in self._scheduler.remove(ticket.sequence):
             self._engine.move_row(*move)
         self._finish(ticket, end)
@@ -201,7 +201,8 @@ class Batcher:
     def _finish(self, ticket: Ticket, end: End) -> None:
         del self._tickets[ticket.sequence]
         self._outgoing.append((ticket, end))
-        self._observer.ended(end.reason)
+        if not self._abandoned:
+            self._observer.ended(end.reason)
 
     def _flush(self) -> None:
         self._observer.load(self._scheduler.running, self._scheduler.waiting)

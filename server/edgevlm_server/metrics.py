@@ -120,6 +120,7 @@ class Metrics:
     def reused(self, looked_up: int, found: int) -> None:
         self._prefix_queries.inc(looked_up)
         self._prefix_hits.inc(found)
+        self._prompt_tokens.inc(found)
 
     def ended(self, reason: Reason) -> None:
         self._ended.labels(reason).inc()

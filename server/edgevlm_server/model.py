@@ -1,17 +1,24 @@
 """A loaded model and what belongs to it: engine, tokenizer, manifest. Knows no HTTP and no requests."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from edgevlm_engines import TOKENIZER, Bundle, Engine, EngineError, Manifest, load_engine, open_bundle
+from edgevlm_engines import (
+    TOKENIZER,
+    Bundle,
+    Engine,
+    EngineError,
+    Manifest,
+    available_memory,
+    load_engine,
+    open_bundle,
+)
 
+from edgevlm_server.memory import MemoryBudget
 from edgevlm_server.settings import Settings
 from edgevlm_server.tokenizer import Tokenizer
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +31,16 @@ class Model:
 
 
 def load_model(folder: Path, settings: Settings, progress: Callable[[int], None] = lambda count: None) -> Model:
-    """Verify the bundle, load the engine and run it once. Raises `EngineError` with one clear sentence."""
+    """Verify the bundle, plan its memory, load the engine and run it once.
+
+    The engine may have fewer rows than the settings ask for. Raises `EngineError` with one clear sentence.
+    """
     bundle = open_bundle(folder, progress)
+    plan = MemoryBudget(bundle.manifest, settings, available_memory()).plan()
     engine = load_engine(
         settings.engine,
         bundle,
-        rows=settings.max_batch,
+        rows=plan.demand.rows,
         max_length=settings.max_length,
         provider=settings.provider,
         threads=settings.threads,

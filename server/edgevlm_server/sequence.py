@@ -53,14 +53,9 @@ class Sequence:
             return "stop"
         return "length" if len(self.generated) >= self.max_tokens else None
 
-    def chunk(self, size: int, multiple: int = 1) -> tuple[Tokens, Floats]:
-        """The next `size` prompt positions at most, with the features of the images among them.
-
-        Rather than leave a single position for the next chunk, it is shorter by `multiple`.
-        """
-        end = min(self.computed + size, len(self.prompt))
-        if len(self.prompt) - end == 1 and size > multiple:
-            end -= multiple
+    def chunk(self, size: int) -> tuple[Tokens, Floats]:
+        """Prompt positions up to the next multiple of `size`, with the features of the images among them."""
+        end = min((self.computed // size + 1) * size, len(self.prompt))
         tokens = self.prompt[self.computed : end]
         before = int(np.count_nonzero(self.prompt[: self.computed] == IMAGE_TOKEN))
         inside = int(np.count_nonzero(tokens == IMAGE_TOKEN))

@@ -64,7 +64,8 @@ class Service:
         """Load the model in a thread and open for requests. What `load` raises comes out of here."""
         model = await asyncio.to_thread(load)
         info = model.engine.info
-        batcher = Batcher(model.engine, self.metrics, self.engine_died)
+        self.admission.rows = info.rows
+        batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache)
         self._loaded = Loaded(model, Pictures(model, self.metrics, self.settings.image_cache), batcher)
         self._watch = asyncio.create_task(self._watch_engine(self._loaded))
         self.metrics.model(model.manifest.model, info.name, info.device, info.precision)

@@ -3,12 +3,14 @@
 import argparse
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from edgevlm_engines import EngineName, Provider
+from edgevlm_engines import EngineName, Provider, size_text
 
 
 class SettingsError(Exception):
@@ -30,11 +32,18 @@ class Settings:
     max_images: int = 8
     max_body: int = 10 * 2**20
     image_cache: int = 64 * 2**20
+    prefix_cache: int = 256 * 2**20
+    memory: int | None = None
     drain_timeout: float = 30.0
     engine_timeout: float = 120.0
     api_keys: Path | None = None
     open_to_network_without_keys: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def offline(cls, provider: Provider = "cpu", max_length: int | None = None) -> "Settings":
+        """For one question after another in this process: one row, and nothing kept for others."""
+        return cls(provider=provider, max_batch=1, max_length=max_length, max_queue=0, image_cache=0, prefix_cache=0)
 
     def check(self) -> None:
         """Refuse what must not be served: an address that others reach, without keys."""
@@ -69,6 +78,21 @@ def _at_least(least: int, text: str) -> int:
     if value < least:
         raise argparse.ArgumentTypeError(f"a whole number of at least {least} is needed")
     return value
+
+
+def _size(text: str) -> int:
+    """Bytes. Units are powers of 1024, however they are spelled."""
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([kmg])i?)?b?", text.strip(), re.ASCII | re.IGNORECASE)
+    if found is None or (found[2] is None and "." in found[1]):
+        raise argparse.ArgumentTypeError("a size is needed: bytes, or a number with K, M or G, such as 512M")
+    return int(Fraction(found[1]) * 1024 ** " kmg".index((found[2] or " ").lower()))
+
+
+def _positive_size(text: str) -> int:
+    size = _size(text)
+    if size < 1:
+        raise argparse.ArgumentTypeError("a size of at least 1 byte is needed")
+    return size
 
 
 def _port(text: str) -> int:
@@ -115,8 +139,14 @@ OPTIONS: Mapping[str, _Option] = {
     ),
     "max_queue": _Option("requests that may wait beside those running; more get a 429", _not_negative, metavar="N"),
     "max_images": _Option("images in one request", _not_negative, metavar="N"),
-    "max_body": _Option("size of one request's body", _positive, metavar="BYTES"),
-    "image_cache": _Option("memory for features of pictures that were sent before", _not_negative, metavar="BYTES"),
+    "max_body": _Option("size of one request's body", _positive_size, metavar="SIZE"),
+    "image_cache": _Option("memory for features of pictures that were sent before", _size, metavar="SIZE"),
+    "prefix_cache": _Option("memory for keys and values of prompts that were computed before", _size, metavar="SIZE"),
+    "memory": _Option(
+        "what the server may use in all: then it has as many rows as fit, --max-batch at most",
+        _positive_size,
+        metavar="SIZE",
+    ),
     "drain_timeout": _Option("how long running requests may go on after SIGTERM", _seconds, metavar="SECONDS"),
     "engine_timeout": _Option(
         "how long one step of the engine may take before it counts as dead", _some_seconds, metavar="SECONDS"
@@ -131,13 +161,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add every option; its environment variable is `EDGEVLM_` and its name in capitals."""
     for field in fields(Settings):
         option, default = OPTIONS[field.name], field.default
-        shown = "" if default is None or default is False else f" (default: {default})"
+        value = size_text(default) if option.metavar == "SIZE" and isinstance(default, int) else default
+        shown = "" if default is None or default is False else f" (default: {value})"
         text = f"{option.help}{shown} [{variable(field.name)}]"
-        flag = "--" + field.name.replace("_", "-")
+        name = flag(field.name)
         if field.type is bool:
-            parser.add_argument(flag, action="store_const", const=True, help=text)
+            parser.add_argument(name, action="store_const", const=True, help=text)
         else:
-            parser.add_argument(flag, type=option.parse, choices=option.choices, metavar=option.metavar, help=text)
+            parser.add_argument(name, type=option.parse, choices=option.choices, metavar=option.metavar, help=text)
 
 
 def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -153,6 +184,11 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
     settings = Settings(**chosen)
     settings.check()
     return settings
+
+
+def flag(name: str) -> str:
+    """The option on the command line."""
+    return "--" + name.replace("_", "-")
 
 
 def variable(name: str) -> str:

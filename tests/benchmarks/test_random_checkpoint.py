@@ -14,6 +14,7 @@ from benchmarks.random_checkpoint import WEIGHTS, write_checkpoint
 from benchmarks.random_tensors import all_tensors
 from benchmarks.random_tokenizer import tokenizer_model
 from benchmarks.shapes import SHAPES
+from tests.prefill import prefill
 
 
 @pytest.mark.parametrize(("shape", "tensors", "gigabytes"), [("1.7B", 616, 3.348), ("3B", 688, 6.029)])
@@ -44,7 +45,7 @@ def test_what_an_engine_computes_with_them_is_finite_and_near_one(tiny_bundle: P
     pixels = np.random.default_rng(0).standard_normal((1, 3, size, size), dtype=np.float32)
     features = engine.encode_images(pixels)[0]
     tokens = np.append(np.full(len(features), IMAGE_TOKEN), [1, 300, 301])
-    logits = engine.prefill(0, 0, tokens, features)
+    logits = prefill(engine, 0, tokens, features)
     engine.close()
     assert features.shape == (144, 128) and np.isfinite(features).all()
     assert 0.3 < logits.std() < 3

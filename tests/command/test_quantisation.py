@@ -50,7 +50,7 @@ def test_nothing_differs_from_itself(tmp_path: Path) -> None:
 
 
 def test_bad_codes_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevlm_export.quantise.CLIPS", (0.05,))
+    monkeypatch.setattr("edgevlm_export.quantise.CLIPS", {4: (0.05,), 8: (0.05,)})
     reference = exported(tmp_path / "fp32", "fp32", "fp32")
     found = compare(reference, exported(tmp_path / "other", "int4", "fp32"), lambda count: None, pictures=4)
     assert found.same_tokens < 0.9

@@ -4,6 +4,7 @@ import pytest
 from edgevlm_demo.evaluation import (
     SETS,
     STYLED,
+    QuestionSet,
     comparison,
     evaluation_questions,
     family_scores,
@@ -27,7 +28,9 @@ def test_held_out_fonts_concern_what_is_printed() -> None:
 
 
 def test_sets_vary_one_thing_each() -> None:
-    assert [sum(chosen) for chosen in SETS.values()] == [0, 1, 1]
+    plain, *others = SETS.values()
+    assert plain == QuestionSet()
+    assert [sum(a != b for a, b in zip(plain, other, strict=True)) for other in others] == [1, 1]
 
 
 def test_near_is_half_a_step() -> None:

@@ -12,7 +12,8 @@ from edgevlm_demo.scenes import plate as plate_scene
 from edgevlm_demo.scenes import signal_tower as tower_scene
 from edgevlm_demo.scenes.scene import Fact
 from edgevlm_demo.scenes.unrelated import unrelated_question
-from edgevlm_demo.scenes.wording import SUFFIX, UNANSWERABLE, WORDINGS, ask, presence, unanswerable
+from edgevlm_demo.scenes.variety import varied
+from edgevlm_demo.scenes.wording import SUFFIX, UNANSWERABLE, WORDINGS, Words, ask, presence, unanswerable
 
 DEVICES = [name for name in SCENES if name not in ("panel", "empty")]
 MANY = 4_000
@@ -69,12 +70,13 @@ def test_several_wordings_and_none_both_trained_and_held_out(family: str) -> Non
     assert not set(wordings.trained) & set(wordings.held_out)
 
 
-def test_held_out_wording_is_not_used_in_training() -> None:
+@pytest.mark.parametrize("words", ["templates", "varied"])
+def test_held_out_wording_is_not_used_in_training(words: Words) -> None:
     random = Random(3)
     held_out = {text for wordings in WORDINGS.values() for text in wordings.held_out}
     for family in WORDINGS:
-        for _ in range(100):
-            text = ask(random, Fact(family, "{}", ""), held_out=False).text.removesuffix(SUFFIX)
+        for _ in range(400):
+            text = ask(random, Fact(family, "{}", ""), words=words).text.removesuffix(SUFFIX)
             assert text not in held_out
 
 
@@ -82,7 +84,7 @@ def test_unanswerable_questions_are_about_something_absent() -> None:
     random = Random(6)
     own = {text for family in ("display reading", "digit colour") for text in WORDINGS[family].trained}
     for _ in range(500):
-        question: Question = unanswerable(random, ("display",), held_out=False)
+        question: Question = unanswerable(random, ("display",), words="templates")
         assert question.answer == UNANSWERABLE
         assert question.text.removesuffix(SUFFIX) not in own
 
@@ -116,6 +118,16 @@ def test_every_scene_is_described_in_a_sentence() -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_held_out_wording_asks_the_same_facts(name: str) -> None:
-    plain, reworded = (draw_scene(name, 900_000_002, held_out_wording=held_out) for held_out in (False, True))
+    plain, reworded = (draw_scene(name, 900_000_002, words=words) for words in ("templates", "held out"))
     assert [(q.family, q.answer) for q in plain.questions] == [(q.family, q.answer) for q in reworded.questions]
     assert not {q.text for q in plain.questions} & {q.text for q in reworded.questions}
+
+
+@pytest.mark.parametrize("family", WORDINGS)
+def test_varied_wordings_are_many_and_whole(family: str) -> None:
+    random = Random(9)
+    texts = {varied(random, family) for _ in range(2_000)}
+    assert len(texts) > 80
+    for text in texts:
+        assert text[-1] in "?." and not set("[]|") & set(text) and "  " not in text, text
+        assert ("{}" in text) <= (family in ("presence", "lamp state", "label text"))

@@ -47,7 +47,7 @@ def test_a_fresh_interpreter_draws_the_same_and_needs_no_torch() -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_the_picture_does_not_depend_on_the_wording(name: str) -> None:
-    trained, held_out = draw_scene(name, 7), draw_scene(name, 7, held_out_wording=True)
+    trained, held_out = draw_scene(name, 7), draw_scene(name, 7, words="held out")
     assert trained.image.tobytes() == held_out.image.tobytes()
     assert [q.family for q in trained.questions] == [q.family for q in held_out.questions]
     assert not {q.text for q in trained.questions} & {q.text for q in held_out.questions}

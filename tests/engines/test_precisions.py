@@ -12,6 +12,7 @@ from edgevlm_engines.ort import OrtEngine
 from edgevlm_export.exporter import export_bundle
 
 from tests.conftest import GOLDEN
+from tests.prefill import no_features, prefill
 
 CASE = GOLDEN / "v2"
 ROWS, LENGTH = 6, 200
@@ -46,13 +47,9 @@ def prompts(engine: OrtEngine) -> list[Tokens]:
     return [random.integers(259, engine.info.vocab_size, length) for length in (3, 41, 7, 120, 2, 63)]
 
 
-def nothing(engine: OrtEngine) -> Floats:
-    return np.zeros((0, engine.info.hidden_size), np.float32)
-
-
 def followed(engine: OrtEngine, chosen: list[Tokens]) -> list[Floats]:
     """Logits of each prompt and of the tokens behind it, which decode together: `[1 + STEPS, vocab]` each."""
-    rows = [[engine.prefill(row, 0, prompt, nothing(engine))] for row, prompt in enumerate(chosen)]
+    rows = [[prefill(engine, row, prompt)] for row, prompt in enumerate(chosen)]
     for step in range(STEPS):
         tokens = np.array([300 + step + 7 * len(prompt) for prompt in chosen]) % engine.info.vocab_size
         lengths = np.array([len(prompt) + step for prompt in chosen])
@@ -72,22 +69,22 @@ def test_a_row_gets_the_same_bits_alone_and_in_any_batch(load: Load, precision: 
 
 
 @pytest.mark.parametrize("precision", get_args(Precision))
-def test_a_prompt_gets_the_same_bits_from_chunks_and_from_a_copied_beginning(
-    load: Load, precision: Precision
-) -> None:
+def test_a_prompt_with_a_copied_beginning_gets_the_same_bits(load: Load, precision: Precision) -> None:
+    """At every length: what is left behind the last whole chunk takes one kernel or another."""
     engine = load(precision)
+    chunk = engine.info.max_chunk
     prompt = prompts(engine)[3]
-    whole = engine.prefill(0, 0, prompt, nothing(engine))
-    segment = engine.save(0, 0, 96)
-    for chunk in (16, 64, 100):
-        for start in range(0, len(prompt), chunk):
-            logits = engine.prefill(1, start, prompt[start : start + chunk], nothing(engine))
-        np.testing.assert_array_equal(logits, whole)
-    for length in (8, 72, 96):
-        engine.prefill(2, 0, prompts(engine)[5], nothing(engine))
-        engine.restore(2, segment, length)
-        np.testing.assert_array_equal(engine.prefill(2, length, prompt[length:], nothing(engine)), whole)
-    segment.free()
+    prefill(engine, 0, prompt)
+    segments = [engine.save(0, start, start + chunk) for start in range(0, len(prompt) - chunk, chunk)]
+    for length in range(chunk + 1, len(prompt) + 1):
+        whole = prefill(engine, 1, prompt[:length])
+        copied = segments[: (length - 1) // chunk]
+        prefill(engine, 2, prompts(engine)[5])
+        for segment in copied:
+            engine.restore(2, segment, chunk)
+        np.testing.assert_array_equal(prefill(engine, 2, prompt[:length], start=chunk * len(copied)), whole)
+    for segment in segments:
+        segment.free()
 
 
 @pytest.mark.parametrize(("precision", "least"), [("int8", 0.998), ("int4", 0.88)])
@@ -120,25 +117,29 @@ def test_kernels_that_depend_on_the_number_of_rows_are_found_out_and_cured(
     chosen = prompts(engine)[:3]
     alone = [followed(engine, [prompt])[0] for prompt in chosen]
     for row, together in enumerate(followed(engine, chosen)):
-        np.testing.assert_array_equal(together[1:], alone[row][1:])
+        np.testing.assert_array_equal(together, alone[row])
+    monkeypatch.setattr("edgevlm_engines.ort._row_multiple", lambda decoder, size: decoder.close() or 1)
+    uncured = load("int4", rows=3)
+    same = all(np.array_equal(a[0], b) for a, b in zip([followed(uncured, [p]) for p in chosen], alone, strict=True))
+    assert same == (engine._multiple == 1)
 
 
 @pytest.mark.parametrize("multiple", [2, 4])
 def test_idle_rows_that_fill_up_a_step_do_no_harm(
     bundles: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, multiple: int
 ) -> None:
-    monkeypatch.setattr("edgevlm_engines.ort._row_multiple", lambda decoder, hidden: decoder.close() or multiple)
+    monkeypatch.setattr("edgevlm_engines.ort._row_multiple", lambda decoder, size: decoder.close() or multiple)
     engine = OrtEngine(open_bundle(bundles("v2")), rows=3, max_length=LENGTH)
-    assert engine.info.row_multiple == multiple
+    assert engine._multiple == multiple
     short, long = prompts(engine)[2], prompts(engine)[3]
-    wanted = engine.prefill(1, 0, long, nothing(engine))
-    engine.prefill(0, 0, short, nothing(engine))
+    wanted = prefill(engine, 1, long)
+    prefill(engine, 0, short)
     # a prompt comes in beside a row that decodes alone
-    for start in range(0, len(long), 20):
-        found = engine.prefill(1, start, long[start : start + 20], nothing(engine))
-        engine.decode(np.array([300]), np.array([len(short) + start // 20]))
+    for number, start in enumerate(range(0, len(long), engine.info.max_chunk)):
+        part = long[start : start + engine.info.max_chunk]
+        found = engine.prefill(1, start, part, no_features(engine))
+        engine.decode(np.array([300]), np.array([len(short) + number]))
     np.testing.assert_array_equal(found, wanted)
-    full = np.resize(long, LENGTH)
-    engine.prefill(1, 0, full, nothing(engine))
+    prefill(engine, 1, np.resize(long, LENGTH))
     assert np.isfinite(engine.decode(np.array([300]), np.array([len(short)]))).all()
     engine.close()

@@ -23,6 +23,7 @@ from safetensors.numpy import save_file
 from sentencepiece import SentencePieceTrainer
 
 from tests.conftest import GOLDEN
+from tests.prefill import prefill
 
 Tensors = dict[str, NDArray[Any]]
 V2 = GOLDEN / "v2"
@@ -81,7 +82,7 @@ def test_fp16_stays_near_upstreams_fp16(tmp_path: Path, golden: Path) -> None:
     ids = reference["input_ids"].ravel()
     at = int(np.flatnonzero(ids == IMAGE_TOKEN)[0])
     tokens = np.concatenate([ids[:at], np.full(144, IMAGE_TOKEN), ids[at + 1 :]])
-    logits = engine.prefill(0, 0, tokens, features[0])
+    logits = prefill(engine, 0, tokens, features[0])
     allowed = 1.5 * np.abs(reference["logits_f16"] - reference["logits"]).max()
     assert np.abs(logits - reference["logits_f16"][0, -1]).max() <= allowed
     answer = [int(logits.argmax())]

@@ -19,7 +19,6 @@ def echo_info(bundle: Path, rows: int, max_length: int = 600) -> EngineInfo:
         rows=rows,
         max_length=max_length,
         max_chunk=64,
-        row_multiple=1,
         position_bytes=8,
         vocab_size=manifest.decoder.vocab_size,
         hidden_size=manifest.decoder.hidden_size,
@@ -28,7 +27,7 @@ def echo_info(bundle: Path, rows: int, max_length: int = 600) -> EngineInfo:
     )
 
 
-def echo_engine(rows: int, image_tokens: int) -> EchoEngine:
+def echo_engine(rows: int, image_tokens: int, max_chunk: int) -> EchoEngine:
     """An echo engine without a bundle, of a small model."""
     info = EngineInfo(
         name="echo",
@@ -36,8 +35,7 @@ def echo_engine(rows: int, image_tokens: int) -> EchoEngine:
         precision="none",
         rows=rows,
         max_length=600,
-        max_chunk=64,
-        row_multiple=1,
+        max_chunk=max_chunk,
         position_bytes=8,
         vocab_size=320,
         hidden_size=4,

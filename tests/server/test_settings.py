@@ -51,6 +51,8 @@ def test_flags_win_over_the_environment() -> None:
         ("max_images", "0", 0),
         ("max_body", "1000", 1000),
         ("image_cache", "0", 0),
+        ("prefix_cache", "512M", 512 * 2**20),
+        ("memory", "1.5GiB", 3 * 2**29),
         ("drain_timeout", "1.5", 1.5),
         ("engine_timeout", "30", 30.0),
         ("api_keys", "keys", Path("keys")),
@@ -78,6 +80,10 @@ def test_an_empty_variable_is_no_value() -> None:
         ("max_batch", "0"),
         ("max_batch", "many"),
         ("max_length", "0"),
+        ("max_body", "0"),
+        ("memory", "0"),
+        ("memory", "half"),
+        ("prefix_cache", "-1"),
         ("drain_timeout", "-1"),
         ("engine_timeout", "0"),
         ("drain_timeout", "nan"),
@@ -104,3 +110,50 @@ def test_a_network_address_needs_keys_or_a_clear_word(host: str, tmp_path: Path)
 def test_loopback_needs_none(host: str) -> None:
     assert is_loopback(host)
     assert chosen("--host", host).host == host
+
+
+def test_help_shows_sizes_as_people_read_them() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    text = " ".join(parser.format_help().split())
+    for name, default in {"max_body": "10 MiB", "image_cache": "64 MiB", "prefix_cache": "256 MiB"}.items():
+        assert f"{OPTIONS[name].help} (default: {default})" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1000", 1000),
+        ("1000B", 1000),
+        ("2k", 2048),
+        ("2K", 2048),
+        ("2Ki", 2048),
+        ("2KiB", 2048),
+        ("2kb", 2048),
+        ("64M", 64 * 2**20),
+        ("64 MiB", 64 * 2**20),
+        ("1.5g", 3 * 2**29),
+        ("6Gi", 6 * 2**30),
+        ("6GB", 6 * 2**30),
+        (" 6G ", 6 * 2**30),
+    ],
+)
+@pytest.mark.parametrize("name", ["memory", "prefix_cache", "image_cache", "max_body"])
+def test_sizes_with_and_without_a_unit(name: str, text: str, size: int) -> None:
+    assert OPTIONS[name].parse(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "1.5", "1T", "-1", "+1", "1e3", "0x10", "1,5G", "1 2", "1GG", "9" * 400])
+@pytest.mark.parametrize("name", ["memory", "prefix_cache", "image_cache", "max_body"])
+def test_what_is_no_size_is_refused_in_a_sentence(name: str, text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="a size is needed: bytes, or a number with K, M or G"):
+        OPTIONS[name].parse(text)
+
+
+def test_a_size_of_nothing_is_for_caches_alone() -> None:
+    environment = {"EDGEVLM_PREFIX_CACHE": "0", "EDGEVLM_IMAGE_CACHE": "0K"}
+    settings = chosen(environment=environment)
+    assert (settings.prefix_cache, settings.image_cache) == (0, 0)
+    for name in ("memory", "max_body"):
+        with pytest.raises(argparse.ArgumentTypeError, match="at least 1 byte"):
+            OPTIONS[name].parse("0")

@@ -4,7 +4,7 @@ import pytest
 import sentencepiece
 from edgevlm_server.text_stream import TextStream
 from edgevlm_server.tokenizer import Tokenizer
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.conftest import GOLDEN
@@ -51,11 +51,19 @@ def test_an_incomplete_character_at_the_end_is_marked() -> None:
 
 
 @given(TEXT, st.lists(st.text("aeé°€😀 \nb", min_size=1, max_size=4), min_size=1, max_size=3))
-def test_text_is_cut_at_the_first_stop_string(text: str, stops: list[str]) -> None:
-    out, stream = pieces(TOKENIZER.encode(text, space_prefix=True), tuple(stops))
-    whole = text.lstrip()
-    found = [at for stop in stops if (at := whole.find(stop)) >= 0]
-    assert "".join(out) == (whole[: min(found)] if found else whole)
+@example("€aa", ["a", "€aa"])
+def test_text_is_cut_as_soon_as_a_stop_string_is_whole(text: str, stops: list[str]) -> None:
+    """The answer ends with the token that completes one; if that completes several, at the one that begins first."""
+    ids = TOKENIZER.encode(text, space_prefix=True)
+    out, stream = pieces(ids, tuple(stops))
+    whole = ""
+    for piece in pieces(ids)[0]:
+        whole += piece
+        found = [at for stop in stops if (at := whole.find(stop)) >= 0]
+        if found:
+            whole = whole[: min(found)]
+            break
+    assert "".join(out) == whole
     assert (stream.stopped is not None) == bool(found)
 
 

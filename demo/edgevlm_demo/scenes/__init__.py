@@ -23,7 +23,7 @@ from edgevlm_demo.scenes.scene import (
     Scene,
     patch_labels,
 )
-from edgevlm_demo.scenes.wording import ask, presence, unanswerable
+from edgevlm_demo.scenes.wording import Words, ask, presence, unanswerable
 
 __all__ = [
     "DATA_VERSION",
@@ -63,9 +63,10 @@ _DEVICES = {
     "metal plate": _Device(plate.draw, plate.facts, plate.phrase),
 }
 SCENES = (*_DEVICES, "panel", "empty")
+_STREAMS: dict[Words, str] = {"templates": "False", "varied": "varied", "held out": "True"}
 
 
-def draw_scene(name: str, seed: int, *, held_out_wording: bool = False, held_out_style: bool = False) -> Scene:
+def draw_scene(name: str, seed: int, *, words: Words = "templates", held_out_style: bool = False) -> Scene:
     """The same arguments give the same bytes and questions on every machine.
 
     `held_out_style`: labels, scales and digits in fonts that are never trained on.
@@ -79,9 +80,9 @@ def draw_scene(name: str, seed: int, *, held_out_wording: bool = False, held_out
     facts = [fact for d, thing in zip(devices, things, strict=True) for fact in _DEVICES[d].facts(thing, random)]
     phrases = [_DEVICES[d].phrase(thing) for d, thing in zip(devices, things, strict=True)]
     facts += [Fact("description", "", _sentence(phrases)), presence(random, devices)]
-    random = Random(f"{name} {seed} {held_out_wording}")
-    questions = [ask(random, fact, held_out=held_out_wording) for fact in facts]
-    questions.append(unanswerable(random, devices, held_out=held_out_wording))
+    random = Random(f"{name} {seed} {_STREAMS[words]}")
+    questions = [ask(random, fact, words=words) for fact in facts]
+    questions.append(unanswerable(random, devices, words=words))
     return Scene(name, seed, image, tuple(questions), tuple(canvas.marks), devices)
 
 

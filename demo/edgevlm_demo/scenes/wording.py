@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from edgevlm_demo.scenes.scene import LABEL_KINDS, LAMPS, Fact, Question
 from edgevlm_demo.scenes.unrelated import OBJECTS, unrelated_question
+from edgevlm_demo.scenes.variety import varied
 
 SUFFIX = "\nAnswer the question using a single word or phrase."
 UNANSWERABLE = "I cannot see that in the image."
@@ -210,11 +212,14 @@ ABSENT = {
 }
 SUBJECTS = {"label text": LABEL_KINDS, "lamp state": LAMPS}
 
+Words = Literal["templates", "varied", "held out"]
+"""Which wordings: the trained ones, those and many more, or the ones that are never trained on."""
 
-def ask(random: Random, fact: Fact, *, held_out: bool) -> Question:
+
+def ask(random: Random, fact: Fact, *, words: Words) -> Question:
     """The fact in one of its wordings; a third of the short-answer questions end with the suffix."""
-    text = _choose(random, WORDINGS[fact.family], held_out=held_out).format(fact.subject)
-    if not held_out:
+    text = _choose(random, fact.family, words).format(fact.subject)
+    if words != "held out":
         text = _casual(random, text)
     if fact.family != "description":
         text = _suffixed(random, text)
@@ -230,15 +235,15 @@ def presence(random: Random, shown: Sequence[str]) -> Fact:
     return Fact("presence", THINGS[_absent(random, shown)], "no")
 
 
-def unanswerable(random: Random, shown: Sequence[str], *, held_out: bool) -> Question:
+def unanswerable(random: Random, shown: Sequence[str], *, words: Words) -> Question:
     """A question about something else: half unrelated, half about a device that is not in the picture."""
     if random.random() < 0.5:
-        text = unrelated_question(random, held_out=held_out)
+        text = unrelated_question(random, held_out=words == "held out")
     else:
         family = random.choice(ABSENT[_absent(random, shown)])
         subject = random.choice(SUBJECTS.get(family, ("",)))
-        text = _choose(random, WORDINGS[family], held_out=held_out).format(subject)
-    if not held_out:
+        text = _choose(random, family, words).format(subject)
+    if words != "held out":
         text = _casual(random, text)
     return Question("unanswerable", _suffixed(random, text), UNANSWERABLE)
 
@@ -247,8 +252,15 @@ def _absent(random: Random, shown: Sequence[str]) -> str:
     return random.choice([name for name in THINGS if name not in shown])
 
 
-def _choose(random: Random, wordings: Wordings, *, held_out: bool) -> str:
-    return random.choice(wordings.held_out if held_out else wordings.trained)
+def _choose(random: Random, family: str, words: Words) -> str:
+    wordings = WORDINGS[family]
+    if words == "held out":
+        return random.choice(wordings.held_out)
+    if words == "templates" or random.random() < 0.25:
+        return random.choice(wordings.trained)
+    while (text := varied(random, family)) in wordings.held_out:
+        pass
+    return text
 
 
 def _casual(random: Random, text: str) -> str:
