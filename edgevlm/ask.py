@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("input", nargs="+", help="picture files, then the question")
     parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to ask (default: the demo model)")
-    parser.add_argument("--provider", choices=get_args(Provider), default="cpu", help="where ONNX Runtime runs")
+    parser.add_argument(
+        "--provider",
+        choices=get_args(Provider),
+        help="where ONNX Runtime runs (default: what the bundle was made for)",
+    )
     parser.add_argument(
         "--max-length",
         type=int,

@@ -19,10 +19,10 @@ from edgevlm_export.bundle_writer import Progress, file_table, new_folder, write
 from edgevlm_export.checkpoint import Checkpoint, as_float16, open_checkpoint, vision_checkpoint
 from edgevlm_export.config import ModelConfig, load_config
 from edgevlm_export.decoder import write_decoder
-from edgevlm_export.errors import CheckpointError
+from edgevlm_export.errors import CheckpointError, ExportError
 from edgevlm_export.graph import GraphWriter
 from edgevlm_export.input_config import load_preprocessing, tokenizer_is_legacy
-from edgevlm_export.precision import DECODER_PRECISIONS, VISION_PRECISIONS
+from edgevlm_export.precision import DECODER_PRECISIONS, RUNS, VISION_PRECISIONS
 from edgevlm_export.product import Product
 from edgevlm_export.projector import write_ldp, write_ldpv2
 from edgevlm_export.vision import write_vision_encoder
@@ -75,6 +75,7 @@ def export_bundle(
     openai/clip-vit-large-patch14-336). `device` is recorded for whoever loads the bundle. The folder appears complete
     or not at all. Raises `ExportError`.
     """
+    check_precisions(device, precision, vision_precision)
     report = progress or Progress()
     config = load_config(checkpoint, vision_tower)
     weights = open_checkpoint(checkpoint)
@@ -115,6 +116,16 @@ def export_bundle(
         write_manifest(folder, manifest)
     report.finish()
     return manifest
+
+
+def check_precisions(device: Device, precision: Precision, vision_precision: VisionPrecision) -> None:
+    """Raise `ExportError` for a bundle that the device could not run."""
+    for part, chosen, allowed in zip(("", "vision "), (precision, vision_precision), RUNS[device], strict=True):
+        if chosen not in allowed:
+            raise ExportError(
+                f"A bundle for {device} can have {part}precision {' or '.join(allowed)}, not {chosen}; nothing there "
+                "runs the other."
+            )
 
 
 def describe(

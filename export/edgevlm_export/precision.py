@@ -42,6 +42,13 @@ VISION_PRECISIONS: dict[VisionPrecision, EncoderPrecision] = {
     "fp16": EncoderPrecision(np.float16, plain),
     "int8": EncoderPrecision(np.float32, int8_channels),
 }
+RUNS: dict[Device, tuple[tuple[Precision, ...], tuple[VisionPrecision, ...]]] = {
+    "cpu": (("fp32", "fp16", "int8", "int4"), ("fp32", "fp16", "int8")),
+    # attention over the cache and quantised products with a scale per output exist there for these alone
+    "cuda": (("fp16",), ("fp16", "fp32")),
+}
+"""What ONNX Runtime has kernels for: precisions of the decoder, of the vision encoder."""
+
 DEFAULTS: dict[Device, Pair] = {"cpu": Pair("int8", "fp32"), "cuda": Pair("fp16", "fp16")}
 
 assert set(DECODER_PRECISIONS) == set(get_args(Precision))

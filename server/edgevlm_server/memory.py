@@ -41,7 +41,7 @@ class MemoryBudget:
     def __init__(self, manifest: Manifest, settings: Settings, available: int | None) -> None:
         """Raises `EngineLoadError` if the bundle does not allow what the settings ask for."""
         self._manifest = manifest
-        self._place = model_place(settings.engine, settings.provider, platform.machine())
+        self._place = model_place(settings.engine, settings.provider or manifest.device, platform.machine())
         self._asked = Demand(
             rows=settings.max_batch,
             max_length=row_length(manifest, settings.max_batch, settings.max_length),

@@ -42,7 +42,7 @@ def load_model(folder: Path, settings: Settings, progress: Callable[[int], None]
         bundle,
         rows=plan.demand.rows,
         max_length=settings.max_length,
-        provider=settings.provider,
+        provider=settings.provider or bundle.manifest.device,
         threads=settings.threads,
     )
     try:

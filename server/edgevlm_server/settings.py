@@ -24,7 +24,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     engine: EngineName = "ort"
-    provider: Provider = "cpu"
+    provider: Provider | None = None
+    """`None`: what the bundle was made for."""
     threads: int = 0
     max_batch: int = 8
     max_length: int | None = None
@@ -41,7 +42,7 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
-    def offline(cls, provider: Provider = "cpu", max_length: int | None = None) -> "Settings":
+    def offline(cls, provider: Provider | None = None, max_length: int | None = None) -> "Settings":
         """For one question after another in this process: one row, and nothing kept for others."""
         return cls(provider=provider, max_batch=1, max_length=max_length, max_queue=0, image_cache=0, prefix_cache=0)
 
@@ -129,7 +130,9 @@ OPTIONS: Mapping[str, _Option] = {
     "host": _Option("address to listen on", metavar="ADDRESS"),
     "port": _Option("port to listen on; 0 lets the system choose", _port, metavar="PORT"),
     "engine": _Option("what runs the model; echo repeats the prompt and needs none", choices=get_args(EngineName)),
-    "provider": _Option("where ONNX Runtime runs", choices=get_args(Provider)),
+    "provider": _Option(
+        "where ONNX Runtime runs (default: what the bundle was made for)", choices=get_args(Provider)
+    ),
     "threads": _Option("threads of one engine call; 0: one per physical core", _not_negative, metavar="N"),
     "max_batch": _Option("sequences that run together; each owns one row of KV cache", _positive, metavar="ROWS"),
     "max_length": _Option(

@@ -12,12 +12,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-from edgevlm_engines import IMAGE_TOKEN, load_engine, open_bundle, read_manifest
+from edgevlm_engines import IMAGE_TOKEN, EngineLoadError, load_engine, open_bundle, read_manifest
+from edgevlm_engines.manifest import Precision, VisionPrecision
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.errors import ExportError
 from edgevlm_export.exporter import export_bundle
 from edgevlm_export.pickle_reader import read_torch_file
+from edgevlm_server.model import load_model
+from edgevlm_server.settings import Settings
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from sentencepiece import SentencePieceTrainer
@@ -170,6 +174,35 @@ def test_an_existing_target_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="already exists"):
         export_bundle(V2 / "checkpoint", tmp_path / "bundle", vision_tower=V2 / "clip")
     assert (tmp_path / "bundle" / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("precision", "vision", "named"),
+    [("int8", "fp16", "can have precision fp16"), ("fp16", "int8", "vision precision")],
+)
+def test_what_the_device_cannot_run_is_not_exported(
+    tmp_path: Path, precision: Precision, vision: VisionPrecision, named: str
+) -> None:
+    with pytest.raises(ExportError, match=named):
+        export_bundle(
+            V2 / "checkpoint",
+            tmp_path / "bundle",
+            vision_tower=V2 / "clip",
+            device="cuda",
+            precision=precision,
+            vision_precision=vision,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_device_is_recorded_and_decides_where_it_runs(tmp_path: Path) -> None:
+    cuda = {"device": "cuda", "precision": "fp16", "vision_precision": "fp16"}
+    export_bundle(V2 / "checkpoint", tmp_path / "bundle", vision_tower=V2 / "clip", **cuda)  # type: ignore[arg-type]
+    assert read_manifest(tmp_path / "bundle").device == "cuda"
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(EngineLoadError, match="choose --provider cpu"):
+            load_model(tmp_path / "bundle", Settings(max_batch=1))
+    load_model(tmp_path / "bundle", Settings(max_batch=1, provider="cpu")).engine.close()
 
 
 def test_v1_needs_its_vision_tower(tmp_path: Path) -> None:
