@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevlm.cli import EXIT_FAILED, CommandError
+from edgevlm.cli import EXIT_FAILED, EXIT_INTERRUPTED, CommandError
 
 if TYPE_CHECKING:
     from edgevlm.load.client import Sample
@@ -22,7 +22,6 @@ URL = "http://127.0.0.1:8000"
 REQUESTS = 100
 MOST_DRAWN = 1000
 """Pictures to draw where only time bounds how many are sent."""
-EXIT_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -41,8 +41,6 @@ class Cache(Protocol):
     """`count` equal buffers of one shape."""
 
     shape: Shape
-    position_bytes: int
-    """Of one position of one row, in all buffers together."""
 
     def pointer(self, buffer: int, row: int) -> int:
         """Address of the first element of a row."""
@@ -70,7 +68,6 @@ class CpuCache:
 
     def __init__(self, count: int, shape: Shape, dtype: np.dtype[Any]) -> None:
         self.shape = shape
-        self.position_bytes = count * shape[1] * shape[3] * dtype.itemsize
         self._buffers: list[NDArray[Any]] = [np.zeros(shape, dtype) for _ in range(count)]
 
     def pointer(self, buffer: int, row: int) -> int:
@@ -100,7 +97,6 @@ class CudaCache:
         from cuda.bindings import runtime
 
         self.shape = shape
-        self.position_bytes = count * shape[1] * shape[3] * dtype.itemsize
         self._runtime = runtime
         self._vector_bytes = shape[3] * dtype.itemsize
         self._row_bytes = prod(shape[1:]) * dtype.itemsize

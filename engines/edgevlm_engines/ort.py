@@ -29,14 +29,11 @@ from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.loading import Provider
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.memory import Cache, Copied, CpuCache, CudaCache
+from edgevlm_engines.plan import CHUNK, position_bytes
 
 log = logging.getLogger(__name__)
 
 PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
-MAX_CHUNK = 32
-"""Positions in one prefill call: long enough to be efficient, short enough not to hold up other rows' next token, and
-to copy most of a beginning that two prompts share."""
 
 PROBED_ROWS = 8
 
@@ -75,8 +72,8 @@ class OrtEngine:
             precision=manifest.precision,
             rows=rows,
             max_length=max_length,
-            max_chunk=min(MAX_CHUNK, max_length),
-            position_bytes=self._decoder.cache.position_bytes,
+            max_chunk=min(CHUNK, max_length),
+            position_bytes=position_bytes(manifest),
             vocab_size=manifest.decoder.vocab_size,
             hidden_size=manifest.decoder.hidden_size,
             image_size=manifest.preprocessing.size,

@@ -9,7 +9,8 @@ from edgevlm_engines.manifest import Manifest
 
 MIB = 2**20
 CHUNK = 32
-"""Positions in one prefill call, as in `ort.py`, which cannot be imported without its runtime."""
+"""Positions in one prefill call of `ort.py`: few enough not to hold up other rows' next token, and to copy most of a
+beginning that two prompts share. Here, because `ort.py` cannot be imported without its runtime."""
 
 Place = Literal["cpu", "shared", "gpu", "nowhere"]
 """Where a model lies: the host's memory for the CPU, memory that CPU and GPU share, a GPU's own, or there is none."""

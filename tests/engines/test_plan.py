@@ -21,7 +21,7 @@ from edgevlm_engines import (
     size_text,
 )
 from edgevlm_engines.manifest import Decoder, File, Precision, Vision
-from edgevlm_engines.ort import MAX_CHUNK, OrtEngine
+from edgevlm_engines.ort import OrtEngine
 from edgevlm_engines.plan import CHUNK, MIB, Place, position_bytes
 from edgevlm_export.exporter import export_bundle
 from hypothesis import HealthCheck, given, settings
@@ -152,13 +152,10 @@ def test_the_engine_allocates_what_the_plan_says(precision: Precision, tmp_path:
     demand = replace(DEMAND, rows=4, max_length=300)
     engine = OrtEngine(bundle, rows=demand.rows, max_length=demand.max_length)
     allocated = sum(buffer.nbytes for buffer in engine._decoder.cache._buffers)  # type: ignore[attr-defined]
+    saved = engine.save(0, 0, 7)
     engine.close()
     assert plan_memory(bundle.manifest, demand, "cpu").kv_cache == allocated
-    assert engine.info.position_bytes == position_bytes(bundle.manifest)
-
-
-def test_work_buffers_are_planned_for_the_engines_chunks() -> None:
-    assert CHUNK == MAX_CHUNK
+    assert saved.nbytes == 7 * engine.info.position_bytes == 7 * position_bytes(bundle.manifest)
 
 
 MEASURED = """
