@@ -15,7 +15,7 @@ from torch import Tensor
 
 from edgevlm_demo.dialogue import Dialogue, DialogueTokenizer
 from edgevlm_demo.pixels import pixels
-from edgevlm_demo.scenes import SCENES, PatchLabels, Question, Scene, draw_practice, draw_scene, patch_labels
+from edgevlm_demo.scenes import SCENES, PatchLabels, Question, Scene, Style, draw_practice, draw_scene, patch_labels
 from edgevlm_demo.scenes.wording import Words
 
 PICTURES_PER_RUN = 10_000_000
@@ -54,20 +54,25 @@ class Batch:
 
 
 def training_batch(
-    tokenizer: DialogueTokenizer, run: int, first: int, size: int, practice: float, words: Words = "templates"
+    tokenizer: DialogueTokenizer, run: int, first: int, size: int, practice: float, *, varied: bool = False
 ) -> Batch:
-    """Pictures `first` .. `first + size - 1` of the run; the share `practice` of them are practice sheets."""
+    """Pictures `first` .. `first + size - 1` of the run; the share `practice` of them are practice sheets.
+
+    Varied ones have more shapes of digits, are asked about in more words, and more often in general.
+    """
+    words: Words = "varied" if varied else "templates"
+    style: Style = "varied" if varied else "plain"
     scenes = []
     asked = []
     for number in range(first, first + size):
         seed = run * PICTURES_PER_RUN + number
         random = Random(f"batch {seed}")
         if random.random() < practice:
-            scenes.append(draw_practice(seed))
+            scenes.append(draw_practice(seed, style))
         else:
             name = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-            scenes.append(draw_scene(name, seed, words=words))
-        asked.append(choose_questions(random, scenes[-1].questions))
+            scenes.append(draw_scene(name, seed, words=words, style=style))
+        asked.append(choose_questions(random, scenes[-1].questions, 1.2 if varied else 2.0))
     return make_batch(tokenizer, scenes, asked)
 
 
@@ -78,13 +83,16 @@ def validation_batch(tokenizer: DialogueTokenizer, first: int, size: int) -> Bat
     return make_batch(tokenizer, scenes, asked)
 
 
-def choose_questions(random: Random, questions: Sequence[Question]) -> list[Question]:
-    """Three in random order: mostly what must be read, then what is particular to the device."""
+def choose_questions(random: Random, questions: Sequence[Question], general_last: float = 2.0) -> list[Question]:
+    """Three in random order: mostly what must be read, then what is particular to the device.
+
+    `general_last`: 0.6 takes general questions as often as readings, more takes them more seldom.
+    """
 
     def late(question: Question) -> float:
         if question.family in READING:
             return random.random() * 0.6
-        return random.random() * (2.0 if question.family in GENERAL else 1.0)
+        return random.random() * (general_last if question.family in GENERAL else 1.0)
 
     chosen = sorted(questions, key=late)[:3]
     random.shuffle(chosen)

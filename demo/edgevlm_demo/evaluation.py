@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
+from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, Style, draw_scene
 from edgevlm_demo.scenes.wording import Words
 
 GAUGE = "gauge reading"
@@ -24,12 +24,12 @@ STYLED = ("display", "dial gauge", "label", "panel")  # scenes that held-out fon
 
 class QuestionSet(NamedTuple):
     words: Words = "templates"
-    held_out_style: bool = False
+    style: Style = "plain"
 
 
 SETS = {
     "held-out pictures": QuestionSet(),
-    "held-out fonts": QuestionSet(held_out_style=True),
+    "held-out fonts": QuestionSet(style="held out"),
     "held-out wording": QuestionSet(words="held out"),
 }
 
@@ -67,7 +67,7 @@ def evaluation_questions(
     first_seed: int = FIRST_EVALUATION_SEED,
     *,
     words: Words = "templates",
-    held_out_style: bool = False,
+    style: Style = "plain",
 ) -> Iterator[EvaluationQuestion]:
     """All questions of `count_per_scene` pictures of every scene, picture by picture.
 
@@ -75,9 +75,9 @@ def evaluation_questions(
     """
     if first_seed < FIRST_EVALUATION_SEED:
         raise ValueError(f"seeds below {FIRST_EVALUATION_SEED} may have been trained on")
-    for name in STYLED if held_out_style else SCENES:
+    for name in STYLED if style == "held out" else SCENES:
         for seed in range(first_seed, first_seed + count_per_scene):
-            scene = draw_scene(name, seed, words=words, held_out_style=held_out_style)
+            scene = draw_scene(name, seed, words=words, style=style)
             for q in scene.questions:
                 yield EvaluationQuestion(seed, name, q.family, scene.image, q.text, q.answer)
 

@@ -2,7 +2,7 @@
 
 PEAK = 1.2e-3
 TOWER_LATER = 5e-4  # the tower's rate when the second stage begins
-WORDS_PEAK = 5e-4
+LAST_PEAKS = 3e-4, 5e-4  # of the tower and the language part in the last stage
 WARM_UP = 0.02  # of a stage
 HOLD = 0.4  # of a stage, before the rate falls
 
@@ -19,9 +19,10 @@ def rates(share: float, tower_share: float) -> tuple[float, float]:
     return TOWER_LATER * (1 - stage), _warm(stage) * PEAK * (1 - _fallen(stage))
 
 
-def word_rates(share: float) -> tuple[float, float]:
-    """The same after a share of the last stage, in which the tower rests."""
-    return 0.0, _warm(share) * WORDS_PEAK * (1 - share)
+def last_rates(share: float) -> tuple[float, float]:
+    """The same after a share of the last stage."""
+    tower, language = (_warm(share) * (1 - share) * peak for peak in LAST_PEAKS)
+    return tower, language
 
 
 def _warm(stage: float) -> float:

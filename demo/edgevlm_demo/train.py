@@ -1,9 +1,9 @@
 """`python -m edgevlm_demo.train --out DIR --pictures 420000 --seed 3`: trains the demo model.
 
-Three stages: the tower alone on labels of patches, then everything on the answers as well, then the language part
-alone on questions in many more words. The learning rate follows the share of the pictures that are seen, so the
-options and the seed fix the run. It can be stopped at any moment and goes on from `DIR/state.pt` when started again
-with the same options.
+Three stages: the tower alone on labels of patches, then everything on the answers as well, then the same with
+digits in more shapes and questions in many more words. The learning rate follows the share of the pictures that are
+seen, so the options and the seed fix the run. It can be stopped at any moment and goes on from `DIR/state.pt` when
+started again with the same options.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edgevlm_demo.dialogue import DialogueTokenizer
 from edgevlm_demo.losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
 from edgevlm_demo.model import DemoModel, Shape
 from edgevlm_demo.scenes import DATA_VERSION
-from edgevlm_demo.schedule import PEAK, rates, word_rates
+from edgevlm_demo.schedule import PEAK, last_rates, rates
 from edgevlm_demo.team import Scores, Team, add, free_port
 from edgevlm_demo.vocabulary import train_vocabulary
 
@@ -40,13 +40,13 @@ VALIDATED_AT_ONCE = 24
 
 @dataclass(frozen=True)
 class Options:
-    """Command line. `pictures`: of two stages, `tower_share` of them for the first; `words`: of the third."""
+    """Command line. `pictures`: of two stages, `tower_share` of them for the first; `last`: of the third."""
 
     out: Path
     pictures: int
     seed: int
     tower_share: float
-    words: int
+    last: int
 
 
 @dataclass
@@ -84,13 +84,13 @@ class Run:
         return min(1.0, self.progress.pictures / self.options.pictures)
 
     @property
-    def word_share(self) -> float:
+    def last_share(self) -> float:
         """Of the last stage; negative before it."""
-        return (self.progress.pictures - self.options.pictures) / self.options.words
+        return (self.progress.pictures - self.options.pictures) / self.options.last
 
     @property
     def over(self) -> bool:
-        return self.word_share >= 1
+        return self.last_share >= 1
 
     def train(self) -> None:
         saved = validated = self.progress.seconds
@@ -106,11 +106,11 @@ class Run:
         self.save()
 
     def step(self) -> dict[str, float]:
-        rewording = self.word_share >= 0
+        last = self.last_share >= 0
         joint = self.share >= self.options.tower_share
         set_rates(
             self.optimiser,
-            word_rates(self.word_share) if rewording else rates(self.share, self.options.tower_share),
+            last_rates(self.last_share) if last else rates(self.share, self.options.tower_share),
         )
         size = BATCH // self.team.size
         batch = training_batch(
@@ -118,16 +118,12 @@ class Run:
             self.options.seed,
             self.progress.pictures + size * self.team.rank,
             size,
-            0.0 if rewording else PRACTICE_LATER if joint else PRACTICE,
-            "varied" if rewording else "templates",
+            PRACTICE_LATER if joint else PRACTICE,
+            varied=last,
         )
-        with torch.set_grad_enabled(not rewording):
-            patches = self.model.tower(batch.pixels)
-        loss = torch.zeros(())
-        losses = {}
-        if not rewording:
-            loss = patch_loss(self.heads, patches, batch)
-            losses["patch loss"] = float(loss.detach())
+        patches = self.model.tower(batch.pixels)
+        loss = patch_loss(self.heads, patches, batch)
+        losses = {"patch loss": float(loss.detach())}
         if joint and len(batch.spoken):
             logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
             answers = answer_loss(logits, batch)
@@ -135,7 +131,7 @@ class Run:
             loss = loss + answers
         self.optimiser.zero_grad()
         loss.backward()
-        learning = self.speaking if rewording else self.parameters if joint else self.seeing
+        learning = self.parameters if joint else self.seeing
         self.progress.seconds = self.team.agree(learning, time.monotonic() - self.clock)
         nn.utils.clip_grad_norm_(learning, 1.0)
         self.optimiser.step()
@@ -192,7 +188,7 @@ class Run:
             "seed": options.seed,
             "pictures": options.pictures,
             "tower share": options.tower_share,
-            "words": options.words,
+            "last": options.last,
         }
 
     def load(self) -> None:
@@ -229,18 +225,18 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=420_000, help="of the first two stages")
     parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")
     parser.add_argument("--tower-share", type=float, default=0.45, help="of the pictures, for the tower alone")
-    parser.add_argument("--words", type=int, default=48_000, help="pictures of the last stage")
+    parser.add_argument("--last", type=int, default=120_000, help="pictures of the last stage")
     parser.add_argument("--workers", type=int, default=1, help="processes, one a core")
     arguments = parser.parse_args()
     if not 1 <= arguments.seed <= LAST_RUN:
         parser.error(f"--seed must be 1 to {LAST_RUN}")
-    if min(arguments.pictures, arguments.words) < 1 or arguments.pictures + arguments.words > PICTURES_PER_RUN:
-        parser.error(f"--pictures and --words must be at least 1, and {PICTURES_PER_RUN} together at most")
+    if min(arguments.pictures, arguments.last) < 1 or arguments.pictures + arguments.last > PICTURES_PER_RUN:
+        parser.error(f"--pictures and --last must be at least 1, and {PICTURES_PER_RUN} together at most")
     if not 0 < arguments.tower_share < 1:
         parser.error("--tower-share must lie between 0 and 1")
     if BATCH % arguments.workers:
         parser.error(f"--workers must divide {BATCH}")
-    options = Options(arguments.out, arguments.pictures, arguments.seed, arguments.tower_share, arguments.words)
+    options = Options(arguments.out, arguments.pictures, arguments.seed, arguments.tower_share, arguments.last)
     options.out.mkdir(parents=True, exist_ok=True)
     vocabulary = options.out / "tokenizer.model"
     if not vocabulary.exists():

@@ -24,7 +24,7 @@ def test_every_scene_is_asked_about() -> None:
 
 
 def test_held_out_fonts_concern_what_is_printed() -> None:
-    assert {q.scene for q in evaluation_questions(1, held_out_style=True)} == set(STYLED)
+    assert {q.scene for q in evaluation_questions(1, style="held out")} == set(STYLED)
 
 
 def test_sets_vary_one_thing_each() -> None:

@@ -25,7 +25,7 @@ def kinds(scene: Scene) -> list[str]:
 
 @pytest.mark.parametrize("name", ["display", "label", "dial gauge"])
 def test_held_out_style_changes_the_picture(name: str) -> None:
-    plain, restyled = draw_scene(name, SEEDS[0]), draw_scene(name, SEEDS[0], held_out_style=True)
+    plain, restyled = draw_scene(name, SEEDS[0]), draw_scene(name, SEEDS[0], style="held out")
     assert plain.image.tobytes() != restyled.image.tobytes()
 
 

@@ -21,6 +21,7 @@ from edgevlm_demo.scenes.scene import (
     PatchLabels,
     Question,
     Scene,
+    Style,
     patch_labels,
 )
 from edgevlm_demo.scenes.wording import Words, ask, presence, unanswerable
@@ -37,12 +38,13 @@ __all__ = [
     "PatchLabels",
     "Question",
     "Scene",
+    "Style",
     "draw_practice",
     "draw_scene",
     "patch_labels",
 ]
 
-DATA_VERSION = 3  # of the pictures and questions; raise it with every change that moves a pixel or a word
+DATA_VERSION = 4  # of the pictures and questions; raise it with every change that moves a pixel or a word
 FIRST_EVALUATION_SEED = 900_000_000  # from here on seeds are never trained on
 
 
@@ -66,13 +68,10 @@ SCENES = (*_DEVICES, "panel", "empty")
 _STREAMS: dict[Words, str] = {"templates": "False", "varied": "varied", "held out": "True"}
 
 
-def draw_scene(name: str, seed: int, *, words: Words = "templates", held_out_style: bool = False) -> Scene:
-    """The same arguments give the same bytes and questions on every machine.
-
-    `held_out_style`: labels, scales and digits in fonts that are never trained on.
-    """
+def draw_scene(name: str, seed: int, *, words: Words = "templates", style: Style = "plain") -> Scene:
+    """The same arguments give the same bytes and questions on every machine."""
     # a stream per use: the picture does not depend on how it is asked about
-    canvas = Canvas(Random(f"{name} {seed}"), unseen=held_out_style)
+    canvas = Canvas(Random(f"{name} {seed}"), style)
     devices, regions = _arrange(name, canvas)
     things = [_DEVICES[device].draw(canvas, region) for device, region in zip(devices, regions, strict=True)]
     image = canvas.finish()
@@ -86,9 +85,9 @@ def draw_scene(name: str, seed: int, *, words: Words = "templates", held_out_sty
     return Scene(name, seed, image, tuple(questions), tuple(canvas.marks), devices)
 
 
-def draw_practice(seed: int) -> Scene:
+def draw_practice(seed: int, style: Style = "plain") -> Scene:
     """A sheet full of displays and labels, without questions."""
-    canvas = Canvas(Random(f"practice {seed}"))
+    canvas = Canvas(Random(f"practice {seed}"), style)
     practice.draw(canvas)
     return Scene("practice", seed, canvas.finish(), (), tuple(canvas.marks), ())
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 
 from edgevlm_demo.scenes.background import background
 from edgevlm_demo.scenes.colours import Colour
-from edgevlm_demo.scenes.scene import SIDE, Mark
+from edgevlm_demo.scenes.scene import SIDE, Mark, Style
 
 NOISE_SIDE = 448  # pixels; larger than the longest picture plus the largest shift
 
@@ -36,12 +36,12 @@ class Sprite:
 class Canvas:
     """`unit` is the number of canvas pixels that become one pixel of the 168 x 168 picture.
 
-    `unseen`: draw with the fonts and styles that are never trained on.
+    `style`: which fonts and shapes of digits to draw with.
     """
 
-    def __init__(self, random: Random, *, unseen: bool = False) -> None:
+    def __init__(self, random: Random, style: Style = "plain") -> None:
         self.random = random
-        self.unseen = unseen
+        self.style = style
         long_side = random.randrange(180, 361)
         short_side = round(long_side * random.uniform(0.72, 1.0))
         landscape = random.random() < 0.7

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 from edgevlm_demo.scenes import fonts
 from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, opaque, small_angle
 from edgevlm_demo.scenes.colours import Colour, jitter, mix
-from edgevlm_demo.scenes.scene import BEFORE_POINT, IS_POINT, LAST, PLAIN, Fact, Mark
-from edgevlm_demo.scenes.segments import LIT, SEVEN_WITH_HOOK, Point, segment_polygons
+from edgevlm_demo.scenes.scene import BEFORE_POINT, IS_POINT, LAST, PLAIN, Fact, Mark, Style
+from edgevlm_demo.scenes.segments import LIT, SEVEN_WITH_HOOK, Point, Shape, segment_polygons
 
 COLOURS: dict[str, Colour] = {
     "red": (245, 45, 35),
@@ -33,8 +33,8 @@ class Display:
 
 
 @dataclass(frozen=True)
-class _Style:
-    """Lengths in heights of a digit; `font` replaces the polygons in held-out styles."""
+class _Form:
+    """Lengths in heights of a digit; `font` replaces the polygons in the held-out form."""
 
     width: float
     thickness: float
@@ -65,13 +65,13 @@ def choose_display(random: Random, most: int) -> Display:
     return Display(sign + digits, random.choice(list(COLOURS)))
 
 
-def display_sprite(random: Random, display: Display, height: float, *, unseen: bool = False) -> Sprite:
+def display_sprite(random: Random, display: Display, height: float, style: Style = "plain") -> Sprite:
     """`height` of a digit in canvas pixels."""
-    style = _choose_style(random, unseen)
-    cells = _cells(display.text, style)
-    margin = style.margin
-    total = cells[-1][1] + style.width
-    size = (round((total + style.slant + 2 * margin) * height), round((1 + 2 * margin) * height))
+    form = _choose_form(random, style)
+    cells = _cells(display.text, form)
+    margin = form.margin
+    total = cells[-1][1] + form.width
+    size = (round((total + form.slant + 2 * margin) * height), round((1 + 2 * margin) * height))
     panel, off, lit = _colours(random, display.colour)
     image = Image.new("RGBA", size, opaque(panel))
     draw = ImageDraw.Draw(image)
@@ -86,15 +86,15 @@ def display_sprite(random: Random, display: Display, height: float, *, unseen: b
     for index, (character, x) in enumerate(cells):
         x0, y0 = (margin + x) * height, margin * height
         if character == ".":
-            box = _point_box(x0 / height, style, height)
-            (draw.rectangle if style.square_point else draw.ellipse)(box, fill=opaque(lit))
+            box = _point_box(x0 / height, form, height)
+            (draw.rectangle if form.square_point else draw.ellipse)(box, fill=opaque(lit))
             sprite.marks.append(Mark(".", box, follow=IS_POINT))
             continue
-        _digit(image, draw, style, character, (x0, y0), height, off, lit)
+        _digit(image, draw, form, character, (x0, y0), height, off, lit)
         place += 1
         before = index < last and cells[index + 1][0] == "."
         follow = BEFORE_POINT if before else LAST if index == last else PLAIN
-        box = (x0, y0, x0 + (style.width + style.slant) * height, y0 + height)
+        box = (x0, y0, x0 + (form.width + form.slant) * height, y0 + height)
         sprite.marks.append(Mark(character, box, place, follow))
     return sprite
 
@@ -112,7 +112,7 @@ def draw(canvas: Canvas, region: Region) -> Display:
     # 0.9: room for the rotation
     fit = min(0.9 * width / _widest(display.text), 0.9 * height / 1.8)
     size = random.uniform(min(MIN_HEIGHT, fit), max(MIN_HEIGHT, min(MAX_HEIGHT, fit)))
-    sprite = display_sprite(random, display, size * canvas.unit, unseen=canvas.unseen)
+    sprite = display_sprite(random, display, size * canvas.unit, canvas.style)
     canvas.place(sprite, region, angle=angle)
     return display
 
@@ -132,27 +132,33 @@ def _widest(text: str) -> float:
     return 0.78 * signs + (0.19 if "." in text else 0.0) + 0.92
 
 
-def _choose_style(random: Random, unseen: bool) -> _Style:
+def _choose_form(random: Random, style: Style) -> _Form:
     width, thickness = random.uniform(0.5, 0.6), random.uniform(0.1, 0.18)
-    return _Style(
+    # a pitch of at least 0.62 x 24 pixels leaves no two digits' centres in one patch
+    spacing = max(random.uniform(0.1, 0.18), 0.62 - width)
+    slant, margin, gap = random.uniform(0.0, 0.12), random.uniform(0.15, 0.4), random.uniform(0.0, 0.03)
+    shape: Shape = "blunt" if random.random() < 0.3 else "pointed"
+    hooks = 0.25
+    if style == "varied" and random.random() < 0.6:
+        shape, thickness, hooks = "mitred", random.uniform(0.07, 0.18), 0.6
+    return _Form(
         width,
         thickness,
-        # a pitch of at least 0.62 x 24 pixels leaves no two digits' centres in one patch
-        spacing=max(random.uniform(0.1, 0.18), 0.62 - width),
-        slant=random.uniform(0.0, 0.12),
-        margin=random.uniform(0.15, 0.4),
-        polygons=segment_polygons(width, thickness, random.uniform(0.0, 0.03), blunt=random.random() < 0.3),
-        hooked_seven=random.random() < 0.25,
+        spacing,
+        slant,
+        margin,
+        polygons=segment_polygons(width, thickness, gap, shape),
+        hooked_seven=random.random() < hooks,
         ghost=random.random() < 0.4,
         square_point=random.random() < 0.4,
-        font=random.choice(fonts.SEGMENTS_HELD_OUT) if unseen else None,
+        font=random.choice(fonts.SEGMENTS_HELD_OUT) if style == "held out" else None,
     )
 
 
 def _digit(
     image: Image.Image,
     draw: ImageDraw.ImageDraw,
-    style: _Style,
+    form: _Form,
     character: str,
     corner: tuple[float, float],
     height: float,
@@ -160,36 +166,36 @@ def _digit(
     lit: Colour,
 ) -> None:
     x0, y0 = corner
-    ghost = style.ghost and character != "-"
-    if style.font:
-        shape = (round((style.width + style.slant) * height), round(height))
+    ghost = form.ghost and character != "-"
+    if form.font:
+        shape = (round((form.width + form.slant) * height), round(height))
         for text, colour in ((("8", off),) if ghost else ()) + ((character, lit),):
-            drawn = fonts.cell(style.font, text).resize(shape, Image.Resampling.BILINEAR, reducing_gap=2.0)
+            drawn = fonts.cell(form.font, text).resize(shape, Image.Resampling.BILINEAR, reducing_gap=2.0)
             image.paste(colour, (round(x0), round(y0)), drawn)
         return
-    names = SEVEN_WITH_HOOK if character == "7" and style.hooked_seven else LIT[character]
-    for name, polygon in style.polygons.items():
+    names = SEVEN_WITH_HOOK if character == "7" and form.hooked_seven else LIT[character]
+    for name, polygon in form.polygons.items():
         if name in names or ghost:
-            corners = [(x0 + (px + style.slant * (1 - py)) * height, y0 + py * height) for px, py in polygon]
+            corners = [(x0 + (px + form.slant * (1 - py)) * height, y0 + py * height) for px, py in polygon]
             draw.polygon(corners, fill=opaque(lit if name in names else off))
 
 
-def _cells(text: str, style: _Style) -> list[tuple[str, float]]:
+def _cells(text: str, form: _Form) -> list[tuple[str, float]]:
     """Characters and their left edges, in heights of a digit."""
     cells, x = [], 0.0
     for character in text:
         if character == ".":
-            cells.append((character, x - style.spacing + 0.07))
+            cells.append((character, x - form.spacing + 0.07))
             x += 0.18
         else:
             cells.append((character, x))
-            x += style.width + style.spacing
+            x += form.width + form.spacing
     return cells
 
 
-def _point_box(x: float, style: _Style, height: float) -> tuple[float, float, float, float]:
-    side = max(0.15, style.thickness)
-    bottom = style.margin + 1
+def _point_box(x: float, form: _Form, height: float) -> tuple[float, float, float, float]:
+    side = max(0.15, form.thickness)
+    bottom = form.margin + 1
     return (x * height, (bottom - side) * height, (x + side) * height, bottom * height)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from edgevlm_demo.scenes.scene import Style
+
 _FOLDER = Path(__file__).resolve().parent.parent / "fonts"
 BUILT_IN = "pillow"  # the font inside Pillow
 TRAINED = (
@@ -30,9 +32,9 @@ SEGMENTS_HELD_OUT = ("DSEG7Classic-BoldItalic", "DSEG7Modern-Regular")
 TALL = 64  # pixels: the height of a stored character, or nearly
 
 
-def names(*, unseen: bool) -> tuple[str, ...]:
+def names(style: Style) -> tuple[str, ...]:
     """The fonts of labels and scales."""
-    return HELD_OUT if unseen else TRAINED
+    return HELD_OUT if style == "held out" else TRAINED
 
 
 @cache

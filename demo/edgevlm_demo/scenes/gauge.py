@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from edgevlm_demo.scenes import fonts
 from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, opaque, small_angle
 from edgevlm_demo.scenes.colours import Colour, jitter, mix
-from edgevlm_demo.scenes.scene import NO_ORDER, PATCH, Fact, Mark
+from edgevlm_demo.scenes.scene import NO_ORDER, PATCH, Fact, Mark, Style
 
 FULL = 10  # the scale's last value
 MIN_RADIUS = 40.0  # pixels at 168 x 168
@@ -88,7 +88,7 @@ class _Dial:
         return low, low, high, high
 
 
-def gauge_sprite(random: Random, gauge: Gauge, radius: float, unit: float, *, unseen: bool = False) -> Sprite:
+def gauge_sprite(random: Random, gauge: Gauge, radius: float, unit: float, style: Style = "plain") -> Sprite:
     """`radius` in canvas pixels, of which `unit` are one pixel at 168 x 168."""
     finer = 2 if unit < 1.6 else 1  # thin lines need more than the canvas's own pixels
     dial = _Dial(radius * finer, random.uniform(240, 285))
@@ -104,7 +104,7 @@ def gauge_sprite(random: Random, gauge: Gauge, radius: float, unit: float, *, un
         _red_zone(random, draw, dial, gauge.red, outer)
     tick = random.uniform(0.1, 0.16)
     _ticks(random, draw, dial, ink, outer, tick)
-    font = random.choice(fonts.names(unseen=unseen))
+    font = random.choice(fonts.names(style))
     height = max(0.15 * dial.radius, 6.5 * unit * finer)
     every = random.choice((1, 2, 2) if height <= 0.17 * dial.radius else (2, 2, 5))
     for value in range(0, FULL + 1, every):
@@ -127,7 +127,7 @@ def draw(canvas: Canvas, region: Region) -> Gauge:
     radius = (
         random.uniform(min(MIN_RADIUS, most), most) if random.random() < 0.5 else random.uniform(0.8 * most, most)
     )
-    sprite = gauge_sprite(random, gauge, radius * canvas.unit, canvas.unit, unseen=canvas.unseen)
+    sprite = gauge_sprite(random, gauge, radius * canvas.unit, canvas.unit, canvas.style)
     canvas.place(sprite, region, angle=small_angle(random, 5.0))
     return gauge
 

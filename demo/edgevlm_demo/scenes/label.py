@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from edgevlm_demo.scenes import fonts
 from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, opaque, small_angle
 from edgevlm_demo.scenes.colours import Colour, jitter
-from edgevlm_demo.scenes.scene import LABEL_KINDS, LAST, PLAIN, Fact, Mark
+from edgevlm_demo.scenes.scene import LABEL_KINDS, LAST, PLAIN, Fact, Mark, Style
 
 ALPHABET = "0123456789ACEHKP"  # no two of them look alike
 HEADINGS = {
@@ -37,9 +37,9 @@ def choose_label(random: Random, longest: int) -> Label:
     return Label(random.choice(LABEL_KINDS), text)
 
 
-def label_sprite(random: Random, label: Label, height: float, *, unseen: bool = False) -> Sprite:
+def label_sprite(random: Random, label: Label, height: float, style: Style = "plain") -> Sprite:
     """`height` of a character in canvas pixels."""
-    font, heading = random.choice(fonts.names(unseen=unseen)), random.choice(HEADINGS[label.kind])
+    font, heading = random.choice(fonts.names(style)), random.choice(HEADINGS[label.kind])
     # a pitch of at least 0.86 x 17 pixels leaves no two character centres in one patch
     pitch = random.uniform(0.86, 1.02) * height
     stretch, stroke = random.uniform(0.88, 1.12), random.choice((0, 0, 1, 2, 3))
@@ -83,7 +83,7 @@ def draw(canvas: Canvas, region: Region) -> Label:
     angle = small_angle(random)
     fit = min(0.92 * width / (1.02 * len(label.text) + 1.1), 0.9 * height / 3.05)
     size = random.uniform(min(MIN_HEIGHT, fit), max(MIN_HEIGHT, min(MAX_HEIGHT, fit)))
-    sprite = label_sprite(random, label, size * canvas.unit, unseen=canvas.unseen)
+    sprite = label_sprite(random, label, size * canvas.unit, canvas.style)
     canvas.place(sprite, region, angle=angle)
     return label
 

@@ -34,7 +34,7 @@ def _sprite(canvas: Canvas) -> Sprite:
     if random.random() < 0.5:
         number = display.choose_display(random, display.most_characters(width))
         height = random.uniform(display.MIN_HEIGHT, 1.5 * display.MIN_HEIGHT)
-        return display.display_sprite(random, number, height * canvas.unit)
+        return display.display_sprite(random, number, height * canvas.unit, canvas.style)
     text = label.choose_label(random, label.LONGEST)
     height = random.uniform(label.MIN_HEIGHT, 1.4 * label.MIN_HEIGHT)
-    return label.label_sprite(random, text, height * canvas.unit)
+    return label.label_sprite(random, text, height * canvas.unit, canvas.style)

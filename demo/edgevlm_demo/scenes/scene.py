@@ -6,6 +6,7 @@ Knows nothing of how a scene is drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,8 @@ MAX_ORDER = 8
 PLAIN, IS_POINT, BEFORE_POINT, LAST = range(4)  # what follows a glyph, or the decimal point itself
 
 Box = tuple[float, float, float, float]
+Style = Literal["plain", "varied", "held out"]
+"""Fonts and shapes of digits: those of most of the training, more of them for its last stage, or never trained on."""
 
 
 @dataclass(frozen=True)
