@@ -3,12 +3,14 @@
 import math
 from collections import Counter
 from random import Random
+from typing import get_args
 
 import numpy as np
 import pytest
 from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, GRID, SCENES, Scene, draw_scene, patch_labels
 from edgevlm_demo.scenes.gauge import CLEAR, choose_gauge
 from edgevlm_demo.scenes.scene import DEFECTS, GLYPHS, KINDS, LABEL_KINDS, LAST, PANELS, TIPS
+from edgevlm_demo.scenes.segments import Shape, segment_polygons
 
 SEEDS = range(FIRST_EVALUATION_SEED + 5_000, FIRST_EVALUATION_SEED + 5_040)
 DEVICES = [name for name in SCENES if name not in ("panel", "empty")]
@@ -27,6 +29,31 @@ def kinds(scene: Scene) -> list[str]:
 def test_held_out_style_changes_the_picture(name: str) -> None:
     plain, restyled = draw_scene(name, SEEDS[0]), draw_scene(name, SEEDS[0], style="held out")
     assert plain.image.tobytes() != restyled.image.tobytes()
+
+
+def test_varied_style_draws_some_digits_in_other_shapes_and_nothing_else_differently() -> None:
+    changed = 0
+    for seed in SEEDS:
+        plain, varied = draw_scene("display", seed), draw_scene("display", seed, style="varied")
+        assert answers(varied)["display reading"] == answers(plain)["display reading"]
+        assert [mark.kind for mark in varied.marks] == [mark.kind for mark in plain.marks]
+        changed += plain.image.tobytes() != varied.image.tobytes()
+    assert 10 < changed < len(SEEDS)
+    label = draw_scene("label", SEEDS[0]), draw_scene("label", SEEDS[0], style="varied")
+    assert label[0].image.tobytes() == label[1].image.tobytes()
+
+
+@pytest.mark.parametrize("shape", get_args(Shape))
+def test_segments_stand_in_their_places_in_every_shape(shape: Shape) -> None:
+    polygons = segment_polygons(0.55, 0.12, 0.01, shape)
+    assert set(polygons) == set("abcdefg")
+    for corners in polygons.values():
+        assert all(0 <= x <= 0.55 and 0 <= y <= 1 for x, y in corners)
+    middles = {name: tuple(np.mean(corners, axis=0).round(2)) for name, corners in polygons.items()}
+    assert middles["a"][1] < middles["g"][1] < middles["d"][1]
+    assert middles["f"][0] < middles["a"][0] < middles["b"][0]
+    assert middles["b"][1] < middles["g"][1] < middles["c"][1]
+    assert middles["f"][1] < middles["g"][1] < middles["e"][1]
 
 
 @pytest.mark.parametrize("name", DEVICES)
