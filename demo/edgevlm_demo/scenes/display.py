@@ -34,7 +34,7 @@ class Display:
 
 @dataclass(frozen=True)
 class _Form:
-    """Lengths in heights of a digit; `font` replaces the polygons in the held-out form."""
+    """Lengths in heights of a digit; `font` replaces the polygons in the held-out style."""
 
     width: float
     thickness: float
