@@ -3,6 +3,8 @@
 EngineError
 ├── BundleError       the bundle cannot be used: missing, damaged, of another format. Nothing was loaded.
 └── EngineLoadError   the bundle is good, but this machine cannot run it as asked.
+    └── PlanError     its TensorRT plans cannot be used: damaged, or built for something else. Nothing was loaded.
+        └── PlanMissing   there are none for this device and these options yet.
 
 Each message is one sentence for the person who started the program. A mistake of the caller (a row that does
 not exist, a prompt past the end of the row) is a `ValueError`: the scheduler prevents it, no client can cause it.
@@ -19,3 +21,11 @@ class BundleError(EngineError):
 
 class EngineLoadError(EngineError):
     """The bundle cannot be run on this machine with these options."""
+
+
+class PlanError(EngineLoadError):
+    """The TensorRT plans of a bundle cannot be used here."""
+
+
+class PlanMissing(PlanError):
+    """The TensorRT plans of a bundle have not been built for this device and these options."""
