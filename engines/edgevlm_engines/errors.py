@@ -3,7 +3,9 @@
 EngineError
 ├── BundleError       the bundle cannot be used: missing, damaged, of another format. Nothing was loaded.
 ├── EngineLoadError   the bundle is good, but this machine cannot run it as asked.
-└── DeviceError       a call of the device failed while the engine ran: it must not be used again.
+│   └── PlanError     its TensorRT plans cannot be used: damaged, or built for something else. Nothing was loaded.
+│       └── PlanMissing   there are none for this device and these options yet.
+└── DeviceError       a call of the device failed: what made it must not be used again.
     ├── CudaError     of CUDA
     └── TensorRtError of TensorRT
 
@@ -22,6 +24,14 @@ class BundleError(EngineError):
 
 class EngineLoadError(EngineError):
     """The bundle cannot be run on this machine with these options."""
+
+
+class PlanError(EngineLoadError):
+    """The TensorRT plans of a bundle cannot be used here."""
+
+
+class PlanMissing(PlanError):
+    """The TensorRT plans of a bundle have not been built for this device and these options."""
 
 
 class DeviceError(EngineError):
