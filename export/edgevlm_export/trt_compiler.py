@@ -1,4 +1,4 @@
-"""One graph becomes one plan. Knows TensorRT's builder, parser and logger; no bundles and no models.
+"""One graph becomes one plan. Knows TensorRT's builder and parser; no bundles and no models.
 
 Written for TensorRT 10.3 to 11: graphs say the type of everything themselves, so no flag of a precision is set (the
 newer ones have none). Checked with TensorRT's own code as far as it runs without a GPU; no plan has been built on one.
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorrt
+from edgevlm_engines.trt_log import LOG, one_line
 
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.errors import ExportError
@@ -58,13 +59,13 @@ def compile_graph(
 
     `timings` is a file in which kernels' times are kept from one build to the next. Raises `ExportError`.
     """
-    logger = _Logger()
+    LOG.clear()
     try:
-        builder = tensorrt.Builder(logger)
-    except (TypeError, RuntimeError) as error:  # the bindings say so that there is no builder
-        raise ExportError(f"{_name()} cannot start: {logger.last_error() or error}.") from None
+        builder = tensorrt.Builder(LOG)
+    except (TypeError, RuntimeError):  # what the bindings make of a null pointer
+        raise ExportError(f"{_name()} cannot start its builder: {LOG.complaint}.") from None
     network = builder.create_network(1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    _parse(model, path, network, logger)
+    _parse(model, path, network)
     config = builder.create_builder_config()
     _configure(config, effort)
     _add_profiles(builder, config, network, profiles, path)
@@ -75,8 +76,8 @@ def compile_graph(
     if monitor.failure is not None:
         raise monitor.failure
     if plan is None:
-        raise ExportError(f"{_name()} cannot build {path.name}: {logger.last_error() or 'it does not say why'}.")
-    _refuse_unused(logger, path)
+        raise ExportError(f"{_name()} cannot build {path.name}: {LOG.complaint}.")
+    _refuse_unused(path)
     if cache is not None and timings is not None:
         _save_timings(config, timings)
     monitor.phases.close()
@@ -87,19 +88,19 @@ def _name() -> str:
     return f"TensorRT {tensorrt.__version__}"
 
 
-def _parse(model: bytes, path: Path, network: Any, logger: "_Logger") -> None:
-    parser = tensorrt.OnnxParser(network, logger)
+def _parse(model: bytes, path: Path, network: Any) -> None:
+    parser = tensorrt.OnnxParser(network, LOG)
     if parser.parse(model, path=str(path)):
         return
     errors = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
     for error in errors:
         log.error("%s: %s", path.name, error)
-    raise ExportError(f"{_name()} cannot read {path.name}: {errors[0] if errors else logger.last_error()}.")
+    raise ExportError(f"{_name()} cannot read {path.name}: {errors[0] if errors else LOG.complaint}.")
 
 
 def _parser_error(error: Any) -> str:
     where = f"node '{error.node_name()}' ({error.node_operator()})" if error.node_operator() else "the graph"
-    return f"{where}: {_sentence(error.desc())}"
+    return f"{where}: {one_line(error.desc())}"
 
 
 def _configure(config: Any, effort: Effort) -> None:
@@ -126,12 +127,12 @@ def _add_profiles(builder: Any, config: Any, network: Any, profiles: Sequence[Pr
             raise ExportError(f"{_name()} does not take the ranges of the inputs of {path.name}.")
 
 
-def _refuse_unused(logger: "_Logger", path: Path) -> None:
-    for line in logger.lines:
+def _refuse_unused(path: Path) -> None:
+    for line in LOG.lines:
         if UNUSED in line:
             raise ExportError(
                 f"{_name()} ignores an input of a node of {path.name}, so the plan would answer wrongly: "
-                f"{_sentence(line)}."
+                f"{one_line(line)}."
             )
 
 
@@ -140,12 +141,14 @@ def _load_timings(config: Any, path: Path | None) -> Any:
     if path is None:
         return None
     stored = path.read_bytes() if path.is_file() else b""
-    for content in (stored, b""):
-        cache = config.create_timing_cache(content)
-        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
-            return cache
-        log.info("The kernels' times in %s are of no use here; they are measured again.", path)
-    return None
+    if stored and (cache := _timings(config, stored)) is not None:
+        return cache
+    return _timings(config, b"")
+
+
+def _timings(config: Any, content: bytes) -> Any:
+    cache = config.create_timing_cache(content)
+    return cache if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False) else None
 
 
 def _save_timings(config: Any, path: Path) -> None:
@@ -157,42 +160,6 @@ def _save_timings(config: Any, path: Path) -> None:
     except OSError as error:
         log.warning("The kernels' times cannot be kept in %s: %s.", path, error.strerror)
         part.unlink(missing_ok=True)
-
-
-def _sentence(text: str) -> str:
-    """A message of TensorRT's as part of a sentence of ours: one line without a full stop."""
-    return " ".join(text.split()).rstrip(".!")
-
-
-class _Logger(tensorrt.ILogger):
-    """TensorRT's messages in Python's log. Warnings and errors are kept, to be told or judged by."""
-
-    def __init__(self) -> None:
-        tensorrt.ILogger.__init__(self)
-        self.lines: list[str] = []
-        self._errors: list[str] = []
-        severity = tensorrt.ILogger.Severity
-        self._levels = {
-            severity.INTERNAL_ERROR: logging.ERROR,
-            severity.ERROR: logging.ERROR,
-            severity.WARNING: logging.WARNING,
-            severity.INFO: logging.DEBUG,
-        }
-
-    def log(self, severity: Any, message: str) -> None:
-        # of each kernel that is tried there is a verbose line: they are not even passed on
-        level = self._levels.get(severity)
-        if level is None:
-            return
-        log.log(level, "TensorRT: %s", message)
-        if level >= logging.WARNING:
-            self.lines.append(message)
-        if level >= logging.ERROR:
-            self._errors.append(message)
-
-    def last_error(self) -> str:
-        """The last error's text, as part of a sentence; empty if there was none."""
-        return _sentence(self._errors[-1]) if self._errors else ""
 
 
 class _Monitor(tensorrt.IProgressMonitor):
