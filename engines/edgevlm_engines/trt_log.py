@@ -25,7 +25,8 @@ class Log(tensorrt.ILogger):
     def log(self, severity: Any, message: str) -> None:
         """Called by TensorRT, from any thread."""
         if severity <= tensorrt.ILogger.ERROR:
-            self._complaint = message
+            # what comes after the first error mostly follows from it
+            self._complaint = self._complaint or message
             log.error("TensorRT: %s", message)
         elif severity == tensorrt.ILogger.WARNING:
             log.info("TensorRT: %s", message)
@@ -40,7 +41,7 @@ class Log(tensorrt.ILogger):
 
     @property
     def complaint(self) -> str:
-        """The last error since `clear`, as part of a sentence; `it does not say why` if there was none."""
+        """The first error since `clear`, as part of a sentence; `it does not say why` if there was none."""
         return one_line(self._complaint) or "it does not say why"
 
 

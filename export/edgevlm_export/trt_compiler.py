@@ -1,7 +1,7 @@
 """One graph becomes one plan. Knows TensorRT's builder and parser; no bundles and no models.
 
 Written for TensorRT 10.3 to 11: graphs say the type of everything themselves, so no flag of a precision is set (the
-newer ones have none). Checked with TensorRT's own code as far as it runs without a GPU; no plan has been built on one.
+newer ones have none). Checked with TensorRT's own code as far as that runs without a GPU; not yet run with one.
 """
 
 import logging
@@ -39,7 +39,7 @@ Profile = dict[str, Range]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """What a build may take: bytes for one kernel's workspace, bytes for all that it holds, TensorRT's level 0 to 5."""
+    """What a build may take: bytes for a kernel's workspace, bytes for all that it holds, TensorRT's level 0 to 5."""
 
     workspace: int
     memory: int | None
@@ -65,7 +65,8 @@ def compile_graph(
     except (TypeError, RuntimeError):  # what the bindings make of a null pointer
         raise ExportError(f"{_name()} cannot start its builder: {LOG.complaint}.") from None
     network = builder.create_network(1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    _parse(model, path, network)
+    # the network's weights are the parser's until the plan is there
+    parser = _parse(model, path, network)
     config = builder.create_builder_config()
     _configure(config, effort)
     _add_profiles(builder, config, network, profiles, path)
@@ -73,6 +74,7 @@ def compile_graph(
     monitor = _Monitor(Phases(progress or Progress()))
     config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
+    del parser
     if monitor.failure is not None:
         raise monitor.failure
     if plan is None:
@@ -88,10 +90,10 @@ def _name() -> str:
     return f"TensorRT {tensorrt.__version__}"
 
 
-def _parse(model: bytes, path: Path, network: Any) -> None:
+def _parse(model: bytes, path: Path, network: Any) -> Any:
     parser = tensorrt.OnnxParser(network, LOG)
     if parser.parse(model, path=str(path)):
-        return
+        return parser
     errors = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
     for error in errors:
         log.error("%s: %s", path.name, error)
