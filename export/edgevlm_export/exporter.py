@@ -22,7 +22,7 @@ from edgevlm_export.decoder import write_decoder
 from edgevlm_export.errors import CheckpointError, ExportError
 from edgevlm_export.graph import GraphWriter
 from edgevlm_export.input_config import load_preprocessing, tokenizer_is_legacy
-from edgevlm_export.precision import DECODER_PRECISIONS, RUNS, VISION_PRECISIONS
+from edgevlm_export.precision import DECODER_PRECISIONS, FLAVOURS, RUNS, VISION_PRECISIONS
 from edgevlm_export.product import Product
 from edgevlm_export.projector import write_ldp, write_ldpv2
 from edgevlm_export.vision import write_vision_encoder
@@ -96,7 +96,7 @@ def export_bundle(
         manifest = Manifest(
             model=name or checkpoint.resolve().name,
             family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
-            flavour="ort",
+            flavour=FLAVOURS[device],
             device=device,
             precision=precision,
             vision_precision=vision_precision,

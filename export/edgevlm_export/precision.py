@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
-from edgevlm_engines.manifest import Device, Precision, VisionPrecision
+from edgevlm_engines.manifest import Device, Flavour, Precision, VisionPrecision
 
 from edgevlm_export.product import Product, blocks, int8_channels, plain
 
@@ -42,14 +42,31 @@ VISION_PRECISIONS: dict[VisionPrecision, EncoderPrecision] = {
     "fp16": EncoderPrecision(np.float16, plain),
     "int8": EncoderPrecision(np.float32, int8_channels),
 }
+FLAVOURS: dict[Device, Flavour] = {
+    "cpu": "ort",
+    "cuda": "ort",
+    "jetpack6": "trt-split",
+    "jetpack7": "trt-native",
+}
+"""JetPack 6 has TensorRT 10.3, which knows no operator for attention; JetPack 7 has 10.16, which does."""
+
 RUNS: dict[Device, tuple[tuple[Precision, ...], tuple[VisionPrecision, ...]]] = {
     "cpu": (("fp32", "fp16", "int8", "int4"), ("fp32", "fp16", "int8")),
     # attention over the cache and quantised products with a scale per output exist there for these alone
     "cuda": (("fp16",), ("fp16", "fp32")),
+    # TensorRT has its attention kernels for fp16; int8 and int4 are weights that become fp16 where they are used
+    "jetpack6": (("fp16", "int8", "int4"), ("fp16", "fp32")),
+    "jetpack7": (("fp16", "int8", "int4"), ("fp16", "fp32")),
 }
-"""What ONNX Runtime has kernels for: precisions of the decoder, of the vision encoder."""
+"""What runs on a device: precisions of the decoder, of the vision encoder."""
 
-DEFAULTS: dict[Device, Pair] = {"cpu": Pair("int8", "fp32"), "cuda": Pair("fp16", "fp16")}
+DEFAULTS: dict[Device, Pair] = {
+    "cpu": Pair("int8", "fp32"),
+    "cuda": Pair("fp16", "fp16"),
+    "jetpack6": Pair("fp16", "fp16"),
+    "jetpack7": Pair("fp16", "fp16"),
+}
 
 assert set(DECODER_PRECISIONS) == set(get_args(Precision))
 assert set(VISION_PRECISIONS) == set(get_args(VisionPrecision))
+assert set(FLAVOURS) == set(RUNS) == set(DEFAULTS) == set(get_args(Device))
