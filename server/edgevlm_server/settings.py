@@ -4,7 +4,7 @@ import argparse
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -93,7 +93,8 @@ def _size(text: str) -> int:
     return int(Fraction(found[1]) * 1024 ** " kmg".index((found[2] or " ").lower()))
 
 
-def _positive_size(text: str) -> int:
+def positive_size(text: str) -> int:
+    """Bytes, at least one, as a flag states them."""
     size = _size(text)
     if size < 1:
         raise argparse.ArgumentTypeError("a size of at least 1 byte is needed")
@@ -154,12 +155,12 @@ OPTIONS: Mapping[str, _Option] = {
     ),
     "max_queue": _Option("requests that may wait beside those running; more get a 429", _not_negative, metavar="N"),
     "max_images": _Option("images in one request", _not_negative, metavar="N"),
-    "max_body": _Option("size of one request's body", _positive_size, metavar="SIZE"),
+    "max_body": _Option("size of one request's body", positive_size, metavar="SIZE"),
     "image_cache": _Option("memory for features of pictures that were sent before", _size, metavar="SIZE"),
     "prefix_cache": _Option("memory for keys and values of prompts that were computed before", _size, metavar="SIZE"),
     "memory": _Option(
         "what the server may use in all: then it has as many rows as fit, --max-batch at most",
-        _positive_size,
+        positive_size,
         metavar="SIZE",
     ),
     "drain_timeout": _Option("how long running requests may go on after SIGTERM", _seconds, metavar="SECONDS"),
@@ -172,9 +173,11 @@ OPTIONS: Mapping[str, _Option] = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add every option; its environment variable is `EDGEVLM_` and its name in capitals."""
+def add_arguments(parser: argparse.ArgumentParser, names: Container[str] = OPTIONS) -> None:
+    """Add every option, or those named; its environment variable is `EDGEVLM_` and its name in capitals."""
     for field in fields(Settings):
+        if field.name not in names:
+            continue
         option, default = OPTIONS[field.name], field.default
         value = size_text(default) if option.metavar == "SIZE" and isinstance(default, int) else default
         shown = "" if default is None or default is False else f" (default: {value})"

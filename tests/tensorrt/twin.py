@@ -1,0 +1,58 @@
+"""`python -m tests.tensorrt.twin`: runs the product's builder on TensorRT-RTX, which builds without a GPU.
+
+TensorRT-RTX is another product with the same parser and much the same network: what it refuses TensorRT refuses, most
+likely; what it builds are plans for x86 and no Jetson. It stands in for the module `tensorrt` in this process alone,
+and one thing is added: its builder is told a compute capability, where the real one looks at the GPU.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import tensorrt_rtx
+
+
+class _Builder(tensorrt_rtx.Builder):
+    def create_builder_config(self) -> Any:
+        config = super().create_builder_config()
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(tensorrt_rtx.ComputeCapability.SM86, 0)
+        return config
+
+
+def main() -> None:
+    """Reads jobs as JSON from standard input, one a line; answers each with a line of JSON."""
+    tensorrt_rtx.Builder = _Builder
+    sys.modules["tensorrt"] = tensorrt_rtx
+    for line in sys.stdin:
+        print(json.dumps(_answer(json.loads(line))), flush=True)
+
+
+def _answer(job: dict[str, Any]) -> dict[str, Any]:
+    from edgevlm_export.errors import ExportError
+
+    began = time.perf_counter()
+    try:
+        size = _graph(job)
+    except ExportError as error:
+        return {"error": str(error)}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"bytes": size, "seconds": time.perf_counter() - began, "peak": peak}
+
+
+def _graph(job: dict[str, Any]) -> int:
+    """Size of the plan of the graph in a file."""
+    from edgevlm_export.trt_compiler import compile_graph
+    from edgevlm_export.trt_profiles import Effort, Range
+
+    path = Path(job["path"])
+    profiles = [{name: Range(*map(tuple, ranges)) for name, ranges in profile.items()} for profile in job["profiles"]]
+    effort = Effort(workspace=2**28, memory=None, level=3)
+    return int(compile_graph(path.read_bytes(), path, profiles, effort).nbytes)
+
+
+if __name__ == "__main__":
+    main()
