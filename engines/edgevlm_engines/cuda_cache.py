@@ -41,6 +41,8 @@ class CudaCache:
         return self._buffers[buffer].address + row * self._row_bytes
 
     def move_row(self, source: int, target: int, length: int) -> None:
+        if source == target:  # what a copy onto itself does, CUDA leaves open
+            return
         for buffer in range(len(self._buffers)):
             self._copy(self._lines(buffer, target), self._lines(buffer, source), length * self._vector_bytes)
         self._stream.synchronize()

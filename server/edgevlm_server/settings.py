@@ -23,10 +23,14 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 8000
-    engine: EngineName = "ort"
+    engine: EngineName | None = None
+    """`None`: what the bundle was made for."""
     provider: Provider | None = None
     """`None`: what the bundle was made for."""
     threads: int = 0
+    plans: Path | None = None
+    """`None`: a folder beside the bundle."""
+    no_cuda_graphs: bool = False
     max_batch: int = 8
     max_length: int | None = None
     max_queue: int = 32
@@ -130,11 +134,19 @@ def _flag(text: str) -> bool:
 OPTIONS: Mapping[str, _Option] = {
     "host": _Option("address to listen on", metavar="ADDRESS"),
     "port": _Option("port to listen on; 0 lets the system choose", _port, metavar="PORT"),
-    "engine": _Option("what runs the model; echo repeats the prompt and needs none", choices=get_args(EngineName)),
+    "engine": _Option(
+        "what runs the model: ort (ONNX Runtime), trt (TensorRT), or echo, which repeats the prompt and needs none "
+        "(default: what the bundle was made for)",
+        choices=get_args(EngineName),
+    ),
     "provider": _Option(
         "where ONNX Runtime runs (default: what the bundle was made for)", choices=get_args(Provider)
     ),
     "threads": _Option("threads of one engine call; 0: one per physical core", _not_negative, metavar="N"),
+    "plans": _Option("folder of TensorRT's plans (default: BUNDLE.plans, beside the bundle)", Path, metavar="DIR"),
+    "no_cuda_graphs": _Option(
+        "launch TensorRT's kernels one by one in each step: slower, and easier to debug", _flag
+    ),
     "max_batch": _Option("sequences that run together; each owns one row of KV cache", _positive, metavar="ROWS"),
     "max_length": _Option(
         "longest prompt with its answer, in positions (default: all that the model can)",
