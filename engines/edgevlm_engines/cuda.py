@@ -106,7 +106,7 @@ class HostArray:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         self._pointer = int(call(runtime.cudaHostAlloc, size, runtime.cudaHostAllocMapped))
         self.address = int(call(runtime.cudaHostGetDevicePointer, self._pointer, 0))
-        memory = (ctypes.c_char * size).from_address(self._pointer)
+        memory = memoryview((ctypes.c_char * size).from_address(self._pointer))
         self.array: NDArray[Any] = np.frombuffer(memory, dtype).reshape(shape)
         self.array[:] = 0
 

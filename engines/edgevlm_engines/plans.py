@@ -4,12 +4,10 @@ A plan is code and weights for one GPU and one version of TensorRT. `<bundle>.pl
 `decoder.plan`, `vision.plan` and `plan.json`, which says what they were built from and for.
 """
 
-import fcntl
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -36,9 +34,10 @@ SMALLEST_WINDOW = 256
 DECODER_PLAN = "decoder.plan"
 VISION_PLAN = "vision.plan"
 SIDECAR = "plan.json"
-LOCK = "lock"
 NATIVE_SINCE = (10, 15)
 """The first TensorRT with an operator that updates a cache in place."""
+
+AGAIN = "run 'edgevlm build' again"
 
 _GRAPHS = (DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS)
 
@@ -170,29 +169,33 @@ def open_plans(
     `progress` is told the number of bytes just verified. Raises `PlanMissing` where `edgevlm build` has not made
     them for this shape and target, `PlanError` where they must not be used; each with one sentence.
     """
+    plans, sidecar = _find(folder, bundle, shape, target)
+    for path in plans:
+        _check_digest(path, sidecar.files[path.name], progress)
+    return plans
+
+
+def has_plans(folder: Path, bundle: Bundle, shape: PlanShape, target: Target) -> bool:
+    """Whether `open_plans` would find them, as far as that shows without reading gigabytes.
+
+    Raises `PlanError` if building them would not help.
+    """
     check_flavour(bundle.manifest, target)
-    expected = plan_key(bundle.manifest, shape, target)
-    own = folder / expected
-    if not own.is_dir():
-        raise PlanMissing(_missing(folder, bundle, shape, target))
-    sidecar = _read(own / SIDECAR)
-    if reason := _difference(sidecar, bundle.manifest, shape, target):
-        raise PlanError(f"The plans in {own} cannot be used: they were built {reason}; run 'edgevlm build' again.")
-    if set(sidecar.files) != {DECODER_PLAN, VISION_PLAN} or sidecar.key != expected:
-        raise PlanError(f"{own / SIDECAR} does not belong to these plans; run 'edgevlm build' again.")
-    _verify(own, sidecar, progress)
-    return Plans(own / DECODER_PLAN, own / VISION_PLAN)
+    try:
+        _find(folder, bundle, shape, target)
+    except PlanError:
+        return False
+    return True
 
 
 def check_flavour(manifest: Manifest, target: Target) -> None:
     """Raise `PlanError` for a graph that this TensorRT cannot run, whoever built it."""
-    flavour: str = manifest.flavour
-    if flavour == "ort":
+    if manifest.flavour == "ort":
         raise PlanError(
             f"The bundle of {manifest.model} was exported for {manifest.device}, and TensorRT does not run it; "
             "export it with --device jetpack6 or jetpack7."
         )
-    if flavour == "trt-native" and version_numbers(target.tensorrt) < NATIVE_SINCE:
+    if manifest.flavour == "trt-native" and version_numbers(target.tensorrt) < NATIVE_SINCE:
         least = ".".join(map(str, NATIVE_SINCE))
         raise PlanError(
             f"This bundle updates its cache with an operator that TensorRT has from {least} on, and this is "
@@ -206,46 +209,33 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
-def system_release(path: Path = Path("/etc/nv_tegra_release")) -> str:
-    """The release of Jetson's system, `R36.4.3`; empty where there is none, as on other computers."""
-    try:
-        found = re.search(r"\bR(\d+) \(release\), REVISION: ([\d.]+)", path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return ""
-    return f"R{found[1]}.{found[2]}" if found else ""
-
-
-@contextmanager
-def plan_lock(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Held by one process at a time, however the others end; `waiting` is called once if another one holds it.
-
-    The folder is made if need be. Raises `PlanError` if it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("a")
-    except OSError as error:
-        raise PlanError(
-            f"{folder} cannot be written: {error.strerror}; choose another folder with --plans."
-        ) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _find(folder: Path, bundle: Bundle, shape: PlanShape, target: Target) -> tuple[Plans, Sidecar]:
+    """Everything but the digests, and all sizes: a truncated plan is refused at once, not after hashing gigabytes."""
+    check_flavour(bundle.manifest, target)
+    expected = plan_key(bundle.manifest, shape, target)
+    own = folder / expected
+    if not own.is_dir():
+        raise PlanMissing(_missing(folder, bundle, shape, target))
+    sidecar = _read(own / SIDECAR)
+    if reason := _difference(sidecar, bundle.manifest, shape, target):
+        raise PlanError(f"The plans in {own} cannot be used: they were built {reason}; {AGAIN}.")
+    if set(sidecar.files) != {DECODER_PLAN, VISION_PLAN} or sidecar.key != expected:
+        raise PlanError(f"{own / SIDECAR} does not belong to these plans; {AGAIN}.")
+    plans = Plans(own / DECODER_PLAN, own / VISION_PLAN)
+    for path in plans:
+        _check_size(path, sidecar.files[path.name])
+    return plans, sidecar
 
 
 def _read(path: Path) -> Sidecar:
     try:
         return Sidecar.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise PlanError(f"{path} cannot be read: {error.strerror}; run 'edgevlm build' again.") from None
+        raise PlanError(f"{path} cannot be read: {error.strerror}; {AGAIN}.") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise PlanError(f"{path} cannot be used: {where}: {first['msg']}; run 'edgevlm build' again.") from None
+        raise PlanError(f"{path} cannot be used: {where}: {first['msg']}; {AGAIN}.") from None
 
 
 def _difference(sidecar: Sidecar, manifest: Manifest, shape: PlanShape, target: Target) -> str | None:
@@ -285,22 +275,19 @@ def _missing(folder: Path, bundle: Bundle, shape: PlanShape, target: Target) -> 
     return f"{start}; {command}"
 
 
-def _verify(folder: Path, sidecar: Sidecar, progress: Callable[[int], None]) -> None:
-    """All sizes first: a truncated plan is refused at once, not after hashing gigabytes."""
-    again = "run 'edgevlm build' again"
-    for name, expected in sidecar.files.items():
-        try:
-            size = (folder / name).stat().st_size
-        except OSError:
-            raise PlanError(f"{folder / name} is missing; {again}.") from None
-        if size != expected.size:
-            raise PlanError(
-                f"{folder / name} is damaged: it has {size} bytes, {SIDECAR} says {expected.size}; {again}."
-            )
-    for name, expected in sidecar.files.items():
-        try:
-            digest = file_digest(folder / name, progress)
-        except BundleError as error:
-            raise PlanError(str(error)) from None
-        if digest != expected.sha256:
-            raise PlanError(f"{folder / name} is damaged: its SHA-256 is not that in {SIDECAR}; {again}.")
+def _check_size(path: Path, expected: File) -> None:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        raise PlanError(f"{path} is missing; {AGAIN}.") from None
+    if size != expected.size:
+        raise PlanError(f"{path} is damaged: it has {size} bytes, {SIDECAR} says {expected.size}; {AGAIN}.")
+
+
+def _check_digest(path: Path, expected: File, progress: Callable[[int], None]) -> None:
+    try:
+        digest = file_digest(path, progress)
+    except BundleError as error:
+        raise PlanError(str(error)) from None
+    if digest != expected.sha256:
+        raise PlanError(f"{path} is damaged: its SHA-256 is not that in {SIDECAR}; {AGAIN}.")

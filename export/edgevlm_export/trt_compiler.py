@@ -6,9 +6,8 @@ newer ones have none). Checked with TensorRT's own code as far as that runs with
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorrt
 from edgevlm_engines.trt_log import LOG, one_line
@@ -16,34 +15,12 @@ from edgevlm_engines.trt_log import LOG, one_line
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.errors import ExportError
 from edgevlm_export.trt_phases import Phases
+from edgevlm_export.trt_profiles import Effort, Profile
 
 log = logging.getLogger(__name__)
 
 UNUSED = "Unused Input"
 """What the builder says of an input that it drops. Attention's lengths are dropped so, and the answers are wrong."""
-
-Shape = tuple[int, ...]
-
-
-class Range(NamedTuple):
-    """Shapes of one input that a plan takes; kernels are timed with `usual`."""
-
-    least: Shape
-    usual: Shape
-    most: Shape
-
-
-Profile = dict[str, Range]
-"""Ranges of all inputs that have one, for one use of a plan."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
-    """What a build may take: bytes for a kernel's workspace, bytes for all that it holds, TensorRT's level 0 to 5."""
-
-    workspace: int
-    memory: int | None
-    level: int
 
 
 def compile_graph(
@@ -64,13 +41,14 @@ def compile_graph(
         builder = tensorrt.Builder(LOG)
     except (TypeError, RuntimeError):  # what the bindings make of a null pointer
         raise ExportError(f"{_name()} cannot start its builder: {LOG.complaint}.") from None
+    config = builder.create_builder_config()
+    _configure(config, effort)
+    cache = _load_timings(config, timings)
+    LOG.clear()  # times of another device are an error there, and none here
     network = builder.create_network(1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     # the network's weights are the parser's until the plan is there
     parser = _parse(model, path, network)
-    config = builder.create_builder_config()
-    _configure(config, effort)
     _add_profiles(builder, config, network, profiles, path)
-    cache = _load_timings(config, timings)
     monitor = _Monitor(Phases(progress or Progress()))
     config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)

@@ -1,9 +1,6 @@
 """TensorRT plans are used as they were built, for what they were built, or refused with one sentence."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +15,11 @@ from edgevlm_engines.plans import (
     Target,
     capacity,
     describe,
+    has_plans,
     open_plans,
     plan_folder,
     plan_key,
-    plan_lock,
     plan_shape,
-    system_release,
     windows,
 )
 
@@ -81,6 +77,7 @@ def test_plans_are_opened_as_they_were_built(plans: Path, bundle: Bundle) -> Non
     assert opened.decoder.read_bytes() == b"built decoder.plan" * 100
     assert opened.vision == own(plans) / "vision.plan"
     assert sum(counted) == sum(path.stat().st_size for path in opened)
+    assert has_plans(plans, bundle, SHAPE, ORIN)
 
 
 def test_the_key_changes_with_every_part(bundle: Bundle) -> None:
@@ -106,6 +103,7 @@ def test_damaged_plans_are_refused(plans: Path, bundle: Bundle, name: str) -> No
     path = own(plans) / name
     good = path.read_bytes()
     path.write_bytes(good[:-1])
+    assert not has_plans(plans, bundle, SHAPE, ORIN)
     assert f"{name} is damaged: it has {len(good) - 1} bytes" in refusal(plans, bundle)
     path.write_bytes(good[:50] + bytes([good[50] ^ 1]) + good[51:])
     assert f"{name} is damaged: its SHA-256" in refusal(plans, bundle)
@@ -198,45 +196,3 @@ def test_capacity_and_windows() -> None:
     assert windows(320) == (256, 320)
     assert windows(2048) == (256, 512, 1024, 2048)
     assert plan_shape(3, 500) == PlanShape(3, 512, 64, 4)
-
-
-def test_the_release_of_a_jetson(tmp_path: Path) -> None:
-    path = tmp_path / "nv_tegra_release"
-    assert system_release(path) == ""
-    path.write_text("# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n# KERNEL\n")
-    assert system_release(path) == "R36.4.3"
-
-
-HOLDER = """
-import sys
-from pathlib import Path
-from edgevlm_engines.plans import plan_lock
-with plan_lock(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_one_process_at_a_time_holds_the_lock_and_a_dead_one_does_not(tmp_path: Path) -> None:
-    folder = tmp_path / "plans"
-    command = [sys.executable, "-c", HOLDER, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        seen: list[int] = []
-
-        def kill() -> None:
-            seen.append(process.pid)
-            process.kill()
-
-        with plan_lock(folder, kill):
-            assert seen == [process.pid], "the lock was free while the other process held it"
-    with plan_lock(folder, lambda: pytest.fail("the lock was not given back")):
-        pass
-
-
-def test_a_plans_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(PlanError, match="choose another folder with --plans"), plan_lock(tmp_path / "file" / "plans"):
-        pass
-    assert os.listdir(tmp_path) == ["file"]

@@ -45,7 +45,9 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
 
 def _graph(job: dict[str, Any]) -> int:
     """Size of the plan of the graph in a file."""
-    from edgevlm_export.trt_compiler import Effort, Range, compile_graph
+    from edgevlm_export.trt_compiler import compile_graph
+    from edgevlm_export.trt_profiles import Effort, Range
+
     path = Path(job["path"])
     profiles = [{name: Range(*map(tuple, ranges)) for name, ranges in profile.items()} for profile in job["profiles"]]
     effort = Effort(workspace=2**28, memory=None, level=3)

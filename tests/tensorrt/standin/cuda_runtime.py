@@ -1,4 +1,4 @@
-"""`cuda.bindings.runtime`, as far as the product uses it: the same names, arguments, and tuples with a status first."""
+"""`cuda.bindings.runtime`, as far as the product uses it: the same names, arguments and tuples, a status first."""
 
 import threading
 from collections.abc import Callable

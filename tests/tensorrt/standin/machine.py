@@ -217,4 +217,5 @@ class Machine:
 
 def host_bytes(address: int, size: int) -> Bytes:
     """Memory of the host that the machine did not hand out."""
-    return np.frombuffer((ctypes.c_char * size).from_address(address), np.uint8)
+    found: Bytes = np.frombuffer(memoryview((ctypes.c_char * size).from_address(address)), np.uint8)
+    return found

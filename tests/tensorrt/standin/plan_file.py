@@ -27,8 +27,8 @@ def unpack_plan(content: bytes) -> PlanFile | None:
         return None
     start = len(MAGIC) + 8
     end = start + int.from_bytes(content[len(MAGIC) : start], "little")
-    profiles = [
-        {name: tuple(tuple(shape) for shape in shapes) for name, shapes in profile.items()}
+    profiles: list[ProfileShapes] = [
+        {name: (tuple(least), tuple(best), tuple(most)) for name, (least, best, most) in profile.items()}
         for profile in json.loads(content[start:end])
     ]
     return PlanFile(profiles, content[end:])

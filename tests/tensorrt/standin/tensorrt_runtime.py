@@ -58,7 +58,7 @@ class ILogger:
     INTERNAL_ERROR, ERROR, WARNING = Severity.INTERNAL_ERROR, Severity.ERROR, Severity.WARNING
     INFO, VERBOSE = Severity.INFO, Severity.VERBOSE
 
-    def log(self, severity: Severity, msg: str) -> None:
+    def log(self, severity: IntEnum, msg: str) -> None:
         raise NotImplementedError
 
 
@@ -156,7 +156,8 @@ class ICudaEngine(Counted):
         return SCRATCH << profile_index
 
     def get_tensor_name(self, index: int) -> str:
-        return [*self.inputs, *self.outputs][index]
+        names: list[str] = [*self.inputs, *self.outputs]
+        return names[index]
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         return TensorIOMode.INPUT if name in self.inputs else TensorIOMode.OUTPUT
@@ -213,7 +214,7 @@ class IExecutionContext(Counted):
         self._scratch = Range(memory, size)
 
     def set_input_shape(self, name: str, shape: Shape) -> bool:
-        self.machine.record("set_input_shape", name=name, shape=shape)
+        self.machine.record("set_input_shape", tensor=name, shape=shape)
         if "set_input_shape" in self.machine.refuse or name not in self._engine.inputs:
             return self._no(f"no shape for {name}")
         least, _, most = self._engine.profiles[self._profile][name]
