@@ -30,7 +30,7 @@ class Advice:
 
 
 def advise(survey: Survey, manifest: Manifest | None = None, rows: int | None = None) -> list[Advice]:
-    """For serving a bundle, of which so many `rows` find room, or any bundle for this machine; what stops comes first.
+    """For serving a bundle, of which so many `rows` find room, or one made for this machine; what stops comes first.
 
     Without a bundle the engine is TensorRT on a Jetson, and ONNX Runtime elsewhere.
     """
@@ -45,6 +45,8 @@ def advise(survey: Survey, manifest: Manifest | None = None, rows: int | None = 
 def _tensorrt(survey: Survey) -> Iterator[str]:
     board, software = survey.board, survey.software
     if not board.jetson:
+        if software.target is not None and software.target.done:
+            return
         yield (
             "This is no Jetson: TensorRT bundles are built and run on the Jetson itself; for this machine, export "
             "with --device cpu."
@@ -158,8 +160,8 @@ def _disk(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
     needed = 2 * sum(file.size for file in manifest.files.values())
     if free < needed:
         yield (
-            f"{size_text(free)} are free in {survey.disk.folder}: plans take about what the bundle takes, and as much "
-            f"again while they are written ({size_text(needed)}); --plans chooses another folder."
+            f"{size_text(free)} are free in {survey.disk.folder}: plans take about what the bundle takes, and as "
+            f"much again while they are written ({size_text(needed)}); --plans chooses another folder."
         )
 
 

@@ -36,7 +36,7 @@ def fits_table(fits: Sequence[Fit], rows: int, length: int) -> str:
     """What each model takes and reaches at best."""
     title = f"tokens/s at best, one row, {PAST} past"
     lines = [
-        (fit.model, fit.precision, gigabytes(fit.weights), _number(fit.ceiling), _rows(fit.rows)) for fit in fits
+        (fit.model, fit.precision, decimal_text(fit.weights), _number(fit.ceiling), _rows(fit.rows)) for fit in fits
     ]
     return table(("model", "precision", "read a step", title, f"rows of {length} that fit, of {rows}"), lines)
 
@@ -56,7 +56,7 @@ def ceilings_table(demand: Demand) -> str:
                 f"{ceiling(model, precision, one.bandwidth):.0f}" if taken < 1e9 * one.size else "does not fit"
                 for one in MODULES
             )
-            lines.append((model.name, precision, gigabytes(read), gigabytes(taken), *cells))
+            lines.append((model.name, precision, decimal_text(read), decimal_text(taken), *cells))
     return table(("model", "precision", "read a step", "memory, one row", *modules), lines)
 
 
@@ -73,9 +73,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
 
 
-def gigabytes(count: int) -> str:
-    """Bytes, in units of 10^9."""
-    return f"{count / 1e9:.2f} GB"
+def decimal_text(count: int) -> str:
+    """Bytes, in units of 10^9, as bandwidths are stated."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _board(survey: Survey) -> str:

@@ -1,6 +1,7 @@
 """Files of a machine, below `/` or below a folder that holds a copy of some of them. Knows no meanings."""
 
 import os
+import re
 from pathlib import Path
 
 LARGEST = 1 << 20
@@ -29,7 +30,7 @@ class Root:
 
     def number(self, name: str) -> int | None:
         text = self.text(name) or ""
-        return int(text) if text.lstrip("-").isdecimal() else None
+        return int(text) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else None
 
     def names(self, folder: str) -> list[str]:
         """What lies in a folder, in order of names."""
