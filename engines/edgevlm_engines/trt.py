@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import tensorrt
 from numpy.typing import NDArray
 
 from edgevlm_engines.boundary import (
@@ -23,36 +22,36 @@ from edgevlm_engines.boundary import (
     check_save,
 )
 from edgevlm_engines.bundle import EMBEDDING, Bundle
-from edgevlm_engines.cuda import device, enter_thread, free_memory
-from edgevlm_engines.errors import CudaError, DeviceError, EngineLoadError
+from edgevlm_engines.cuda import enter_thread, free_memory
+from edgevlm_engines.errors import DeviceError, EngineLoadError
 from edgevlm_engines.memory import Copied
 from edgevlm_engines.owned import owned
 from edgevlm_engines.plan import position_bytes, size_text
-from edgevlm_engines.plans import Plans, PlanShape, Target, open_plans, plan_folder, plan_shape, system_release
+from edgevlm_engines.plans import Plans, PlanShape, Target, open_plans, plan_folder, plan_shape
 from edgevlm_engines.trt_context import Plan
 from edgevlm_engines.trt_decoder import TrtDecoder
 from edgevlm_engines.trt_vision import TrtVision
-
-
-def this_target() -> Target:
-    """What plans must have been built for to run here. Raises `EngineLoadError` where there is no GPU."""
-    try:
-        enter_thread()
-        gpu = device()
-    except CudaError as error:
-        raise EngineLoadError(f"TensorRT needs an NVIDIA GPU and its driver: {error}") from None
-    return Target(tensorrt.__version__, gpu.name, f"{gpu.compute[0]}.{gpu.compute[1]}", system_release())
 
 
 class TrtEngine:
     """Runs the plans of a bundle's `trt-native` or `trt-split` flavour."""
 
     def __init__(
-        self, bundle: Bundle, *, rows: int, max_length: int, plans: Path | None = None, cuda_graphs: bool = True
+        self,
+        bundle: Bundle,
+        *,
+        rows: int,
+        max_length: int,
+        target: Target,
+        plans: Path | None = None,
+        cuda_graphs: bool = True,
     ) -> None:
-        """`plans` is the plans folder, by default the one beside the bundle. Raises `EngineLoadError`."""
-        manifest = bundle.manifest
-        target, shape = this_target(), plan_shape(rows, max_length)
+        """`target` is this machine, `plans` the folder of plans if not the one beside the bundle.
+
+        Raises `EngineLoadError`.
+        """
+        manifest, shape = bundle.manifest, plan_shape(rows, max_length)
+        enter_thread()
         opened = open_plans(plan_folder(bundle.folder, plans), bundle, shape, target)
         self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
         try:

@@ -3,7 +3,6 @@
 Works with TensorRT 10.3 to 11, whose names for all that is used here are the same. Not yet run on a GPU.
 """
 
-import logging
 import mmap
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,35 +12,11 @@ import tensorrt as trt
 
 from edgevlm_engines.cuda import DeviceMemory, Stream
 from edgevlm_engines.errors import EngineLoadError, TensorRtError
-
-log = logging.getLogger(__name__)
+from edgevlm_engines.trt_log import LOG
 
 Shape = tuple[int, ...]
 Tensors = dict[str, tuple[Shape, np.dtype[np.generic]]]
 """Shape and type of inputs and outputs by name, with -1 for what is open."""
-
-
-class _Log(trt.ILogger):  # type: ignore[misc]
-    """Passes TensorRT's messages on, and keeps the last error for the exception that follows it."""
-
-    def __init__(self) -> None:
-        trt.ILogger.__init__(self)
-        self.complaint = ""
-
-    def log(self, severity: trt.ILogger.Severity, message: str) -> None:
-        if severity <= trt.ILogger.ERROR:
-            self.complaint = message
-            log.error("TensorRT: %s", message)
-        elif severity == trt.ILogger.WARNING:
-            log.info("TensorRT: %s", message)
-
-    def refusal(self, what: str) -> TensorRtError:
-        complaint, self.complaint = self.complaint, ""
-        return TensorRtError(f"TensorRT refused {what}: {complaint.rstrip('.') or 'it does not say why'}.")
-
-
-_LOG = _Log()
-"""TensorRT keeps the first logger of a process and complains about others."""
 
 
 class Plan:
@@ -51,16 +26,16 @@ class Plan:
         """Reads a plan that has been verified. Raises `TensorRtError`."""
         self.path = path
         try:
-            self._runtime: trt.Runtime | None = trt.Runtime(_LOG)
+            self._runtime: trt.Runtime | None = trt.Runtime(LOG)
         except TypeError:  # what the bindings make of a null pointer
-            raise _LOG.refusal("to start") from None
+            raise _refusal("to start") from None
         with path.open("rb") as file:
             # pages of the file and no copy of it: on a Jetson that would take the memory that the weights need
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._engine: trt.ICudaEngine | None = self._runtime.deserialize_cuda_engine(content)
         if self._engine is None:
             self.free()
-            raise _LOG.refusal(f"to load {path}")
+            raise _refusal(f"to load {path}")
         self.scratch_bytes: int = self._engine.device_memory_size_v2
 
     def tensors(self) -> Tensors:
@@ -80,9 +55,9 @@ class Plan:
         assert self._engine is not None, "freed"
         context = self._engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
         if context is None:
-            raise _LOG.refusal("a context")
+            raise _refusal("a context")
         if not context.set_optimization_profile_async(profile, stream.number):
-            raise _LOG.refusal(f"profile {profile}")
+            raise _refusal(f"profile {profile}")
         context.set_device_memory(scratch.address, scratch.size)
         return Context(context, stream)
 
@@ -106,19 +81,19 @@ class Context:
         for name, shape in shapes.items():
             if self._shapes.get(name) != shape:
                 if not self._context.set_input_shape(name, shape):
-                    raise _LOG.refusal(f"shape {shape} of {name}")
+                    raise _refusal(f"shape {shape} of {name}")
                 self._shapes[name] = shape
         for name, address in addresses.items():
             if self._addresses.get(name) != address:
                 if not self._context.set_tensor_address(name, address):
-                    raise _LOG.refusal(f"the address of {name}")
+                    raise _refusal(f"the address of {name}")
                 self._addresses[name] = address
 
     def enqueue(self) -> None:
         """Put the work on the stream."""
         assert self._context is not None, "freed"
         if not self._context.execute_async_v3(self._stream.number):
-            raise _LOG.refusal("to run")
+            raise _refusal("to run")
 
     def free(self) -> None:
         self._context = None
@@ -133,6 +108,12 @@ def check_tensors(plan: Plan, expected: Tensors) -> None:
                 f"{plan.path} does not fit the bundle: {name} is {found.get(name, 'not there')}, and "
                 f"{expected.get(name, 'nothing')} is expected; run 'edgevlm build' again."
             )
+
+
+def _refusal(what: str) -> TensorRtError:
+    error = TensorRtError(f"TensorRT refused {what}: {LOG.complaint}.")
+    LOG.clear()
+    return error
 
 
 def _agree(

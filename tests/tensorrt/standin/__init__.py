@@ -18,7 +18,7 @@ from tests.tensorrt.standin.plan_file import ProfileShapes, pack_plan
 
 __all__ = ["Machine", "ProfileShapes", "Violation", "installed", "pack_plan"]
 
-_USERS = ("append", "cuda", "cuda_cache", "trt", "trt_context", "trt_decoder", "trt_graphs", "trt_vision")
+_USERS = ("append", "cuda", "cuda_cache", "trt", "trt_context", "trt_decoder", "trt_graphs", "trt_log", "trt_vision")
 """Modules of the engines room that import what is stood in for."""
 
 
