@@ -1,4 +1,4 @@
-"""`edgevlm build`: a bundle becomes TensorRT plans on the device that will run them; `serve` does it where none are."""
+"""`edgevlm build`: a bundle becomes TensorRT plans on the device that will run them. `serve` does it if it must."""
 
 import argparse
 import logging

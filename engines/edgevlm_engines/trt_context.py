@@ -27,7 +27,7 @@ class Plan:
         self.path = path
         try:
             self._runtime: trt.Runtime | None = trt.Runtime(LOG)
-        except TypeError:  # what the bindings make of a null pointer
+        except (TypeError, RuntimeError):  # what the bindings make of a null pointer
             raise _refusal("to start") from None
         with path.open("rb") as file:
             # pages of the file and no copy of it: on a Jetson that would take the memory that the weights need

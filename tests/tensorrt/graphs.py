@@ -1,4 +1,4 @@
-"""Small graphs with one attention each: one that is right, and traps that TensorRT must refuse or that we must see."""
+"""Small graphs with one attention each: one that is right, and traps that TensorRT or we must refuse."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def scatter_attention(dtype: int = FP16, lengths: str | None = None) -> onnx.Mod
             inputs.append(_value(lengths, INT64, ["batch"]))
     else:
         nodes.append(helper.make_node("Attention", ["query", "present", "present", "mask"], ["out"], scale=0.125))
-    cache = _value("present", dtype, ["batch", HEADS, CAPACITY, HEAD_DIM])
+    cache = _value("present", dtype, _CACHE)
     return _model(nodes, inputs, [_value("out", dtype, _FREE), cache])
 
 
@@ -41,7 +41,7 @@ def causal_with_cache() -> onnx.ModelProto:
         helper.make_node("TensorScatter", ["past", "key", "length"], ["present"], axis=-2, mode="linear"),
         helper.make_node("Attention", ["query", "present", "present"], ["out"], is_causal=1, scale=0.125),
     ]
-    cache = _value("present", FP16, ["batch", HEADS, CAPACITY, HEAD_DIM])
+    cache = _value("present", FP16, _CACHE)
     return _model(nodes, _inputs(FP16, mask=False), [_value("out", FP16, _FREE), cache])
 
 
@@ -62,24 +62,27 @@ def cache_that_is_no_input() -> onnx.ModelProto:
         helper.make_node("Attention", ["query", "present", "present", "mask"], ["out"], scale=0.125),
     ]
     one = numpy_helper.from_array(np.array(1, np.float16), "one")
-    cache = _value("present", FP16, ["batch", HEADS, CAPACITY, HEAD_DIM])
+    cache = _value("present", FP16, _CACHE)
     return _model(nodes, _inputs(FP16, mask=True), [_value("out", FP16, _FREE), cache], [one])
 
 
-_FREE = ["batch", HEADS, "sequence", HEAD_DIM]
+Dimensions = Sequence[int | str]
+
+_FREE: Dimensions = ["batch", HEADS, "sequence", HEAD_DIM]
+_CACHE: Dimensions = ["batch", HEADS, CAPACITY, HEAD_DIM]
 
 
 def _inputs(dtype: int, mask: bool) -> list[ValueInfoProto]:
     inputs = [
         _value("query", dtype, _FREE),
         _value("key", dtype, _FREE),
-        _value("past", dtype, ["batch", HEADS, CAPACITY, HEAD_DIM]),
+        _value("past", dtype, _CACHE),
         _value("length", INT64, ["batch"]),
     ]
     return [*inputs, _value("mask", BOOL, ["batch", 1, "sequence", CAPACITY])] if mask else inputs
 
 
-def _value(name: str, dtype: int, shape: Sequence[int | str]) -> ValueInfoProto:
+def _value(name: str, dtype: int, shape: Dimensions) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
