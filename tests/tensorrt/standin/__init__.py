@@ -23,9 +23,12 @@ _USERS = ("append", "cuda", "cuda_cache", "trt", "trt_context", "trt_decoder", "
 
 
 @contextmanager
-def installed() -> Iterator[Machine]:
-    """Within it, `import tensorrt` and `from cuda.bindings import ...` find the stand-ins, on a fresh machine."""
-    machine = Machine()
+def installed(tensorrt: str = "10.16.0") -> Iterator[Machine]:
+    """Within it, `import tensorrt` and `from cuda.bindings import ...` find the stand-ins, on a fresh machine.
+
+    `tensorrt` is the version that it says it is.
+    """
+    machine = Machine(tensorrt)
     bindings = {
         "runtime": module("runtime", cuda_runtime.names(machine)),
         "driver": module("driver", cuda_driver.names(machine)),
