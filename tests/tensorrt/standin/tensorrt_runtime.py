@@ -86,6 +86,8 @@ def names(machine: Machine) -> dict[str, object]:
         "__version__": machine.tensorrt,
         "DataType": DataType,
         "ExecutionContextAllocationStrategy": ExecutionContextAllocationStrategy,
+        "ICudaEngine": ICudaEngine,
+        "IExecutionContext": IExecutionContext,
         "ILogger": ILogger,
         "Runtime": BoundRuntime,
         "TensorIOMode": TensorIOMode,
