@@ -18,7 +18,8 @@ from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import installed
 from tests.tensorrt.standin.plans import write_plans
 
-FEATURES, LOGITS = 0.05, 0.05
+FEATURES, LOGITS = 3e-3, 0.03
+"""Of the largest value: twice the largest differences met, 1.4e-3 and 0.016. Random weights amplify rounding."""
 
 
 @pytest.fixture(params=[(case, device) for case in CASES for device in JETSONS], ids=" on ".join)
@@ -42,14 +43,12 @@ def test_features_logits_and_greedy_tokens_are_upstreams(case: tuple[Path, Path]
         ids = _prompt_ids(model, prompt)
         assert _differing(_unspliced(ids), reference["input_ids"]) == 0
         scale = np.abs(reference["image_features"]).max()
-        print(_largest(features, reference["image_features"]), scale)
         assert _largest(features, reference["image_features"]) < FEATURES * scale
         last, every = _all_logits(model, ids, features)
         scale = np.abs(reference["logits"]).max()
-        print(_largest(last, reference["logits"][0, -1]), _largest(every, reference["logits"]), scale)
         assert _largest(last, reference["logits"][0, -1]) < LOGITS * scale
         assert _largest(every, reference["logits"]) < LOGITS * scale
         new_ids = _greedy(model, ids, features, reference["new_ids"].size)
-        print("greedy", _differing(new_ids, reference["new_ids"]), reference["new_ids"].size)
+        assert _differing(new_ids, reference["new_ids"]) == 0
     finally:
         model.engine.close()

@@ -82,6 +82,7 @@ def names(machine: Machine) -> dict[str, object]:
         def __init__(self, logger: ILogger) -> None:
             super().__init__(logger, machine)
 
+    BoundRuntime.__name__ = Runtime.__name__
     return {
         "__version__": machine.tensorrt,
         "DataType": DataType,
