@@ -36,9 +36,12 @@ _USERS = (*(f"edgevlm_engines.{name}" for name in _ENGINES), "edgevlm_export.trt
 
 
 @contextmanager
-def installed() -> Iterator[Machine]:
-    """Within it, `import tensorrt` and `from cuda.bindings import ...` find the stand-ins, on a fresh machine."""
-    machine = Machine()
+def installed(tensorrt: str = "10.16.0") -> Iterator[Machine]:
+    """Within it, `import tensorrt` and `from cuda.bindings import ...` find the stand-ins, on a fresh machine.
+
+    `tensorrt` is the version that it says it is.
+    """
+    machine = Machine(tensorrt)
     bindings = {
         "runtime": module("runtime", cuda_runtime.names(machine)),
         "driver": module("driver", cuda_driver.names(machine)),

@@ -81,11 +81,11 @@ class Stream:
 class Machine:
     """One host with one GPU of `capacity` bytes, compute capability 8.7."""
 
-    def __init__(self) -> None:
+    def __init__(self, tensorrt: str) -> None:
         self.name = "Stand-in Orin"
         self.compute = (8, 7)
         self.capacity = 2**33
-        self.tensorrt = "10.16.0"
+        self.tensorrt = tensorrt
         self.calls: list[Call] = []
         self.violations: list[str] = []
         self.fail: dict[str, str] = {}
