@@ -49,7 +49,9 @@ def _scopes(tree: ast.Module) -> Iterator[list[ast.stmt]]:
     """The module without its functions and classes, every function alone, every class whole for its attributes."""
     flat = (ast.FunctionDef, ast.ClassDef)
     yield [node for node in tree.body if not isinstance(node, flat)]
-    yield from ([node] for node in tree.body if isinstance(node, flat))
+    for node in tree.body:
+        if isinstance(node, flat):
+            yield [node]
 
 
 class _Scope(ast.NodeVisitor):

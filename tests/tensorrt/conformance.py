@@ -1,4 +1,4 @@
-"""`python -m tests.tensorrt.conformance MODULE=NAME... -- FILE...`: what files use of a module, and what is not there.
+"""`python -m tests.tensorrt.conformance MODULE=NAME... -- FILE...`: what files use of a module, what it lacks.
 
 Run with one version of the module on the path. It is imported and looked at; nothing of it is called.
 """

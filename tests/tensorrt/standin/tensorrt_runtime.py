@@ -41,6 +41,7 @@ def names(machine: Machine) -> dict[str, object]:
 
     class BoundRuntime(Runtime):
         def __init__(self, logger: ILogger) -> None:
+            machine.one_logger(logger)
             super().__init__(logger, machine)
 
     BoundRuntime.__name__ = Runtime.__name__
