@@ -157,7 +157,7 @@ def test_a_damaged_plan_is_not_deserialised(bench: Bench) -> None:
     damaged = bytearray(content)
     damaged[-1] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(PlanError, match="decoder.plan is damaged"):
+    with pytest.raises(PlanError, match=r"decoder\.plan is damaged"):
         bench.load()
     path.write_bytes(content)
     assert not bench.machine.named("deserialize_cuda_engine")
