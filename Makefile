@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TENSORRT := $(VENV)/tensorrt
 TWINS := $(addprefix $(TENSORRT)/twin-,$(addsuffix /installed,1.4.0.76 1.7.1.116))
 BINDINGS := $(addprefix $(TENSORRT)/bindings-,$(addsuffix /installed,10.3.0 10.13.3.9 11.4.0.106))
+CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-bindings-13.2.0/installed)
 
 .PHONY: run test check fix
 
@@ -18,7 +19,7 @@ run: $(VENV)/installed-cpu
 
 test: check
 
-check: $(VENV)/installed-test $(TWINS) $(BINDINGS)
+check: $(VENV)/installed-test $(TWINS) $(BINDINGS) $(CUDA)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -47,4 +48,15 @@ $(TENSORRT)/bindings-%/installed: tests/tensorrt/stub.c | $(VENV)/installed-test
 		file=lib$$name.so.$(firstword $(subst ., ,$*)); \
 		$(CC) -shared -fPIC -Wl,-soname,$$file -o $(@D)/$$file $< || exit 1; \
 	done
+	touch $@
+
+# what JetPack 6 and 7 have; in the first the modules are part of cuda-python itself
+$(TENSORRT)/cuda-python-%/installed: | $(VENV)/installed-test
+	rm -rf $(@D)
+	$(PIP) --target $(@D) --no-deps cuda-python==$*
+	touch $@
+
+$(TENSORRT)/cuda-bindings-%/installed: | $(VENV)/installed-test
+	rm -rf $(@D)
+	$(PIP) --target $(@D) cuda-bindings==$*
 	touch $@

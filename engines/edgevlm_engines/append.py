@@ -85,7 +85,7 @@ def _compiled() -> bytes:
         except CudaError as error:
             text = bytearray(call(nvrtc.nvrtcGetProgramLogSize, program))
             call(nvrtc.nvrtcGetProgramLog, program, text)
-            said = text.decode("utf-8", "replace").strip("\0 \n")
+            said = " ".join(text.decode("utf-8", "replace").strip("\0").split())
             raise CudaError(error.call, f"{error.code} ({said})") from None
         code = bytearray(call(nvrtc.nvrtcGetCUBINSize, program))
         call(nvrtc.nvrtcGetCUBIN, program, code)

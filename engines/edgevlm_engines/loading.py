@@ -92,12 +92,10 @@ def _ort(bundle: Bundle, rows: int, length: int, provider: Provider, threads: in
 
 
 def _trt(bundle: Bundle, rows: int, length: int, plans: Path | None, cuda_graphs: bool) -> Engine:
-    try:
-        from edgevlm_engines.trt import TrtEngine
-    except ImportError as error:
-        missing = "NVIDIA's CUDA bindings" if (error.name or "").startswith("cuda") else "TensorRT"
-        raise EngineLoadError(
-            f"{missing} cannot be imported; TensorRT comes with JetPack (a virtual environment sees it with "
-            "--system-site-packages), the CUDA bindings with the 'jetson' extra of edgevlm."
-        ) from None
-    return TrtEngine(bundle, rows=rows, max_length=length, plans=plans, cuda_graphs=cuda_graphs)
+    from edgevlm_engines.trt_target import this_target
+
+    # says what is missing, in a sentence
+    target = this_target()
+    from edgevlm_engines.trt import TrtEngine
+
+    return TrtEngine(bundle, rows=rows, max_length=length, target=target, plans=plans, cuda_graphs=cuda_graphs)

@@ -10,7 +10,7 @@ Device = Literal["cpu", "cuda", "jetpack6", "jetpack7"]
 Precision = Literal["fp32", "fp16", "int8", "int4"]
 VisionPrecision = Literal["fp32", "fp16", "int8"]
 Flavour = Literal["ort", "trt-native", "trt-split"]
-"""For whom graphs are written: ONNX Runtime; TensorRT with operators for attention and cache (from 10.15); TensorRT without."""
+"""For whom graphs are written: ONNX Runtime; TensorRT with operators for attention and cache, and without."""
 Projector = Literal["ldpnet", "ldpnetv2"]
 
 

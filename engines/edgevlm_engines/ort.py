@@ -54,8 +54,8 @@ class OrtEngine:
         manifest = bundle.manifest
         if manifest.flavour != "ort":
             raise EngineLoadError(
-                f"This bundle was made for {manifest.device} and runs on TensorRT; for ONNX Runtime, export the model "
-                "with --device cpu or cuda."
+                f"This bundle was made for {manifest.device} and runs on TensorRT alone; for ONNX Runtime, "
+                "export the model with --device cpu or cuda."
             )
         if provider == "cuda" and manifest.precision != "fp16":
             raise EngineLoadError(

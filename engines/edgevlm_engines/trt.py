@@ -27,10 +27,9 @@ from edgevlm_engines.errors import DeviceError, EngineLoadError
 from edgevlm_engines.memory import Copied
 from edgevlm_engines.owned import owned
 from edgevlm_engines.plan import position_bytes, size_text
-from edgevlm_engines.plans import Plans, PlanShape, open_plans, plan_folder, plan_shape
+from edgevlm_engines.plans import Plans, PlanShape, Target, open_plans, plan_folder, plan_shape
 from edgevlm_engines.trt_context import Plan
 from edgevlm_engines.trt_decoder import TrtDecoder
-from edgevlm_engines.trt_target import this_target
 from edgevlm_engines.trt_vision import TrtVision
 
 
@@ -38,11 +37,21 @@ class TrtEngine:
     """Runs the plans of a bundle's `trt-native` or `trt-split` flavour."""
 
     def __init__(
-        self, bundle: Bundle, *, rows: int, max_length: int, plans: Path | None = None, cuda_graphs: bool = True
+        self,
+        bundle: Bundle,
+        *,
+        rows: int,
+        max_length: int,
+        target: Target,
+        plans: Path | None = None,
+        cuda_graphs: bool = True,
     ) -> None:
-        """`plans` is the plans folder, by default the one beside the bundle. Raises `EngineLoadError`."""
-        manifest = bundle.manifest
-        target, shape = this_target(), plan_shape(rows, max_length)
+        """`target` is this machine, `plans` the folder of plans if not the one beside the bundle.
+
+        Raises `EngineLoadError`.
+        """
+        manifest, shape = bundle.manifest, plan_shape(rows, max_length)
+        enter_thread()
         opened = open_plans(plan_folder(bundle.folder, plans), bundle, shape, target)
         self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
         try:

@@ -27,7 +27,7 @@ class Plan:
         self.path = path
         try:
             self._runtime: trt.Runtime | None = trt.Runtime(LOG)
-        except TypeError:  # what the bindings make of a null pointer
+        except (TypeError, RuntimeError):  # what the bindings make of a null pointer
             raise _refusal("to start") from None
         with path.open("rb") as file:
             # pages of the file and no copy of it: on a Jetson that would take the memory that the weights need
@@ -110,6 +110,12 @@ def check_tensors(plan: Plan, expected: Tensors) -> None:
             )
 
 
+def _refusal(what: str) -> TensorRtError:
+    error = TensorRtError(f"TensorRT refused {what}: {LOG.complaint}.")
+    LOG.clear()
+    return error
+
+
 def _agree(
     found: Shape, found_type: np.dtype[np.generic], expected: Shape, expected_type: np.dtype[np.generic]
 ) -> bool:
@@ -118,10 +124,3 @@ def _agree(
         -1 in pair or pair[0] == pair[1] for pair in zip(found, expected, strict=True)
     )
     return known and found_type == expected_type
-
-
-def _refusal(what: str) -> TensorRtError:
-    """With what TensorRT's logger said of it."""
-    error = TensorRtError(f"TensorRT refused {what}: {LOG.complaint}.")
-    LOG.clear()
-    return error

@@ -5,7 +5,6 @@ One object for the process: TensorRT keeps the first logger that it is given and
 
 import logging
 from collections import deque
-from typing import Any
 
 import tensorrt
 
@@ -22,7 +21,7 @@ class Log(tensorrt.ILogger):
         self.lines: deque[str] = deque(maxlen=KEPT)
         self._complaint = ""
 
-    def log(self, severity: Any, message: str) -> None:
+    def log(self, severity: tensorrt.ILogger.Severity, message: str) -> None:
         """Called by TensorRT, from any thread."""
         if severity <= tensorrt.ILogger.ERROR:
             # what comes after the first error mostly follows from it

@@ -7,7 +7,6 @@ newer ones have none). Checked with TensorRT's own code as far as that runs with
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import tensorrt
 from edgevlm_engines.trt_log import LOG, one_line
@@ -31,7 +30,7 @@ def compile_graph(
     *,
     timings: Path | None = None,
     progress: Progress | None = None,
-) -> Any:
+) -> tensorrt.IHostMemory:
     """The plan of a graph, as a buffer of TensorRT's. `model` is the graph, its weights are read beside `path`.
 
     `timings` is a file in which kernels' times are kept from one build to the next. Raises `ExportError`.
@@ -68,7 +67,7 @@ def _name() -> str:
     return f"TensorRT {tensorrt.__version__}"
 
 
-def _parse(model: bytes, path: Path, network: Any) -> Any:
+def _parse(model: bytes, path: Path, network: tensorrt.INetworkDefinition) -> tensorrt.OnnxParser:
     parser = tensorrt.OnnxParser(network, LOG)
     if parser.parse(model, path=str(path)):
         return parser
@@ -78,22 +77,27 @@ def _parse(model: bytes, path: Path, network: Any) -> Any:
     raise ExportError(f"{_name()} cannot read {path.name}: {errors[0] if errors else LOG.complaint}.")
 
 
-def _parser_error(error: Any) -> str:
+def _parser_error(error: tensorrt.ParserError) -> str:
     where = f"node '{error.node_name()}' ({error.node_operator()})" if error.node_operator() else "the graph"
     return f"{where}: {one_line(error.desc())}"
 
 
-def _configure(config: Any, effort: Effort) -> None:
-    pools = tensorrt.MemoryPoolType
-    config.set_memory_pool_limit(pools.WORKSPACE, effort.workspace)
+def _configure(config: tensorrt.IBuilderConfig, effort: Effort) -> None:
+    config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, effort.workspace)
     if effort.memory is not None:
-        config.set_memory_pool_limit(pools.TACTIC_DRAM, effort.memory)
+        config.set_memory_pool_limit(tensorrt.MemoryPoolType.TACTIC_DRAM, effort.memory)
     config.builder_optimization_level = effort.level
     # where a graph says float32 it means it
     config.clear_flag(tensorrt.BuilderFlag.TF32)
 
 
-def _add_profiles(builder: Any, config: Any, network: Any, profiles: Sequence[Profile], path: Path) -> None:
+def _add_profiles(
+    builder: tensorrt.Builder,
+    config: tensorrt.IBuilderConfig,
+    network: tensorrt.INetworkDefinition,
+    profiles: Sequence[Profile],
+    path: Path,
+) -> None:
     """Every input with a free dimension needs its range in every profile."""
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     free = {tensor.name for tensor in inputs if -1 in tuple(tensor.shape)}
@@ -116,7 +120,7 @@ def _refuse_unused(path: Path) -> None:
             )
 
 
-def _load_timings(config: Any, path: Path | None) -> Any:
+def _load_timings(config: tensorrt.IBuilderConfig, path: Path | None) -> tensorrt.ITimingCache | None:
     """What was timed before, if it is for this TensorRT and this device; else an empty cache."""
     if path is None:
         return None
@@ -126,12 +130,12 @@ def _load_timings(config: Any, path: Path | None) -> Any:
     return _timings(config, b"")
 
 
-def _timings(config: Any, content: bytes) -> Any:
+def _timings(config: tensorrt.IBuilderConfig, content: bytes) -> tensorrt.ITimingCache | None:
     cache = config.create_timing_cache(content)
     return cache if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False) else None
 
 
-def _save_timings(config: Any, path: Path) -> None:
+def _save_timings(config: tensorrt.IBuilderConfig, path: Path) -> None:
     """Whole or not at all. Losing them costs the next build minutes and nothing else."""
     part = path.with_name(f".{path.name}.partial")
     try:

@@ -22,7 +22,9 @@ PROFILE: dict[str, tuple[list[int], list[int], list[int]]] = {
 
 def scatter_attention(dtype: int = FP16, lengths: str | None = None) -> onnx.ModelProto:
     """An update of a cache in place and attention over it. `lengths` is an input that counts the valid keys."""
-    nodes = [helper.make_node("TensorScatter", ["past", "key", "length"], ["present"], axis=-2, mode="linear")]
+    nodes = [
+        helper.make_node("TensorScatter", ["past", "key", "length"], ["present"], "scatter", axis=-2, mode="linear")
+    ]
     inputs = _inputs(dtype, mask=lengths is None)
     if lengths:
         names = ["query", "present", "present", "", "", "", lengths]

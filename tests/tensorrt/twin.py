@@ -14,6 +14,8 @@ from typing import Any
 
 import tensorrt_rtx
 
+MIB = 2**20
+
 
 class _Builder(tensorrt_rtx.Builder):
     def create_builder_config(self) -> Any:
@@ -32,26 +34,39 @@ def main() -> None:
 
 
 def _answer(job: dict[str, Any]) -> dict[str, Any]:
+    from edgevlm_engines import EngineError
     from edgevlm_export.errors import ExportError
 
     began = time.perf_counter()
     try:
-        size = _graph(job)
-    except ExportError as error:
+        sizes = _bundle(job) if "bundle" in job else {"plan": _graph(job)}
+    except (EngineError, ExportError) as error:
         return {"error": str(error)}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"bytes": size, "seconds": time.perf_counter() - began, "peak": peak}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return {"sizes": sizes, "seconds": time.perf_counter() - began, "peak_mib": peak}
 
 
 def _graph(job: dict[str, Any]) -> int:
-    """Size of the plan of the graph in a file."""
+    """Bytes of the plan of the graph in a file."""
     from edgevlm_export.trt_compiler import compile_graph
     from edgevlm_export.trt_profiles import Effort, Range
 
     path = Path(job["path"])
-    profiles = [{name: Range(*map(tuple, ranges)) for name, ranges in profile.items()} for profile in job["profiles"]]
-    effort = Effort(workspace=2**28, memory=None, level=3)
-    return int(compile_graph(path.read_bytes(), path, profiles, effort).nbytes)
+    profile = {name: Range(*map(tuple, ranges)) for name, ranges in job["profile"].items()}
+    effort = Effort(workspace=256 * MIB, memory=None, level=3)
+    return int(compile_graph(path.read_bytes(), path, [profile], effort).nbytes)
+
+
+def _bundle(job: dict[str, Any]) -> dict[str, int]:
+    """Bytes of a bundle's plans, built into a plans folder; the target is only a name."""
+    from edgevlm_engines import open_bundle
+    from edgevlm_engines.plans import Target, plan_shape
+    from edgevlm_export.trt_builder import build_plans
+
+    target = Target(job["tensorrt"], f"TensorRT-RTX {tensorrt_rtx.__version__} without a GPU", "8.6")
+    shape = plan_shape(job["rows"], job["max_length"])
+    plans = build_plans(open_bundle(Path(job["bundle"])), shape, Path(job["plans"]), target)
+    return {path.name: path.stat().st_size for path in plans.glob("*.plan")}
 
 
 if __name__ == "__main__":

@@ -11,21 +11,37 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.tensorrt.standin import cuda_driver, cuda_nvrtc, cuda_runtime, tensorrt_runtime
+from tests.tensorrt.standin import builder, cuda_driver, cuda_nvrtc, cuda_runtime, tensorrt_runtime
 from tests.tensorrt.standin.machine import Machine, Violation
 from tests.tensorrt.standin.modules import module
 from tests.tensorrt.standin.plan_file import ProfileShapes, pack_plan
 
+ERROR = tensorrt_runtime.Severity.ERROR
+
 __all__ = ["Machine", "ProfileShapes", "Violation", "installed", "pack_plan"]
 
-_USERS = ("append", "cuda", "cuda_cache", "trt", "trt_context", "trt_decoder", "trt_graphs", "trt_log", "trt_vision")
-"""Modules of the engines room that import what is stood in for."""
+_ENGINES = (
+    "append",
+    "cuda",
+    "cuda_cache",
+    "trt",
+    "trt_context",
+    "trt_decoder",
+    "trt_graphs",
+    "trt_log",
+    "trt_vision",
+)
+_USERS = (*(f"edgevlm_engines.{name}" for name in _ENGINES), "edgevlm_export.trt_compiler")
+"""Modules that import what is stood in for."""
 
 
 @contextmanager
-def installed() -> Iterator[Machine]:
-    """Within it, `import tensorrt` and `from cuda.bindings import ...` find the stand-ins, on a fresh machine."""
-    machine = Machine()
+def installed(tensorrt: str = "10.16.0") -> Iterator[Machine]:
+    """Within it, `import tensorrt` and `from cuda.bindings import ...` find the stand-ins, on a fresh machine.
+
+    `tensorrt` is the version that it says it is.
+    """
+    machine = Machine(tensorrt)
     bindings = {
         "runtime": module("runtime", cuda_runtime.names(machine)),
         "driver": module("driver", cuda_driver.names(machine)),
@@ -33,14 +49,14 @@ def installed() -> Iterator[Machine]:
     }
     package = module("bindings", bindings)
     modules = {
-        "tensorrt": module("tensorrt", tensorrt_runtime.names(machine)),
+        "tensorrt": module("tensorrt", {**tensorrt_runtime.names(machine), **builder.names(machine, ERROR)}),
         "cuda": module("cuda", {"bindings": package}),
         "cuda.bindings": package,
         **{f"cuda.bindings.{name}": value for name, value in bindings.items()},
     }
     with pytest.MonkeyPatch.context() as patch:
         for name in _USERS:
-            patch.delitem(sys.modules, f"edgevlm_engines.{name}", raising=False)
+            patch.delitem(sys.modules, name, raising=False)
         for name, value in modules.items():
             patch.setitem(sys.modules, name, value)
         try:
@@ -48,4 +64,4 @@ def installed() -> Iterator[Machine]:
         finally:
             # a later test must not find them bound to this machine
             for name in _USERS:
-                sys.modules.pop(f"edgevlm_engines.{name}", None)
+                sys.modules.pop(name, None)

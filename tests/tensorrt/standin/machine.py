@@ -81,11 +81,11 @@ class Stream:
 class Machine:
     """One host with one GPU of `capacity` bytes, compute capability 8.7."""
 
-    def __init__(self) -> None:
+    def __init__(self, tensorrt: str) -> None:
         self.name = "Stand-in Orin"
         self.compute = (8, 7)
         self.capacity = 2**33
-        self.tensorrt = "10.16.0"
+        self.tensorrt = tensorrt
         self.calls: list[Call] = []
         self.violations: list[str] = []
         self.fail: dict[str, str] = {}
@@ -99,6 +99,7 @@ class Machine:
         self.objects: Counter[str] = Counter()
         """TensorRT's objects that live, by class."""
         self._freed: list[Block] = []
+        self._logger: object = None
         self._next_handle = 1000
         self._entered = threading.local()
         self._lock = threading.Lock()
@@ -114,6 +115,12 @@ class Machine:
         """Remember a violation; the caller raises it."""
         self.violations.append(text)
         return Violation(text)
+
+    def one_logger(self, logger: object) -> None:
+        """TensorRT keeps the first one and says nothing to others."""
+        self._logger = self._logger or logger
+        if logger is not self._logger:
+            raise self.violate("a second logger, which would be told nothing")
 
     def check_released(self) -> None:
         """Everything was given back, and nothing was written beside or behind what was allocated."""
