@@ -79,13 +79,13 @@ def bandwidth(bus_bits: int, clock: int) -> float:
 def weight_bytes(model: Model, precision: Precision) -> int:
     """Bytes of all weights that a step reads: the embedding table is not among them.
 
-    int8 has a scale in fp16 for each output, int4 one for each group; in int4 the head stays in fp16.
+    int8 has a scale in fp16 for each output, int4 one for each group; in int4 the head stays in int8.
     """
     outputs = model.layers * (5 * model.width + 2 * model.inner) + model.vocabulary
     if precision == "int8":
         return model.matrices + model.head + 2 * outputs
     if precision == "int4":
-        return model.matrices // 2 + 2 * model.matrices // GROUP + 2 * model.head
+        return model.matrices // 2 + 2 * model.matrices // GROUP + model.head + 2 * model.vocabulary
     return 2 * (model.matrices + model.head)
 
 
