@@ -160,8 +160,8 @@ def _disk(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
     needed = 2 * sum(file.size for file in manifest.files.values())
     if free < needed:
         yield (
-            f"{size_text(free)} are free in {survey.disk.folder}: plans take about what the bundle takes, and as "
-            f"much again while they are written ({size_text(needed)}); --plans chooses another folder."
+            f"{size_text(free)} are free in {survey.disk.folder}: plans may take twice what the bundle takes "
+            f"({size_text(needed)}); --plans chooses another folder."
         )
 
 
