@@ -43,5 +43,7 @@ def write_plans(folder: Path, rows: int, max_length: int) -> Path:
 def _packed(graph: Path, shape: PlanShape, profiles: list[Profile]) -> bytes:
     model = onnx.load(graph)
     set_capacity(model, shape.capacity)
-    ranges = [{name: (sizes.least, sizes.usual, sizes.most) for name, sizes in profile.items()} for profile in profiles]
+    ranges = [
+        {name: (sizes.least, sizes.usual, sizes.most) for name, sizes in profile.items()} for profile in profiles
+    ]
     return pack_plan(model.SerializeToString(), ranges)
