@@ -2,7 +2,7 @@
 
 1.4.0.76 has the network interface of 10.16, 1.7.1.116 that of 11; nothing stands in for 10.3. A plan that is built
 shows that the graph is parsed, its types agree, its profiles fit and that kernels exist for compute capability 8.6.
-It shows no number that a plan computes, no speed, and nothing of an Orin. Not shown at all: int8 and int4 on the first,
+It shows no number that a plan computes, no speed, nothing of an Orin, and nothing of int8 and int4 on the first one,
 which asks for a GPU.
 """
 
