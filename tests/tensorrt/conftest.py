@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.tensorrt.bench import bench
 from tests.tensorrt.standin import Machine, installed
+
+__all__ = ["bench", "machine"]
 
 
 @pytest.fixture

@@ -38,14 +38,15 @@ def test_a_failing_call_is_named_with_its_code(machine: Machine) -> None:
 def test_where_there_is_no_driver_the_bindings_complaint_is_told(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgevlm_engines import cuda
+    from cuda.bindings import runtime
+    from edgevlm_engines.cuda import enter_thread
 
     def cudaSetDevice(device: int) -> None:
         raise RuntimeError("Failed to dlopen libcuda.so.1")
 
-    monkeypatch.setattr(cuda.runtime, "cudaSetDevice", cudaSetDevice)
+    monkeypatch.setattr(runtime, "cudaSetDevice", cudaSetDevice)
     with pytest.raises(CudaError, match=r"^cudaSetDevice failed: Failed to dlopen libcuda\.so\.1\.$"):
-        cuda.enter_thread()
+        enter_thread()
 
 
 def test_what_fails_in_a_capture_is_raised_and_the_stream_is_usable_again(machine: Machine) -> None:
@@ -123,8 +124,11 @@ def test_the_append_kernel_puts_each_row_where_its_cache_ends(case: dict[str, in
         for memory, wanted in zip(caches, cache, strict=True):
             found = machine.array_at(memory.address, wanted.shape, HALF, "test")
             np.testing.assert_array_equal(found, wanted)
-        for held in (append, *news, *caches, lengths, stream):
-            held.free()
+        append.free()
+        for memory in (*news, *caches):
+            memory.free()
+        lengths.free()
+        stream.free()
         machine.check_released()
 
 

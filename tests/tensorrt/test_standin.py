@@ -7,14 +7,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tests.tensorrt.standin import Machine, Violation, installed, pack_plan
+from tests.tensorrt.standin import Machine, ProfileShapes, Violation, installed, pack_plan
 
 SIZE = 4
 
 
 def plan() -> bytes:
     """`y = x + 1`, and `present_k = past_k + 1`, with 1 to 4 rows, in profiles of 1 to 2 and 2 to 4."""
-    shape = ["rows", SIZE]
+    shape: list[str | int | None] = ["rows", SIZE]
     values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "y")}
     cache = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("past_k", "present_k")}
     one = helper.make_tensor("one", TensorProto.FLOAT, [], [1])
@@ -26,7 +26,7 @@ def plan() -> bytes:
         nodes, "tiny", [values["x"], cache["past_k"]], [values["y"], cache["present_k"]], initializer=[one]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    profiles = [
+    profiles: list[ProfileShapes] = [
         dict.fromkeys(("x", "past_k"), ((least, SIZE), (most, SIZE), (most, SIZE)))
         for least, most in ((1, 2), (2, 4))
     ]

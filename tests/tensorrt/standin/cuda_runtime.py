@@ -65,6 +65,8 @@ def _called(machine: Machine, name: str, function: Function) -> Function:
         machine.record(name)
         machine.enter()
         if name in machine.fail:
+            if name == "cudaStreamEndCapture":  # ends it all the same
+                machine.stream(arguments[0]).captured = None
             return (cudaError_t[machine.fail[name]], None)
         if name in WAITS_OR_ALLOCATES and machine.breaks_capture(name):
             return (cudaError_t.cudaErrorStreamCaptureUnsupported, None)
