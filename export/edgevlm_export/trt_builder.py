@@ -3,6 +3,7 @@
 Plans are built where they will run: TensorRT times its kernels on the device's own GPU. That takes minutes, once.
 """
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +24,12 @@ from edgevlm_engines.plans import (
 )
 
 from edgevlm_export.bundle_writer import Progress, file_table, new_folder
-from edgevlm_export.errors import ExportError
+from edgevlm_export.errors import AttentionError, ExportError
 from edgevlm_export.trt_lock import plan_lock
-from edgevlm_export.trt_model import load_graph, set_capacity
+from edgevlm_export.trt_model import allow_decomposition, load_graph, set_capacity
 from edgevlm_export.trt_profiles import Effort, Profile, decoder_profiles, vision_profiles
+
+log = logging.getLogger(__name__)
 
 WORKSPACE = 256 * 2**20
 """What one kernel may take beside its inputs and outputs. The largest such need is held for as long as plans run, and
@@ -131,5 +134,14 @@ def _write_plan(
 
     model = load_graph(graph)
     set_capacity(model, shape.capacity)
-    built = compile_graph(model.SerializeToString(), graph, profiles, effort, timings=timings, progress=progress)
-    plan.write_bytes(built)
+
+    def write() -> None:
+        built = compile_graph(model.SerializeToString(), graph, profiles, effort, timings=timings, progress=progress)
+        plan.write_bytes(built)
+
+    try:
+        write()
+    except AttentionError as error:
+        log.warning("%s It is built of several kernels, and will be slower.", error)
+        allow_decomposition(model)
+        write()
