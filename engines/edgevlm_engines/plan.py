@@ -17,8 +17,11 @@ Place = Literal["cpu", "shared", "gpu", "nowhere"]
 
 # Anonymous memory of a loaded graph over the size of its weights' file, at most, measured with ONNX Runtime 1.32 on
 # x86-64 for layers of the 1.7B shape and a whole ViT-L/14-336. fp32 is repacked in the same size; fp16 is computed
-# with fp32 copies, 2.27 to 2.39; products in blocks get a float32 sum for each block, 1.10 in int8 and 1.20 in int4.
-_HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4": 1.2}
+# with fp32 copies, 2.27 to 2.39; products in blocks get a float32 sum for each block, 1.03 in int8 and 1.06 in int4.
+_HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4": 1.1}
+
+# Rows come in pairs where the last of an odd number would take another kernel (`ort.py` finds out when it loads).
+_PAIRED = ("int8", "int4")
 
 # What stays when weights and caches are taken away, measured with the demo bundle: 112 MiB for Python, the server and
 # ONNX Runtime with their libraries, 2 x 20 MiB for processes that decode pictures. Each of these takes up to 150 MiB
@@ -103,7 +106,7 @@ def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
     return MemoryPlan(
         demand=demand,
         weights=_weights(manifest, place) if on_host else 0,
-        kv_cache=demand.rows * demand.max_length * position_bytes(manifest) if on_host else 0,
+        kv_cache=_kept_rows(manifest, demand) * demand.max_length * position_bytes(manifest) if on_host else 0,
         image_cache=demand.image_cache,
         # its copies stay where the rows are
         prefix_cache=demand.prefix_cache if on_host else 0,
@@ -158,6 +161,11 @@ def _weights(manifest: Manifest, place: Place) -> int:
     precisions = {DECODER_WEIGHTS: manifest.precision, VISION_WEIGHTS: manifest.vision_precision}
     held = {name: _HELD_ON_CPU[precision] for name, precision in precisions.items()} if place == "cpu" else {}
     return sum(int(file.size * held.get(name, 1)) for name, file in manifest.files.items())
+
+
+def _kept_rows(manifest: Manifest, demand: Demand) -> int:
+    """Rows of cache that an engine holds for those that were asked for."""
+    return -(-demand.rows // 2) * 2 if manifest.precision in _PAIRED else demand.rows
 
 
 def _work_buffers(manifest: Manifest, demand: Demand) -> int:
