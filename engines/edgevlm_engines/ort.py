@@ -143,8 +143,8 @@ class OrtEngine:
 class _Encoder:
     """The vision encoder's session and the one thread that runs it, beside decoding and behind it.
 
-    A running answer's next token comes before a picture: the thread has a lower priority, the threads that the runtime
-    starts from it inherit that, and none of them spins while it waits.
+    A running answer's next token comes before a picture: the thread has a lower priority, the threads that the
+    runtime starts from it inherit that, and none of them spins while it waits.
     """
 
     def __init__(self, bundle: Bundle, provider: Provider, threads: int) -> None:
