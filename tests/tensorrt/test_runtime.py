@@ -164,8 +164,10 @@ def test_new_keys_and_values_are_appended_once_a_step(bench: Bench) -> None:
     ]
 
 
-def test_pictures_run_in_groups_on_a_stream_of_their_own(bench: Bench) -> None:
+def test_pictures_run_in_groups_on_a_stream_that_gives_way(bench: Bench) -> None:
     engine = bench.load()
+    # pictures, decoder, copies of its cache
+    assert sorted(stream.priority for stream in bench.machine.streams.values()) == [-5, -5, 0]
     size = engine.info.image_size
     pixels = np.random.default_rng(3).standard_normal((9, 3, size, size)).astype(np.float32)
     bench.forget()
