@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 from edgevlm_engines import available_memory, size_text
 from edgevlm_engines.bundle import DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS, Bundle
 from edgevlm_engines.errors import PlanError
@@ -28,6 +29,7 @@ from edgevlm_export.errors import AttentionError, ExportError
 from edgevlm_export.trt_lock import plan_lock
 from edgevlm_export.trt_model import allow_decomposition, load_graph, set_capacity
 from edgevlm_export.trt_profiles import Effort, Profile, decoder_profiles, vision_profiles
+from edgevlm_export.trt_rules import check
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,8 @@ TIMINGS = "timing.cache"
 _KEPT_FREE = 0.1
 """Of the memory that is left: for whatever else runs there, since the system ends a process that takes the last."""
 
-_PLAN_SIZE = 1.1
-"""A plan's size over its weights', at most; a guess: plans are weights and some megabytes of code."""
+_PLAN_SIZE = 1.7
+"""A plan's size over its weights', at most: in fp16 the profiles keep some matrices in layouts of their own."""
 
 NewProgress = Callable[[str], Progress]
 """Makes what is told of one plan's building, from its title."""
@@ -115,14 +117,24 @@ def _build(
     with new_folder(own) as partial:
         for graph, name, profiles in ((VISION, VISION_PLAN, vision), (DECODER, DECODER_PLAN, decoder)):
             bar = progress(f"Building {name}")
-            _write_plan(bundle.path(graph), shape, profiles, effort, partial / name, own.parent / TIMINGS, bar)
+            model = _checked_graph(bundle.path(graph), shape, target)
+            _write_plan(model, bundle.path(graph), profiles, effort, partial / name, own.parent / TIMINGS, bar)
         sidecar = describe(bundle.manifest, shape, target, file_table(partial))
         (partial / SIDECAR).write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
+def _checked_graph(path: Path, shape: PlanShape, target: Target) -> onnx.ModelProto:
+    """Judged before TensorRT sees it: some of what is wrong it would not say, and answer wrongly."""
+    model = load_graph(path)
+    set_capacity(model, shape.capacity)
+    for problem in check(model, target.tensorrt):
+        raise ExportError(f"{path} is no graph for TensorRT {target.tensorrt}: {problem}")
+    return model
+
+
 def _write_plan(
+    model: onnx.ModelProto,
     graph: Path,
-    shape: PlanShape,
     profiles: list[Profile],
     effort: Effort,
     plan: Path,
@@ -131,9 +143,6 @@ def _write_plan(
 ) -> None:
     """One graph, one plan. Nothing of it stays in memory: the next needs the gigabytes."""
     from edgevlm_export.trt_compiler import compile_graph
-
-    model = load_graph(graph)
-    set_capacity(model, shape.capacity)
 
     def write() -> None:
         built = compile_graph(model.SerializeToString(), graph, profiles, effort, timings=timings, progress=progress)

@@ -69,12 +69,16 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     return Published(tmp_path_factory.mktemp("published"))
 
 
-def check_built(job: Job, answer: Answer) -> None:
-    """A plan holds its weights, in the precision that they were exported in, and some code."""
+def check_built(job: Job, answer: Answer, twice: float = 0) -> None:
+    """A plan holds its weights, in the precision that they were exported in, and some code.
+
+    `twice` is the share of the decoder's weights that it holds in two layouts, one for each profile.
+    """
     assert "error" not in answer, answer["error"]
-    for name in ("decoder", "vision"):
+    for name, repeated in (("decoder", twice), ("vision", 0)):
         weights = (Path(job["bundle"]) / f"{name}.data").stat().st_size
-        assert 0.95 * weights < answer["sizes"][f"{name}.plan"] < 1.05 * weights + CODE
+        most = (1.05 + repeated) * weights + CODE
+        assert (0.95 + 0.9 * repeated) * weights < answer["sizes"][f"{name}.plan"] < most
 
 
 @pytest.mark.parametrize("twin", TWINS)
@@ -94,7 +98,7 @@ def test_layers_of_published_widths_are_built(twin: str, device: str, name: str,
     """With one kernel for each attention: head dimensions 128 and 80, and 64 in the tower."""
     job = published.job(name, device, "fp16")
     [answer] = run_twin(twin, [job])
-    check_built(job, answer)
+    check_built(job, answer, twice=0.5)
     assert answer["warnings"] == []
 
 
@@ -109,11 +113,11 @@ def test_quantised_layers_are_built_by_the_newer_twin(
     assert answer["warnings"] == []
 
 
-@pytest.mark.parametrize("precision", ["fp16", *QUANTISED])
-def test_the_whole_head_is_built(precision: str, published: Published) -> None:
+@pytest.mark.parametrize(("precision", "twice"), [("fp16", 0.7), ("int8", 0), ("int4", 0)])
+def test_the_whole_head_is_built(precision: str, twice: float, published: Published) -> None:
     job = published.job("1.7B", "jetpack7", precision, SHAPES["1.7B"].vocabulary)
     [answer] = run_twin(TWINS[1], [job])
-    check_built(job, answer)
+    check_built(job, answer, twice)
 
 
 def test_the_older_twin_asks_for_a_gpu_where_weights_are_quantised(tmp_path: Path) -> None:
