@@ -83,13 +83,14 @@ def ensure_plans(bundle: "Bundle", rows: int, length: int, plans: Path | None = 
     if bundle.manifest.flavour == "ort":
         return
     from edgevlm_engines import EngineLoadError
+    from edgevlm_engines.plan_choice import serving_shape
     from edgevlm_engines.plans import has_plans, plan_folder, plan_shape
     from edgevlm_engines.trt_target import this_target
     from edgevlm_export.errors import ExportError
     from edgevlm_export.trt_builder import build_plans
 
     shape, target, folder = plan_shape(rows, length), this_target(), plan_folder(bundle.folder, plans)
-    if has_plans(folder, bundle, shape, target):
+    if has_plans(folder, bundle, serving_shape(folder, bundle.manifest, shape, target), target):
         return
     log.info("TensorRT's plans for this device are built now, once, into %s; that takes minutes.", folder)
     began = time.monotonic()

@@ -56,10 +56,15 @@ def free_memory() -> int:
 
 
 class Stream:
-    """Work in order. It does not wait for the default stream, nor that for it."""
+    """Work in order. It does not wait for the default stream, nor that for it.
 
-    def __init__(self) -> None:
-        self.handle = call(runtime.cudaStreamCreateWithFlags, runtime.cudaStreamNonBlocking)
+    What is enqueued on an `urgent` one goes before what waits on others.
+    """
+
+    def __init__(self, *, urgent: bool) -> None:
+        least, greatest = call(runtime.cudaDeviceGetStreamPriorityRange)
+        priority = greatest if urgent else least
+        self.handle = call(runtime.cudaStreamCreateWithPriority, runtime.cudaStreamNonBlocking, priority)
 
     @property
     def number(self) -> int:

@@ -25,7 +25,7 @@ class CudaCache:
         self._buffers: list[DeviceMemory] = []
         self._spare: dict[int, list[DeviceMemory]] = {}
         self._open = True
-        self._stream = Stream()
+        self._stream = Stream(urgent=True)
         try:
             for _ in range(count):
                 self._buffers.append(DeviceMemory(shape[0] * self._row_bytes))

@@ -92,6 +92,11 @@ def _ort(bundle: Bundle, rows: int, length: int, provider: Provider, threads: in
 
 
 def _trt(bundle: Bundle, rows: int, length: int, plans: Path | None, cuda_graphs: bool) -> Engine:
+    if bundle.manifest.flavour == "ort":
+        raise EngineLoadError(
+            f"This bundle was made for {bundle.manifest.device} and runs on ONNX Runtime; for TensorRT, export the "
+            "model with --device jetpack6 or jetpack7."
+        )
     from edgevlm_engines.trt_target import this_target
 
     # says what is missing, in a sentence

@@ -19,8 +19,11 @@ Place = Literal["cpu", "shared", "gpu", "nowhere"]
 
 # Anonymous memory of a loaded graph over the size of its weights' file, at most, measured with ONNX Runtime 1.32 on
 # x86-64 for layers of the 1.7B shape and a whole ViT-L/14-336. fp32 is repacked in the same size; fp16 is computed
-# with fp32 copies, 2.27 to 2.39; products in blocks get a float32 sum for each block, 1.10 in int8 and 1.20 in int4.
-_HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4": 1.2}
+# with fp32 copies, 2.27 to 2.39; products in blocks get a float32 sum for each block, 1.03 in int8 and 1.06 in int4.
+_HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4": 1.1}
+
+# Rows come in pairs where the last of an odd number would take another kernel (`ort.py` finds out when it loads).
+_PAIRED = ("int8", "int4")
 
 # What stays when weights and caches are taken away, measured with the demo bundle: 112 MiB for Python, the server and
 # ONNX Runtime with their libraries, 2 x 20 MiB for processes that decode pictures. Each of these takes up to 150 MiB
@@ -108,7 +111,7 @@ def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
     return MemoryPlan(
         demand=demand,
         weights=_weights(manifest, place) if on_host else 0,
-        kv_cache=demand.rows * _row_positions(manifest, demand) * position_bytes(manifest) if on_host else 0,
+        kv_cache=_kept_positions(manifest, demand) * position_bytes(manifest) if on_host else 0,
         image_cache=demand.image_cache,
         # its copies stay where the rows are
         prefix_cache=demand.prefix_cache if on_host else 0,
@@ -167,6 +170,14 @@ def _weights(manifest: Manifest, place: Place) -> int:
     return sum(int(file.size * held.get(name, 1)) for name, file in manifest.files.items())
 
 
+def _kept_positions(manifest: Manifest, demand: Demand) -> int:
+    """Positions of cache that an engine holds for the rows that were asked for."""
+    if _on_tensorrt(manifest):
+        return demand.rows * capacity(demand.max_length)
+    rows = -(-demand.rows // 2) * 2 if manifest.precision in _PAIRED else demand.rows
+    return rows * demand.max_length
+
+
 def _work_buffers(manifest: Manifest, demand: Demand) -> int:
     """Values between the operators of one layer: of a picture, of a chunk of a prompt; and the logits, float32."""
     eye, text = manifest.vision, manifest.decoder
@@ -184,10 +195,6 @@ def _work_buffers(manifest: Manifest, demand: Demand) -> int:
 
 def _on_tensorrt(manifest: Manifest) -> bool:
     return manifest.flavour != "ort"
-
-
-def _row_positions(manifest: Manifest, demand: Demand) -> int:
-    return capacity(demand.max_length) if _on_tensorrt(manifest) else demand.max_length
 
 
 def _places(demand: Demand) -> int:

@@ -27,6 +27,7 @@ from edgevlm_engines.errors import DeviceError, EngineLoadError
 from edgevlm_engines.memory import Copied
 from edgevlm_engines.owned import owned
 from edgevlm_engines.plan import position_bytes, size_text
+from edgevlm_engines.plan_choice import serving_shape
 from edgevlm_engines.plans import Plans, PlanShape, Target, open_plans, plan_folder, plan_shape
 from edgevlm_engines.trt_context import Plan
 from edgevlm_engines.trt_decoder import TrtDecoder
@@ -52,7 +53,8 @@ class TrtEngine:
         """
         manifest, shape = bundle.manifest, plan_shape(rows, max_length)
         enter_thread()
-        opened = open_plans(plan_folder(bundle.folder, plans), bundle, shape, target)
+        folder = plan_folder(bundle.folder, plans)
+        opened = open_plans(folder, bundle, serving_shape(folder, manifest, shape, target), target)
         self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
         try:
             self._load(bundle, opened, shape, cuda_graphs)

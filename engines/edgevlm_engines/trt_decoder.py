@@ -38,7 +38,7 @@ class TrtDecoder:
         check_tensors(plan, self._expected())
         positions = max(shape.chunk, shape.rows)
         with ExitStack() as release:
-            self._stream = owned(release, Stream())
+            self._stream = owned(release, Stream(urgent=True))
             self._scratch = owned(release, DeviceMemory(max(plan.scratch_bytes, 1)))
             self._hidden = owned(release, HostArray((positions, model.hidden_size), np.float16))
             self._past = owned(release, HostArray((shape.rows,), np.int32))

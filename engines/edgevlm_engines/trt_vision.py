@@ -1,4 +1,7 @@
-"""The vision encoder on TensorRT: stream, context and buffers of its own, so that another thread may run it."""
+"""The vision encoder on TensorRT: stream, context and buffers of its own, so that another thread may run it.
+
+Its work gives way to the decoder's: a running answer's next token comes before a picture.
+"""
 
 from contextlib import ExitStack
 
@@ -23,7 +26,7 @@ class TrtVision:
         check_tensors(plan, tensors)
         self._images = images
         with ExitStack() as release:
-            self._stream = owned(release, Stream())
+            self._stream = owned(release, Stream(urgent=False))
             scratch = owned(release, DeviceMemory(max(plan.scratch_bytes, 1)))
             self._pixels = owned(release, HostArray((images, *pixels), np.float32))
             self._features = owned(release, HostArray((images, *features), np.float32))

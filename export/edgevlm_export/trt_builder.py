@@ -3,10 +3,12 @@
 Plans are built where they will run: TensorRT times its kernels on the device's own GPU. That takes minutes, once.
 """
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 from edgevlm_engines import available_memory, size_text
 from edgevlm_engines.bundle import DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS, Bundle
 from edgevlm_engines.errors import PlanError
@@ -23,10 +25,13 @@ from edgevlm_engines.plans import (
 )
 
 from edgevlm_export.bundle_writer import Progress, file_table, new_folder
-from edgevlm_export.errors import ExportError
+from edgevlm_export.errors import AttentionError, ExportError
 from edgevlm_export.trt_lock import plan_lock
-from edgevlm_export.trt_model import load_graph, set_capacity
+from edgevlm_export.trt_model import allow_decomposition, load_graph, set_capacity
 from edgevlm_export.trt_profiles import Effort, Profile, decoder_profiles, vision_profiles
+from edgevlm_export.trt_rules import check
+
+log = logging.getLogger(__name__)
 
 WORKSPACE = 256 * 2**20
 """What one kernel may take beside its inputs and outputs. The largest such need is held for as long as plans run, and
@@ -40,8 +45,8 @@ TIMINGS = "timing.cache"
 _KEPT_FREE = 0.1
 """Of the memory that is left: for whatever else runs there, since the system ends a process that takes the last."""
 
-_PLAN_SIZE = 1.1
-"""A plan's size over its weights', at most; a guess: plans are weights and some megabytes of code."""
+_PLAN_SIZE = 1.7
+"""A plan's size over its weights', at most: in fp16 the profiles keep some matrices in layouts of their own."""
 
 NewProgress = Callable[[str], Progress]
 """Makes what is told of one plan's building, from its title."""
@@ -112,14 +117,24 @@ def _build(
     with new_folder(own) as partial:
         for graph, name, profiles in ((VISION, VISION_PLAN, vision), (DECODER, DECODER_PLAN, decoder)):
             bar = progress(f"Building {name}")
-            _write_plan(bundle.path(graph), shape, profiles, effort, partial / name, own.parent / TIMINGS, bar)
+            model = _checked_graph(bundle.path(graph), shape, target)
+            _write_plan(model, bundle.path(graph), profiles, effort, partial / name, own.parent / TIMINGS, bar)
         sidecar = describe(bundle.manifest, shape, target, file_table(partial))
         (partial / SIDECAR).write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
+def _checked_graph(path: Path, shape: PlanShape, target: Target) -> onnx.ModelProto:
+    """Judged before TensorRT sees it: some of what is wrong it would not say, and answer wrongly."""
+    model = load_graph(path)
+    set_capacity(model, shape.capacity)
+    for problem in check(model, target.tensorrt):
+        raise ExportError(f"{path} is no graph for TensorRT {target.tensorrt}: {problem}")
+    return model
+
+
 def _write_plan(
+    model: onnx.ModelProto,
     graph: Path,
-    shape: PlanShape,
     profiles: list[Profile],
     effort: Effort,
     plan: Path,
@@ -129,7 +144,13 @@ def _write_plan(
     """One graph, one plan. Nothing of it stays in memory: the next needs the gigabytes."""
     from edgevlm_export.trt_compiler import compile_graph
 
-    model = load_graph(graph)
-    set_capacity(model, shape.capacity)
-    built = compile_graph(model.SerializeToString(), graph, profiles, effort, timings=timings, progress=progress)
-    plan.write_bytes(built)
+    def write() -> None:
+        built = compile_graph(model.SerializeToString(), graph, profiles, effort, timings=timings, progress=progress)
+        plan.write_bytes(built)
+
+    try:
+        write()
+    except AttentionError as error:
+        log.warning("%s It is built of several kernels, and will be slower.", error)
+        allow_decomposition(model)
+        write()

@@ -12,7 +12,7 @@ import tensorrt
 from edgevlm_engines.trt_log import LOG, one_line
 
 from edgevlm_export.bundle_writer import Progress
-from edgevlm_export.errors import ExportError
+from edgevlm_export.errors import AttentionError, ExportError
 from edgevlm_export.trt_phases import Phases
 from edgevlm_export.trt_profiles import Effort, Profile
 
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 UNUSED = "Unused Input"
 """What the builder says of an input that it drops. Attention's lengths are dropped so, and the answers are wrong."""
+
+NO_KERNEL = "not supported by a dedicated kernel"
+"""What the builder says of an attention that it could only compute in several kernels, if that was allowed."""
 
 
 def compile_graph(
@@ -33,7 +36,8 @@ def compile_graph(
 ) -> tensorrt.IHostMemory:
     """The plan of a graph, as a buffer of TensorRT's. `model` is the graph, its weights are read beside `path`.
 
-    `timings` is a file in which kernels' times are kept from one build to the next. Raises `ExportError`.
+    `timings` is a file in which kernels' times are kept from one build to the next. Raises `ExportError`,
+    and `AttentionError` for an attention that has no kernel of its own.
     """
     LOG.clear()
     try:
@@ -55,7 +59,8 @@ def compile_graph(
     if monitor.failure is not None:
         raise monitor.failure
     if plan is None:
-        raise ExportError(f"{_name()} cannot build {path.name}: {LOG.complaint}.")
+        cause = AttentionError if any(NO_KERNEL in line for line in LOG.lines) else ExportError
+        raise cause(f"{_name()} cannot build {path.name}: {LOG.complaint}.")
     _refuse_unused(path)
     if cache is not None and timings is not None:
         _save_timings(config, timings)

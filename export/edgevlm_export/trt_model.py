@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import onnx
+from onnx import helper
 
 CAPACITY = "capacity"
 """The free dimension of a bundle's graphs that a plan fixes: an update in place needs it to be a number."""
@@ -20,3 +21,13 @@ def set_capacity(model: onnx.ModelProto, capacity: int) -> None:
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param == CAPACITY:
                 dimension.dim_value = capacity
+
+
+def allow_decomposition(model: onnx.ModelProto) -> None:
+    """Let TensorRT compute attention in several kernels: its parser's own attribute, which no file may have.
+
+    Other readers of ONNX refuse it.
+    """
+    for node in model.graph.node:
+        if node.op_type == "Attention":
+            node.attribute.append(helper.make_attribute("TRT_decomposable", 1))

@@ -100,7 +100,7 @@ def test_tensorrt_and_cuda_are_imported_by_the_files_named_after_them() -> None:
 def test_threads_belong_to_batcher_and_workers() -> None:
     """The evaluation's threads are clients, not parts of the server."""
     makers = {"threading", "concurrent.futures"}
-    homes = {"batcher.py", "pictures.py", "image_decoder.py", "evaluate.py"}
+    homes = {"batcher.py", "pictures.py", "image_decoder.py", "ort.py", "evaluate.py"}
     for room in ROOMS:
         for path in files(room):
             assert path.name in homes or not makers & set(imports(path)), path

@@ -148,11 +148,16 @@ def test_the_engine_is_the_one_that_a_bundle_was_made_for_if_none_is_chosen(bund
 
 def test_a_bundle_for_tensorrt_is_not_for_onnx_runtime(bundle: Path) -> None:
     change(bundle, device="jetpack6", flavour="trt-split")
-    with pytest.raises(EngineLoadError, match=r"was made for jetpack6 and runs on TensorRT; .* --device cpu or cuda"):
+    with pytest.raises(
+        EngineLoadError, match=r"was made for jetpack6 and runs on TensorRT alone; .* --device cpu or cuda"
+    ):
         load_engine("ort", open_bundle(bundle), rows=1)
 
 
 def test_without_tensorrt_its_engine_says_what_is_missing(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(EngineLoadError, match=r"made for cpu and runs on ONNX Runtime; .* --device jetpack6 or "):
+        load_engine("trt", open_bundle(bundle), rows=1)
+    change(bundle, device="jetpack6", flavour="trt-split")
     with pytest.raises(EngineLoadError, match="TensorRT is not installed; it comes with JetPack"):
         load_engine("trt", open_bundle(bundle), rows=1)

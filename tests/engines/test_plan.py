@@ -251,3 +251,11 @@ def test_fewer_rows_are_as_many_as_fit(small: Manifest, demand: Demand, place: P
     ]
     expected = replace(demand, rows=fitting[-1]) if fitting else None
     assert fewer_rows(small, demand, place, budget) == expected
+
+
+@pytest.mark.parametrize(("precision", "kept"), [("int4", 4), ("int8", 4), ("fp32", 3)])
+def test_quantised_rows_are_counted_in_pairs_as_the_engine_may_hold_them(
+    small: Manifest, precision: Precision, kept: int
+) -> None:
+    plan = plan_memory(small.model_copy(update={"precision": precision}), replace(DEMAND, rows=3), "cpu")
+    assert plan.kv_cache == kept * 2048 * 393_216

@@ -107,8 +107,8 @@ def test_a_wider_window_changes_nothing(model: Model, rows: MakeRows, flavour: F
         for flavour in EXECUTABLE
         for dtype in (np.float32, np.float16)
         for garbage in (99, 6e4)
-        # the runtime's Attention adds its mask, and a score of two such numbers is infinite in float16; what an engine
-        # leaves in unused slots are zeros and older keys
+        # the runtime's Attention adds its mask, and a score of two such numbers is infinite in float16; what an
+        # engine leaves in unused slots are zeros and older keys
         if (flavour, dtype, garbage) != ("trt-native", np.float16, 6e4)
     ],
 )

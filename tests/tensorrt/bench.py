@@ -18,17 +18,24 @@ ROWS, LENGTH, CAPACITY = 4, 700, 704
 class Bench:
     """A machine with a bundle's plans on it, and a way to load engines that are closed at the end."""
 
-    def __init__(self, machine: Machine, folder: Path) -> None:
-        self.machine, self.folder = machine, folder
-        self.plans = write_plans(folder, ROWS, LENGTH)
+    def __init__(self, machine: Machine, folder: Path, plans: Path) -> None:
+        self.machine, self.folder, self._plans = machine, folder, plans
+        self.plans = self.build(ROWS)
         self.engines: list[Engine] = []
 
     @property
     def split(self) -> bool:
         return self.machine.tensorrt.startswith("10.3")
 
-    def load(self, **options: Any) -> Engine:
-        engine = load_engine("trt", open_bundle(self.folder), rows=ROWS, max_length=LENGTH, **options)
+    def build(self, rows: int) -> Path:
+        """Plans for so many rows; their folder."""
+        return write_plans(self.folder, rows, LENGTH, self._plans)
+
+    def load(self, rows: int = ROWS, max_length: int = LENGTH, *, cuda_graphs: bool = True) -> Engine:
+        bundle = open_bundle(self.folder)
+        engine = load_engine(
+            "trt", bundle, rows=rows, max_length=max_length, plans=self._plans, cuda_graphs=cuda_graphs
+        )
         self.engines.append(engine)
         return engine
 
@@ -42,9 +49,11 @@ class Bench:
 
 
 @pytest.fixture(params=JETSONS)
-def bench(request: pytest.FixtureRequest, jetson_bundles: Callable[[str, str], Path]) -> Iterator[Bench]:
+def bench(
+    request: pytest.FixtureRequest, jetson_bundles: Callable[[str, str], Path], tmp_path: Path
+) -> Iterator[Bench]:
     with installed(JETSONS[request.param]) as machine:
-        bench = Bench(machine, jetson_bundles("v2", request.param))
+        bench = Bench(machine, jetson_bundles("v2", request.param), tmp_path / "plans")
         yield bench
         for engine in bench.engines:
             engine.close()

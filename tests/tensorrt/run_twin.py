@@ -15,7 +15,7 @@ STANDS_FOR = {"1.4.0.76": "10.16.0", "1.7.1.116": "11.4.0"}
 
 
 def run_twin(version: str, jobs: Sequence[dict[str, Any]]) -> list[Answer]:
-    """An answer for each job: `sizes`, `seconds` and `peak_mib`, or `error`."""
+    """An answer for each job: `sizes`, `warnings`, `seconds` and `peak_mib`, or `error`."""
     command = [sys.executable, "-m", "tests.tensorrt.twin"]
     lines = "".join(json.dumps({"tensorrt": STANDS_FOR[version], **job}) + "\n" for job in jobs)
     process = subprocess.run(

@@ -4,7 +4,6 @@ On the stand-in, which optimises nothing: it shows the calls and their order.
 """
 
 import logging
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,11 @@ from edgevlm_export.errors import ExportError
 from edgevlm_export.trt_profiles import Effort, Profile, Range
 
 from tests.tensorrt.graphs import PROFILE, scatter_attention
-from tests.tensorrt.standin import Machine, installed
+from tests.tensorrt.standin import Machine
 from tests.tensorrt.standin.plan_file import unpack_plan
 
 EFFORT = Effort(workspace=2**20, memory=2**30, level=2)
 RANGES = {name: Range(*(tuple(shape) for shape in ranges)) for name, ranges in PROFILE.items()}
-
-Compile = Callable[..., Any]
 
 
 class Count(Progress):
@@ -36,13 +33,6 @@ class Count(Progress):
 
     def finish(self) -> None:
         self.finished += 1
-
-
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    with installed() as machine:
-        yield machine
-        machine.check_released()
 
 
 @pytest.fixture

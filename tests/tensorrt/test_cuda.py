@@ -52,7 +52,7 @@ def test_where_there_is_no_driver_the_bindings_complaint_is_told(
 def test_what_fails_in_a_capture_is_raised_and_the_stream_is_usable_again(machine: Machine) -> None:
     from edgevlm_engines.cuda import DeviceMemory, Stream, capture
 
-    stream = Stream()
+    stream = Stream(urgent=True)
     with pytest.raises(ZeroDivisionError):
         capture(stream, lambda: print(1 / 0))
     memory = DeviceMemory(64)
@@ -71,7 +71,7 @@ def test_what_fails_in_a_capture_is_raised_and_the_stream_is_usable_again(machin
 def test_a_capture_in_which_something_waits_or_allocates_fails(machine: Machine, what: str) -> None:
     from edgevlm_engines.cuda import DeviceMemory, Stream, capture
 
-    stream, other = Stream(), Stream()
+    stream, other = Stream(urgent=True), Stream(urgent=True)
     with pytest.raises(CudaError, match="cudaErrorStreamCaptureUnsupported"):
         capture(stream, stream.synchronize if what == "wait" else lambda: DeviceMemory(8).free())
     assert machine.violations.pop()
@@ -108,7 +108,7 @@ def test_the_append_kernel_puts_each_row_where_its_cache_ends(case: dict[str, in
         from edgevlm_engines.cuda import DeviceMemory, HostArray, Stream, enter_thread
 
         enter_thread()
-        stream = Stream()
+        stream = Stream(urgent=True)
         lengths = HostArray((rows,), np.int32)
         lengths.array[:] = past
         news, caches = ([DeviceMemory(one.nbytes) for one in array] for array in (fresh, cache))
@@ -137,7 +137,12 @@ def test_a_step_past_the_end_of_the_cache_writes_nothing(machine: Machine) -> No
     from edgevlm_engines.cuda import DeviceMemory, HostArray, Stream, enter_thread
 
     enter_thread()
-    stream, lengths, new, cache = Stream(), HostArray((1,), np.int32), DeviceMemory(16), DeviceMemory(64 * 8)
+    stream, lengths, new, cache = (
+        Stream(urgent=True),
+        HostArray((1,), np.int32),
+        DeviceMemory(16),
+        DeviceMemory(64 * 8),
+    )
     cache.zero(stream)
     append = Append([(new.address, cache.address)], 1, 64, 8)
     for past in (-1, 63):
@@ -166,7 +171,7 @@ def test_a_thread_that_has_not_met_the_device_may_not_launch(machine: Machine) -
     from edgevlm_engines.append import Append
     from edgevlm_engines.cuda import Stream, enter_thread
 
-    append, stream = Append([(0, 0)], 1, 64, 8), Stream()
+    append, stream = Append([(0, 0)], 1, 64, 8), Stream(urgent=True)
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(CudaError, match="CUDA_ERROR_INVALID_CONTEXT"):
             pool.submit(append.launch, 0, 1, 1, 0, stream).result()

@@ -45,6 +45,20 @@ def test_prefill_takes_profile_0_and_decode_profile_1_with_the_shortest_window(b
     assert all(run["shapes"]["past_key.0"][2] == CAPACITY for run in runs)
 
 
+def test_plans_for_more_rows_serve_fewer_with_a_cache_of_these(bench: Bench) -> None:
+    engine = bench.load()
+    prefill(engine, 0, text(30))
+    wanted = decode(engine, 30)
+    used = bench.machine.used()
+    engine.close()
+    bench.build(ROWS + 5)
+    single = bench.load(rows=1)
+    prefill(single, 0, text(30))
+    np.testing.assert_array_equal(decode(single, 30), wanted)
+    assert (single.info.rows, single.info.max_length) == (1, LENGTH)
+    assert used - bench.machine.used() >= (ROWS - 1) * CAPACITY * single.info.position_bytes
+
+
 def test_a_longer_window_computes_the_same(bench: Bench) -> None:
     engine = bench.load()
     prefill(engine, 0, text(20))
@@ -150,8 +164,10 @@ def test_new_keys_and_values_are_appended_once_a_step(bench: Bench) -> None:
     ]
 
 
-def test_pictures_run_in_groups_on_a_stream_of_their_own(bench: Bench) -> None:
+def test_pictures_run_in_groups_on_a_stream_that_gives_way(bench: Bench) -> None:
     engine = bench.load()
+    # pictures, decoder, copies of its cache
+    assert sorted(stream.priority for stream in bench.machine.streams.values()) == [-5, -5, 0]
     size = engine.info.image_size
     pixels = np.random.default_rng(3).standard_normal((9, 3, size, size)).astype(np.float32)
     bench.forget()

@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import onnx
 import pytest
-from edgevlm_engines import EngineLoadError, load_engine, open_bundle
+from edgevlm_engines import EngineLoadError
 from edgevlm_engines.bundle import file_digest
 from edgevlm_engines.errors import CudaError, PlanError, PlanMissing, TensorRtError
 
@@ -145,9 +145,10 @@ def test_where_no_further_context_can_be_had_decoding_goes_on_plainly(
     assert "TensorRT refused a context" in warning
 
 
-def test_plans_for_other_rows_are_none(bench: Bench) -> None:
+@pytest.mark.parametrize(("rows", "length"), [(ROWS + 1, LENGTH), (ROWS, LENGTH + 64), (1, LENGTH - 64)])
+def test_plans_for_fewer_rows_or_another_length_do_not_serve(bench: Bench, rows: int, length: int) -> None:
     with pytest.raises(PlanMissing, match="run 'edgevlm build"):
-        load_engine("trt", open_bundle(bench.folder), rows=ROWS - 1, max_length=LENGTH)
+        bench.load(rows, length)
     assert not bench.machine.named("deserialize_cuda_engine")
 
 

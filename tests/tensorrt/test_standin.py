@@ -54,7 +54,7 @@ class Bench:
         self.runtime = tensorrt.Runtime(self.log)
         self.engine = self.runtime.deserialize_cuda_engine(plan())
         self.managed = tensorrt.ExecutionContextAllocationStrategy.USER_MANAGED
-        self.stream = self.value(runtime.cudaStreamCreateWithFlags(1))
+        self.stream = self.value(runtime.cudaStreamCreateWithPriority(1, 0))
         self.memory = {name: self.value(runtime.cudaMalloc(64)) for name in ("x", "y", "past_k")}
         self.scratch = self.value(runtime.cudaMalloc(1 << 14))
         self.context = self.new_context()
@@ -153,7 +153,7 @@ def lack_scratch_memory(bench: Bench) -> None:
 
 
 def share_scratch_at_a_time(bench: Bench) -> None:
-    other = bench.value(bench.cuda.cudaStreamCreateWithFlags(1))
+    other = bench.value(bench.cuda.cudaStreamCreateWithPriority(1, 0))
     bench.context.execute_async_v3(bench.stream)  # type: ignore[attr-defined]
     bench.new_context().execute_async_v3(other)  # type: ignore[attr-defined]
 

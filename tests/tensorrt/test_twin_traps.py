@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from edgevlm_export.trt_rules import check
 
 from tests.tensorrt.environments import TWINS
 from tests.tensorrt.graphs import (
@@ -39,7 +40,9 @@ def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
 
 
 def test_a_cache_updated_in_place_and_attention_with_a_mask_are_built(build: Build) -> None:
-    assert build(scatter_attention())["sizes"]["plan"] > 100_000
+    graph = scatter_attention()
+    assert build(graph)["sizes"]["plan"] > 100_000
+    assert check(graph, "10.16.0") == []
 
 
 def test_attention_with_past_and_present_is_not_parsed(build: Build) -> None:
@@ -67,10 +70,16 @@ def test_a_count_of_valid_keys_is_dropped_and_the_log_says_so(build: Build) -> N
 
 
 def test_a_count_of_valid_keys_that_something_else_uses_too_is_dropped_without_a_word(build: Build) -> None:
-    """No check of the log can find it: the operator rules must refuse the graph before it is parsed."""
-    assert "sizes" in build(scatter_attention(lengths="length"))
+    """No check of the log can find it: the operator rules refuse the graph before it is parsed."""
+    graph = scatter_attention(lengths="length")
+    assert "sizes" in build(graph)
+    [problem] = check(graph, "10.16.0")
+    assert "nonpad_kv_seqlen is read and then ignored" in str(problem)
 
 
 def test_a_causal_mask_over_a_cache_is_taken_without_a_word(build: Build) -> None:
     """Its triangle begins at the first key, so a step would see that one alone: for the operator rules too."""
-    assert "sizes" in build(causal_with_cache())
+    graph = causal_with_cache()
+    assert "sizes" in build(graph)
+    [problem] = check(graph, "10.16.0")
+    assert "is_causal begins at the first key" in str(problem)

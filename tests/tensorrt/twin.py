@@ -6,6 +6,7 @@ and one thing is added: its builder is told a compute capability, where the real
 """
 
 import json
+import logging
 import resource
 import sys
 import time
@@ -38,12 +39,25 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     from edgevlm_export.errors import ExportError
 
     began = time.perf_counter()
+    warnings: list[str] = []
+    logging.getLogger("edgevlm_export").handlers = [_Kept(warnings)]
     try:
         sizes = _bundle(job) if "bundle" in job else {"plan": _graph(job)}
     except (EngineError, ExportError) as error:
         return {"error": str(error)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"sizes": sizes, "seconds": time.perf_counter() - began, "peak_mib": peak}
+    return {"sizes": sizes, "warnings": warnings, "seconds": time.perf_counter() - began, "peak_mib": peak}
+
+
+class _Kept(logging.Handler):
+    """Keeps the texts of warnings and errors."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._texts = texts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts.append(record.getMessage())
 
 
 def _graph(job: dict[str, Any]) -> int:

@@ -15,8 +15,7 @@ from tests.tensorrt.standin import builder, cuda_driver, cuda_nvrtc, cuda_runtim
 from tests.tensorrt.standin.machine import Machine, Violation
 from tests.tensorrt.standin.modules import module
 from tests.tensorrt.standin.plan_file import ProfileShapes, pack_plan
-
-ERROR = tensorrt_runtime.Severity.ERROR
+from tests.tensorrt.standin.tensorrt_types import Severity
 
 __all__ = ["Machine", "ProfileShapes", "Violation", "installed", "pack_plan"]
 
@@ -49,7 +48,7 @@ def installed(tensorrt: str = "10.16.0") -> Iterator[Machine]:
     }
     package = module("bindings", bindings)
     modules = {
-        "tensorrt": module("tensorrt", {**tensorrt_runtime.names(machine), **builder.names(machine, ERROR)}),
+        "tensorrt": module("tensorrt", {**tensorrt_runtime.names(machine), **builder.names(machine, Severity.ERROR)}),
         "cuda": module("cuda", {"bindings": package}),
         "cuda.bindings": package,
         **{f"cuda.bindings.{name}": value for name, value in bindings.items()},

@@ -35,7 +35,7 @@ class cudaStreamCaptureMode(IntEnum):
 OK = cudaError_t.cudaSuccess
 WAITS_OR_ALLOCATES = {
     *("cudaMalloc", "cudaFree", "cudaHostAlloc", "cudaFreeHost"),
-    *("cudaMemcpy", "cudaDeviceSynchronize", "cudaStreamCreateWithFlags"),
+    *("cudaMemcpy", "cudaDeviceSynchronize", "cudaStreamCreateWithPriority"),
 }
 Function = Callable[..., tuple[Any, ...]]
 
@@ -151,10 +151,13 @@ class _Runtime:
         self._machine.submit(stream, Work(copy))
         return (OK,)
 
-    def cudaStreamCreateWithFlags(self, flags: int) -> tuple[Any, ...]:
+    def cudaDeviceGetStreamPriorityRange(self) -> tuple[Any, ...]:
+        return OK, 0, -5
+
+    def cudaStreamCreateWithPriority(self, flags: int, priority: int) -> tuple[Any, ...]:
         assert flags == 1, "it would wait for the default stream"
         handle = Handle(self._machine.handle())
-        self._machine.streams[handle] = Stream()
+        self._machine.streams[handle] = Stream(priority)
         return OK, handle
 
     def cudaStreamSynchronize(self, handle: Handle) -> tuple[Any, ...]:

@@ -70,6 +70,7 @@ class Work(NamedTuple):
 class Stream:
     """Work that waits, and a capture if there is one."""
 
+    priority: int
     pending: list[Work] = field(default_factory=list)
     captured: list[Work] | None = None
     capturer: int = 0
