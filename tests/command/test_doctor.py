@@ -214,6 +214,15 @@ def test_a_bundle_that_fits_and_one_that_does_not(tmp_path: Path) -> None:
     assert "not enough memory for one row" in said(large, stops=True)[0]
 
 
+def test_a_full_disk_is_told_for_a_bundle(tmp_path: Path) -> None:
+    survey = AGX_ORIN.survey(tmp_path)
+    full = replace(survey, disk=replace(survey.disk, free=5 * 10**9))
+    manifest = published_manifest(MODELS[0], "fp16", "jetpack6")
+    [text] = said(judge(full, manifest), stops=False)
+    assert text.startswith("4.66 GiB are free in ") and "--plans chooses another folder" in text
+    assert judge(full).advice == []
+
+
 def test_a_cpu_bundle_is_judged_for_onnx_runtime_on_a_jetson_too(demo: Path, tmp_path: Path) -> None:
     broken = AGX_ORIN.with_packages(tensorrt=None)
     assert report(broken, tmp_path / "cpu", read_manifest(demo)).ok

@@ -70,7 +70,9 @@ def test_the_table_of_ceilings_is_the_one_that_is_printed() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    headings = {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", TEXT, re.M)}
+    headings = {
+        re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", TEXT, re.M)
+    }
     for link in re.findall(r"\]\((?!https?://)([^)]+)\)", TEXT):
         path, _, anchor = link.partition("#")
         assert not path or (PAGE.parent / path).exists(), link
