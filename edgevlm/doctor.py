@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 EPILOG = """
 Exit code 0: an engine could start, TensorRT on a Jetson and ONNX Runtime elsewhere, or the one that BUNDLE is for.
-Exit code 1: it could not, and each line that begins with "must" says what is missing. Exit code 78: BUNDLE is none.
-Nothing is loaded on a GPU, nothing is changed. Ceilings are arithmetic: what memory can deliver over what a step
-reads.
+Exit code 1: it could not, and each line that begins with "must" says what is missing. Exit code 78: BUNDLE is no
+bundle. Nothing is loaded on a GPU, nothing is changed. Ceilings are arithmetic: what memory can deliver over what a
+step reads.
 """
 PUBLISHED = "MobileVLM_V2-1.7B"
 
@@ -81,7 +81,7 @@ def judge(survey: Survey, manifest: "Manifest | None" = None) -> Report:
         fits = [bundle_fit(manifest, _demand(manifest.max_length), survey, bandwidth)]
     elif survey.board.jetson and device is not None:
         fits = published_fits(survey, device, _demand())
-    advice = advise(survey, manifest, fits[0].rows if manifest else None)
+    advice = advise(survey, manifest, fits[0].rows if manifest else None, _demand().rows)
     return Report(not any(one.stops for one in advice), survey, device, bandwidth, fits, advice)
 
 
@@ -94,16 +94,22 @@ def as_text(report: Report, manifest: "Manifest | None" = None) -> str:
     if report.fits:
         parts.append(fits_table(report.fits, demand.rows, demand.max_length))
     if manifest is None and report.device is not None:
-        parts.append(_export_line(report))
+        parts.append(_commands(report, demand))
     return "\n\n".join([*parts, advice_text(report.advice)])
 
 
-def _export_line(report: Report) -> str:
-    """The most exact precision of which one row fits; on a CPU, what export does by itself."""
-    fitting = [fit for fit in report.fits if fit.rows]
-    chosen = f" --precision {fitting[0].precision}" if fitting and fitting[0].model == PUBLISHED else ""
-    folder = PUBLISHED.removeprefix("MobileVLM_").lower()
-    return f"To export, here or on a PC: edgevlm export {PUBLISHED} bundles/{folder} --device {report.device}{chosen}"
+def _commands(report: Report, demand: "Demand") -> str:
+    """For the most exact precision of which one row fits; on a CPU, what export does by itself."""
+    fit = next((fit for fit in report.fits if fit.model == PUBLISHED and fit.rows), None)
+    bundle = f"bundles/{PUBLISHED.removeprefix('MobileVLM_').lower()}"
+    export = f"edgevlm export {PUBLISHED} {bundle} --device {report.device}"
+    if fit is None:
+        return f"To export, here or on a PC: {export}"
+    shape = f"{bundle} --max-batch {fit.rows} --max-length {demand.max_length}"
+    return (
+        f"To export, here or on a PC: {export} --precision {fit.precision}\n"
+        f"To serve it here: edgevlm build {shape} && edgevlm serve {shape}"
+    )
 
 
 def _demand(length: int | None = None) -> "Demand":

@@ -29,16 +29,20 @@ class Advice:
     text: str
 
 
-def advise(survey: Survey, manifest: Manifest | None = None, rows: int | None = None) -> list[Advice]:
-    """For serving a bundle, of which so many `rows` find room, or one made for this machine; what stops comes first.
+def advise(
+    survey: Survey, manifest: Manifest | None = None, rows: int | None = None, asked: int | None = None
+) -> list[Advice]:
+    """For serving a bundle, or one made for this machine; what stops comes first.
 
-    Without a bundle the engine is TensorRT on a Jetson, and ONNX Runtime elsewhere.
+    Of the rows that are `asked` for, so many `rows` of the bundle find room. Without a bundle the engine is TensorRT
+    on a Jetson, and ONNX Runtime elsewhere.
     """
     on_tensorrt = survey.board.jetson if manifest is None else manifest.flavour != "ort"
     stops = [*(_tensorrt(survey) if on_tensorrt else _onnxruntime(survey, manifest))]
     if manifest is not None:
         stops += [*_bundle(survey, manifest, rows)]
-    slows = [*_power(survey), *_memory(survey), *_disk(survey, manifest), *_wheels(survey), *_heat(survey)]
+    slows = [*_room(rows, asked), *_power(survey), *_memory(survey), *_disk(survey, manifest)]
+    slows += [*_wheels(survey), *_heat(survey)]
     return [*(Advice(True, text) for text in stops), *(Advice(False, text) for text in slows)]
 
 
@@ -127,6 +131,11 @@ def _bundle(survey: Survey, manifest: Manifest, rows: int | None) -> Iterator[st
             "There is not enough memory for one row of this bundle: end other programs, or export it with fewer bits "
             "(--precision)."
         )
+
+
+def _room(rows: int | None, asked: int | None) -> Iterator[str]:
+    if rows and asked and rows < asked:
+        yield f"{rows} of {asked} rows find room now: give '--max-batch {rows}' to serve, and to build."
 
 
 def _power(survey: Survey) -> Iterator[str]:

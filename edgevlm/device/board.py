@@ -79,7 +79,7 @@ def jetpack(release: str | None) -> str | None:
     """The name under which NVIDIA published a release of Jetson's system, as far as it matters here."""
     numbers = tuple(int(part) for part in release.split(".")) if release else (0,)
     if numbers[0] == 36:
-        return "JetPack 6.1 or later" if numbers >= (36, 4) else "JetPack 6.0"
+        return "JetPack 6.1 or 6.2" if numbers >= (36, 4) else "JetPack 6.0"
     return {35: "JetPack 5", 38: "JetPack 7.0 or 7.1", 39: "JetPack 7.2"}.get(numbers[0])
 
 

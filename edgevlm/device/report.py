@@ -38,7 +38,7 @@ def fits_table(fits: Sequence[Fit], rows: int, length: int) -> str:
     lines = [
         (fit.model, fit.precision, decimal_text(fit.weights), _number(fit.ceiling), _rows(fit.rows)) for fit in fits
     ]
-    return table(("model", "precision", "read a step", title, f"rows of {length} that fit, of {rows}"), lines)
+    return table(("model", "precision", "weights a step", title, f"rows of {length} that fit, of {rows}"), lines)
 
 
 def ceilings_table(demand: Demand) -> str:

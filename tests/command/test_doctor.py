@@ -72,7 +72,7 @@ def test_a_device_as_it_should_be(tmp_path: Path) -> None:
     [zone] = found.survey.clocks.zones
     assert (zone.name, zone.temperature, zone.throttles_at) == ("tj-thermal", 52.875, 99.0)
     text = as_text(found)
-    assert "L4T 36.4.7 (JetPack 6.1 or later), Python 3.10.12 in a virtual environment" in text
+    assert "L4T 36.4.7 (JetPack 6.1 or 6.2), Python 3.10.12 in a virtual environment" in text
     assert "204.7 GB/s at best in this mode" in text
     assert "| MobileVLM_V2-1.7B | fp16 | 2.60 GB | 76 | 8 |" in text
     assert "edgevlm export MobileVLM_V2-1.7B bundles/v2-1.7b --device jetpack6 --precision fp16" in text
@@ -106,6 +106,8 @@ def test_jetpack_7_on_an_orin(tmp_path: Path) -> None:
     rows = {(fit.model, fit.precision): fit.rows for fit in found.fits}
     assert 0 < rows["MobileVLM_V2-1.7B", "fp16"] < rows["MobileVLM_V2-1.7B", "int8"] <= 8  # type: ignore[operator]
     assert rows["MobileVLM_V2-7B", "fp16"] == 0
+    served = f"bundles/v2-1.7b --max-batch {rows['MobileVLM_V2-1.7B', 'fp16']} --max-length 2048"
+    assert f"edgevlm build {served}" in as_text(found) and f"edgevlm serve {served}" in as_text(found)
 
 
 def test_a_pc(tmp_path: Path) -> None:
@@ -209,6 +211,9 @@ def test_a_bundle_that_fits_and_one_that_does_not(tmp_path: Path) -> None:
     small = report(ORIN_NANO_JETPACK_7, tmp_path / "small", published_manifest(MODELS[0], "int4", "jetpack7"))
     [fit] = small.fits
     assert small.ok and fit.rows and fit.ceiling == pytest.approx(128, abs=1)
+    assert said(small, stops=False) == [
+        f"{fit.rows} of 8 rows find room now: give '--max-batch {fit.rows}' to serve, and to build."
+    ]
     large = report(ORIN_NANO_JETPACK_7, tmp_path / "large", published_manifest(MODELS[2], "fp16", "jetpack7"))
     assert not large.ok
     assert "not enough memory for one row" in said(large, stops=True)[0]
