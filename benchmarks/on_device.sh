@@ -48,8 +48,8 @@ total_kb=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
 if ((total_kb > 12000000)); then default_rows=8 default_length=2048; else default_rows=4 default_length=1024; fi
 [[ -n $rows ]] || rows=$default_rows
 [[ -n $length ]] || length=$default_length
-requests=32 pictures=40 numbers=32 past=512
-if [[ -n $quick ]]; then requests=2 pictures=1 numbers=2 past=16; fi
+requests=32 pictures=40 numbers=32 past=512 idle=20
+if [[ -n $quick ]]; then requests=2 pictures=1 numbers=2 past=16 idle=1; fi
 
 available() {
     awk '/^MemAvailable:/ { print $2 }' /proc/meminfo
@@ -59,8 +59,8 @@ peak() { # PID: the largest resident memory of a process, in kB
     awk '/^VmHWM:/ { print $2 }' "/proc/$1/status" 2>/dev/null || true
 }
 
-# step NAME COMMAND...: its output in NAME.txt; its time, its largest resident memory, and by how much the machine's
-# available memory fell at most, in steps.jsonl: on a Jetson what the GPU holds is seen in the last alone
+# step NAME COMMAND...: its output in NAME.txt; when it began, how long it took, its largest resident memory, and by how
+# much the machine's available memory fell at most, in steps.jsonl: what a Jetson's GPU holds is seen in the last alone
 step() {
     local name=$1 start before least now held seen=0 code=0 pid
     shift
@@ -75,8 +75,8 @@ step() {
         sleep 0.1
     done
     wait "$pid" || code=$?
-    printf '{"step": "%s", "code": %d, "milliseconds": %d, "resident_kb": %d, "taken_kb": %d}\n' \
-        "$name" "$code" "$(((${EPOCHREALTIME/./} - start) / 1000))" "$seen" "$((before - least))" >>"$steps"
+    printf '{"step": "%s", "began": %d, "code": %d, "milliseconds": %d, "resident_kb": %d, "taken_kb": %d}\n' "$name" \
+        "$((start / 1000000))" "$code" "$(((${EPOCHREALTIME/./} - start) / 1000))" "$seen" "$((before - least))" >>"$steps"
     if ((code)); then
         failed=1
         echo "$name ended with code $code:" >&2
@@ -140,6 +140,7 @@ speed() {
     step export "${edgevlm[@]}" export "$checkpoint" "$bundle" --device "$device" "${tower[@]}" "${chosen[@]}" || return
     build "$bundle" model "$rows" "$length" || return
     while ((2 * ${many##*,} <= rows)); do many+=,$((2 * ${many##*,})); done
+    if ((${many##*,} < rows)); then many+=,$rows; fi
     note doctor-bundle "${edgevlm[@]}" doctor "$bundle"
     # the same rows and lengths everywhere: others would need other plans
     step engine "$python" -m benchmarks.engine "$bundle" --rows "$many" --past "$past" --steps "$numbers" \
@@ -158,6 +159,7 @@ if command -v tegrastats >/dev/null; then
     tegrastats --interval 500 >"$figures/tegrastats.txt" 2>&1 &
     sampler=$!
 fi
+step idle sleep "$idle" # what the machine takes by itself
 right_answers || failed=1
 speed || failed=1
 note doctor-after "${edgevlm[@]}" doctor

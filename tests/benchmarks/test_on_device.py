@@ -12,7 +12,7 @@ from benchmarks.engine import JSON
 from benchmarks.machine import ROOT
 
 SCRIPT = ROOT / "benchmarks/on_device.sh"
-STEPS = ["export-demo", "answers", "checkpoint", "export", "engine", "http"]
+STEPS = ["idle", "export-demo", "answers", "checkpoint", "export", "engine", "http"]
 BUILDS = {"export-demo": "build-demo", "export": "build-model"}
 """On a Jetson, after which step."""
 
@@ -78,7 +78,7 @@ def test_what_a_jetson_is_asked(tmp_path: Path) -> None:
     python.parent.mkdir()
     python.write_text(RECORDER)
     python.chmod(0o755)
-    done = run("--quick", "--precision", "int8", "--rows", 4, "--length", 1024, "--python", python, "--out", out)
+    done = run("--quick", "--precision", "int8", "--rows", 6, "--length", 1024, "--python", python, "--out", out)
     # one step failed, and the others were run
     assert done.returncode == 1
     found = steps(out)
@@ -87,11 +87,11 @@ def test_what_a_jetson_is_asked(tmp_path: Path) -> None:
     assert {name: step["code"] for name, step in found.items()} == {**dict.fromkeys(expected, 0), "answers": 3}
     asked = (python.parent / "asked").read_text().splitlines()
     assert f"-m edgevlm build {out}/demo --max-batch 8 --max-length 384" in asked
-    assert f"-m edgevlm build {out}/bundle --max-batch 4 --max-length 1024" in asked
+    assert f"-m edgevlm build {out}/bundle --max-batch 6 --max-length 1024" in asked
     [export] = [line for line in asked if f"{out}/bundle --device" in line]
     assert "--device jetpack6" in export and "--precision int8" in export
     [engine] = [line for line in asked if "benchmarks.engine" in line]
-    assert "--rows 1,2,4 " in engine and "--max-length 1024" in engine
+    assert "--rows 1,2,4,6 " in engine and "--max-length 1024" in engine
     assert "decoder.plan" in (out / "figures/sizes-model.txt").read_text()
 
 
