@@ -172,7 +172,7 @@ def _normalization(graph: _Graph, node: NodeProto) -> Iterator[str]:
 def _layer_normalization(graph: _Graph, node: NodeProto) -> Iterator[str]:
     yield from _normalization(graph, node)
     if graph.type(node.input[0]) in HALVES:
-        yield "newer parsers drop its stash_type, and squares of large activations are beyond float16: cast around it."
+        yield "newer parsers drop its stash_type, and large activations squared are beyond float16: cast around it."
 
 
 def _constant_axes(position: int) -> Rule:

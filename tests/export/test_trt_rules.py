@@ -300,7 +300,7 @@ def test_uint8_inside_and_second_outputs_are_refused() -> None:
     )
     assert [str(problem) for problem in check(model, "10.3.0")] == [
         "norm: only the first output is supported.",
-        "norm: newer parsers drop its stash_type, and squares of large activations are beyond float16: cast around it.",
+        "norm: newer parsers drop its stash_type, and large activations squared are beyond float16: cast around it.",
         "narrow: UINT8 can be an input or output of the network alone.",
         "wide: Cast is not there for UINT8.",
     ]
