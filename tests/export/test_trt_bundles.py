@@ -201,7 +201,7 @@ def test_int4_lies_in_the_file_as_it_was_rounded(export: Export) -> None:
         one.read() for one in read_torch_file(GOLDEN / WIDE / "checkpoint" / "pytorch_model.bin") if one.name == name
     ]
     exact = as_float16_array(stored).T
-    assert (scales.shape, scales.dtype) == ((5, 160), np.float16)
+    assert scales.shape == (5, 160) and scales.dtype == np.float16
     restored = codes.astype(np.float32).reshape(5, 32, 160) * scales.astype(np.float32)[:, np.newaxis]
     error = restored.reshape(160, 160) - exact
     assert np.square(error).mean() < 0.015 * np.square(exact).mean()

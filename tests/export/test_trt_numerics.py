@@ -33,7 +33,7 @@ GAIN = 400
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 
 
-class RMSNormalization(OpRun):  # type: ignore[misc]
+class RMSNormalization(OpRun):
     """As the standard has it, and TensorRT's parser: in float32. The evaluator's own computes in its input's type."""
 
     def _run(self, x: Array, scale: Array, axis: int, epsilon: float, stash_type: int) -> tuple[Array]:
@@ -61,7 +61,7 @@ def relative(found: Array, wanted: Array) -> float:
 @pytest.fixture(scope="module", params=["v1", "v2"])
 def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A golden case whose encoder has two channels of outliers."""
-    folder = tmp_path_factory.mktemp("large") / request.param
+    folder = tmp_path_factory.mktemp("large") / str(request.param)
     shutil.copytree(GOLDEN / request.param, folder)
     # V1's tower is in the CLIP folder, V2's in the checkpoint
     tower = folder / ("clip" if request.param == "v1" else "checkpoint")
