@@ -6,6 +6,9 @@ buffer, as past and as present, and the runtime updates it in place.
 """
 
 import logging
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,10 +28,11 @@ from edgevlm_engines.boundary import (
     check_save,
 )
 from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION, Bundle
-from edgevlm_engines.errors import EngineLoadError
+from edgevlm_engines.errors import CudaError, EngineLoadError
 from edgevlm_engines.loading import Provider
 from edgevlm_engines.manifest import Manifest
-from edgevlm_engines.memory import Cache, Copied, CpuCache, CudaCache
+from edgevlm_engines.memory import Cache, Copied, CpuCache
+from edgevlm_engines.memory import Shape as CacheShape
 from edgevlm_engines.plan import CHUNK, position_bytes
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,9 @@ log = logging.getLogger(__name__)
 PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 PROBED_ROWS = 8
+
+ENCODER_NICENESS = 3
+"""Half the weight of a decoding thread: measured in `LOG.md` as what running answers and pictures both bear."""
 
 
 class OrtEngine:
@@ -61,7 +68,7 @@ class OrtEngine:
                 f"This bundle is {manifest.precision}; on CUDA, attention over the cache exists for fp16 alone: "
                 "export it with --device cuda."
             )
-        self._vision: onnxruntime.InferenceSession | None = _session(bundle, VISION, provider, threads)
+        self._encoder = _Encoder(bundle, provider, threads)
         # activations that are rounded with one scale per call would make pictures depend on their neighbours
         self._one_picture_a_call = manifest.vision_precision == "int8"
         session = _session(bundle, DECODER, provider, threads)
@@ -92,9 +99,7 @@ class OrtEngine:
     def encode_images(self, pixels: Floats) -> Floats:
         if self._one_picture_a_call and len(pixels) > 1:
             return np.concatenate([self.encode_images(picture[np.newaxis]) for picture in pixels])
-        assert self._vision is not None, "closed"
-        features: Floats = self._vision.run(["features"], {"pixels": pixels})[0]
-        return features
+        return self._encoder.run(pixels)
 
     def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
         check_prefill(self._info, row, start, tokens, features)
@@ -133,12 +138,39 @@ class OrtEngine:
 
     def close(self) -> None:
         self._decoder.close()
-        self._vision = None
+        self._encoder.close()
 
     def _idle_positions(self, first: int, count: int) -> Tokens:
         """Where rows that do not decode may be written to: behind what was last written there."""
         written = self._written[first : first + count]
         return np.where(written < self._info.max_length, written, 0)
+
+
+class _Encoder:
+    """The vision encoder's session and the one thread that runs it, beside decoding and behind it.
+
+    A running answer's next token comes before a picture: the thread has a lower priority, the threads that the
+    runtime starts from it inherit that, and none of them spins while it waits.
+    """
+
+    def __init__(self, bundle: Bundle, provider: Provider, threads: int) -> None:
+        self._thread = ThreadPoolExecutor(1, "encoder", initializer=_give_way)
+        loading = self._thread.submit(_session, bundle, VISION, provider, threads, spinning=False)
+        try:
+            self._session: onnxruntime.InferenceSession | None = loading.result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
+
+    def run(self, pixels: Floats) -> Floats:
+        """`[n, 3, image_size, image_size]` -> `[n, image_tokens, hidden_size]`."""
+        assert self._session is not None, "closed"
+        features: Floats = self._thread.submit(self._session.run, ["features"], {"pixels": pixels}).result()[0]
+        return features
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._session = None
 
 
 class _Decoder:
@@ -154,8 +186,8 @@ class _Decoder:
     ) -> None:
         shape = manifest.decoder
         self.dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
-        make: type[CpuCache] | type[CudaCache] = CpuCache if provider == "cpu" else CudaCache
-        self.cache: Cache = make(2 * shape.layers, (rows, shape.kv_heads, max_length, shape.head_dim), self.dtype)
+        cache_shape = (rows, shape.kv_heads, max_length, shape.head_dim)
+        self.cache = _cache(provider, 2 * shape.layers, cache_shape, self.dtype)
         self._session: onnxruntime.InferenceSession | None = session
         self._provider = provider
         self._vocab_size = shape.vocab_size
@@ -197,6 +229,19 @@ class _Decoder:
         return self._bindings[first_row, count]
 
 
+def _cache(provider: Provider, count: int, shape: CacheShape, dtype: np.dtype[Any]) -> Cache:
+    if provider == "cpu":
+        return CpuCache(count, shape, dtype)
+    try:
+        from edgevlm_engines.cuda_cache import CudaCache
+    except ImportError:
+        raise EngineLoadError("CUDA's bindings are not installed; install the 'gpu' extra of edgevlm.") from None
+    try:
+        return CudaCache(count, shape, dtype)
+    except CudaError as error:
+        raise EngineLoadError(f"The KV cache cannot be allocated: {error}") from None
+
+
 def _row_multiple(decoder: _Decoder, hidden_size: int) -> int:
     """The smallest multiple of rows whose results do not depend on their number.
 
@@ -215,7 +260,15 @@ def _row_multiple(decoder: _Decoder, hidden_size: int) -> int:
     return 2 if 2 in agree else 4
 
 
-def _session(bundle: Bundle, name: str, provider: Provider, threads: int) -> onnxruntime.InferenceSession:
+def _give_way() -> None:
+    """On Linux niceness belongs to a thread; elsewhere it would be the whole process's."""
+    if sys.platform == "linux":
+        os.nice(ENCODER_NICENESS)
+
+
+def _session(
+    bundle: Bundle, name: str, provider: Provider, threads: int, *, spinning: bool = True
+) -> onnxruntime.InferenceSession:
     wanted = PROVIDERS[provider]
     if wanted not in onnxruntime.get_available_providers():
         raise EngineLoadError(
@@ -224,6 +277,7 @@ def _session(bundle: Bundle, name: str, provider: Provider, threads: int) -> onn
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
     try:
         session = onnxruntime.InferenceSession(str(bundle.path(name)), options, providers=[wanted])
     except Exception as error:

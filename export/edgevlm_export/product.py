@@ -12,9 +12,9 @@ import onnx_ir as ir
 from edgevlm_export.graph import CONTRIB, Array, GraphWriter
 from edgevlm_export.quantise import BlockGrid, fit_blocks, fit_channels, pack, round_to_blocks, round_to_channels
 
-BLOCK = 32
-"""Weights that share a scale: of the sizes that ONNX Runtime takes, the one whose results do not depend on the
-number of rows (see `LOG.md`), and the finest."""
+BLOCK = 128
+"""Weights that share a scale: of the sizes that ONNX Runtime takes, the one with the fastest kernels (see `LOG.md`).
+The last of an odd number of rows takes a slower one that rounds differently; the engine finds that out and pads."""
 
 INT8_ACTIVATIONS = 4
 """MatMulNBits' accuracy level: activations are rounded to int8 per row and block. The others are several times

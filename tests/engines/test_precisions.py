@@ -1,5 +1,7 @@
 """Quantised bundles: near the exact one, and the same bits for a row whatever runs beside it."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from edgevlm_engines import Floats, Tokens, open_bundle
 from edgevlm_engines.manifest import Precision, VisionPrecision
-from edgevlm_engines.ort import OrtEngine
+from edgevlm_engines.ort import ENCODER_NICENESS, OrtEngine
 from edgevlm_export.exporter import export_bundle
 
 from tests.conftest import GOLDEN
@@ -112,7 +114,6 @@ def test_kernels_that_depend_on_the_number_of_rows_are_found_out_and_cured(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks of 128 take such kernels on the processors this was measured on; where not, nothing is to be cured."""
-    monkeypatch.setattr("edgevlm_export.product.BLOCK", 128)
     engine = load("int4", rows=3)
     chosen = prompts(engine)[:3]
     alone = [followed(engine, [prompt])[0] for prompt in chosen]
@@ -143,3 +144,19 @@ def test_idle_rows_that_fill_up_a_step_do_no_harm(
     prefill(engine, 1, np.resize(long, LENGTH))
     assert np.isfinite(engine.decode(np.array([300]), np.array([len(short)]))).all()
     engine.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
+def test_the_encoders_threads_give_way_to_decoding(bundles: Callable[[str], Path]) -> None:
+    lower = os.getpriority(os.PRIO_PROCESS, 0) + ENCODER_NICENESS
+
+    def of_lower_priority() -> int:
+        tasks = [int(task) for task in os.listdir("/proc/self/task")]
+        return [os.getpriority(os.PRIO_PROCESS, task) for task in tasks].count(lower)
+
+    before = of_lower_priority()
+    engine = OrtEngine(open_bundle(bundles("v2")), rows=1, max_length=LENGTH, threads=2)
+    # the thread that calls the runtime, and one that the runtime has started for it
+    assert of_lower_priority() - before == 2
+    engine.close()
+    assert of_lower_priority() == before
