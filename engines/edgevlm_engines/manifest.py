@@ -6,10 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT: Literal[2] = 2
 
-Device = Literal["cpu", "cuda"]
+Device = Literal["cpu", "cuda", "jetpack6", "jetpack7"]
 Precision = Literal["fp32", "fp16", "int8", "int4"]
 VisionPrecision = Literal["fp32", "fp16", "int8"]
-Flavour = Literal["ort"]
+Flavour = Literal["ort", "trt-native", "trt-split"]
+"""For whom graphs are written: ONNX Runtime; TensorRT with operators for attention and cache, and without."""
 Projector = Literal["ldpnet", "ldpnetv2"]
 
 

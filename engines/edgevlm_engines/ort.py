@@ -57,6 +57,11 @@ class OrtEngine:
         threads: int = 0,
     ) -> None:
         manifest = bundle.manifest
+        if manifest.flavour != "ort":
+            raise EngineLoadError(
+                f"This bundle was made for {manifest.device} and runs on TensorRT alone; for ONNX Runtime, "
+                "export the model with --device cpu or cuda."
+            )
         if provider == "cuda" and manifest.precision != "fp16":
             raise EngineLoadError(
                 f"This bundle is {manifest.precision}; on CUDA, attention over the cache exists for fp16 alone: "

@@ -1,62 +1,90 @@
-"""The LLaMA decoder as a graph for ONNX Runtime: embeddings and cache in, last position's logits and cache out.
+"""The LLaMA decoder as a graph: embeddings and cache in, last position's logits and cache out.
 
-Fused for the runtime: QKV and gate/up are one product each, residual sums and norms one node, attention with
-rotary embedding and cache update is GroupQueryAttention. Past and present of a layer may be the same buffer.
+One walk over the layers for every runtime. Knows weights and their order; how norms, attention over the cache and
+activations are written is what `DecoderParts` hides, one implementation a flavour.
 """
+
+from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
 
 from edgevlm_export.config import ModelConfig
-from edgevlm_export.graph import CONTRIB, Array, GraphWriter
+from edgevlm_export.graph import Array, Dimension, GraphWriter
 from edgevlm_export.weights import Weights
 
 
-def write_decoder(graph: GraphWriter, weights: Weights, head: Weights, config: ModelConfig) -> None:
+class DecoderParts(Protocol):
+    """The operators of one runtime. An object belongs to one graph; making it declares all inputs but the cache."""
+
+    @property
+    def hidden(self) -> ir.Value:
+        """The input of that name."""
+        ...
+
+    def norm(self, hidden: ir.Value, scale: ir.Value) -> ir.Value:
+        """RMSNorm over the last dimension."""
+        ...
+
+    def add_and_norm(self, hidden: ir.Value, update: ir.Value, scale: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Residual sum and its norm: `(norm(hidden + update), hidden + update)`."""
+        ...
+
+    def attend(self, index: int, packed: ir.Value) -> ir.Value:
+        """Queries, keys and values side by side -> `[B, S, heads * head_dim]`.
+
+        Turns them by their positions, joins them with the cache of layer `index`, and declares that cache as inputs
+        and what becomes of it as outputs.
+        """
+        ...
+
+    def gate(self, packed: ir.Value) -> ir.Value:
+        """SwiGLU's middle: gate and up side by side -> `silu(gate) * up`."""
+        ...
+
+
+def write_decoder(
+    graph: GraphWriter, parts: DecoderParts, weights: Weights, head: Weights, config: ModelConfig
+) -> None:
     """Write the whole decoder. B rows, S new positions a row (rows of one call take the same number), C capacity.
 
-    Inputs: `hidden` `[B, S, hidden_size]`; `last_position` int32 `[B]`, the index of each row's last new position;
-    `total_length` int32 scalar, the largest length after the call; `past_key.i` / `past_value.i`
-    `[B, kv_heads, C, head_dim]`. Outputs: `logits` float32 `[B, vocab_size]`, `present_key.i` / `present_value.i`.
+    Inputs: `hidden` `[B, S, hidden_size]`; those of the parts, which say how long each row is; `past_key.i` /
+    `past_value.i` `[B, kv_heads, C, head_dim]`. Outputs: `logits` float32 `[B, vocab_size]`; those of the parts.
     `weights` stands at the root of the checkpoint, and so does `head`, whose products may have another precision.
     """
-    hidden = graph.input("hidden", ("batch", "sequence", config.hidden_size))
-    last_position = graph.input("last_position", ("batch",), np.int32)
-    total_length = graph.input("total_length", (), np.int32)
-    cos_table, sin_table = rope_tables(config)
-    cos = graph.weight("rope.cos", cos_table.shape, lambda: cos_table)
-    sin = graph.weight("rope.sin", sin_table.shape, lambda: sin_table)
-
+    width, hidden = config.hidden_size, parts.hidden
     layers = weights.below("model.layers")
-    normed = graph.op(
-        "SimplifiedLayerNormalization",
-        hidden,
-        layers.tensor("0.input_layernorm.weight", (config.hidden_size,)),
-        axis=-1,
-        epsilon=config.rms_norm_eps,
-    )
+    normed = parts.norm(hidden, layers.tensor("0.input_layernorm.weight", (width,)))
     for index in range(config.layers):
         layer = layers.below(str(index))
         last = index + 1 == config.layers
         next_norm = (
-            weights.tensor("model.norm.weight", (config.hidden_size,))
+            weights.tensor("model.norm.weight", (width,))
             if last
-            else layers.tensor(f"{index + 1}.input_layernorm.weight", (config.hidden_size,))
+            else layers.tensor(f"{index + 1}.input_layernorm.weight", (width,))
         )
         with graph.scope(f"layer{index}"):
-            attended = _attention(
-                graph,
-                layer.below("self_attn"),
-                config,
-                index,
-                normed,
-                (last_position, total_length, cos, sin),
-            )
-            post_norm = layer.tensor("post_attention_layernorm.weight", (config.hidden_size,))
-            normed, hidden = _add_and_norm(graph, config, hidden, attended, post_norm)
-            mlp = _mlp(graph, layer.below("mlp"), config, normed)
-            normed, hidden = _add_and_norm(graph, config, hidden, mlp, next_norm)
+            attended = _attention(layer.below("self_attn"), config, parts, index, normed)
+            post_norm = layer.tensor("post_attention_layernorm.weight", (width,))
+            normed, hidden = parts.add_and_norm(hidden, attended, post_norm)
+            normed, hidden = parts.add_and_norm(hidden, _mlp(layer.below("mlp"), config, parts, normed), next_norm)
     _head(graph, head, config, normed)
+
+
+def hidden_input(graph: GraphWriter, config: ModelConfig) -> ir.Value:
+    """Embeddings of the new positions, `[B, S, hidden_size]`."""
+    return graph.input("hidden", ("batch", "sequence", config.hidden_size))
+
+
+def past_inputs(graph: GraphWriter, config: ModelConfig, index: int) -> tuple[ir.Value, ir.Value]:
+    """A layer's cache as it was before the call, each `[B, kv_heads, C, head_dim]`."""
+    shape = cache_shape(config)
+    return graph.input(f"past_key.{index}", shape), graph.input(f"past_value.{index}", shape)
+
+
+def cache_shape(config: ModelConfig, positions: str = "capacity") -> tuple[Dimension, ...]:
+    """One side of a layer's cache, or of as many positions as the named dimension has."""
+    return ("batch", config.kv_heads, positions, config.head_dim)
 
 
 def rope_tables(config: ModelConfig) -> tuple[Array, Array]:
@@ -69,70 +97,26 @@ def rope_tables(config: ModelConfig) -> tuple[Array, Array]:
     return np.cos(angles), np.sin(angles)
 
 
-def _attention(
-    graph: GraphWriter,
-    weights: Weights,
-    config: ModelConfig,
-    index: int,
-    normed: ir.Value,
-    shared: tuple[ir.Value, ir.Value, ir.Value, ir.Value],
-) -> ir.Value:
-    last_position, total_length, cos, sin = shared
+def rope_weights(graph: GraphWriter, config: ModelConfig) -> tuple[ir.Value, ir.Value]:
+    """Both tables as initializers of the graph's type, which is how upstream multiplies with them."""
+    cos, sin = rope_tables(config)
+    return graph.weight("rope.cos", cos.shape, lambda: cos), graph.weight("rope.sin", sin.shape, lambda: sin)
+
+
+def _attention(weights: Weights, config: ModelConfig, parts: DecoderParts, index: int, normed: ir.Value) -> ir.Value:
     query_size, kv_size = config.heads * config.head_dim, config.kv_heads * config.head_dim
     names, sizes = ("q_proj", "k_proj", "v_proj"), (query_size, kv_size, kv_size)
     packed = weights.packed_linear(normed, names, config.hidden_size, sizes, "qkv_proj")
-    cache_shape = ("batch", config.kv_heads, "capacity", config.head_dim)
-    attended, present_key, present_value = graph.ops(
-        "GroupQueryAttention",
-        packed,
-        None,
-        None,
-        graph.input(f"past_key.{index}", cache_shape),
-        graph.input(f"past_value.{index}", cache_shape),
-        last_position,
-        total_length,
-        cos,
-        sin,
-        outputs=3,
-        domain=CONTRIB,
-        num_heads=config.heads,
-        kv_num_heads=config.kv_heads,
-        do_rotary=1,
-        rotary_interleaved=0,
-    )
-    graph.output(present_key, f"present_key.{index}", cache_shape)
-    graph.output(present_value, f"present_value.{index}", cache_shape)
-    return weights.linear(attended, "o_proj", query_size, config.hidden_size)
+    return weights.linear(parts.attend(index, packed), "o_proj", query_size, config.hidden_size)
 
 
-def _mlp(graph: GraphWriter, weights: Weights, config: ModelConfig, normed: ir.Value) -> ir.Value:
+def _mlp(weights: Weights, config: ModelConfig, parts: DecoderParts, normed: ir.Value) -> ir.Value:
     """SwiGLU: `down(silu(gate(x)) * up(x))`."""
     inner = config.intermediate_size
     packed = weights.packed_linear(
         normed, ("gate_proj", "up_proj"), config.hidden_size, (inner, inner), "gate_up_proj"
     )
-    gate, up = graph.ops("Split", packed, outputs=2, axis=2, num_outputs=2)
-    # QuickGelu is x * sigmoid(alpha * x): with alpha 1 it is SiLU in one node
-    activated = graph.op("Mul", graph.op("QuickGelu", gate, domain=CONTRIB, alpha=1.0), up)
-    return weights.linear(activated, "down_proj", inner, config.hidden_size)
-
-
-def _add_and_norm(
-    graph: GraphWriter, config: ModelConfig, hidden: ir.Value, update: ir.Value, norm: ir.Value
-) -> tuple[ir.Value, ir.Value]:
-    """Residual sum and its RMSNorm in one node: `(norm(hidden + update), hidden + update)`."""
-    normed, mean, deviation, total = graph.ops(
-        "SkipSimplifiedLayerNormalization",
-        hidden,
-        update,
-        norm,
-        outputs=4,
-        domain=CONTRIB,
-        epsilon=config.rms_norm_eps,
-    )
-    # the two outputs for training are left out
-    mean.name = deviation.name = ""
-    return normed, total
+    return weights.linear(parts.gate(packed), "down_proj", inner, config.hidden_size)
 
 
 def _head(graph: GraphWriter, head: Weights, config: ModelConfig, normed: ir.Value) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from edgevlm_engines.bundle import DECODER, EMBEDDING, TOKENIZER, VISION
 from edgevlm_engines.manifest import Decoder as DecoderPart
-from edgevlm_engines.manifest import Device, Manifest, Precision, VisionPrecision
+from edgevlm_engines.manifest import Device, Flavour, Manifest, Precision, VisionPrecision
 from edgevlm_engines.manifest import Preprocessing as PreprocessingPart
 from edgevlm_engines.manifest import Prompt as PromptPart
 from edgevlm_engines.manifest import Source as SourcePart
@@ -20,12 +20,13 @@ from edgevlm_export.checkpoint import Checkpoint, as_float16, open_checkpoint, v
 from edgevlm_export.config import ModelConfig, load_config
 from edgevlm_export.decoder import write_decoder
 from edgevlm_export.errors import CheckpointError, ExportError
+from edgevlm_export.flavours import PARTS
 from edgevlm_export.graph import GraphWriter
 from edgevlm_export.input_config import load_preprocessing, tokenizer_is_legacy
-from edgevlm_export.precision import DECODER_PRECISIONS, RUNS, VISION_PRECISIONS
+from edgevlm_export.precision import DECODER_PRECISIONS, FLAVOURS, RUNS, VISION_PRECISIONS
 from edgevlm_export.product import Product
 from edgevlm_export.projector import write_ldp, write_ldpv2
-from edgevlm_export.vision import write_vision_encoder
+from edgevlm_export.vision import VisionParts, write_vision_encoder
 from edgevlm_export.weights import Weights
 
 SYSTEM_TEXT = (
@@ -38,7 +39,7 @@ PAD_COLOUR = (122, 116, 104)
 """CLIP's mean colour as upstream truncates it: `int(mean * 255)`."""
 
 MAX_ROWS = 64
-"""The `ort` graphs are free in the number of rows; this bound only keeps a typing error from asking for terabytes."""
+"""The graphs are free in the number of rows; this bound only keeps a typing error from asking for terabytes."""
 
 PROJECTORS = {
     "ldpnet": (write_ldp, "model.mm_projector.model."),
@@ -80,7 +81,7 @@ def export_bundle(
     config = load_config(checkpoint, vision_tower)
     weights = open_checkpoint(checkpoint)
     tower = weights if config.tower_in_checkpoint else _tower_checkpoint(weights, vision_tower)
-    graphs = describe(config, weights, tower, precision, vision_precision)
+    graphs = describe(config, weights, tower, FLAVOURS[device], precision, vision_precision)
     embedding = weights.take("model.embed_tokens.weight", (config.vocab_size, config.hidden_size))
     # V1 has two sources, V2 one
     sources = {source.folder: source for source in (weights, tower)}.values()
@@ -96,7 +97,7 @@ def export_bundle(
         manifest = Manifest(
             model=name or checkpoint.resolve().name,
             family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
-            flavour="ort",
+            flavour=FLAVOURS[device],
             device=device,
             precision=precision,
             vision_precision=vision_precision,
@@ -132,15 +133,18 @@ def describe(
     config: ModelConfig,
     checkpoint: Checkpoint,
     tower: Checkpoint,
+    flavour: Flavour,
     precision: Precision,
     vision_precision: VisionPrecision,
 ) -> Graphs:
     """Write both graphs in memory; weights stay on disk. Takes or skips every tensor but the embedding table."""
-    seeing, speaking = VISION_PRECISIONS[vision_precision], DECODER_PRECISIONS[precision]
-    vision, decoder = GraphWriter("vision", seeing.dtype), GraphWriter("decoder", speaking.dtype)
-    _describe_vision(vision, config, checkpoint, tower, seeing.product)
-    head = Weights(decoder, checkpoint, "", speaking.head)
-    write_decoder(decoder, Weights(decoder, checkpoint, "", speaking.product), head, config)
+    speaking, seeing = DECODER_PRECISIONS[flavour][precision], VISION_PRECISIONS[flavour][vision_precision]
+    vision = GraphWriter("vision", seeing.dtype, seeing.opset)
+    decoder = GraphWriter("decoder", speaking.dtype, speaking.opset)
+    parts = PARTS[flavour]
+    _describe_vision(vision, parts.vision(vision, config.vision), config, checkpoint, tower, seeing.product)
+    layers, head = (Weights(decoder, checkpoint, "", product) for product in (speaking.product, speaking.head))
+    write_decoder(decoder, parts.decoder(decoder, config), layers, head, config)
     return Graphs(vision, decoder)
 
 
@@ -152,7 +156,12 @@ def _tower_checkpoint(checkpoint: Checkpoint, vision_tower: Path | None) -> Chec
 
 
 def _describe_vision(
-    graph: GraphWriter, config: ModelConfig, checkpoint: Checkpoint, tower: Checkpoint, product: Product
+    graph: GraphWriter,
+    parts: VisionParts,
+    config: ModelConfig,
+    checkpoint: Checkpoint,
+    tower: Checkpoint,
+    product: Product,
 ) -> None:
     """The projector keeps the graph's type: it is a fiftieth of the work."""
     size = config.vision.image_size
@@ -160,9 +169,10 @@ def _describe_vision(
     prefix = VISION_TOWER if tower is checkpoint else ""
     _skip_unused_vision(tower, prefix, config)
     weights = Weights(graph, tower, f"{prefix}vision_model.", product)
-    hidden = write_vision_encoder(graph, weights, config.vision, graph.to_own_type(pixels))
+    hidden = write_vision_encoder(graph, parts, weights, config.vision, graph.to_own_type(pixels))
     write_projector, path = PROJECTORS[config.projector]
-    features = write_projector(graph, Weights(graph, checkpoint, path), config.vision, config.hidden_size, hidden)
+    projector = Weights(graph, checkpoint, path)
+    features = write_projector(graph, parts, projector, config.vision, config.hidden_size, hidden)
     shape = ("images", config.image_tokens, config.hidden_size)
     graph.output(graph.to_float32(features), "features", shape, np.float32)
 

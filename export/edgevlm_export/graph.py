@@ -12,7 +12,6 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-OPSET = 20
 CONTRIB = "com.microsoft"
 IR_VERSION = 10
 
@@ -24,9 +23,9 @@ Attribute = int | float | str | Sequence[int]
 class GraphWriter:
     """One graph under construction. `dtype` is the type of activations, and of weights that name no other."""
 
-    def __init__(self, name: str, dtype: type[np.floating[Any]]) -> None:
+    def __init__(self, name: str, dtype: type[np.floating[Any]], opset: int) -> None:
         self.dtype = np.dtype(dtype)
-        self._graph = ir.Graph([], [], nodes=[], name=name, opset_imports={"": OPSET, CONTRIB: 1})
+        self._graph = ir.Graph([], [], nodes=[], name=name, opset_imports={"": opset})
         self._scopes: list[str] = []
         self._count = 0
 
@@ -94,22 +93,32 @@ class GraphWriter:
         self, kind: str, *inputs: ir.Value | None, outputs: int, domain: str = "", **attributes: Attribute
     ) -> Sequence[ir.Value]:
         """One node with several outputs."""
+        if domain:
+            self._graph.opset_imports[domain] = 1
         node = ir.node(kind, list(inputs), attributes, domain=domain, num_outputs=outputs, name=self._unique(kind))
         for index, value in enumerate(node.outputs):
             value.name = f"{node.name}:{index}"
         self._graph.append(node)
         return node.outputs
 
+    def cast(self, value: ir.Value, dtype: type[np.generic]) -> ir.Value:
+        """The same values in another type."""
+        return self.op("Cast", value, to=int(_ir_type(np.dtype(dtype))))
+
     def to_own_type(self, value: ir.Value) -> ir.Value:
         """Cast float32 to the graph's dtype where that differs."""
-        return value if self.dtype == np.float32 else self.op("Cast", value, to=int(_ir_type(self.dtype)))
+        return value if self.dtype == np.float32 else self.cast(value, self.dtype.type)
 
     def to_float32(self, value: ir.Value) -> ir.Value:
         """Cast the graph's dtype to float32 where that differs."""
-        return value if self.dtype == np.float32 else self.op("Cast", value, to=int(ir.DataType.FLOAT))
+        return value if self.dtype == np.float32 else self.cast(value, np.float32)
+
+    def scalar(self, number: float) -> ir.Value:
+        """A constant of the graph's dtype."""
+        return self.constant(np.array(number, self.dtype))
 
     def shape_op(self, dims: Sequence[int]) -> ir.Value:
-        """An int64 tensor for Reshape and its like; 0 keeps a dimension, -1 infers one."""
+        """An int64 tensor for Reshape, where 0 keeps a dimension and -1 infers one, or axes for others."""
         return self.constant(np.array(dims, np.int64))
 
     def save(self, path: Path, progress: Callable[[int], None]) -> None:

@@ -10,29 +10,34 @@ import onnx_ir as ir
 from edgevlm_export.config import POOLED_GRID, VisionConfig
 from edgevlm_export.graph import GraphWriter
 from edgevlm_export.layers import layer_norm, linear
+from edgevlm_export.vision import VisionParts
 from edgevlm_export.weights import Weights
 
 LAYER_NORM_EPS = 1e-5
 
 
-def write_ldp(graph: GraphWriter, weights: Weights, vision: VisionConfig, width: int, hidden: ir.Value) -> ir.Value:
+def write_ldp(
+    graph: GraphWriter, parts: VisionParts, weights: Weights, vision: VisionConfig, width: int, hidden: ir.Value
+) -> ir.Value:
     """V1: `[n, grid*grid, vision width]` -> `[n, (grid/2)**2, width]`.
 
     `weights` stands at `model.mm_projector.model.`.
     """
     with graph.scope("projector"):
-        hidden = _mlp(graph, weights, ("mlp.1", "mlp.3"), vision.hidden_size, width, hidden)
+        hidden = _mlp(graph, parts, weights, ("mlp.1", "mlp.3"), vision.hidden_size, width, hidden)
         hidden = graph.op("Reshape", hidden, graph.shape_op([0, vision.grid, vision.grid, width]))
-        block = _mobile_block(graph, weights.below("mb_block.1.block"), width, 1, hidden)
+        block = _mobile_block(graph, parts, weights.below("mb_block.1.block"), width, 1, hidden)
         hidden = graph.op("Add", hidden, block)
-        hidden = _mobile_block(graph, weights.below("mb_block.2.block"), width, 2, hidden)
+        hidden = _mobile_block(graph, parts, weights.below("mb_block.2.block"), width, 2, hidden)
         return graph.op("Reshape", hidden, graph.shape_op([0, -1, width]))
 
 
-def write_ldpv2(graph: GraphWriter, weights: Weights, vision: VisionConfig, width: int, hidden: ir.Value) -> ir.Value:
+def write_ldpv2(
+    graph: GraphWriter, parts: VisionParts, weights: Weights, vision: VisionConfig, width: int, hidden: ir.Value
+) -> ir.Value:
     """V2: `[n, grid*grid, vision width]` -> `[n, 144, width]`. `weights` stands at `model.mm_projector.`."""
     with graph.scope("projector"):
-        hidden = _mlp(graph, weights, ("mlp.mlp.0", "mlp.mlp.2"), vision.hidden_size, width, hidden)
+        hidden = _mlp(graph, parts, weights, ("mlp.mlp.0", "mlp.mlp.2"), vision.hidden_size, width, hidden)
         hidden = graph.op("Reshape", hidden, graph.shape_op([0, vision.grid, vision.grid, width]))
         hidden = graph.op("Transpose", hidden, perm=[0, 3, 1, 2])
         if vision.grid != POOLED_GRID:
@@ -52,15 +57,23 @@ def write_ldpv2(graph: GraphWriter, weights: Weights, vision: VisionConfig, widt
 
 
 def _mlp(
-    graph: GraphWriter, weights: Weights, names: tuple[str, str], inputs: int, width: int, hidden: ir.Value
+    graph: GraphWriter,
+    parts: VisionParts,
+    weights: Weights,
+    names: tuple[str, str],
+    inputs: int,
+    width: int,
+    hidden: ir.Value,
 ) -> ir.Value:
     """Two linear layers with the exact (erf) GELU between them."""
     first, second = names
-    hidden = graph.op("Gelu", linear(graph, weights, first, inputs, width, hidden), approximate="none")
+    hidden = parts.gelu(linear(graph, weights, first, inputs, width, hidden))
     return linear(graph, weights, second, width, width, hidden)
 
 
-def _mobile_block(graph: GraphWriter, weights: Weights, width: int, stride: int, hidden: ir.Value) -> ir.Value:
+def _mobile_block(
+    graph: GraphWriter, parts: VisionParts, weights: Weights, width: int, stride: int, hidden: ir.Value
+) -> ir.Value:
     """torchvision's MobileNetV3 inverted residual without expansion: depthwise, squeeze-excitation, pointwise."""
     channels_first = graph.op("Transpose", hidden, perm=[0, 3, 1, 2])
     depthwise = graph.op(
@@ -74,16 +87,15 @@ def _mobile_block(graph: GraphWriter, weights: Weights, width: int, stride: int,
     )
     hidden = graph.op("Transpose", depthwise, perm=[0, 2, 3, 1])
     hidden = graph.op("HardSwish", layer_norm(graph, weights, "0.1", width, LAYER_NORM_EPS, hidden))
-    hidden = graph.op("Mul", hidden, _excitation(graph, weights.below("1"), width, hidden))
+    hidden = graph.op("Mul", hidden, _excitation(graph, parts, weights.below("1"), width, hidden))
     hidden = weights.pointwise(hidden, "2.0", width, width)
     return layer_norm(graph, weights, "2.1", width, LAYER_NORM_EPS, hidden)
 
 
-def _excitation(graph: GraphWriter, weights: Weights, width: int, hidden: ir.Value) -> ir.Value:
+def _excitation(graph: GraphWriter, parts: VisionParts, weights: Weights, width: int, hidden: ir.Value) -> ir.Value:
     """A factor per channel `[n, 1, 1, width]` from the mean over all positions."""
     squeezed = width // 4
-    mean = graph.op("ReduceMean", hidden, graph.shape_op([1, 2]), keepdims=1)
-    inner = weights.pointwise(mean, "fc1", width, squeezed)
+    inner = weights.pointwise(parts.mean(hidden, [1, 2]), "fc1", width, squeezed)
     inner = graph.op("Relu", graph.op("Add", inner, weights.tensor("fc1.bias", (squeezed,))))
     outer = weights.pointwise(inner, "fc2", squeezed, width)
     outer = graph.op("Add", outer, weights.tensor("fc2.bias", (width,)))

@@ -1,6 +1,6 @@
 """Weights to small integers, without data: nearest codes on a grid that fits each block best. Arrays only."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,45 @@ def fit_channels(stored: Array) -> Floats:
 
 
 def round_to_channels(stored: Array, scales: Floats) -> NDArray[np.int8]:
-    """`[outputs, inputs]` to int8 in -127..127."""
-    codes: NDArray[np.int8] = np.rint(stored.astype(np.float32) / scales[:, np.newaxis]).astype(np.int8)
+    """`[outputs, inputs]` to int8 in -127..127. Scales may have lost digits since they were fitted."""
+    steps = np.rint(stored.astype(np.float32) / scales[:, np.newaxis])
+    codes: NDArray[np.int8] = np.clip(steps, -127, 127).astype(np.int8)
     return codes
+
+
+def fit_symmetric(stored: Array, bits: int, block: int, dtype: np.dtype[Any]) -> Floats:
+    """Scales `[outputs, inputs / block]` around a fixed zero, each exact in `dtype`, with the least squared error."""
+    outputs, count = len(stored), stored.shape[1] // block
+    scales = np.empty((outputs, count), np.float32)
+    for rows in _slabs(stored):
+        weights = _in_blocks(stored[rows], count, block)
+        largest = np.abs(weights).max(axis=-1, keepdims=True)
+        best_error = np.full(weights.shape[:2], np.inf, np.float32)
+        for clip in CLIPS[bits]:
+            scale = storable(largest * np.float32(clip / (2 ** (bits - 1) - 1)), dtype)
+            scale = storable(_fitted_scale(weights, _steps(weights, scale, bits), scale), dtype)
+            error = weights - _steps(weights, scale, bits) * scale
+            squared = np.einsum("rbk,rbk->rb", error, error)
+            better = squared < best_error
+            best_error[better] = squared[better]
+            scales[rows][better] = scale[..., 0][better]
+    return scales
+
+
+def round_symmetric(stored: Array, scales: Floats, bits: int) -> NDArray[np.int8]:
+    """Nearest codes `[outputs, inputs]`."""
+    count = scales.shape[1]
+    codes = np.empty(stored.shape, np.int8)
+    for rows in _slabs(stored):
+        weights = _in_blocks(stored[rows], count, stored.shape[1] // count)
+        codes[rows] = _steps(weights, scales[rows, :, np.newaxis], bits).reshape(len(weights), -1)
+    return codes
+
+
+def storable(scales: Floats, dtype: np.dtype[Any]) -> Floats:
+    """The nearest scales that `dtype` has and that can be divided by."""
+    rounded: Floats = np.maximum(scales.astype(dtype), np.finfo(dtype).smallest_subnormal).astype(np.float32)
+    return rounded
 
 
 def fit_blocks(stored: Array, bits: int, block: int) -> BlockGrid:
@@ -94,6 +130,11 @@ def _grid(weights: Floats, bits: int, clip: float) -> tuple[Floats, Floats]:
 def _codes(weights: Floats, scale: Floats, zero: Array, bits: int) -> Floats:
     codes: Floats = np.clip(np.rint(weights / scale) + zero, 0, 2**bits - 1)
     return codes
+
+
+def _steps(weights: Floats, scale: Floats, bits: int) -> Floats:
+    steps: Floats = np.clip(np.rint(weights / scale), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return steps
 
 
 def _fitted_scale(weights: Floats, steps: Floats, scale: Floats) -> Floats:

@@ -1,14 +1,17 @@
 """The CLIP vision encoder as a graph: pixels in, patch features out.
 
 Computes what transformers' `CLIPVisionModel` computes, read at `hidden_states[-2]` without the class token, which is
-where MobileVLM reads it: the stored last layer and the final norm are not run.
+where MobileVLM reads it: the stored last layer and the final norm are not run. What runtimes write differently is
+behind `VisionParts`.
 """
+
+from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
 
 from edgevlm_export.config import VisionConfig
-from edgevlm_export.graph import CONTRIB, GraphWriter
+from edgevlm_export.graph import GraphWriter
 from edgevlm_export.layers import layer_norm, linear
 from edgevlm_export.weights import Weights
 
@@ -17,7 +20,27 @@ HIDDEN = "vision_hidden"
 """Name of the encoder's output inside the graph, so that a parity run can look at it."""
 
 
-def write_vision_encoder(graph: GraphWriter, weights: Weights, config: VisionConfig, pixels: ir.Value) -> ir.Value:
+class VisionParts(Protocol):
+    """The operators of one runtime, for encoder and projector. An object belongs to one graph."""
+
+    def attend(self, packed: ir.Value) -> ir.Value:
+        """Queries, keys and values side by side, `[n, positions, 3 * width]` -> `[n, positions, width]`."""
+        ...
+
+    def quick_gelu(self, hidden: ir.Value) -> ir.Value: ...
+
+    def gelu(self, hidden: ir.Value) -> ir.Value:
+        """The exact one, with erf."""
+        ...
+
+    def mean(self, hidden: ir.Value, axes: list[int]) -> ir.Value:
+        """Over these dimensions, which stay with size 1."""
+        ...
+
+
+def write_vision_encoder(
+    graph: GraphWriter, parts: VisionParts, weights: Weights, config: VisionConfig, pixels: ir.Value
+) -> ir.Value:
     """`pixels` `[n, 3, image_size, image_size]` -> patch features `[n, grid*grid, hidden_size]`.
 
     `weights` stands at `vision_model.`.
@@ -27,7 +50,7 @@ def write_vision_encoder(graph: GraphWriter, weights: Weights, config: VisionCon
         hidden = layer_norm(graph, weights, "pre_layrnorm", config.hidden_size, config.layer_norm_eps, hidden)
         for index in range(config.layers_run):
             with graph.scope(f"layer{index}"):
-                hidden = _layer(graph, weights.below(f"encoder.layers.{index}"), config, hidden)
+                hidden = _layer(graph, parts, weights.below(f"encoder.layers.{index}"), config, hidden)
         return graph.op(
             "Slice",
             hidden,
@@ -54,28 +77,29 @@ def _embeddings(graph: GraphWriter, weights: Weights, config: VisionConfig, pixe
     return graph.op("Add", graph.op("Concat", class_embedding, patches, axis=1), positions)
 
 
-def _layer(graph: GraphWriter, weights: Weights, config: VisionConfig, hidden: ir.Value) -> ir.Value:
+def _layer(
+    graph: GraphWriter, parts: VisionParts, weights: Weights, config: VisionConfig, hidden: ir.Value
+) -> ir.Value:
     width, eps = config.hidden_size, config.layer_norm_eps
     normed = layer_norm(graph, weights, "layer_norm1", width, eps, hidden)
-    hidden = graph.op("Add", hidden, _attention(graph, weights.below("self_attn"), config, normed))
+    hidden = graph.op("Add", hidden, _attention(graph, parts, weights.below("self_attn"), config, normed))
     normed = layer_norm(graph, weights, "layer_norm2", width, eps, hidden)
-    return graph.op("Add", hidden, _mlp(graph, weights.below("mlp"), config, normed))
+    return graph.op("Add", hidden, _mlp(graph, parts, weights.below("mlp"), config, normed))
 
 
-def _attention(graph: GraphWriter, weights: Weights, config: VisionConfig, hidden: ir.Value) -> ir.Value:
+def _attention(
+    graph: GraphWriter, parts: VisionParts, weights: Weights, config: VisionConfig, hidden: ir.Value
+) -> ir.Value:
     width = config.hidden_size
     names, sizes = ("q_proj", "k_proj", "v_proj"), (width, width, width)
     packed = weights.packed_linear(hidden, names, width, sizes, "qkv_proj")
     packed = graph.op("Add", packed, weights.packed_bias(names, sizes, "qkv_proj"))
-    query, key, value = graph.ops("Split", packed, outputs=3, axis=2, num_outputs=3)
-    attended = graph.op("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=config.heads)
-    return linear(graph, weights, "out_proj", width, width, attended)
+    return linear(graph, weights, "out_proj", width, width, parts.attend(packed))
 
 
-def _mlp(graph: GraphWriter, weights: Weights, config: VisionConfig, hidden: ir.Value) -> ir.Value:
+def _mlp(
+    graph: GraphWriter, parts: VisionParts, weights: Weights, config: VisionConfig, hidden: ir.Value
+) -> ir.Value:
     inner = linear(graph, weights, "fc1", config.hidden_size, config.intermediate_size, hidden)
-    if config.hidden_act == "quick_gelu":
-        inner = graph.op("QuickGelu", inner, domain=CONTRIB, alpha=QUICK_GELU_ALPHA)
-    else:
-        inner = graph.op("Gelu", inner, approximate="none")
-    return linear(graph, weights, "fc2", config.intermediate_size, config.hidden_size, inner)
+    activate = parts.quick_gelu if config.hidden_act == "quick_gelu" else parts.gelu
+    return linear(graph, weights, "fc2", config.intermediate_size, config.hidden_size, activate(inner))
