@@ -1,5 +1,6 @@
 """The layer on CUDA, the cache on the device and the append kernel, on the stand-in machine."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,21 @@ def test_a_capture_in_which_something_waits_or_allocates_fails(machine: Machine,
     other.synchronize()
     stream.free()
     other.free()
+
+
+def test_while_one_thread_captures_others_may_wait_and_allocate(machine: Machine) -> None:
+    from edgevlm_engines.cuda import DeviceMemory, Stream, capture
+
+    stream, memory = Stream(urgent=True), DeviceMemory(64)
+    with ThreadPoolExecutor(1) as pool:
+
+        def work() -> None:
+            memory.zero(stream)
+            pool.submit(lambda: DeviceMemory(8).free()).result()
+
+        graph = capture(stream, work)
+    for held in (graph, memory, stream):
+        held.free()
 
 
 appends = st.fixed_dictionaries(
@@ -166,8 +182,6 @@ def test_a_kernel_that_does_not_compile_is_reported_with_the_compilers_words(
 
 
 def test_a_thread_that_has_not_met_the_device_may_not_launch(machine: Machine) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     from edgevlm_engines.append import Append
     from edgevlm_engines.cuda import Stream, enter_thread
 

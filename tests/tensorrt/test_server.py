@@ -77,6 +77,6 @@ def test_an_engine_that_fails_is_dead_for_everyone(server: tuple[LiveServer, Mac
     machine.fail["cudaStreamSynchronize"] = "cudaErrorIllegalAddress"
     assert live.chat("Which lamp is on?").status_code == 503
     machine.fail.clear()
-    assert live.client.get("/ready").status_code == 503
+    assert live.chat("And now?").status_code == 503
     for stream in machine.streams.values():
         stream.pending.clear()

@@ -92,6 +92,8 @@ class IExecutionContext(Counted):
         captured = self.machine.stream(stream_handle).captured is not None
         details = {"profile": self._profile, "shapes": dict(self._shapes), "captured": captured}
         self.machine.record("execute_async_v3", context=id(self), **details)
+        if not self.machine.entered():
+            raise self.machine.violate("TensorRT runs in a thread that has no device of its own yet")
         if "execute_async_v3" in self.machine.refuse:
             return self._no("an error of the runtime")
         missing = [name for name in self._engine.inputs if name not in self._shapes]
