@@ -134,3 +134,11 @@ def test_attention_without_a_kernel_of_its_own_is_built_of_several_with_a_warnin
     [answer] = run_twin(twin, [export(source / "checkpoint", source / "clip", tmp_path, "jetpack7", "fp16")])
     [warning] = answer["warnings"]
     assert "cannot build vision.onnx" in warning and "It is built of several kernels" in warning
+
+
+def test_the_work_memory_of_native_steps_holds_one_layers_window(published: Published) -> None:
+    """The window's keys and values are copied, of one layer at a time."""
+    [answer] = run_twin(TWINS[1], [published.job("1.7B", "jetpack7", "fp16")])
+    _, _, step = answer["work_bytes"]
+    window = 2 * 4 * 512 * 2048 * 2
+    assert window < step < 1.5 * window
