@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgevlm_engines import BundleError, EngineLoadError, open_bundle
-from edgevlm_engines.manifest import FORMAT
+from edgevlm_engines.manifest import FORMAT, Device
 from platformdirs import user_cache_path
 
 DEMO_NAME = "edgevlm-demo"
@@ -17,20 +17,21 @@ def find_bundle(named: Path | None) -> Path:
     return demo_bundle() if named is None else named
 
 
-def demo_bundle(cache: Path | None = None) -> Path:
-    """The demo model's bundle in `cache`; its name changes with the checkpoint and with the exporter.
+def demo_bundle(cache: Path | None = None, device: Device = "cpu") -> Path:
+    """The demo model's bundle in `cache`; its name changes with the checkpoint, the exporter and the device.
 
     Raises `EngineLoadError` if it cannot be written there.
     """
     from edgevlm_demo import checkpoint_folder, clip_folder
 
-    folder = (cache or user_cache_path("edgevlm")) / f"demo-{_fingerprint(checkpoint_folder(), clip_folder())}"
-    if not _usable(folder):
-        _export(checkpoint_folder(), clip_folder(), folder)
+    key = _fingerprint(device, checkpoint_folder(), clip_folder())
+    folder = (cache or user_cache_path("edgevlm")) / f"demo-{key}"
+    if not usable(folder):
+        _export(checkpoint_folder(), clip_folder(), folder, device)
     return folder
 
 
-def _usable(folder: Path) -> bool:
+def usable(folder: Path) -> bool:
     """Whether the bundle is there and whole; a damaged one is removed, because a cache is ours to repair."""
     if not folder.exists():
         return False
@@ -42,23 +43,34 @@ def _usable(folder: Path) -> bool:
     return True
 
 
-def _export(checkpoint: Path, clip: Path, folder: Path) -> None:
+def _export(checkpoint: Path, clip: Path, folder: Path, device: Device) -> None:
+    """On a CPU in fp32: the demo model is small, and this is what its answers are measured with."""
     from edgevlm_export.errors import ExportError
     from edgevlm_export.exporter import export_bundle
+    from edgevlm_export.precision import DEFAULTS, Pair
 
     from edgevlm.progress import Bar
 
-    title = "Exporting the demo model"
+    decoder, vision = Pair("fp32", "fp32") if device == "cpu" else DEFAULTS[device]
     try:
-        export_bundle(checkpoint, folder, vision_tower=clip, name=DEMO_NAME, progress=Bar(title))
+        export_bundle(
+            checkpoint,
+            folder,
+            vision_tower=clip,
+            device=device,
+            precision=decoder,
+            vision_precision=vision,
+            name=DEMO_NAME,
+            progress=Bar("Exporting the demo model"),
+        )
     except ExportError as error:
         # another process may have been quicker with the same files
-        if not _usable(folder):
+        if not usable(folder):
             raise EngineLoadError(str(error)) from None
 
 
-def _fingerprint(*folders: Path) -> str:
-    digest = hashlib.sha256(f"{version('edgevlm')} {FORMAT}".encode())
+def _fingerprint(device: Device, *folders: Path) -> str:
+    digest = hashlib.sha256(f"{version('edgevlm')} {FORMAT} {device}".encode())
     for folder in folders:
         for path in sorted(folder.iterdir()):
             digest.update(f"{path.name}:{path.stat().st_size}\n".encode())

@@ -9,22 +9,36 @@ from edgevlm.cli import CommandError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from edgevlm_engines.manifest import Device, Precision, VisionPrecision
+    from edgevlm_engines.manifest import Device
 
     parser.add_argument("checkpoint", type=Path, help="folder with config.json, weights and tokenizer.model")
     parser.add_argument("bundle", type=Path, help="folder to make; it must not exist")
-    parser.add_argument(
-        "--vision-tower",
-        type=Path,
-        metavar="DIR",
-        help="folder of the CLIP model; V1 takes its weights from there, V2 only sizes that differ from ViT-L/14-336",
-    )
     parser.add_argument(
         "--device",
         choices=get_args(Device),
         default="cpu",
         help="what will run it (default: cpu); sets the defaults. jetpack6 is TensorRT 10.3, jetpack7 TensorRT from "
         "10.15 on",
+    )
+    add_conversion(parser)
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="compare the bundle with one in fp32, token by token; takes room for that one beside the bundle, and "
+        "ONNX Runtime to run both",
+    )
+    parser.add_argument("--name", help="name that clients see (default: the checkpoint folder's)")
+
+
+def add_conversion(parser: argparse._ActionsContainer) -> None:
+    """How a checkpoint is to be converted, for whatever device."""
+    from edgevlm_engines.manifest import Precision, VisionPrecision
+
+    parser.add_argument(
+        "--vision-tower",
+        type=Path,
+        metavar="DIR",
+        help="folder of the CLIP model; V1 takes its weights from there, V2 only sizes that differ from ViT-L/14-336",
     )
     parser.add_argument(
         "--precision",
@@ -37,13 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=get_args(VisionPrecision),
         help="of the vision encoder's products (default: fp32 for cpu, fp16 for others)",
     )
-    parser.add_argument(
-        "--report",
-        action="store_true",
-        help="compare the bundle with one in fp32, token by token; takes room for that one beside the bundle, and "
-        "ONNX Runtime to run both",
-    )
-    parser.add_argument("--name", help="name that clients see (default: the checkpoint folder's)")
 
 
 def run(arguments: argparse.Namespace) -> int:

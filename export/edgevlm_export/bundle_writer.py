@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edgevlm_engines import size_text
 from edgevlm_engines.bundle import MANIFEST, file_digest
 from edgevlm_engines.manifest import File, Manifest
 
@@ -44,6 +45,16 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise `ExportError` now, and not after minutes of work, where `needed` bytes do not find room."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ExportError(
+            f"The bundle needs about {size_text(needed)} in {folder.parent}, and {size_text(free)} are free there; "
+            "make room, or choose another folder."
+        )
 
 
 def file_table(folder: Path) -> dict[str, File]:

@@ -15,7 +15,7 @@ from edgevlm_engines.manifest import Source as SourcePart
 from edgevlm_engines.manifest import Vision as VisionPart
 from sentencepiece import SentencePieceProcessor
 
-from edgevlm_export.bundle_writer import Progress, file_table, new_folder, write_manifest
+from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
 from edgevlm_export.checkpoint import Checkpoint, as_float16, open_checkpoint, vision_checkpoint
 from edgevlm_export.config import ModelConfig, load_config
 from edgevlm_export.decoder import write_decoder
@@ -90,6 +90,7 @@ def export_bundle(
         source.finish()
 
     with new_folder(bundle) as folder:
+        check_room(folder, graphs.weight_bytes() + as_float16(embedding).nbytes)
         report.start(graphs.weight_bytes() + sum(file.stat().st_size for source in sources for file in source.files))
         _copy_tokenizer(checkpoint, folder, config.vocab_size)
         np.save(folder / EMBEDDING, as_float16(embedding), allow_pickle=False)

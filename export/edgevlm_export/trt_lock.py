@@ -1,4 +1,4 @@
-"""One process at a time builds in a plans folder. Knows no plans."""
+"""One process at a time writes into a folder of plans, or of bundles. Knows neither."""
 
 import fcntl
 from collections.abc import Callable, Iterator
@@ -11,18 +11,18 @@ LOCK = "lock"
 
 
 @contextmanager
-def plan_lock(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def plan_lock(
+    folder: Path, waiting: Callable[[], None] = lambda: None, advice: str = "choose another folder with --plans"
+) -> Iterator[None]:
     """Held by one process at a time, however the others end; `waiting` is called once if another one holds it.
 
-    The folder is made if need be. Raises `ExportError` if it cannot be written.
+    The folder is made if need be. Raises `ExportError`, which ends with `advice`, if it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("a")
     except OSError as error:
-        raise ExportError(
-            f"{folder} cannot be written: {error.strerror}; choose another folder with --plans."
-        ) from None
+        raise ExportError(f"{folder} cannot be written: {error.strerror}; {advice}.") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Writes the locks of the images' packages anew, with hashes. Run it to take newer releases, then build the images.
+# Needs uv (pip install uv). CPU images on x86-64 and arm64 share one lock: it fails if they would differ.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+locks=docker/locks
+
+lock() {  # PYTHON PLATFORM FILE [ARGUMENT...]
+  uv pip compile --quiet --no-config --no-header --no-annotate --upgrade --generate-hashes --only-binary :all: \
+    --python-version "$1" --python-platform "$2" --output-file "$3" "${@:4}"
+}
+
+other=$(mktemp)
+trap 'rm -f -- "$other"' EXIT
+lock 3.11 x86_64-manylinux_2_28 "$locks/cpu.txt" --extra cpu pyproject.toml
+lock 3.11 aarch64-manylinux_2_28 "$other" --extra cpu pyproject.toml
+cmp "$locks/cpu.txt" "$other"
+lock 3.10 aarch64-manylinux_2_28 "$locks/jetson-jp6.txt" --extra jetson pyproject.toml
+lock 3.12 aarch64-manylinux_2_28 "$locks/jetson-jp7.txt" --extra jetson pyproject.toml
+lock 3.10 aarch64-manylinux_2_28 "$locks/build.txt" - <<<'setuptools>=77'

@@ -1,0 +1,144 @@
+"""What a server serves: a bundle as it is; a checkpoint or the demo model as a bundle for this machine, made once."""
+
+import argparse
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevlm_engines import EngineError, EngineLoadError
+from edgevlm_engines.bundle import MANIFEST
+from edgevlm_engines.manifest import FORMAT, Device, Precision, VisionPrecision
+from platformdirs import user_cache_path
+
+from edgevlm.cli import CommandError
+from edgevlm.demo_bundle import demo_bundle, usable
+
+if TYPE_CHECKING:
+    from edgevlm_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CONFIG = "config.json"
+"""What a checkpoint has, and a bundle does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a checkpoint is to be converted; `None` is what `edgevlm export` does by itself."""
+
+    vision_tower: Path | None = None
+    precision: Precision | None = None
+    vision_precision: VisionPrecision | None = None
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "Conversion":
+        return cls(arguments.vision_tower, arguments.precision, arguments.vision_precision)
+
+
+def is_checkpoint(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() and not (folder / MANIFEST).is_file()
+
+
+def check_conversion(named: Path | None, conversion: Conversion) -> None:
+    """Refuse options that would do nothing. Raises `CommandError`."""
+    if conversion != Conversion() and (named is None or not is_checkpoint(named)):
+        raise CommandError(
+            "--vision-tower, --precision and --vision-precision say how a checkpoint is converted, and what is to be "
+            "served is none; leave them out."
+        )
+
+
+def served_bundle(
+    named: Path | None, settings: "Settings", conversion: Conversion, cache: Path | None = None
+) -> Path:
+    """The bundle to load; `cache` is where one is made, by default the user's. Raises `EngineLoadError`."""
+    if named is None:
+        return demo_bundle(cache, this_device(settings))
+    if not is_checkpoint(named):
+        return named
+    return _exported(named, conversion, this_device(settings), cache or user_cache_path("edgevlm"))
+
+
+def this_device(settings: "Settings") -> Device:
+    """For which device to export on this machine: TensorRT where it runs, else ONNX Runtime.
+
+    Raises `EngineLoadError` if TensorRT is all there is, and cannot run.
+    """
+    if settings.engine in ("ort", "echo") or (settings.engine is None and find_spec("tensorrt") is None):
+        return "cuda" if settings.provider == "cuda" else "cpu"
+    from edgevlm_engines.plans import NATIVE_SINCE, version_numbers
+    from edgevlm_engines.trt_target import this_target
+
+    try:
+        target = this_target()
+    except EngineError:
+        if settings.engine == "trt" or find_spec("onnxruntime") is None:
+            raise
+        return "cpu"
+    return "jetpack7" if version_numbers(target.tensorrt) >= NATIVE_SINCE else "jetpack6"
+
+
+def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: Path) -> Path:
+    from edgevlm_export.errors import ExportError
+    from edgevlm_export.trt_lock import plan_lock
+
+    name = checkpoint.resolve().name
+    bundle = cache / f"{name}-{_key(checkpoint, conversion, device)}"
+    if usable(bundle):
+        return bundle
+    advice = f"make it writable, or serve a bundle made with 'edgevlm export {checkpoint} BUNDLE --device {device}'"
+    try:
+        with plan_lock(cache, _waiting, advice):
+            # the lock is ours, so nobody is writing these any more
+            for left in cache.glob(f".{bundle.name}.*.partial"):
+                shutil.rmtree(left, ignore_errors=True)
+            if not usable(bundle):
+                _export(checkpoint, bundle, conversion, device)
+    except ExportError as error:
+        raise EngineLoadError(str(error)) from None
+    return bundle
+
+
+def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Device) -> None:
+    from edgevlm_export.exporter import export_bundle
+    from edgevlm_export.precision import DEFAULTS
+
+    from edgevlm.progress import Lines
+
+    default = DEFAULTS[device]
+    log.info("%s becomes a bundle for %s now, once, in %s.", checkpoint, device, bundle)
+    export_bundle(
+        checkpoint,
+        bundle,
+        vision_tower=conversion.vision_tower,
+        device=device,
+        precision=conversion.precision or default.decoder,
+        vision_precision=conversion.vision_precision or default.vision,
+        name=checkpoint.resolve().name,
+        progress=Lines("Exporting"),
+    )
+
+
+def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:
+    """Changes with the files, as their sizes and times tell: to hash gigabytes at every start would take too long."""
+    parts = [version("edgevlm"), FORMAT, device, conversion.precision, conversion.vision_precision]
+    digest = hashlib.sha256(repr(parts).encode())
+    for folder in (checkpoint, conversion.vision_tower):
+        digest.update("\n".join(_stamps(folder) if folder else ["none"]).encode() + b"\n\n")
+    return digest.hexdigest()[:16]
+
+
+def _stamps(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.iterdir()):
+        status = path.stat()
+        yield f"{path.name}:{status.st_size}:{status.st_mtime_ns}"
+
+
+def _waiting() -> None:
+    log.info("Another process makes a bundle; waiting for it.")
