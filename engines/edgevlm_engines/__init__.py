@@ -1,5 +1,7 @@
 """Engines: arrays in, logits out. Other rooms use only what is named here."""
 
+import os
+
 from edgevlm_engines.available import available_memory
 from edgevlm_engines.boundary import IMAGE_TOKEN, Engine, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.bundle import TOKENIZER, Bundle, open_bundle, read_manifest
@@ -48,3 +50,7 @@ __all__ = [
     "row_length",
     "size_text",
 ]
+
+# ONNX Runtime from 1.30 on keeps an identifier of the device and sends events over the network, unless it finds this
+# when it is loaded; no file of this room is imported before this one. C code reads it, so `os.environ` need not know.
+os.putenv("ORT_DISABLE_TELEMETRY", "1")

@@ -1,0 +1,62 @@
+# edgevlm on TensorRT 10.3, for an Orin with JetPack 6.2. Not yet built on these bases: see docker/README.md.
+# The driver's libraries come from the device when it runs; CUDA's and TensorRT's are in here.
+ARG TENSORRT_IMAGE=nvcr.io/nvidia/l4t-jetpack:r36.4.0
+ARG BASE_IMAGE=nvcr.io/nvidia/l4t-cuda:12.6.11-runtime
+
+FROM ${TENSORRT_IMAGE} AS tensorrt
+# what builds and runs plans, and its Python; no headers, no static libraries, no samples
+RUN mkdir /tensorrt \
+    && cp --archive --parents /usr/lib/*-linux-gnu/libnvinfer*.so.10* /usr/lib/*-linux-gnu/libnvonnxparser*.so.10* \
+        /usr/lib/python3*/dist-packages/tensorrt* /tensorrt
+
+FROM ${BASE_IMAGE} AS python
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
+COPY --from=tensorrt /tensorrt /
+RUN ldconfig
+
+FROM python AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && python3 -m venv --system-site-packages /opt/edgevlm
+ENV PATH=/opt/edgevlm/bin:$PATH
+WORKDIR /src
+COPY docker/locks/build.txt docker/locks/jetson-jp6.txt docker/locks/
+RUN pip install --no-cache-dir --ignore-installed --require-hashes --only-binary :all: \
+        --requirement docker/locks/build.txt --requirement docker/locks/jetson-jp6.txt
+COPY . .
+# test data of onnx is half of it; pip has done its work
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
+    && rm -rf /opt/edgevlm/lib/python3*/site-packages/onnx/backend/test \
+    && pip uninstall --yes setuptools pip
+
+FROM python
+LABEL org.opencontainers.image.title="edgevlm" \
+      org.opencontainers.image.description="HTTP server for MobileVLM, on TensorRT 10.3 of JetPack 6.2" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# the GPU's device files belong to the group video; plans are code, so nobody else may write to the cache
+RUN useradd --uid 10001 --user-group --groups video --no-create-home --home-dir /nonexistent \
+        --shell /usr/sbin/nologin edgevlm \
+    && install --directory --mode 0700 --owner edgevlm --group edgevlm /cache /keys \
+    && install --directory /models
+COPY --from=build /opt/edgevlm /opt/edgevlm
+# what the server makes for itself goes to /cache; inside a container every address is its own, so others decide who
+# reaches it, and it wants keys
+ENV PATH=/opt/edgevlm/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    XDG_CACHE_HOME=/cache \
+    EDGEVLM_PLANS=/cache/plans \
+    EDGEVLM_HOST=0.0.0.0 \
+    EDGEVLM_PORT=8000 \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=all
+USER 10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+# the first start exports and builds for many minutes
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60m --retries=3 CMD ["python3", "-c", "import os, urllib.request as http; http.urlopen(f\"http://127.0.0.1:{os.environ['EDGEVLM_PORT']}/ready\", timeout=4)"]
+ENTRYPOINT ["edgevlm"]
+CMD ["serve"]

@@ -1,0 +1,135 @@
+"""The image for CPUs, run as a cluster would: read-only, not root, no capability, a limit of memory."""
+
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.containers.podman import ROOT, Container, Podman
+
+OPEN = "--env=EDGEVLM_OPEN_TO_NETWORK_WITHOUT_KEYS=yes"
+GOLDEN = ROOT / "tests/data/golden/v2"
+NOBODY = "10001"
+
+
+@pytest.fixture(scope="module")
+def demo(podman: Podman, cpu_image: str) -> Iterator[Container]:
+    with podman.running(cpu_image, OPEN) as container:
+        container.until_ready()
+        yield container
+
+
+def question(**fields: object) -> dict[str, object]:
+    return {**json.loads((ROOT / "examples/display.json").read_text()), **fields}
+
+
+def answer(url: str) -> str:
+    reply = httpx.post(f"{url}/v1/chat/completions", json=question(), timeout=60)
+    assert reply.status_code == 200, reply.text
+    return str(reply.json()["choices"][0]["message"]["content"])
+
+
+def test_the_demo_model_reads_a_display(demo: Container) -> None:
+    [example] = [one for one in json.loads((ROOT / "examples/examples.json").read_text()) if "display" in one["body"]]
+    assert answer(demo.url) == example["answer"]
+    assert demo.healthy()
+    assert "Exporting" not in demo.log
+
+
+def test_nobody_in_it_can_do_anything_else(demo: Container) -> None:
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{demo.pid}/status").read_text().splitlines())
+    assert status["Uid"].split() == [NOBODY] * 4
+    assert int(status["CapEff"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    for folder in ("/", "/opt/edgevlm", "/cache", "/models"):
+        assert "Read-only" in demo.exec("python3", "-c", f"open('{folder}/file', 'w')").stderr
+
+
+def test_no_tool_for_building_is_left(demo: Container) -> None:
+    names = ("gcc", "cc", "make", "pip", "git", "curl")
+    found = demo.exec("python3", "-c", f"import shutil; print([name for name in {names} if shutil.which(name)])")
+    assert found.stdout.strip() == "[]"
+
+
+def test_without_keys_it_says_how_to_start(podman: Podman, cpu_image: str) -> None:
+    with podman.running(cpu_image) as container:
+        assert container.wait() == 78
+        assert "--api-keys FILE" in container.log
+
+
+def test_too_little_memory_is_one_sentence_and_not_a_kill(podman: Podman, cpu_image: str) -> None:
+    with podman.running(cpu_image, OPEN, "--memory=300m") as container:
+        assert container.wait() == 78
+        assert "There is not enough memory" in container.log
+
+
+def test_keys_made_in_a_container_open_the_server(podman: Podman, cpu_image: str) -> None:
+    volume = "--volume=edgevlm-test-keys:/keys"
+    try:
+        key = podman("run", "--rm", volume, cpu_image, "keys", "add", "/keys/keys.txt", "camera-1")
+        with podman.running(cpu_image, volume, "--env=EDGEVLM_API_KEYS=/keys/keys.txt") as container:
+            container.until_ready()
+            url = f"{container.url}/v1/models"
+            assert httpx.get(url).status_code == 401
+            assert httpx.get(url, headers={"authorization": f"Bearer {key}"}).status_code == 200
+            assert container.healthy()
+    finally:
+        podman("volume", "rm", "--force", "edgevlm-test-keys")
+
+
+def test_a_checkpoint_is_exported_at_the_first_start_only(podman: Podman, cpu_image: str, models: Path) -> None:
+    shutil.copytree(GOLDEN / "checkpoint", models / "tiny")
+    shutil.copytree(GOLDEN / "clip", models / "clip")
+    options = [OPEN, f"--volume={models}:/models:ro", "--volume=edgevlm-test-cache:/cache"]
+    command = ["serve", "/models/tiny", "--vision-tower", "/models/clip", "--vision-precision", "int8"]
+    try:
+        for expected in (1, 0):
+            with podman.running(cpu_image, *options, command=command) as container:
+                container.until_ready()
+                assert container.log.count("becomes a bundle for cpu now") == expected
+                assert httpx.get(f"{container.url}/v1/models").json()["data"][0]["id"] == "tiny"
+    finally:
+        podman("volume", "rm", "--force", "edgevlm-test-cache")
+
+
+def test_a_checkpoint_without_a_cache_is_one_sentence(podman: Podman, cpu_image: str, models: Path) -> None:
+    shutil.copytree(GOLDEN / "checkpoint", models / "tiny")
+    with podman.running(cpu_image, OPEN, f"--volume={models}:/models:ro", command=["serve", "/models/tiny"]) as ended:
+        assert ended.wait() == 78
+        assert "cannot be written: Read-only file system; make it writable" in ended.log
+        assert "Traceback" not in ended.log
+
+
+def test_sigterm_lets_requests_in_flight_end(podman: Podman, cpu_image: str) -> None:
+    with podman.running(cpu_image, OPEN) as container:
+        container.until_ready()
+        begun = threading.Event()
+        with ThreadPoolExecutor(16) as pool:
+            futures = [pool.submit(stream, container.url, begun.set) for _ in range(16)]
+            assert begun.wait(60)
+            os.kill(container.pid, signal.SIGTERM)
+            ends = [future.result() for future in futures]
+        assert container.wait() == 0
+        log = container.log
+    assert set(ends) <= {"data: [DONE]", "503"}
+    # ends of streams after the signal: there were requests to wait for
+    assert log.rindex(" 200 ") > log.index("The server is draining")
+
+
+def stream(url: str, begun: Callable[[], None]) -> str:
+    """The last line of a streamed answer, or the status of a refusal."""
+    last = ""
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=question(stream=True), timeout=60) as response:
+        if response.status_code != 200:
+            return str(response.status_code)
+        for line in filter(None, response.iter_lines()):
+            last = line
+            begun()
+    return last

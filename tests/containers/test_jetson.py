@@ -1,0 +1,57 @@
+"""The images for Jetsons as far as a PC goes: every layer that is ours, on a base that only has NVIDIA's file names."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.containers.podman import BASE, ROOT, Podman
+
+VERSIONS = {"jp6": "10.3.0", "jp7": "10.16.0"}
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def image(request: pytest.FixtureRequest, podman: Podman) -> str:
+    name = str(request.param)
+    standin = Path(__file__).with_name("standin.Dockerfile")
+    base = podman.build(f"standin-{name}", standin, standin.parent, BASE_IMAGE=BASE, VERSION=VERSIONS[name])
+    # Debian has no TensorRT to install, and the release of Python is not a Jetson's
+    bases = {
+        "jp6": {"TENSORRT_IMAGE": base, "BASE_IMAGE": BASE},
+        "jp7": {"BASE_IMAGE": base, "TENSORRT_PACKAGES": ""},
+    }
+    return podman.build(f"jetson-{name}", ROOT / f"docker/jetson-{name}.Dockerfile", ROOT, **bases[name])
+
+
+def test_it_knows_its_tensorrt_and_says_that_no_gpu_is_there(podman: Podman, image: str) -> None:
+    options = ("--env=EDGEVLM_OPEN_TO_NETWORK_WITHOUT_KEYS=yes", "--volume=edgevlm-test-plans:/cache")
+    try:
+        with podman.running(image, *options) as container:
+            assert container.wait() == 78
+            assert "CUDA finds no GPU here" in container.log
+            assert "Traceback" not in container.log
+    finally:
+        podman("volume", "rm", "--force", "edgevlm-test-plans")
+
+
+def test_its_user_may_open_the_gpu_and_write_where_it_must(podman: Podman, image: str) -> None:
+    code = "import os, pwd, grp; print(os.getuid(), os.stat('/cache').st_uid, grp.getgrnam('video').gr_gid in os.getgroups())"
+    assert podman("run", "--rm", "--entrypoint=python3", image, "-c", code) == "10001 10001 True"
+
+
+def test_a_bundle_is_exported_in_it(podman: Podman, image: str, models: Path) -> None:
+    """Exporting needs no GPU."""
+    volume = f"--volume={ROOT / 'tests/data/golden/v2'}:/models:ro"
+    arguments = ["/models/checkpoint", "/cache/tiny", "--vision-tower", "/models/clip", "--device", "jetpack6"]
+    said = podman("run", "--rm", "--read-only", "--tmpfs=/cache:mode=1777", volume, image, "export", *arguments)
+    assert "fp16" in said
+
+
+def test_no_compiler_is_left(podman: Podman, image: str) -> None:
+    code = "import shutil; print([name for name in ('gcc', 'cc', 'make', 'pip', 'nvcc') if shutil.which(name)])"
+    assert podman("run", "--rm", "--entrypoint=python3", image, "-c", code) == "[]"
+
+
+def test_the_shell_scripts_are_clean() -> None:
+    scripts = [Path(__file__).with_name("base.sh"), ROOT / "docker/lock.sh"]
+    subprocess.run(["shellcheck", *scripts], check=True)
