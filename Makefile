@@ -1,5 +1,6 @@
 # make run    the server on the demo model          make check   format, lint, types, tests
 # make test   everything that CI runs               make fix     format and mend what can be mended
+# make containers    the images, built and run (part of test; wants Debian, and root)
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,18 +13,24 @@ TWINS := $(addprefix $(TENSORRT)/twin-,$(addsuffix /installed,1.4.0.76 1.7.1.116
 BINDINGS := $(addprefix $(TENSORRT)/bindings-,$(addsuffix /installed,10.3.0 10.13.3.9 11.4.0.106))
 CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-bindings-13.2.0/installed)
 
-.PHONY: run test check fix
+# what builds and runs images without a daemon
+CONTAINER_TOOLS := podman buildah runc mmdebstrap netavark aardvark-dns containernetworking-plugins
+
+.PHONY: run test check containers fix
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
 
-test: check
+test: check containers
 
 check: $(VENV)/installed-test $(TWINS) $(BINDINGS) $(CUDA)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore tests/containers
+
+containers: $(VENV)/installed-test $(VENV)/container-tools
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/containers
 
 fix: $(VENV)/installed-test
 	$(BIN)/ruff format .
@@ -33,6 +40,11 @@ $(VENV)/installed-%: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[$*]'
 	touch $@
+
+$(VENV)/container-tools: | $(VENV)/installed-test
+	dpkg --status $(CONTAINER_TOOLS) > $@.found || \
+		(apt-get update && apt-get install --yes --no-install-recommends $(CONTAINER_TOOLS))
+	mv $@.found $@
 
 # all of them have the same module name, so each has a folder of its own that a test puts on its path
 $(TENSORRT)/twin-%/installed: | $(VENV)/installed-test

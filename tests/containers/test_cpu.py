@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,7 +27,7 @@ def demo(podman: Podman, cpu_image: str) -> Iterator[Container]:
         yield container
 
 
-def question(**fields: object) -> dict[str, object]:
+def question(**fields: object) -> dict[str, Any]:
     return {**json.loads((ROOT / "examples/display.json").read_text()), **fields}
 
 
@@ -108,13 +109,14 @@ def test_a_checkpoint_without_a_cache_is_one_sentence(podman: Podman, cpu_image:
 
 
 def test_sigterm_lets_requests_in_flight_end(podman: Podman, cpu_image: str) -> None:
-    with podman.running(cpu_image, OPEN) as container:
+    # half a processor, so that answers take long enough to be caught in the middle
+    with podman.running(cpu_image, OPEN, "--cpus=0.5") as container:
         container.until_ready()
-        begun = threading.Event()
+        pid, url, begun = container.pid, container.url, threading.Event()
         with ThreadPoolExecutor(16) as pool:
-            futures = [pool.submit(stream, container.url, begun.set) for _ in range(16)]
+            futures = [pool.submit(stream, url, begun.set) for _ in range(16)]
             assert begun.wait(60)
-            os.kill(container.pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGTERM)
             ends = [future.result() for future in futures]
         assert container.wait() == 0
         log = container.log
@@ -126,7 +128,9 @@ def test_sigterm_lets_requests_in_flight_end(podman: Podman, cpu_image: str) -> 
 def stream(url: str, begun: Callable[[], None]) -> str:
     """The last line of a streamed answer, or the status of a refusal."""
     last = ""
-    with httpx.stream("POST", f"{url}/v1/chat/completions", json=question(stream=True), timeout=60) as response:
+    body = question(stream=True)
+    body["messages"][0]["content"][-1] = {"type": "text", "text": "Describe the image."}
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
         if response.status_code != 200:
             return str(response.status_code)
         for line in filter(None, response.iter_lines()):

@@ -1,6 +1,5 @@
-"""The images for Jetsons as far as a PC goes: every layer that is ours, on a base that only has NVIDIA's file names."""
+"""The images for Jetsons as far as a PC goes: the layers that are ours, on a base with NVIDIA's file names alone."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def test_it_knows_its_tensorrt_and_says_that_no_gpu_is_there(podman: Podman, ima
 
 
 def test_its_user_may_open_the_gpu_and_write_where_it_must(podman: Podman, image: str) -> None:
-    code = "import os, pwd, grp; print(os.getuid(), os.stat('/cache').st_uid, grp.getgrnam('video').gr_gid in os.getgroups())"
+    code = "import os; print(os.getuid(), os.stat('/cache').st_uid, 44 in os.getgroups())"
     assert podman("run", "--rm", "--entrypoint=python3", image, "-c", code) == "10001 10001 True"
 
 
@@ -50,8 +49,3 @@ def test_a_bundle_is_exported_in_it(podman: Podman, image: str, models: Path) ->
 def test_no_compiler_is_left(podman: Podman, image: str) -> None:
     code = "import shutil; print([name for name in ('gcc', 'cc', 'make', 'pip', 'nvcc') if shutil.which(name)])"
     assert podman("run", "--rm", "--entrypoint=python3", image, "-c", code) == "[]"
-
-
-def test_the_shell_scripts_are_clean() -> None:
-    scripts = [Path(__file__).with_name("base.sh"), ROOT / "docker/lock.sh"]
-    subprocess.run(["shellcheck", *scripts], check=True)

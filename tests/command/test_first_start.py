@@ -1,0 +1,82 @@
+"""`edgevlm serve` on a checkpoint: exported once into the cache, again when something changes, refused in one sentence."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from edgevlm_engines import EngineLoadError, read_manifest
+from edgevlm_server.settings import Settings
+
+from edgevlm.cli import main
+from edgevlm.first_start import Conversion, served_bundle
+from tests.conftest import GOLDEN
+
+V2 = Conversion(vision_tower=GOLDEN / "v2" / "clip")
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return shutil.copytree(GOLDEN / "v2" / "checkpoint", tmp_path / "tiny")
+
+
+def served(checkpoint: Path, conversion: Conversion = V2) -> Path:
+    return served_bundle(checkpoint, Settings(), conversion, checkpoint.with_name("cache"))
+
+
+def test_it_is_exported_once_as_the_export_does_it(checkpoint: Path) -> None:
+    first = served(checkpoint)
+    written = (first / "manifest.json").stat().st_mtime_ns
+    assert served(checkpoint) == first
+    assert (first / "manifest.json").stat().st_mtime_ns == written
+    manifest = read_manifest(first)
+    assert (manifest.model, manifest.device, manifest.precision, manifest.vision_precision) == (
+        "tiny",
+        "cpu",
+        "int8",
+        "fp32",
+    )
+
+
+def test_other_files_and_other_precisions_are_other_bundles(checkpoint: Path) -> None:
+    first = served(checkpoint)
+    other = served(checkpoint, Conversion(V2.vision_tower, "fp32"))
+    os.utime(checkpoint / "config.json", (0, 0))
+    assert len({first, other, served(checkpoint)}) == 3
+    assert read_manifest(other).precision == "fp32"
+
+
+def test_what_was_damaged_or_left_by_a_crash_is_made_again(checkpoint: Path) -> None:
+    first = served(checkpoint)
+    (first / "decoder.data").write_bytes(b"")
+    left = first.with_name(f".{first.name}.abc.partial")
+    left.mkdir()
+    assert served(checkpoint) == first
+    assert (first / "decoder.data").stat().st_size > 0
+    assert not left.exists()
+
+
+def test_a_bundle_is_served_as_it_is(tmp_path: Path) -> None:
+    assert served_bundle(tmp_path, Settings(), Conversion()) == tmp_path
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(checkpoint: Path) -> None:
+    checkpoint.with_name("cache").write_text("")
+    with pytest.raises(
+        EngineLoadError, match=r"cannot be written: .*; make it writable, or serve a bundle made with"
+    ):
+        served(checkpoint)
+
+
+def test_a_full_disk_is_found_out_before_the_work(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(checkpoint)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(EngineLoadError, match="and 1000 bytes are free there; make room"):
+        served(checkpoint)
+    assert not list(checkpoint.with_name("cache").glob("*tiny*"))
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for model in ([], [str(tmp_path)]):
+        assert main(["serve", *model, "--precision", "int8"]) == 1
+        assert "say how a checkpoint is converted" in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""Files beside the images agree with the product: its version, its options, its exit codes. Nothing is built here."""
+
+import configparser
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from edgevlm_server.exit_codes import EXIT_CANNOT_START
+from edgevlm_server.settings import OPTIONS, variable
+
+from tests.containers.podman import ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DOCKER = ROOT / "docker"
+DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
+COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["edgevlm"]
+VARIABLES = {variable(name) for name in OPTIONS}
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+def test_dockerfiles_are_clean(dockerfile: Path) -> None:
+    subprocess.run(["hadolint", "--config", ROOT / ".hadolint.yaml", dockerfile], check=True)
+
+
+def test_there_are_three_images() -> None:
+    assert [path.stem for path in DOCKERFILES] == ["cpu", "jetson-jp6", "jetson-jp7"]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+def test_images_name_this_version_and_options_that_exist(dockerfile: Path) -> None:
+    text = dockerfile.read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f'image.version="{project["version"]}"' in text
+    assert f'image.licenses="{project["license"]}"' in text
+    assert set(re.findall(r"EDGEVLM_[A-Z_]+", text)) <= VARIABLES
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+def test_every_lock_has_what_the_project_asks_for(dockerfile: Path) -> None:
+    lock = (DOCKER / "locks" / f"{dockerfile.stem}.txt").read_text()
+    assert "--hash=sha256:" in lock
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for dependency in project["dependencies"]:
+        name = re.split(r"[<>=]", dependency)[0].replace("_", "-")
+        assert re.search(rf"^{name}==", lock, re.MULTILINE), name
+    assert ("onnxruntime==" in lock) == (dockerfile.stem == "cpu")
+
+
+def test_compose_is_tight_and_names_options_that_exist() -> None:
+    assert COMPOSE["read_only"] is True
+    assert COMPOSE["cap_drop"] == ["ALL"]
+    assert COMPOSE["security_opt"] == ["no-new-privileges:true"]
+    assert set(COMPOSE["environment"]) <= VARIABLES
+    assert COMPOSE["environment"]["EDGEVLM_API_KEYS"].startswith("/keys/")
+    assert "OPEN_TO_NETWORK" not in str(COMPOSE)
+    assert [volume.rsplit(":/")[1].split(":")[0] for volume in COMPOSE["volumes"]] == ["models", "cache", "keys"]
+
+
+def test_the_unit_restarts_what_a_restart_can_help() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(DOCKER / "edgevlm.service")
+    assert unit["Service"]["Restart"] == "on-failure"
+    assert unit["Service"]["RestartPreventExitStatus"] == str(EXIT_CANNOT_START)
+    # one supervisor: docker's own restarts would hide exit codes from it
+    assert COMPOSE["restart"] == "no"
+    assert int(unit["Service"]["TimeoutStopSec"]) > int(COMPOSE["stop_grace_period"].removesuffix("s"))
+
+
+def test_the_readme_names_variables_and_files_that_exist() -> None:
+    text = (DOCKER / "README.md").read_text()
+    own = set(re.findall(r"\$\{(EDGEVLM_\w+)", (DOCKER / "compose.yaml").read_text()))
+    assert set(re.findall(r"EDGEVLM_[A-Z_]*[A-Z]", text)) <= VARIABLES | own
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (DOCKER / link).exists(), link
+    for file in re.findall(r"docker/[\w.-]+\w", text):
+        assert (ROOT / file).exists(), file
+
+
+@pytest.mark.parametrize("script", ["docker/lock.sh", "tests/containers/base.sh"])
+def test_scripts_are_clean(script: str) -> None:
+    subprocess.run(["shellcheck", ROOT / script], check=True)

@@ -1,0 +1,86 @@
+"""A server's first start on a Jetson with nothing but a checkpoint: export, build, serve, on stand-ins; and its second."""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from edgevlm_engines import EngineLoadError
+from edgevlm_server.model import load_model
+from edgevlm_server.settings import Settings
+
+from edgevlm.build import ensure_plans
+from edgevlm.first_start import Conversion, served_bundle, this_device
+from tests.conftest import GOLDEN
+from tests.live import LiveServer
+from tests.tensorrt.jetsons import JETSONS
+from tests.tensorrt.standin import Machine, installed
+
+ROWS, LENGTH = 2, 500
+SETTINGS = Settings(max_batch=ROWS, max_length=LENGTH)
+
+
+@pytest.fixture(params=JETSONS)
+def jetson(request: pytest.FixtureRequest) -> Iterator[tuple[str, Machine]]:
+    with installed(JETSONS[request.param]) as machine:
+        yield request.param, machine
+        machine.check_released()
+
+
+def server(cache: Path, settings: Settings = SETTINGS) -> LiveServer:
+    """As `edgevlm serve` puts it together."""
+    conversion = Conversion(vision_tower=GOLDEN / "v2" / "clip")
+    prepare = partial(ensure_plans, plans=settings.plans)
+
+    def load() -> object:
+        bundle = served_bundle(GOLDEN / "v2" / "checkpoint", settings, conversion, cache)
+        return load_model(bundle, settings, prepare=prepare)
+
+    return LiveServer(load, settings)  # type: ignore[arg-type]
+
+
+def test_it_exports_and_builds_once(
+    jetson: tuple[str, Machine], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    device, machine = jetson
+    settings = Settings(max_batch=ROWS, max_length=LENGTH, plans=tmp_path / "plans")
+    for start in ("first", "second"):
+        caplog.clear()
+        with caplog.at_level(logging.INFO), server(tmp_path / "cache", settings) as live:
+            assert live.chat("hello").status_code == 200
+            manifest = live.service.loaded().model.manifest
+        assert (manifest.device, manifest.precision) == (device, "fp16")
+        for line in (f"becomes a bundle for {device}", "Exporting: done", "Building decoder.plan: done"):
+            assert (line in caplog.text) == (start == "first"), line
+    assert len(machine.named("build_serialized_network")) == 2
+    assert (tmp_path / "plans").is_dir()
+
+
+def test_the_demo_model_is_made_for_the_jetson_too(jetson: tuple[str, Machine], tmp_path: Path) -> None:
+    device, _ = jetson
+    bundle = served_bundle(None, SETTINGS, Conversion(), tmp_path)
+    assert f'"device": "{device}"' in (bundle / "manifest.json").read_text()
+
+
+def test_another_engine_is_exported_for_when_it_is_asked_for(jetson: tuple[str, Machine]) -> None:
+    assert this_device(Settings(engine="ort")) == "cpu"
+    assert this_device(Settings(engine="ort", provider="cuda")) == "cuda"
+    assert this_device(Settings(engine="echo")) == "cpu"
+    assert this_device(Settings(engine="trt")) == jetson[0]
+
+
+def test_without_tensorrt_it_is_onnx_runtime() -> None:
+    assert this_device(Settings()) == "cpu"
+    with pytest.raises(EngineLoadError, match="TensorRT is not installed"):
+        this_device(Settings(engine="trt"))
+
+
+def test_options_of_the_command_line_reach_the_conversion() -> None:
+    from edgevlm.serve import add_arguments
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    arguments = parser.parse_args(["DIR", "--precision", "int8", "--vision-tower", "CLIP"])
+    assert Conversion.of(arguments) == Conversion(Path("CLIP"), "int8", None)
