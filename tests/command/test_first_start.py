@@ -1,4 +1,4 @@
-"""`edgevlm serve` on a checkpoint: exported once into the cache, again when something changes, refused in one sentence."""
+"""`edgevlm serve` on a checkpoint: exported once into the cache, again when something changes, or refused."""
 
 import os
 import shutil

@@ -1,6 +1,6 @@
 """Images built and run by podman as a cluster would run them, on a machine without a daemon or a registry.
 
-No file of the machine is changed: settings and storage are folders of ours. Reasons for the settings: runc, because crun
+No file of the machine is changed: settings and storage are folders of ours. Why these settings: runc, since crun
 refuses machines with both kinds of control groups; limits, because podman's own defaults ask for more than a
 machine without CAP_SYS_RESOURCE may give; no systemd and no journal is needed.
 """

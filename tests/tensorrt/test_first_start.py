@@ -1,4 +1,4 @@
-"""A server's first start on a Jetson with nothing but a checkpoint: export, build, serve, on stand-ins; and its second."""
+"""A server's first start on a Jetson with nothing but a checkpoint, and its second, on stand-ins."""
 
 import argparse
 import logging
