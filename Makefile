@@ -30,7 +30,7 @@ check: $(VENV)/installed-test $(TWINS) $(BINDINGS) $(CUDA)
 	$(BIN)/pytest --ignore tests/containers
 
 containers: $(VENV)/installed-test $(VENV)/container-tools
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/containers
+	$(BIN)/pytest tests/containers
 
 fix: $(VENV)/installed-test
 	$(BIN)/ruff format .

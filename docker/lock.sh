@@ -16,5 +16,6 @@ lock 3.11 x86_64-manylinux_2_28 "$locks/cpu.txt" --extra cpu pyproject.toml
 lock 3.11 aarch64-manylinux_2_28 "$other" --extra cpu pyproject.toml
 cmp "$locks/cpu.txt" "$other"
 lock 3.10 aarch64-manylinux_2_28 "$locks/jetson-jp6.txt" --extra jetson pyproject.toml
-lock 3.12 aarch64-manylinux_2_28 "$locks/jetson-jp7.txt" --extra jetson pyproject.toml
+# the releases of the first: they install on both Pythons, and tests build this image on the older one
+lock 3.12 aarch64-manylinux_2_28 "$locks/jetson-jp7.txt" --extra jetson --constraints "$locks/cpu.txt" pyproject.toml
 lock 3.10 aarch64-manylinux_2_28 "$locks/build.txt" - <<<'setuptools>=77'

@@ -19,6 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+BIN = Path(sys.executable).parent
 DOCKER = ROOT / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["edgevlm"]
@@ -27,7 +28,7 @@ VARIABLES = {variable(name) for name in OPTIONS}
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
 def test_dockerfiles_are_clean(dockerfile: Path) -> None:
-    subprocess.run(["hadolint", "--config", ROOT / ".hadolint.yaml", dockerfile], check=True)
+    subprocess.run([BIN / "hadolint", "--config", ROOT / ".hadolint.yaml", dockerfile], check=True)
 
 
 def test_there_are_three_images() -> None:
@@ -88,4 +89,4 @@ def test_the_readme_names_variables_and_files_that_exist() -> None:
 
 @pytest.mark.parametrize("script", ["docker/lock.sh", "tests/containers/base.sh"])
 def test_scripts_are_clean(script: str) -> None:
-    subprocess.run(["shellcheck", ROOT / script], check=True)
+    subprocess.run([BIN / "shellcheck", ROOT / script], check=True)
