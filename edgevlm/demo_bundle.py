@@ -33,10 +33,13 @@ def demo_bundle(cache: Path | None = None, device: Device = "cpu") -> Path:
 
 def usable(folder: Path) -> bool:
     """Whether the bundle is there and whole; a damaged one is removed, because a cache is ours to repair."""
-    if not folder.exists():
-        return False
     try:
+        if not folder.exists():
+            return False
         open_bundle(folder)
+    except OSError:
+        # a cache that is not ours: whoever writes there next says so
+        return False
     except BundleError:
         shutil.rmtree(folder, ignore_errors=True)
         return False

@@ -27,9 +27,9 @@ class Progress:
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, renamed to `target` at the end, or removed if anything goes wrong on the way."""
-    if target.exists():
-        raise ExportError(f"{target} already exists; remove it or choose another name.")
     try:
+        if target.exists():
+            raise ExportError(f"{target} already exists; remove it or choose another name.")
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     except OSError as error:

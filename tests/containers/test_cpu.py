@@ -100,12 +100,20 @@ def test_a_checkpoint_is_exported_at_the_first_start_only(podman: Podman, cpu_im
         podman("volume", "rm", "--force", "edgevlm-test-cache")
 
 
-def test_a_checkpoint_without_a_cache_is_one_sentence(podman: Podman, cpu_image: str, models: Path) -> None:
+@pytest.mark.parametrize("cache", ["none", "root's"])
+def test_a_cache_that_cannot_be_written_is_one_sentence(
+    podman: Podman, cpu_image: str, models: Path, cache: str
+) -> None:
     shutil.copytree(GOLDEN / "checkpoint", models / "tiny")
-    with podman.running(cpu_image, OPEN, f"--volume={models}:/models:ro", command=["serve", "/models/tiny"]) as ended:
-        assert ended.wait() == 78
-        assert "cannot be written: Read-only file system; make it writable" in ended.log
-        assert "Traceback" not in ended.log
+    (models / "cache").mkdir(mode=0o700)
+    options = [OPEN, f"--volume={models}:/models:ro"]
+    if cache == "root's":
+        options.append(f"--volume={models}/cache:/cache")
+    with podman.running(cpu_image, *options, command=["serve", "/models/tiny"]) as container:
+        assert container.wait() == 78
+        reason = "Read-only file system" if cache == "none" else "Permission denied"
+        assert f"cannot be written: {reason}; make it writable" in container.log
+        assert "Traceback" not in container.log
 
 
 def test_sigterm_lets_requests_in_flight_end(podman: Podman, cpu_image: str) -> None:
