@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from edgevlm_engines import EngineLoadError
-from edgevlm_server.model import load_model
+from edgevlm_server.model import Model, load_model
 from edgevlm_server.settings import Settings
 
 from edgevlm.build import ensure_plans
@@ -34,11 +34,11 @@ def server(cache: Path, settings: Settings = SETTINGS) -> LiveServer:
     conversion = Conversion(vision_tower=GOLDEN / "v2" / "clip")
     prepare = partial(ensure_plans, plans=settings.plans)
 
-    def load() -> object:
+    def load() -> Model:
         bundle = served_bundle(GOLDEN / "v2" / "checkpoint", settings, conversion, cache)
         return load_model(bundle, settings, prepare=prepare)
 
-    return LiveServer(load, settings)  # type: ignore[arg-type]
+    return LiveServer(load, settings)
 
 
 def test_it_exports_and_builds_once(

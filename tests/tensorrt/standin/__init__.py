@@ -8,6 +8,7 @@ device punishes, perhaps later and elsewhere, is a `Violation` here at once; `Ma
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 
 import pytest
 
@@ -57,6 +58,8 @@ def installed(tensorrt: str = "10.16.0") -> Iterator[Machine]:
         for name in _USERS:
             patch.delitem(sys.modules, name, raising=False)
         for name, value in modules.items():
+            # whoever looks whether a module is installed asks for this
+            value.__spec__ = ModuleSpec(name, None)
             patch.setitem(sys.modules, name, value)
         try:
             yield machine
