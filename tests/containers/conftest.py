@@ -11,6 +11,8 @@ from tests.containers.podman import BASE, ROOT, Podman
 @pytest.fixture(scope="session")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
     made = Podman(ROOT / ".venv" / "containers", tmp_path_factory.mktemp("podman"))
+    # layers of images that were built before; those of today are what makes building quick
+    made("image", "prune", "--force", "--filter=until=24h")
     made.make_base()
     return made
 
