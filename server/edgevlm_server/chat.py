@@ -18,6 +18,7 @@ from edgevlm_server.pictures import VisionFailed
 from edgevlm_server.preparation import prepare
 from edgevlm_server.request_body import read_model
 from edgevlm_server.schema import ChatRequest
+from edgevlm_server.served import client_of
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text_stream import TextStream
 from edgevlm_server.ticket import End, Ticket
@@ -69,7 +70,7 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> tuple[T
     place = service.admission.enter()
     watch = DisconnectWatch(request)
     try:
-        ticket = await _unless_left(watch, service, loaded, chat)
+        ticket = await _unless_left(watch, service, loaded, chat, client_of(request))
     except BaseException:
         watch.stop()
         place.leave(served=False)
@@ -81,9 +82,11 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> tuple[T
     return ticket, Wanted(bool(chat.stream), usage, chat.stop_strings)
 
 
-async def _unless_left(watch: DisconnectWatch, service: Service, loaded: Loaded, chat: ChatRequest) -> Ticket:
+async def _unless_left(
+    watch: DisconnectWatch, service: Service, loaded: Loaded, chat: ChatRequest, client: str | None
+) -> Ticket:
     """Prepare and queue, but do no further work for a client that has left."""
-    work = asyncio.ensure_future(_submit(service, loaded, chat))
+    work = asyncio.ensure_future(_submit(service, loaded, chat, client))
     watch.when_left(work.cancel)
     try:
         return await work
@@ -94,10 +97,10 @@ async def _unless_left(watch: DisconnectWatch, service: Service, loaded: Loaded,
         raise
 
 
-async def _submit(service: Service, loaded: Loaded, chat: ChatRequest) -> Ticket:
+async def _submit(service: Service, loaded: Loaded, chat: ChatRequest, client: str | None) -> Ticket:
     prepared = prepare(chat, loaded.model, service.settings.max_images)
     try:
-        seen = await loaded.pictures.see(prepared.urls)
+        seen = await loaded.pictures.see(prepared.pictures, client)
     except VisionFailed:
         service.engine_died()
         raise Unavailable.dead() from None

@@ -15,6 +15,7 @@ from pydantic import (
     Tag,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -24,14 +25,19 @@ MAX_TEXT = 32_768
 """Characters of one text. More cannot fit into the longest context of any MobileVLM, 4096 tokens."""
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+ImageName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""A client's own name for a picture: any text, since it is only ever compared."""
+
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-class _Model(BaseModel):
+class StrictModel(BaseModel):
+    """Takes the fields that it names, in the types that it names, and no others."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class TextPart(_Model):
+class TextPart(StrictModel):
     type: Literal["text"]
     text: Text
 
@@ -48,13 +54,13 @@ class ImageUrl(BaseModel):
     detail: Literal["auto", "low", "high"] | None = None
 
 
-def _tag(name: str) -> Tag:
+def tag(name: str) -> Tag:
     """Tags begin with a character that no field has, so that they can be left out of an error's path."""
     return Tag(f"~{name}")
 
 
 def _url_shape(value: Any) -> str:
-    return "~text" if isinstance(value, str) else "~object"
+    return "~none" if value is None else "~text" if isinstance(value, str) else "~object"
 
 
 def _part_type(value: Any) -> str | None:
@@ -66,20 +72,30 @@ def _content_shape(value: Any) -> str:
     return "~text" if isinstance(value, str) else "~parts"
 
 
-class ImagePart(_Model):
+class ImagePart(StrictModel):
+    """A picture, named by `uuid` if the client wants to ask about it again; with the name alone, one sent before."""
+
     type: Literal["image_url"]
     image_url: Annotated[
-        Annotated[str, _tag("text")] | Annotated[ImageUrl, _tag("object")], Discriminator(_url_shape)
-    ]
+        Annotated[str, tag("text")] | Annotated[ImageUrl, tag("object")] | Annotated[None, tag("none")],
+        Discriminator(_url_shape),
+    ] = None
+    uuid: ImageName | None = None
+
+    @model_validator(mode="after")
+    def _is_something(self) -> "ImagePart":
+        if self.image_url is None and self.uuid is None:
+            raise PydanticCustomError("image", "It must hold 'image_url', 'uuid' or both")
+        return self
 
     @property
-    def url(self) -> str:
+    def url(self) -> str | None:
         """The text that holds the picture; a plain string stands for an object with only `url`."""
-        return self.image_url if isinstance(self.image_url, str) else self.image_url.url
+        return self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url
 
 
 Part = Annotated[
-    Annotated[TextPart, _tag("text")] | Annotated[ImagePart, _tag("image_url")],
+    Annotated[TextPart, tag("text")] | Annotated[ImagePart, tag("image_url")],
     Discriminator(
         _part_type,
         custom_error_type="part_type",
@@ -88,11 +104,10 @@ Part = Annotated[
 ]
 
 
-class Message(_Model):
+class Message(StrictModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
-        Annotated[Text, _tag("text")]
-        | Annotated[list[Part], _tag("parts"), Field(min_length=1, max_length=MAX_PARTS)],
+        Annotated[Text, tag("text")] | Annotated[list[Part], tag("parts"), Field(min_length=1, max_length=MAX_PARTS)],
         Discriminator(_content_shape),
     ]
     name: Text | None = None
@@ -110,14 +125,17 @@ class Message(_Model):
         return [] if isinstance(self.content, str) else [p for p in self.content if isinstance(p, ImagePart)]
 
 
-class StreamOptions(_Model):
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+
+
+class StreamOptions(StrictModel):
     include_usage: bool = False
 
 
-class ChatRequest(_Model):
+class ChatRequest(StrictModel):
     """`temperature` defaults to 0: a factory asks for the same answer to the same picture."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Messages
     model: Text | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -126,9 +144,9 @@ class ChatRequest(_Model):
     top_k: Annotated[int, Field(ge=-1)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: Annotated[
-        Annotated[StopText, _tag("text")]
-        | Annotated[list[StopText], _tag("list"), Field(max_length=4)]
-        | Annotated[None, _tag("none")],
+        Annotated[StopText, tag("text")]
+        | Annotated[list[StopText], tag("list"), Field(max_length=4)]
+        | Annotated[None, tag("none")],
         Discriminator(lambda value: "~none" if value is None else "~text" if isinstance(value, str) else "~list"),
     ] = None
     stream: bool | None = None

@@ -37,6 +37,10 @@ class Tokenizer:
         """The UTF-8 bytes that a token stands for: none for control tokens, one for a byte token."""
         return self._bytes[token]
 
+    def piece(self, token: int) -> str:
+        """The token as SentencePiece writes it, control tokens and spaces visible."""
+        return str(self._with_prefix.id_to_piece(token))
+
     def _bytes_of(self, token: int) -> bytes:
         processor = self._with_prefix
         if processor.is_control(token) or processor.is_unused(token):

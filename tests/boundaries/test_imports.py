@@ -24,7 +24,10 @@ ARROWS = {
     # training makes its tokens and pixels with serving's own code
     "edgevlm_demo": {"edgevlm_server"},
 }
-HTTP = {"app.py", "chat.py", "disconnect.py", "request_body.py"}
+HTTP = {
+    *("app.py", "chat.py", "disconnect.py", "docs_page.py", "model_routes.py", "openapi.py"),
+    *("request_body.py", "served.py", "token_routes.py"),
+}
 ONLY_IN = {
     "torch": {"edgevlm_demo"},
     "fastapi": {"edgevlm_server"},

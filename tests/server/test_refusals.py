@@ -56,7 +56,7 @@ def still_serving(echo_server: LiveServer) -> Any:
         ({"messages": [{"role": "user", "content": []}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": [{"type": SECRET}]}]}, "messages.0.content.0"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0.text"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0.image_url"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
             "messages.0.content.0.image_url.url",
@@ -247,7 +247,20 @@ def test_another_model_is_not_found(echo_server: LiveServer) -> None:
     assert check_error(echo_server.chat("hi", model=SECRET), 404, "model_not_found")["param"] == "model"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/chat", "/docs", "/v1/chat/completions/x", "/%00", "/..%2fetc"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v1",
+        "/v1/chat",
+        "/redoc",
+        "/docs/app.py",
+        "/docs/..%2fapp.py",
+        "/v1/chat/completions/x",
+        "/%00",
+        "/..%2fetc",
+    ],
+)
 def test_unknown_paths_are_not_found(echo_server: LiveServer, path: str) -> None:
     check_error(echo_server.client.get(path), 404, "not_found")
 
@@ -288,7 +301,7 @@ def test_what_is_not_http_gets_our_shape_too(echo_server: LiveServer, request_by
 
 
 def test_a_slash_too_many_is_not_redirected(echo_server: LiveServer) -> None:
-    response = echo_server.client.get("/v1/models/", headers={"host": "elsewhere.example"})
+    response = echo_server.client.get("/health/", headers={"host": "elsewhere.example"})
     check_error(response, 404, "not_found")
 
 
