@@ -1,32 +1,48 @@
-"""A checked chat request becomes a sequence: messages to token ids, fields to limits. Knows no state, no threads."""
+"""A checked chat request becomes sequences: messages to token ids, fields to limits. Knows no state, no threads."""
 
 from typing import Literal, NamedTuple
 
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Tokens
 
+from edgevlm_server.constraint import Constraint
 from edgevlm_server.errors import InvalidRequest, NotFound
+from edgevlm_server.generation import Generation
 from edgevlm_server.model import Model
 from edgevlm_server.pictures import Seen
 from edgevlm_server.prompt import Turn, encode_conversation
-from edgevlm_server.sampling import SamplingParams
-from edgevlm_server.schema import MAX_TEXT, ChatRequest
+from edgevlm_server.schema import ChatRequest
 from edgevlm_server.sequence import Sequence
+from edgevlm_server.strict_model import MAX_TEXT
 
 
 class Prepared(NamedTuple):
-    """All of a sequence but its features; `urls` are the images in the prompt's order, each with its place."""
+    """All of its sequences but features and constraint; `urls` are the images in the prompt's order, with places."""
 
     prompt: Tokens
     urls: list[tuple[str, str]]
     max_tokens: int
     stop_ids: frozenset[int]
-    sampling: SamplingParams
+    generation: Generation
 
-    def sequence(self, seen: Seen) -> Sequence:
-        """The sequence, once its images are encoded."""
+    def sequences(self, seen: Seen, constraint: Constraint | None) -> list[Sequence]:
+        """One for each answer, once the images are encoded."""
         assert len(seen.features) == np.count_nonzero(self.prompt == IMAGE_TOKEN)
-        return Sequence(self.prompt, seen.features, self.max_tokens, self.stop_ids, self.sampling, seen.files)
+        return [
+            Sequence(
+                self.prompt,
+                seen.features,
+                self.max_tokens,
+                self.stop_ids,
+                self.generation.sampling,
+                seen.files,
+                min_tokens=self.generation.min_tokens,
+                constraint=constraint and constraint.fresh(),
+                logprobs=self.generation.logprobs,
+                number=number,
+            )
+            for number in range(self.generation.choices)
+        ]
 
 
 def prepare(chat: ChatRequest, model: Model, max_images: int) -> Prepared:
@@ -37,17 +53,24 @@ def prepare(chat: ChatRequest, model: Model, max_images: int) -> Prepared:
     system, turns, urls = _conversation(chat)
     _check_size(system, turns, urls, max_images)
     ids = encode_conversation(model.tokenizer, manifest.prompt, manifest.vision.image_tokens, turns, system)
+    return plan(ids, urls, chat.generation(), model)
+
+
+def plan(ids: list[int], urls: list[tuple[str, str]], generation: Generation, model: Model) -> Prepared:
+    """A prompt and what is wanted behind it, held against what the model can. Raises `ApiError`."""
+    if any(token >= model.tokenizer.vocab_size for token, _ in generation.sampling.logit_bias):
+        raise _invalid(f"The model has the tokens 0 to {model.tokenizer.vocab_size - 1}.", "logit_bias")
+    if generation.ignore_eos and generation.structure is not None:
+        raise _invalid("An answer of a given form ends where the form ends.", "ignore_eos")
+    max_tokens = _token_limit(generation.max_tokens, len(ids), model.engine.info.max_length)
+    if generation.min_tokens > max_tokens:
+        raise _invalid(f"At most {max_tokens} tokens are allowed here.", "min_tokens")
     return Prepared(
         prompt=np.array(ids, np.int64),
         urls=urls,
-        max_tokens=_token_limit(chat, len(ids), model.engine.info.max_length),
-        stop_ids=frozenset(manifest.prompt.stop_ids),
-        sampling=SamplingParams(
-            temperature=chat.temperature or 0.0,
-            top_p=1.0 if chat.top_p is None else chat.top_p,
-            top_k=max(chat.top_k or 0, 0),
-            seed=chat.seed,
-        ),
+        max_tokens=max_tokens,
+        stop_ids=frozenset() if generation.ignore_eos else frozenset(model.manifest.prompt.stop_ids),
+        generation=generation,
     )
 
 
@@ -83,9 +106,8 @@ def _check_size(system: str | None, turns: list[Turn], urls: list[tuple[str, str
         )
 
 
-def _token_limit(chat: ChatRequest, prompt_length: int, longest: int) -> int:
+def _token_limit(wanted: int | None, prompt_length: int, longest: int) -> int:
     """How many tokens may be generated; refused if prompt and answer do not fit into one row."""
-    wanted = chat.token_limit
     if prompt_length + (wanted or 1) > longest:
         raise _too_long(
             f"The context has {longest} positions; this prompt takes {prompt_length} "
