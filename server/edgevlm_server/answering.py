@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -44,6 +44,11 @@ class Form(Protocol):
         """The body of answers that are not streamed: JSON, or plain text."""
         ...
 
+
+@runtime_checkable
+class StreamForm(Form, Protocol):
+    """The same, piece by piece as well."""
+
     def first_chunk(self, index: int, usage: Usage) -> str:
         """The events that begin an answer."""
         ...
@@ -64,13 +69,15 @@ class Form(Protocol):
 class Wish(NamedTuple):
     """What a route understood: how many answers are wanted, behind which prompt, and how they are to be given.
 
-    Neither call may keep hold of the request's pictures.
+    What `form` makes must not keep hold of the request's pictures.
     """
 
-    count: int
+    answers: int
     stream: bool
     prepare: Callable[[Model], Prepared]
     form: Callable[[Model], Form]
+    keep_space: bool = False
+    """White space at an answer's beginning belongs to it: no template ends in front of it."""
 
 
 class Accepted(NamedTuple):
@@ -79,6 +86,7 @@ class Accepted(NamedTuple):
     tickets: list[Ticket]
     generation: Generation
     stream: bool
+    keep_space: bool
     form: Form
 
     def end(self) -> None:
@@ -107,9 +115,7 @@ async def answer_request(request: Request, service: Service, read: Callable[[], 
         raise
 
 
-async def in_ledger(
-    service: Service, accept: Callable[[Loaded], Awaitable[Result]]
-) -> tuple[Loaded, Result] | None:
+async def in_ledger(service: Service, accept: Callable[[Loaded], Awaitable[Result]]) -> tuple[Loaded, Result] | None:
     """Count a request in, and as rejected if `accept` raises; `None` if its client left meanwhile."""
     service.metrics.received.inc()
     try:
@@ -151,9 +157,9 @@ async def _accept(
     """Read, check, prepare and queue."""
     wish = await service.admission.receive(read)
     most = service.admission.rows
-    if wish.count > most:
+    if wish.answers > most:
         raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
-    place = service.admission.enter(wish.count)
+    place = service.admission.enter(wish.answers)
     watch = DisconnectWatch(request)
     try:
         accepted = await unless_left(watch, _submit(service, loaded, wish, client_of(request)))
@@ -173,7 +179,7 @@ async def _submit(service: Service, loaded: Loaded, wish: Wish, client: str | No
     constraint = None if structure is None else await loaded.grammars.compile(structure)
     seen = await see(service, loaded, prepared.pictures, client)
     tickets = [loaded.batcher.submit(sequence) for sequence in prepared.sequences(seen, constraint)]
-    return Accepted(tickets, prepared.generation, wish.stream, wish.form(loaded.model))
+    return Accepted(tickets, prepared.generation, wish.stream, wish.keep_space, wish.form(loaded.model))
 
 
 def _over(served: bool, place: Place, watch: DisconnectWatch) -> None:
@@ -185,7 +191,7 @@ def _choices(accepted: Accepted, loaded: Loaded, service: Service, arrived: floa
     generation, tokenizer = accepted.generation, loaded.model.tokenizer
 
     def answer(ticket: Ticket) -> Answer:
-        text = TextStream(tokenizer, generation.stop, generation.min_tokens)
+        text = TextStream(tokenizer, generation.stop, generation.min_tokens, keep_space=accepted.keep_space)
         return Answer(ticket, text, service.metrics, arrived)
 
     return Choices([answer(ticket) for ticket in accepted.tickets])
@@ -209,9 +215,11 @@ async def _events(
     accepted: Accepted, choices: Choices, first: tuple[int, Delta], rest: AsyncIterator[tuple[int, Delta]]
 ) -> AsyncIterator[str]:
     form = accepted.form
+    assert isinstance(form, StreamForm), "only routes that have events ask for a stream"
     try:
         for index in range(len(choices)):
-            yield form.first_chunk(index, choices.usage)
+            if begin := form.first_chunk(index, choices.usage):
+                yield begin
         yield form.chunks(*first, choices.usage)
         async for index, delta in rest:
             yield form.chunks(index, delta, choices.usage)

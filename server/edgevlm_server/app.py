@@ -13,13 +13,16 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgevlm_server import docs_page, examples, model_routes, token_routes
-from edgevlm_server.answer_schema import ChatCompletion, Health, Readiness
-from edgevlm_server.chat import chat_completions
+from edgevlm_server import decisions, docs_page, generation_routes, model_routes, token_routes
+from edgevlm_server.answer_schema import Health, Readiness
+from edgevlm_server.ask_form import AskForm
+from edgevlm_server.completion_schema import CompletionRequest
+from edgevlm_server.decision_schema import DecisionRequest
 from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import CONTENT_TYPE
-from edgevlm_server.openapi import GENERATING, answers, describe, takes
+from edgevlm_server.openapi import answers, describe
+from edgevlm_server.responses_schema import ResponsesRequest
 from edgevlm_server.schema import ChatRequest
 from edgevlm_server.served import Served, authorise
 from edgevlm_server.service import Service
@@ -55,19 +58,6 @@ async def metrics(service: Served) -> Response:
     return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
-@api.post(
-    "/v1/chat/completions",
-    tags=["generation"],
-    response_model=ChatCompletion,
-    responses=answers(GENERATING, {"text/event-stream": "With `stream`: chunks, then [DONE]."}),
-    openapi_extra=takes(ChatRequest, examples.CHAT),
-)
-async def chat(request: Request, service: Served) -> Response:
-    """Answer a conversation with images, whole or streamed; OpenAI's route."""
-    # the body is read by hand: FastAPI would read it before the key is checked, without a limit
-    return await chat_completions(request, service)
-
-
 @api.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> dict[str, Any]:
     """The description of this API."""
@@ -78,10 +68,13 @@ async def openapi(request: Request) -> dict[str, Any]:
     return description
 
 
-BODIES = (ChatRequest, DetokenizeRequest, TokenizeRequest)
+BODIES = (
+    *(AskForm, ChatRequest, CompletionRequest, DecisionRequest, DetokenizeRequest, ResponsesRequest),
+    TokenizeRequest,
+)
 """What the routes take, for the description."""
 
-KEYED = (api, model_routes.router, token_routes.router)
+KEYED = (api, decisions.router, generation_routes.router, model_routes.router, token_routes.router)
 """Routers whose every route needs a key."""
 
 

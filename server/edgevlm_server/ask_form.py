@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.form_body import FormField, text_of
-from edgevlm_server.schema import MAX_PARTS, ChatRequest, Count, Text
+from edgevlm_server.generation_fields import Count
+from edgevlm_server.schema import MAX_PARTS, ChatRequest
+from edgevlm_server.strict_model import Text
 
 File = Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
 
@@ -22,6 +24,11 @@ class AskForm(BaseModel):
     system: Text | None = None
     max_tokens: Count | None = None
     model: Text | None = None
+
+    @property
+    def places(self) -> list[str]:
+        """Where a chat request's contents stand in the form."""
+        return ["image"] if self.system is None else ["system", "image"]
 
     def chat(self) -> ChatRequest:
         """The same question as a chat request."""

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from edgevlm_server.answer import Delta, Usage
+from edgevlm_server.answer import Usage
 from edgevlm_server.chat_format import usage_body
 from edgevlm_server.choices import Whole
-from edgevlm_server.errors import ApiError
 
 
 class AskFormat:

@@ -23,7 +23,9 @@ class CompletionRequest(GenerationFields):
     prompt: Annotated[
         Annotated[Text, tag("text")]
         | Annotated[list[Text], tag("texts"), Field(min_length=1, max_length=1)]
-        | Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], tag("ids"), Field(min_length=1, max_length=MAX_TEXT)],
+        | Annotated[
+            list[Annotated[int, Field(ge=0, lt=2**31)]], tag("ids"), Field(min_length=1, max_length=MAX_TEXT)
+        ],
         Discriminator(_shape),
     ]
     logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
@@ -36,3 +38,13 @@ class CompletionRequest(GenerationFields):
     @property
     def wanted_logprobs(self) -> int | None:
         return self.logprobs
+
+    @property
+    def ids(self) -> list[int] | None:
+        """The prompt, if it was given as token ids."""
+        return [one for one in self.prompt if isinstance(one, int)] if _shape(self.prompt) == "~ids" else None
+
+    @property
+    def text(self) -> str:
+        """The prompt, if it was given as a text."""
+        return self.prompt if isinstance(self.prompt, str) else "".join(map(str, self.prompt))

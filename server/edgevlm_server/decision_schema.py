@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from edgevlm_server.input_items import Input
-from edgevlm_server.schema import StrictModel, Text, tag
+from edgevlm_server.input_items import Input, messages_of
+from edgevlm_server.schema import Message, TextPart
+from edgevlm_server.strict_model import StrictModel, Text, tag
 
 MAX_QUESTIONS = 32
 MAX_CHOICES = 32
@@ -114,3 +115,14 @@ class DecisionRequest(StrictModel):
     # who asks, for the client's own books: accepted, without effect
     safety_identifier: Text | None = None
     prompt_cache_key: Text | None = None
+
+    def messages(self, question: str) -> list[Message]:
+        """The input with a question behind it."""
+        *before, last = messages_of(self.input)
+        if last.role != "user":
+            return [*before, last]  # which no template ends in, and that is said where it is rendered
+        given = [TextPart(type="text", text=last.content)] if isinstance(last.content, str) else last.content
+        parts = [part for part in given if not isinstance(part, TextPart) or part.text]
+        # not checked again: a full message may hold one part more
+        content = [*parts, TextPart.model_construct(type="text", text=question)]
+        return [*before, last.model_copy(update={"content": content})]

@@ -39,5 +39,5 @@ async def asset(name: str) -> Response:
 def _asset(name: str) -> Response:
     if name not in MEDIA_TYPES:
         raise NotFound("There is no such path.", code="not_found")
-    content = files("edgevlm_server").joinpath("docs", name).read_bytes()
+    content = files("edgevlm_server").joinpath(f"docs/{name}").read_bytes()
     return Response(content, media_type=MEDIA_TYPES[name], headers=HEADERS)

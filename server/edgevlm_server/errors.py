@@ -2,6 +2,7 @@
 
 ApiError
 ├── InvalidRequest        400  the request cannot be served as it is; `param` names the place
+│   └── TooComplex        400  the form of the answer cannot be followed any further
 ├── Unauthorized          401  no key, or a wrong one
 ├── NotFound              404  no such path or model
 ├── MethodNotAllowed      405
@@ -42,6 +43,15 @@ class ApiError(Exception):
 class InvalidRequest(ApiError):
     status = 400
     type = "invalid_request_error"
+
+
+class TooComplex(InvalidRequest):
+    """Found out while the answer is written: the form costs more than one request may take from others."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The form that the answer must have is too complex to be followed.", code="unsupported_schema"
+        )
 
 
 class Unauthorized(ApiError):

@@ -36,3 +36,39 @@ TOKENIZE: dict[str, Any] = {
 }
 
 DETOKENIZE: dict[str, Any] = {"three tokens": {"tokens": [1, 72, 105]}}
+
+COMPLETION: dict[str, Any] = {
+    "a text to go on with": {"prompt": "USER: What is a gauge? ASSISTANT:", "max_tokens": 16},
+    "token ids": {"prompt": [1, 72, 105], "max_tokens": 4, "logprobs": 2},
+}
+
+_INPUT = [{"type": "input_image", "image_url": PICTURE}, {"type": "input_text", "text": "Which lamp is on?"}]
+
+RESPONSES: dict[str, Any] = {
+    "text alone": {"input": "What can you see?", "max_output_tokens": 16},
+    "a picture and a question": {"input": [{"role": "user", "content": _INPUT}], "max_output_tokens": 16},
+}
+
+DECISIONS: dict[str, Any] = {
+    "yes or no, about a picture": {
+        "input": [{"role": "user", "content": [{"type": "input_image", "image_url": PICTURE}]}],
+        "questions": [{"type": "predicate", "name": "missing", "instructions": "Is a bolt missing?"}],
+    },
+    "pick one, and how much": {
+        "input": "The display reads 834.2, and the red lamp is on.",
+        "questions": [
+            {
+                "type": "choice",
+                "name": "lamp",
+                "instructions": "Which lamp is on?",
+                "choices": [{"value": "red"}, {"value": "amber"}, {"value": "green"}],
+            },
+            {
+                "type": "score",
+                "name": "urgency",
+                "instructions": "How urgent is it?",
+                "levels": [{"label": "not at all"}, {"label": "a little"}, {"label": "very"}],
+            },
+        ],
+    },
+}

@@ -3,8 +3,6 @@
 Bodies are read by hand: FastAPI would read them before the key is checked, without a limit.
 """
 
-from collections.abc import Awaitable, Callable
-
 from fastapi import APIRouter, Request, Response
 
 from edgevlm_server import examples
@@ -17,9 +15,8 @@ from edgevlm_server.completion_format import CompletionFormat
 from edgevlm_server.completion_schema import CompletionRequest
 from edgevlm_server.errors import UnsupportedMediaType
 from edgevlm_server.form_body import parse_form
-from edgevlm_server.model import Model
 from edgevlm_server.openapi import GENERATING, answers, takes
-from edgevlm_server.preparation import prepare, prepare_text, prepare_turns
+from edgevlm_server.preparation import prepare, prepare_text
 from edgevlm_server.request_body import check, read_body, read_model
 from edgevlm_server.responses_format import ResponsesFormat
 from edgevlm_server.responses_schema import ResponsesRequest
@@ -44,7 +41,17 @@ async def chat_completions(request: Request, service: Served) -> Response:
 
     async def read() -> Wish:
         chat = await read_model(request, ChatRequest, service.settings.max_body)
-        return chat_wish(chat, service)
+        shape = {
+            "include_usage": chat.include_usage,
+            "continuous_usage": chat.continuous_usage,
+            "logprobs": bool(chat.logprobs),
+        }
+        return Wish(
+            answers=chat.n or 1,
+            stream=bool(chat.stream),
+            prepare=lambda model: prepare(chat, model, service.settings.max_images),
+            form=lambda model: ChatFormat(model.manifest.model, model.tokenizer, **shape),
+        )
 
     return await answer_request(request, service, read)
 
@@ -61,7 +68,7 @@ async def completions(request: Request, service: Served) -> Response:
     async def read() -> Wish:
         asked = await read_model(request, CompletionRequest, service.settings.max_body)
         return Wish(
-            count=asked.n or 1,
+            answers=asked.n or 1,
             stream=bool(asked.stream),
             prepare=lambda model: prepare_text(asked, model),
             form=lambda model: CompletionFormat(asked, model.manifest.model, model.tokenizer),
@@ -84,7 +91,7 @@ async def responses(request: Request, service: Served) -> Response:
         asked = await read_model(request, ResponsesRequest, service.settings.max_body)
         chat, places, kept = asked.chat(), asked.places, asked.without_input()
         return Wish(
-            count=1,
+            answers=1,
             stream=bool(asked.stream),
             prepare=lambda model: prepare(chat, model, service.settings.max_images, places),
             form=lambda model: ResponsesFormat(kept, model.manifest.model, model.tokenizer),
@@ -107,10 +114,22 @@ async def ask(request: Request, service: Served) -> Response:
         chat, places = form.chat(), form.places
         as_json = takes_json(request.headers.get("accept", ""))
         return Wish(
-            count=1,
+            answers=1,
             stream=False,
             prepare=lambda model: prepare(chat, model, service.settings.max_images, places),
             form=lambda model: AskFormat(model.manifest.model, as_json=as_json),
         )
 
     return await answer_request(request, service, read)
+
+
+async def _form(request: Request, service: Service) -> AskForm:
+    """Read, split and check a form. Raises `ApiError`."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.split(";")[0].strip().lower() != "multipart/form-data":
+        raise UnsupportedMediaType(
+            "The body must be a form: curl sends one for each -F, as in -F image=@part.jpg -F 'question=...'.",
+            code="unsupported_media_type",
+        )
+    body = await read_body(request, service.settings.max_body)
+    return check(AskForm, form_values(parse_form(body, content_type)))

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from edgevlm_server.schema import MAX_MESSAGES, MAX_PARTS, ImageName, Message, StrictModel, Text, tag
+from edgevlm_server.schema import MAX_MESSAGES, MAX_PARTS, ImageName, Message
+from edgevlm_server.strict_model import StrictModel, Text, tag
 
 
 class InputText(StrictModel):
@@ -94,6 +95,11 @@ def messages_of(given: str | list[InputMessage]) -> list[Message]:
     if isinstance(given, str):
         return [Message(role="user", content=given)]
     return [one.message() for one in given]
+
+
+def places_of(given: str | list[InputMessage]) -> list[str]:
+    """Where the content of each of those messages stands in the request."""
+    return ["input"] if isinstance(given, str) else [f"input.{index}.content" for index in range(len(given))]
 
 
 def _chat_part(part: InputText | InputImage | OutputText) -> dict[str, Any]:

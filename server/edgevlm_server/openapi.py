@@ -63,10 +63,9 @@ def takes(
     model: type[BaseModel], examples: Mapping[str, Any], media_type: str = "application/json"
 ) -> dict[str, Any]:
     """The description of a body: its model, and examples by what they show."""
-    content = {
-        "schema": {"$ref": REFERENCE.format(model=model.__name__)},
-        "examples": {name: {"value": value} for name, value in examples.items()},
-    }
+    content: dict[str, Any] = {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}
+    if examples:
+        content["examples"] = {name: {"value": value} for name, value in examples.items()}
     return {"requestBody": {"required": True, "content": {media_type: content}}}
 
 

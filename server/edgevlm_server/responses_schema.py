@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field
 
 from edgevlm_server.generation_fields import MAX_LOGPROBS, Count
-from edgevlm_server.input_items import Input, messages_of
+from edgevlm_server.input_items import Input, messages_of, places_of
 from edgevlm_server.schema import ChatRequest, Message, no_tools
 from edgevlm_server.strict_model import StrictModel, Text, tag
 
@@ -105,9 +105,13 @@ class ResponsesRequest(StrictModel):
 
     @property
     def places(self) -> list[str]:
-        """Where each of the messages stands in the request."""
-        given = ["input"] if isinstance(self.input, str) else [f"input.{n}" for n in range(len(self.input))]
-        return given if self.instructions is None else ["instructions", *given]
+        """Where the content of each message stands in the request."""
+        before = [] if self.instructions is None else ["instructions"]
+        return before + places_of(self.input)
+
+    def without_input(self) -> "ResponsesRequest":
+        """What is repeated in the response, without the pictures."""
+        return self.model_copy(update={"input": ""})
 
     def chat(self) -> ChatRequest:
         """The same request in the chat route's words."""

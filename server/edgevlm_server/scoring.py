@@ -35,9 +35,9 @@ class Dictated:
         self._taken += 1
 
 
-def dictated(prompt: Tokens, seen: Seen, answer: Sequence[int]) -> Row:
+def dictated(prompt: Tokens, seen: Seen, answer: Sequence[int], number: int) -> Row:
     """A sequence that says `answer` behind the prompt, and reports how likely each of its tokens was."""
-    row = Row(prompt, seen.features, len(answer), frozenset(), images=seen.files, logprobs=0)
+    row = Row(prompt, seen.features, len(answer), frozenset(), images=seen.files, logprobs=0, number=number)
     row.sampler = Sampler(SamplingParams(), Dictated(answer))
     return row
 

@@ -8,7 +8,9 @@ from fastapi import APIRouter, Request
 from edgevlm_server import examples
 from edgevlm_server.answer_schema import Counted, Detokenized, Tokenized
 from edgevlm_server.openapi import BODY, answers, takes
+from edgevlm_server.preparation import chat_places
 from edgevlm_server.request_body import Model, read_model
+from edgevlm_server.responses_schema import ResponsesRequest
 from edgevlm_server.schema import ChatRequest
 from edgevlm_server.served import Served
 from edgevlm_server.service import Service
@@ -43,7 +45,20 @@ async def detokenize_ids(request: Request, service: Served) -> Detokenized:
 async def count_chat(request: Request, service: Served) -> Counted:
     """How many positions a chat request's prompt takes, images included; llama-server's route."""
     model = service.loaded().model
-    return count(await _body(request, service, ChatRequest), model, service.settings.max_images)
+    chat = await _body(request, service, ChatRequest)
+    return count(chat, model, service.settings.max_images, chat_places(chat.messages))
+
+
+@router.post(
+    "/v1/responses/input_tokens",
+    responses=answers(BODY),
+    openapi_extra=takes(ResponsesRequest, examples.RESPONSES),
+)
+async def count_response(request: Request, service: Served) -> Counted:
+    """The same for a request of the responses route; OpenAI's route."""
+    model = service.loaded().model
+    asked = await _body(request, service, ResponsesRequest)
+    return count(asked.chat(), model, service.settings.max_images, asked.places)
 
 
 async def _body(request: Request, service: Service, model: type[Model]) -> Model:

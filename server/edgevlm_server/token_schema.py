@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, RootModel
 
-from edgevlm_server.schema import MAX_TEXT, Messages, StrictModel, Text, tag
+from edgevlm_server.schema import Messages
+from edgevlm_server.strict_model import MAX_TEXT, StrictModel, Text, tag
 
 MAX_IDS = MAX_TEXT
 """Token ids in one request: as many as the longest text could become."""

@@ -1,11 +1,12 @@
 """Text and conversations to token ids, and back. Knows no HTTP; pictures are counted, not looked at."""
 
+from collections.abc import Sequence
+
 from edgevlm_engines import IMAGE_TOKEN
 
 from edgevlm_server.answer_schema import Counted, Detokenized, Tokenized
-from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.model import Model
-from edgevlm_server.preparation import check_model, read_conversation
+from edgevlm_server.preparation import chat_places, check_ids, check_model, read_conversation
 from edgevlm_server.schema import ChatRequest
 from edgevlm_server.token_schema import DetokenizeRequest, TokenizeChat, TokenizeRequest
 from edgevlm_server.tokenizer import Tokenizer
@@ -16,7 +17,7 @@ def tokenize(request: TokenizeRequest, model: Model, max_images: int) -> Tokeniz
     asked = request.root
     check_model(asked.model, model)
     if isinstance(asked, TokenizeChat):
-        ids = read_conversation(asked.messages, model, max_images).ids
+        ids = read_conversation(asked.messages, model, max_images, chat_places(asked.messages)).ids
     else:
         begin = [model.manifest.prompt.bos_id] if asked.add_special_tokens else []
         ids = begin + model.tokenizer.encode(asked.prompt, space_prefix=True)
@@ -27,19 +28,14 @@ def tokenize(request: TokenizeRequest, model: Model, max_images: int) -> Tokeniz
 def detokenize(request: DetokenizeRequest, model: Model) -> Detokenized:
     """The text of token ids; control tokens have none. Raises `ApiError` for ids outside the vocabulary."""
     check_model(request.model, model)
-    size = model.tokenizer.vocab_size
-    for index, token in enumerate(request.tokens):
-        if token >= size:
-            raise InvalidRequest(
-                f"The vocabulary has {size} tokens, numbered from 0.", code="invalid_value", param=f"tokens.{index}"
-            )
+    check_ids(request.tokens, model, "tokens")
     return Detokenized(prompt=text_of(model.tokenizer, request.tokens))
 
 
-def count(chat: ChatRequest, model: Model, max_images: int) -> Counted:
+def count(chat: ChatRequest, model: Model, max_images: int, places: Sequence[str]) -> Counted:
     """Positions that a chat request's prompt takes, whether or not it fits. Raises `ApiError`."""
     check_model(chat.model, model)
-    return Counted(input_tokens=len(read_conversation(chat.messages, model, max_images).ids))
+    return Counted(input_tokens=len(read_conversation(chat.messages, model, max_images, places).ids))
 
 
 def text_of(tokenizer: Tokenizer, ids: list[int]) -> str:

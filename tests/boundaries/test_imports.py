@@ -25,8 +25,8 @@ ARROWS = {
     "edgevlm_demo": {"edgevlm_server"},
 }
 HTTP = {
-    *("app.py", "chat.py", "disconnect.py", "docs_page.py", "model_routes.py", "openapi.py"),
-    *("request_body.py", "served.py", "token_routes.py"),
+    *("answering.py", "app.py", "decisions.py", "disconnect.py", "docs_page.py", "generation_routes.py"),
+    *("model_routes.py", "openapi.py", "request_body.py", "served.py", "token_routes.py"),
 }
 ONLY_IN = {
     "torch": {"edgevlm_demo"},
@@ -35,6 +35,7 @@ ONLY_IN = {
     "onnx": {"edgevlm_export", "edgevlm"},
     "onnx_ir": {"edgevlm_export"},
     "sentencepiece": {"edgevlm_server", "edgevlm_export", "edgevlm_demo"},
+    "llguidance": {"edgevlm_server"},
     "pickle": set(),
 }
 
@@ -93,7 +94,7 @@ def test_onnxruntime_is_imported_by_its_engine_alone() -> None:
 def test_threads_belong_to_batcher_and_workers() -> None:
     """The evaluation's threads are clients, not parts of the server."""
     makers = {"threading", "concurrent.futures"}
-    homes = {"batcher.py", "pictures.py", "image_decoder.py", "ort.py", "evaluate.py"}
+    homes = {"batcher.py", "pictures.py", "image_decoder.py", "ort.py", "evaluate.py", "grammar_compiler.py"}
     for room in ROOMS:
         for path in files(room):
             assert path.name in homes or not makers & set(imports(path)), path

@@ -54,8 +54,13 @@ def test_the_route_table_is_known() -> None:
         ("GET", "/version"),
         ("POST", "/detokenize"),
         ("POST", "/tokenize"),
+        ("POST", "/ask"),
         ("POST", "/v1/chat/completions"),
         ("POST", "/v1/chat/completions/input_tokens"),
+        ("POST", "/v1/completions"),
+        ("POST", "/v1/decisions"),
+        ("POST", "/v1/responses"),
+        ("POST", "/v1/responses/input_tokens"),
     }
 
 

@@ -1,0 +1,124 @@
+"""Which JSON schemas an answer can be held to. Knows keywords and sizes; nothing of grammars and tokens.
+
+A keyword that would not be enforced is refused by name: an answer that only seems checked is worse than an error.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+MAX_SIZE = 32_768
+"""Characters of the schema written as JSON."""
+MAX_DEPTH = 32
+"""Of schemas inside schemas, and of lists and objects inside values."""
+MAX_REGEX = 512
+"""Characters of one regular expression."""
+MAX_BOUND = 4096
+"""Of a bound on lengths and counts, and of all counts in one regular expression multiplied: no answer is longer."""
+COUNT = re.compile(r"\{(?:\d+,)?(\d+),?\}")
+"""The larger number of `{3}`, `{3,}` and `{3,5}`."""
+MAX_NUMBER = 2**53
+"""Of a number: beyond it JSON readers disagree about what was written."""
+
+ANNOTATIONS = {"$schema", "$comment", "title", "description", "default", "examples", "deprecated"}
+"""Say nothing about which values are valid."""
+ONE = {"items", "additionalProperties"}
+MANY = {"anyOf", "oneOf", "allOf", "prefixItems"}
+NAMED = {"properties", "patternProperties", "$defs", "definitions"}
+BOUNDS = {"minLength", "maxLength", "minItems", "maxItems"}
+NUMBERS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+TEXTS = {"pattern", "format", "$ref"}
+VALUES = {"const", "enum", "type", "required"}
+KEYWORDS = ANNOTATIONS | ONE | MANY | NAMED | BOUNDS | NUMBERS | TEXTS | VALUES
+UNENFORCED = {
+    *("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "propertyNames"),
+    *("contains", "minContains", "maxContains", "uniqueItems", "minProperties", "maxProperties"),
+    *("unevaluatedItems", "unevaluatedProperties", "additionalItems", "contentEncoding", "contentMediaType"),
+    *("contentSchema", "$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "readOnly", "writeOnly"),
+}
+"""The other keywords of JSON Schema, to name them when they are refused."""
+TYPES: dict[type, str] = {list: "a list", dict: "an object", str: "a text"}
+FORMATS = {"date", "time", "date-time", "duration", "uuid", "email", "hostname", "ipv4", "ipv6", "uri"}
+
+
+class SchemaError(Exception):
+    """An answer cannot be held to this schema; one sentence that repeats at most keywords of JSON Schema."""
+
+
+def check_schema(schema: Any) -> None:
+    """Raises `SchemaError` for a schema outside the subset. What it allows may still contradict itself."""
+    for depth, part in _walk(schema, 1):
+        if depth > MAX_DEPTH:
+            raise SchemaError(f"A schema can be at most {MAX_DEPTH} levels deep.")
+        if isinstance(part, bool):
+            continue
+        if not isinstance(part, dict):
+            raise SchemaError("Each schema in it must be an object, true or false.")
+        for keyword, value in part.items():
+            _check_keyword(keyword, value)
+
+
+def check_regex(regex: str) -> None:
+    """Raises `SchemaError` for a regular expression that is too long, or may grow too long when it is unrolled."""
+    if len(regex) > MAX_REGEX:
+        raise SchemaError(f"A regular expression can have at most {MAX_REGEX} characters.")
+    counts = [int(count) for count in COUNT.findall(regex)]
+    if math.prod(max(count, 1) for count in counts) > MAX_BOUND:
+        raise SchemaError(f"All counts of a regular expression, multiplied, can be at most {MAX_BOUND}.")
+
+
+def _walk(schema: Any, depth: int) -> Iterator[tuple[int, Any]]:
+    """Every schema inside a schema, itself included, with its depth."""
+    yield depth, schema
+    if depth > MAX_DEPTH or not isinstance(schema, dict):
+        return
+    for keyword, value in schema.items():
+        inner: list[Any] = []
+        if keyword in ONE:
+            inner = [value]
+        elif keyword in MANY:
+            inner = _of_type(keyword, value, list)
+        elif keyword in NAMED:
+            inner = list(_of_type(keyword, value, dict).values())
+        for one in inner:
+            yield from _walk(one, depth + 1)
+
+
+def _check_keyword(keyword: str, value: Any) -> None:
+    if keyword not in KEYWORDS:
+        named = f"'{keyword}'" if keyword in UNENFORCED else "One of its keywords"
+        raise SchemaError(f"{named} is not supported.")
+    if keyword in BOUNDS and not (type(value) is int and 0 <= value <= MAX_BOUND):
+        raise SchemaError(f"'{keyword}' must be a whole number from 0 to {MAX_BOUND}.")
+    if keyword in NUMBERS and not (type(value) in (int, float) and abs(value) <= MAX_NUMBER):
+        raise SchemaError(f"'{keyword}' must be a number between -2^53 and 2^53.")
+    if keyword in TEXTS:
+        _of_type(keyword, value, str)
+    if keyword == "pattern":
+        check_regex(value)
+    if keyword == "patternProperties":
+        for name in value:
+            check_regex(name)
+    if keyword == "format" and value not in FORMATS:
+        raise SchemaError(f"'format' must be one of {', '.join(sorted(FORMATS))}.")
+    if keyword == "$ref" and not value.startswith("#"):
+        raise SchemaError("A '$ref' must point into the schema itself, as '#/$defs/name' does.")
+    if keyword in ("const", "enum"):
+        _check_value(value, 1)
+
+
+def _check_value(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise SchemaError(f"A value can be at most {MAX_DEPTH} levels deep.")
+    if type(value) in (int, float) and abs(value) > MAX_NUMBER:
+        raise SchemaError("Numbers must be between -2^53 and 2^53.")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        _check_value(one, depth + 1)
+
+
+def _of_type(keyword: str, value: Any, wanted: type) -> Any:
+    if not isinstance(value, wanted):
+        raise SchemaError(f"'{keyword}' must be {TYPES[wanted]}.")
+    return value
