@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
@@ -166,14 +167,15 @@ async def _events(
     choices: Choices,
     shape: ChatFormat,
     first: tuple[int, Delta],
-    rest: AsyncIterator[tuple[int, Delta]],
+    rest: AsyncGenerator[tuple[int, Delta], None],
 ) -> AsyncIterator[str]:
     try:
         for index in range(len(choices)):
             yield shape.first_chunk(index, choices.usage)
         yield shape.chunks(*first, choices.usage)
-        async for index, delta in rest:
-            yield shape.chunks(index, delta, choices.usage)
+        async with aclosing(rest):
+            async for index, delta in rest:
+                yield shape.chunks(index, delta, choices.usage)
         yield shape.ending(choices.usage)
     except ApiError as error:
         yield shape.error(error)
