@@ -76,7 +76,7 @@ class GrammarCompiler:
     async def _compile_beside(self, structure: Structure) -> Constraint:
         if self._closed:
             raise Unavailable.draining()
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self._compile, structure)
+        work = asyncio.get_running_loop().run_in_executor(self._pool, self.constraint, structure)
         try:
             return await asyncio.wait_for(work, SECONDS)
         except ConstraintFailed:
@@ -89,8 +89,8 @@ class GrammarCompiler:
             log.exception("A grammar could not be compiled.")
             raise Unavailable.uncompiled() from None
 
-    def _compile(self, structure: Structure) -> Constraint:
-        """In a thread of the pool."""
+    def constraint(self, structure: Structure) -> Constraint:
+        """Compile one grammar here and now. Raises `ConstraintFailed`, or `OSError` if it cannot be tried."""
         if structure.risky and not compiles(structure.grammar):
             raise ConstraintFailed
         matcher = LLMatcher(self._vocabulary, structure.grammar, log_level=0, limits=LIMITS)
