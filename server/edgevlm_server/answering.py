@@ -7,7 +7,8 @@ HTTP, no route and no wire shape.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from starlette.requests import ClientDisconnect, Request
@@ -212,7 +213,10 @@ async def _streamed(accepted: Accepted, choices: Choices) -> Response:
 
 
 async def _events(
-    accepted: Accepted, choices: Choices, first: tuple[int, Delta], rest: AsyncIterator[tuple[int, Delta]]
+    accepted: Accepted,
+    choices: Choices,
+    first: tuple[int, Delta],
+    rest: AsyncGenerator[tuple[int, Delta], None],
 ) -> AsyncIterator[str]:
     form = accepted.form
     assert isinstance(form, StreamForm), "only routes that have events ask for a stream"
@@ -221,8 +225,9 @@ async def _events(
             if begin := form.first_chunk(index, choices.usage):
                 yield begin
         yield form.chunks(*first, choices.usage)
-        async for index, delta in rest:
-            yield form.chunks(index, delta, choices.usage)
+        async with aclosing(rest):
+            async for index, delta in rest:
+                yield form.chunks(index, delta, choices.usage)
         yield form.ending(choices.usage)
     except ApiError as error:
         yield form.error(error)

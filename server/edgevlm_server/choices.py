@@ -1,7 +1,7 @@
 """The answers to one request, read side by side. Knows asyncio, no wire shapes and no HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import NamedTuple
 
 from edgevlm_server.answer import Answer, Delta, FinishReason, Usage
@@ -50,7 +50,7 @@ class Choices:
             for one in deltas
         ]
 
-    async def deltas(self) -> AsyncIterator[tuple[int, Delta]]:
+    async def deltas(self) -> AsyncGenerator[tuple[int, Delta], None]:
         """Pieces of all answers as they come, each with the index of its answer."""
         if len(self._answers) == 1:
             async for delta in self._answers[0].deltas():

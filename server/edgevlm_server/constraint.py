@@ -15,6 +15,8 @@ class Constraint:
     """One answer's place in its grammar. Owned by whoever chooses its tokens; nothing is shared between answers."""
 
     def __init__(self, matcher: LLMatcher, vocab_size: int) -> None:
+        self.failed = False
+        """The grammar was given up; the answer cannot go on."""
         self._matcher = matcher
         self._vocab_size = vocab_size
 
@@ -25,6 +27,7 @@ class Constraint:
     def allowed(self) -> Allowed:
         """Tokens that may come next, `[vocab_size]`; at least one. Raises `ConstraintFailed`."""
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        self.failed = self._matcher.is_error() or not bits.any()
         if self.failed:
             raise ConstraintFailed
         return np.unpackbits(bits, count=self._vocab_size, bitorder="little").view(np.bool_)
@@ -34,11 +37,6 @@ class Constraint:
         self._matcher.consume_token(token)
 
     @property
-    def failed(self) -> bool:
-        """The grammar was given up; the answer cannot go on."""
-        return bool(self._matcher.is_error())
-
-    @property
     def complete(self) -> bool:
         """The answer is whole and nothing but its end may follow."""
-        return self._matcher.is_stopped() and not self.failed
+        return self._matcher.is_stopped() and not self._matcher.is_error()

@@ -11,7 +11,7 @@ ApiError
 ├── UnsupportedMediaType  415
 ├── QueueFull             429  try again in `retry_after` seconds
 ├── EngineFailed          500  this request failed in the engine
-└── Unavailable           503  loading, shutting down, no picture can be decoded, or the engine is dead
+└── Unavailable           503  loading, shutting down, the engine is dead, or a helper of it cannot be had
 
 Messages are fixed texts: nothing that a client sent is repeated in them.
 """
@@ -131,6 +131,14 @@ class Unavailable(ApiError):
         return cls(
             "Pictures cannot be decoded at the moment; try again soon.",
             code="image_decoder_unavailable",
+            headers={"retry-after": "5"},
+        )
+
+    @classmethod
+    def uncompiled(cls) -> "Unavailable":
+        return cls(
+            "The form of the answer cannot be compiled at the moment; try again soon.",
+            code="grammar_compiler_unavailable",
             headers={"retry-after": "5"},
         )
 

@@ -11,6 +11,8 @@ class Structure:
 
     grammar: str
     place: str
+    risky: bool
+    """Compiling it may take longer than its size tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,13 @@ from typing import Any
 
 from llguidance import regex_to_lark
 
-from edgevlm_server.json_schema import MAX_SIZE, SchemaError, check_regex, check_schema
+from edgevlm_server.json_schema import MAX_SIZE, SchemaError, check_regex, checked
 
 START = 'start: SPACE? answer\nSPACE: " "\n'
-WHITE_SPACE = {"whitespace_pattern": "[ \\n]?"}
-"""At most one character between two parts of JSON: a model that likes white space could write it without end."""
+MAX_CHARACTERS = 8192
+"""Of all texts to choose from."""
+STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""JSON on one line. White space of the model's choice costs a step a token, and some models write it without end."""
 
 
 class GrammarError(Exception):
@@ -33,10 +35,9 @@ def any_object() -> str:
 def valid_json(schema: dict[str, Any]) -> str:
     """JSON that a schema allows. Raises `GrammarError` for a schema that cannot be followed."""
     try:
-        check_schema(schema)
+        return _json(checked(schema))
     except SchemaError as error:
         raise GrammarError(str(error), "unsupported_schema") from None
-    return _json(schema)
 
 
 def that_matches(regex: str) -> str:
@@ -52,11 +53,13 @@ def one_of(texts: Sequence[str]) -> str:
     """One of some texts. Raises `GrammarError` if one could not be told from the answer's own white space."""
     if any(text != text.lstrip() for text in texts):
         raise GrammarError("A choice cannot begin with white space.")
+    if sum(map(len, texts)) > MAX_CHARACTERS:
+        raise GrammarError(f"All choices together can have at most {MAX_CHARACTERS} characters.")
     return f"{START}answer: {' | '.join(json.dumps(text) for text in texts)}"
 
 
 def _json(schema: dict[str, Any]) -> str:
-    text = json.dumps({**schema, "x-guidance": WHITE_SPACE}, allow_nan=False)
+    text = json.dumps({**schema, "x-guidance": STYLE}, allow_nan=False)
     if len(text) > MAX_SIZE:
         raise GrammarError(f"A schema can have at most {MAX_SIZE} characters.")
     return f"{START}answer: %json {text}"

@@ -1,29 +1,31 @@
-"""Grammars become constraints beside the event loop, in bounded time. Knows llguidance and its limits, no schemas.
+"""Grammars become constraints beside the event loop, in bounded time. Knows threads and llguidance, no schemas.
 
-Each size of a grammar is bounded where it is read, and llguidance counts its own steps; the clock comes on top.
+Each size of a grammar is bounded where it is read, llguidance counts its own steps, and what may still explode does
+so in a process of its own.
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from edgevlm_server.constraint import Constraint, ConstraintFailed
 from edgevlm_server.errors import InvalidRequest, Unavailable
 from edgevlm_server.generation import Structure
+from edgevlm_server.grammar_trial import LIMITS, compiles
 from edgevlm_server.tokenizer import Tokenizer
 
+log = logging.getLogger(__name__)
+
 WORKERS = 2
-SECONDS = 5.0
-"""How long a request waits for its grammar."""
+SECONDS = 10.0
+"""How long a request waits for its grammar, others' grammars in front of it included."""
 KEPT = 32
 """Compiled grammars kept: a line asks the same question, in the same form, again and again."""
-
-LIMITS = LLParserLimits(step_lexer_fuel=50_000, step_max_items=20_000, max_lexer_states=20_000, verbose_errors=False)
-"""Of one step, on the thread that serves everyone: some milliseconds."""
 
 
 class Vocabulary:
@@ -45,10 +47,10 @@ class Vocabulary:
 class GrammarCompiler:
     """Its own threads, and the grammars compiled last. Methods are called on the event loop; `close` blocks."""
 
-    def __init__(self, tokenizer: Tokenizer, bos_id: int, stop_ids: Iterable[int]) -> None:
+    def __init__(self, tokenizer: Tokenizer, bos_id: int, end_ids: Iterable[int]) -> None:
         self._tokenizer = tokenizer
         self._bos_id = bos_id
-        self._stop_ids = sorted(stop_ids)
+        self._end_ids = sorted(end_ids)
         self._pool = ThreadPoolExecutor(WORKERS, "grammar")
         self._compiled: OrderedDict[str, Constraint] = OrderedDict()
         self._closed = False
@@ -57,7 +59,7 @@ class GrammarCompiler:
         """A constraint at the beginning of an answer. Raises `InvalidRequest` for what cannot be followed."""
         known = self._compiled.get(structure.grammar)
         if known is None:
-            known = self._compiled[structure.grammar] = await self._within_time(structure)
+            known = self._compiled[structure.grammar] = await self._compile_beside(structure)
             while len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(structure.grammar)
@@ -68,31 +70,36 @@ class GrammarCompiler:
         self._closed = True
 
     def close(self) -> None:
-        """Forget what waits. A grammar under way ends by itself."""
+        """Forget what waits; what is under way ends by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _within_time(self, structure: Structure) -> Constraint:
+    async def _compile_beside(self, structure: Structure) -> Constraint:
         if self._closed:
             raise Unavailable.draining()
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self._compile, structure.grammar)
+        work = asyncio.get_running_loop().run_in_executor(self._pool, self.constraint, structure)
         try:
             return await asyncio.wait_for(work, SECONDS)
-        except (ConstraintFailed, asyncio.TimeoutError):
+        except ConstraintFailed:
             raise InvalidRequest(
                 f"{structure.place}: It cannot be followed: it is not valid, contradicts itself or is too complex.",
                 code="unsupported_schema",
                 param=structure.place,
             ) from None
+        except (asyncio.TimeoutError, OSError):
+            log.exception("A grammar could not be compiled.")
+            raise Unavailable.uncompiled() from None
 
-    def _compile(self, grammar: str) -> Constraint:
-        """In a thread of the pool."""
-        matcher = LLMatcher(self._vocabulary, grammar, log_level=0, limits=LIMITS)
+    def constraint(self, structure: Structure) -> Constraint:
+        """Compile one grammar here and now. Raises `ConstraintFailed`, or `OSError` if it cannot be tried."""
+        if structure.risky and not compiles(structure.grammar):
+            raise ConstraintFailed
+        matcher = LLMatcher(self._vocabulary, structure.grammar, log_level=0, limits=LIMITS)
         constraint = Constraint(matcher, self._tokenizer.vocab_size)
-        # the first mask costs most, and what cannot even begin is found now
+        # the first step costs most, and what cannot even begin is found now
         constraint.allowed()
         return constraint
 
     @cached_property
     def _vocabulary(self) -> LLTokenizer:
-        described = Vocabulary(self._tokenizer, self._bos_id, self._stop_ids[0])
-        return LLTokenizer(TokenizerWrapper(described), eos_token=self._stop_ids)
+        described = Vocabulary(self._tokenizer, self._bos_id, self._end_ids[0])
+        return LLTokenizer(TokenizerWrapper(described), eos_token=self._end_ids)

@@ -71,7 +71,7 @@ class Service:
         batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache)
         pictures = Pictures(model, self.metrics, self.settings.image_cache)
         prompt = model.manifest.prompt
-        grammars = GrammarCompiler(model.tokenizer, prompt.bos_id, prompt.stop_ids)
+        grammars = GrammarCompiler(model.tokenizer, prompt.bos_id, {prompt.eos_id, *prompt.stop_ids})
         self._loaded = Loaded(model, pictures, batcher, grammars)
         self._watch = asyncio.create_task(self._watch_engine(self._loaded))
         self.metrics.model(model.manifest.model, info.name, info.device, info.precision)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, StringConstraints
 
@@ -74,8 +74,12 @@ class StructuredOutputs(StrictModel):
     choice: Choices | None = None
 
 
-Wish = tuple[str, Callable[[], str]]
-"""A field that asks for a form, and how to make its grammar."""
+class Wish(NamedTuple):
+    """A field that asks for a form, and how to make its grammar."""
+
+    place: str
+    make: Callable[[], str]
+    risky: bool = True
 
 
 class StructureFields(StrictModel):
@@ -92,31 +96,34 @@ class StructureFields(StrictModel):
         wishes = [*self._wishes()]
         if not wishes:
             return None
-        place, make = wishes[0]
+        place, make, risky = wishes[0]
         if len(wishes) > 1:
             raise InvalidRequest(
-                f"'{wishes[1][0]}' cannot be combined with '{place}': an answer has one form.",
+                f"'{wishes[1].place}' cannot be combined with '{place}': an answer has one form.",
                 code="invalid_value",
-                param=wishes[1][0],
+                param=wishes[1].place,
             )
         try:
-            return Structure(make(), place)
+            return Structure(make(), place, risky)
         except GrammarError as error:
             raise InvalidRequest(f"{place}: {error}", code=error.code, param=place) from None
 
     def _wishes(self) -> Iterator[Wish]:
-        form, outputs = self.response_format, self.structured_outputs or StructuredOutputs(json=None)
-        if isinstance(form, AnyJson):
-            yield "response_format", any_object
-        if isinstance(form, SchemaJson):
-            definition = form.json_schema.definition
-            yield "response_format.json_schema.schema", partial(valid_json, definition)
-        for place, schema in (("structured_outputs.json", outputs.definition), ("guided_json", self.guided_json)):
-            if schema is not None:
-                yield place, partial(valid_json, schema)
-        for place, regex in (("structured_outputs.regex", outputs.regex), ("guided_regex", self.guided_regex)):
-            if regex is not None:
-                yield place, partial(that_matches, regex)
-        for place, choice in (("structured_outputs.choice", outputs.choice), ("guided_choice", self.guided_choice)):
-            if choice is not None:
-                yield place, partial(one_of, choice)
+        if isinstance(self.response_format, AnyJson):
+            yield Wish("response_format", any_object, risky=False)
+        if isinstance(self.response_format, SchemaJson):
+            schema = self.response_format.json_schema.definition
+            yield Wish("response_format.json_schema.schema", partial(valid_json, schema))
+        if self.structured_outputs is not None:
+            outputs = self.structured_outputs
+            yield from _vllm("structured_outputs.", outputs.definition, outputs.regex, outputs.choice)
+        yield from _vllm("guided_", self.guided_json, self.guided_regex, self.guided_choice)
+
+
+def _vllm(prefix: str, schema: Schema | None, regex: str | None, choice: list[str] | None) -> Iterator[Wish]:
+    if schema is not None:
+        yield Wish(f"{prefix}json", partial(valid_json, schema))
+    if regex is not None:
+        yield Wish(f"{prefix}regex", partial(that_matches, regex))
+    if choice is not None:
+        yield Wish(f"{prefix}choice", partial(one_of, choice), risky=False)
