@@ -74,7 +74,7 @@ BODIES = (
 )
 """What the routes take, for the description."""
 
-KEYED = (api, decisions.router, generation_routes.router, model_routes.router, token_routes.router)
+KEYED = (generation_routes.router, decisions.router, token_routes.router, model_routes.router, api)
 """Routers whose every route needs a key."""
 
 
@@ -90,11 +90,11 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     )
     app.state.service = service
     app.state.keys = keys
-    app.include_router(probes)
-    app.include_router(docs_page.router)
     app.state.description = None
     for router in KEYED:
         app.include_router(router, dependencies=[Depends(authorise)])
+    app.include_router(probes)
+    app.include_router(docs_page.router)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)

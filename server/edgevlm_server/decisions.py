@@ -78,16 +78,20 @@ async def decisions(request: Request, service: Served) -> Response:
     if accepted is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     loaded, ready = accepted
+    wave: list[Ticket] = []
     try:
-        return JSONResponse(await unless_left(ready.watch, _answer(service, loaded, ready)))
+        return JSONResponse(await unless_left(ready.watch, _answer(service, loaded, ready, wave)))
     except (ClientDisconnect, Cancelled):
+        if not wave:
+            service.metrics.rejected.labels("client_left").inc()
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     finally:
         ready.watch.stop()
+        _over(wave, ready.place)
 
 
 async def _accept(request: Request, service: Service, loaded: Loaded) -> _Accepted:
-    """Read, check and prepare; from here on `_answer` gives the places back."""
+    """Read, check and prepare; the caller gives the places back."""
     wanted = await service.admission.receive(lambda: read_model(request, DecisionRequest, service.settings.max_body))
     check_model(wanted.model, loaded.model)
     counts = [sum(map(len, asked(question).answers)) for question in wanted.questions]
@@ -133,27 +137,28 @@ def _weigh(
     return _Weighed(question, np.array(ids, np.int64), ways), pictures
 
 
-async def _answer(service: Service, loaded: Loaded, accepted: _Accepted) -> dict[str, Any]:
-    """Score wave by wave. Raises `ApiError` if the engine fails, `Cancelled`."""
+async def _answer(service: Service, loaded: Loaded, accepted: _Accepted, wave: list[Ticket]) -> dict[str, Any]:
+    """Score wave by wave; `wave` always holds the latest one. Raises `ApiError` if the engine fails, `Cancelled`."""
     rows = _rows(accepted)
     scored: list[float] = []
-    wave: list[Ticket] = []
     cached = 0
-    try:
-        while wave := [loaded.batcher.submit(row) for row in islice(rows, accepted.rows)]:
-            # the first of all sequences was counted when the request came
-            service.metrics.received.inc(len(wave) - (not scored))
-            service.metrics.accepted.inc(len(wave))
-            scored += [await logprob(ticket) for ticket in wave]
-            cached += sum(ticket.sequence.reused for ticket in wave if not ticket.sequence.number)
-    finally:
-        for ticket in wave:
-            ticket.end("cancelled")
-        # behind the last wave, and if none could be submitted, there is nothing to wait for
-        when_all_ended(wave, lambda served: accepted.place.leave(served=served))
-        if not wave:
-            accepted.place.leave(served=bool(scored))
+    while sequences := list(islice(rows, accepted.rows)):
+        wave[:] = [loaded.batcher.submit(sequence) for sequence in sequences]
+        # the first of all was counted when the request came
+        service.metrics.received.inc(len(wave) - (not scored))
+        service.metrics.accepted.inc(len(wave))
+        scored += [await logprob(ticket) for ticket in wave]
+        cached += sum(ticket.sequence.reused for ticket in wave if not ticket.sequence.number)
     return _body(loaded.model, accepted.questions, scored, cached)
+
+
+def _over(wave: list[Ticket], place: Place) -> None:
+    """End what still runs, and give the places back once nothing does."""
+    for ticket in wave:
+        ticket.end("cancelled")
+    when_all_ended(wave, lambda served: place.leave(served=served))
+    if not wave:
+        place.leave(served=False)
 
 
 def _rows(accepted: _Accepted) -> Iterator[Row]:
