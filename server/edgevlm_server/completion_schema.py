@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field
 
 from edgevlm_server.generation_fields import MAX_LOGPROBS, GenerationFields
-from edgevlm_server.strict_model import MAX_TEXT, Text, tag
+from edgevlm_server.strict_model import MAX_TEXT, No, Text, tag
 
 
 def _shape(value: Any) -> str:
@@ -31,9 +31,9 @@ class CompletionRequest(GenerationFields):
     logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
 
     # what clients send when they want none of it
-    echo: Literal[False] | None = None
+    echo: No | None = None
     suffix: Literal[""] | None = None
-    best_of: Literal[1] | None = None
+    best_of: Annotated[int, Field(ge=1, le=1)] | None = None
 
     @property
     def wanted_logprobs(self) -> int | None:

@@ -53,9 +53,7 @@ def answers(errors: tuple[int, ...], others: Mapping[str, str] | None = None) ->
     made: Answers = {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in sorted(errors)}
     made[200] = {"description": "The answer."}
     if others:
-        made[200]["content"] = {
-            media_type: {"schema": {"type": "string", "description": text}} for media_type, text in others.items()
-        }
+        made[200]["content"] = {media_type: {"schema": {"description": text}} for media_type, text in others.items()}
     return made
 
 

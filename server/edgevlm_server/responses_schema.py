@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Discriminator, Field
 from edgevlm_server.generation_fields import MAX_LOGPROBS, Count
 from edgevlm_server.input_items import Input, messages_of, places_of
 from edgevlm_server.schema import ChatRequest, Message, no_tools
-from edgevlm_server.strict_model import StrictModel, Text, tag
+from edgevlm_server.strict_model import No, StrictModel, Text, tag
 
 LOGPROBS = "message.output_text.logprobs"
 
@@ -89,8 +89,8 @@ class ResponsesRequest(StrictModel):
     service_tier: Literal["auto", "default"] | None = None
 
     # nothing is kept, shortened or called here: only what asks for none of it is taken
-    store: Literal[False] | None = None
-    background: Literal[False] | None = None
+    store: No | None = None
+    background: No | None = None
     previous_response_id: None = None
     truncation: Literal["disabled"] | None = None
     tools: Annotated[list[Any], AfterValidator(no_tools)] | None = None

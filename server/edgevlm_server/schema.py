@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from edgevlm_server.generation_fields import MAX_LOGPROBS, Count, GenerationFields
-from edgevlm_server.strict_model import UNSUPPORTED, StrictModel, Text, tag
+from edgevlm_server.strict_model import UNSUPPORTED, No, StrictModel, Text, tag
 
 MAX_MESSAGES = 64
 MAX_PARTS = 64
@@ -138,7 +138,7 @@ class ChatRequest(GenerationFields):
     function_call: Annotated[Any, AfterValidator(no_tools)] = None
 
     # nothing is kept here, and nothing but text comes out
-    store: Literal[False] | None = None
+    store: No | None = None
     modalities: list[Literal["text"]] | None = None
 
     @field_validator("top_logprobs")

@@ -4,12 +4,12 @@ Where vLLM's field could only be told its default here, that default is all that
 has one form, which begins with the begin token and ends in the open turn of the assistant.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, RootModel
 
 from edgevlm_server.schema import Messages
-from edgevlm_server.strict_model import MAX_TEXT, StrictModel, Text, tag
+from edgevlm_server.strict_model import MAX_TEXT, No, StrictModel, Text, Yes, tag
 
 MAX_IDS = MAX_TEXT
 """Token ids in one request: as many as the longest text could become."""
@@ -29,9 +29,9 @@ class TokenizeChat(StrictModel):
 
     messages: Messages
     model: Text | None = None
-    add_generation_prompt: Literal[True] | None = None
-    continue_final_message: Literal[False] | None = None
-    add_special_tokens: Literal[False] | None = None
+    add_generation_prompt: Yes | None = None
+    continue_final_message: No | None = None
+    add_special_tokens: No | None = None
     return_token_strs: bool | None = None
 
 

@@ -165,6 +165,7 @@ def test_a_stream_that_breaks_says_so(bundles: Callable[[str], Path]) -> None:
         ({"input": [{"type": "function_call_output"}]}, "invalid_value", "input.0.type"),
         ({"input": [{"role": "assistant", "content": "a"}]}, "invalid_value", "input"),
         ({"input": "a", "store": True}, "invalid_value", "store"),
+        ({"input": "a", "background": 0}, "invalid_value", "background"),
         ({"input": "a", "background": True}, "invalid_value", "background"),
         ({"input": "a", "previous_response_id": "resp_1"}, "invalid_value", "previous_response_id"),
         ({"input": "a", "truncation": "auto"}, "invalid_value", "truncation"),

@@ -73,6 +73,7 @@ def test_half_a_character_is_replaced(echo_server: LiveServer) -> None:
         ("/tokenize", {"messages": []}, "messages"),
         ("/tokenize", {"messages": SHOWN, "add_generation_prompt": False}, "add_generation_prompt"),
         ("/tokenize", {"messages": SHOWN, "add_special_tokens": True}, "add_special_tokens"),
+        ("/tokenize", {"messages": SHOWN, "add_special_tokens": 0}, "add_special_tokens"),
         ("/detokenize", {"tokens": "1"}, "tokens"),
         ("/detokenize", {"tokens": [1, -200]}, "tokens.1"),
         ("/detokenize", {"tokens": [1, 2, 10**6]}, "tokens.2"),
