@@ -118,7 +118,7 @@ def test_only_forms_within_the_limit_are_taken(echo_server: LiveServer) -> None:
     assert "-F image=@" in error["message"]
     form = {"content-type": "multipart/form-data; boundary=XX"}
     check_error(echo_server.client.post("/ask", content=b"nothing", headers=form), 400, "invalid_form")
-    large = {"question": (None, "a"), "image": b"x" * 11_000_000}
+    large: Any = {"question": (None, "a"), "image": b"x" * 11_000_000}
     check_error(echo_server.client.post("/ask", files=large), 413, "request_too_large")
     check_error(
         echo_server.client.post("/ask", files={"question": (None, "a")}, data={"model": "gpt-5"}),

@@ -24,7 +24,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
     "/v1/responses": {"json": {"input": LONG}},
 }
-STREAMED = {
+STREAMED: dict[str, dict[str, Any]] = {
     path: {"json": {**REQUESTS[path]["json"], "stream": True}}
     for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 }
