@@ -14,7 +14,7 @@ from edgevlm_server.settings import Settings
 
 from tests.live import LiveServer
 
-EXAMPLES = 5
+EXAMPLES = 20
 """Random requests a route, beside the description's examples and its systematic cases."""
 
 SAME_BODIES = "/input_tokens$"
