@@ -13,6 +13,7 @@ from edgevlm_server.constraint import Constraint, ConstraintFailed
 from edgevlm_server.sampling import SamplingParams
 
 LARGEST = float(np.finfo(np.float32).max)
+FORBIDDEN = np.float32(-np.inf)
 
 
 class Adjustments:
@@ -36,7 +37,9 @@ class Adjustments:
         self._taken = 0
         # filled when the size of the vocabulary is seen
         self._counts: NDArray[np.int32] = np.zeros(0, np.int32)
+        self._used: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._seen: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        """Tokens in the answer, and those in the prompt or the answer."""
         self._bias_ids = np.array([token for token, _ in params.logit_bias], np.int64)
         self._biases = np.array([bias for _, bias in params.logit_bias], np.float32)
 
@@ -54,7 +57,7 @@ class Adjustments:
         out[self._bias_ids] += self._biases
         if self._constraint is not None:
             try:
-                out[~self._constraint.allowed()] = -np.inf
+                out[~self._constraint.allowed()] = FORBIDDEN
             except ConstraintFailed:
                 return None
         if self._taken < self._min_tokens:
@@ -66,13 +69,14 @@ class Adjustments:
         self._taken += 1
         if self._params.penalised:
             self._counts[token] += 1
-            self._seen[token] = True
+            self._used[token] = self._seen[token] = True
         if self._constraint is not None:
             self._constraint.take(token)
 
     def _penalise(self, out: Floats) -> None:
         if not len(self._counts):
             self._counts = np.zeros(len(out), np.int32)
+            self._used = np.zeros(len(out), np.bool_)
             self._seen = np.zeros(len(out), np.bool_)
             self._seen[self._prompt[self._prompt >= 0]] = True
         params = self._params
@@ -81,12 +85,12 @@ class Adjustments:
             values = out[seen].astype(np.float64)
             factor = params.repetition_penalty
             out[seen] = np.clip(np.where(values > 0, values / factor, values * factor), -LARGEST, LARGEST)
-        used = self._counts.nonzero()[0]
+        used = self._used.nonzero()[0]
         out[used] -= params.presence_penalty + params.frequency_penalty * self._counts[used]
 
     def _forbid_the_end(self, out: Floats) -> None:
         ends = out[self._end_ids]
-        out[self._end_ids] = -np.inf
-        if out.max() == -np.inf:
+        out[self._end_ids] = FORBIDDEN
+        if out.max() == FORBIDDEN:
             # a form that is complete: nothing but the end may follow it
             out[self._end_ids] = ends

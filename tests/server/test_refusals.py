@@ -74,6 +74,8 @@ def still_serving(echo_server: LiveServer) -> Any:
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": 2.1}, "temperature"),
         ({"temperature": SECRET}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"logit_bias": {"5": True}}, "logit_bias.5"),
         ({"top_p": 0}, "top_p"),
         ({"top_p": 1.1}, "top_p"),
         ({"top_k": -2}, "top_k"),
