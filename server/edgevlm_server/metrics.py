@@ -62,7 +62,9 @@ class Metrics:
         self._model = gauge("model_info", "1; what is served.", "model", "engine", "device", "precision")
         build = gauge("build_info", "1; the program's version.", "version")
         self.unauthorized = counter("unauthorized_requests", "Requests of any kind without a known key.")
-        self.received = counter("requests_received", "Chat requests that reached the server.")
+        self.received = counter(
+            "requests_received", "Requests that reached the server; one for n answers counts as n."
+        )
         self.rejected = counter("admission_rejections", "Requests that were not accepted, by reason.", "reason")
         self.accepted = counter("requests_accepted", "Requests handed to the engine's queue.")
         self._ended = counter("request_success", "Accepted requests that ended, by reason.", "finished_reason")

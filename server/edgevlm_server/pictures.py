@@ -14,13 +14,14 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from edgevlm_engines import Floats
 
-from edgevlm_server.errors import InvalidRequest, Unavailable
+from edgevlm_server.errors import InvalidRequest, NotFound, Unavailable
 from edgevlm_server.feature_cache import FeatureCache
 from edgevlm_server.image_decoder import ImageWorkerError
 from edgevlm_server.image_input import ImageIntake
 from edgevlm_server.image_limits import ImageError, ImageLimits
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
+from edgevlm_server.picture_names import PictureNames
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,14 @@ Result = TypeVar("Result")
 
 class VisionFailed(Exception):
     """The vision encoder raised or hangs: the engine must not be used again."""
+
+
+class Picture(NamedTuple):
+    """An image of a request: the text that holds it, the client's name for it, or both; `place` is for errors."""
+
+    url: str | None
+    name: str | None
+    place: str
 
 
 class Seen(NamedTuple):
@@ -50,6 +59,7 @@ class Pictures:
         self._decoding = ThreadPoolExecutor(DECODE_WORKERS, "picture")
         self._encoding = ThreadPoolExecutor(1, "vision")
         self._cache = FeatureCache(cache_bytes)
+        self._names = PictureNames()
         self._closed = False
         self._encode_began: float | None = None
 
@@ -58,17 +68,17 @@ class Pictures:
         began = self._encode_began
         return 0.0 if began is None else time.monotonic() - began
 
-    async def see(self, urls: Sequence[tuple[str, str]]) -> Seen:
-        """The images in order, each with the place in the request that an error names.
+    async def see(self, pictures: Sequence[Picture], client: str | None) -> Seen:
+        """The images in order. Names are the client's own: no other client can reach a picture by them.
 
         Raises `ApiError` or `VisionFailed`.
         """
         features, files = [np.zeros((0, self._engine.info.hidden_size), np.float32)], []
-        for url, place in urls:
+        for picture in pictures:
             try:
-                one, sha256 = await self._one(url)
+                one, sha256 = await self._one(picture, client)
             except ImageError as error:
-                raise InvalidRequest(str(error), code=error.code, param=place) from None
+                raise InvalidRequest(str(error), code=error.code, param=picture.place) from None
             except ImageWorkerError:
                 log.exception("No picture can be decoded.")
                 raise Unavailable.undecoded() from None
@@ -86,13 +96,34 @@ class Pictures:
         self._encoding.shutdown()
         self._intake.close()
 
-    async def _one(self, url: str) -> tuple[Floats, str]:
+    async def _one(self, picture: Picture, client: str | None) -> tuple[Floats, str]:
         """Features `[image_tokens, hidden_size]`, from the cache if the file was sent before, and its SHA-256."""
+        if picture.url is None:
+            assert picture.name is not None, "the schema asks for one of the two"
+            return self._named(client, picture.name, picture.place)
+        url = picture.url
         data, sha256 = await self._run(self._decoding, lambda: self._intake.read(url))
         self._metrics.image_queries.inc()
         features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
         if known:
             self._metrics.image_hits.inc()
+        if picture.name is not None:
+            self._names.put(client, picture.name, sha256)
+        return features, sha256
+
+    def _named(self, client: str | None, name: str, place: str) -> tuple[Floats, str]:
+        """A picture that this client sent before under this name."""
+        self._metrics.image_queries.inc()
+        sha256 = self._names.get(client, name)
+        features = None if sha256 is None else self._cache.find(sha256)
+        if sha256 is None or features is None:
+            self._names.drop(client, name)
+            raise NotFound(
+                "No picture is kept under this uuid any more, or none was sent; send it again with its image_url.",
+                code="image_not_cached",
+                param=place,
+            )
+        self._metrics.image_hits.inc()
         return features, sha256
 
     async def _decode_and_encode(self, data: bytes) -> Floats:

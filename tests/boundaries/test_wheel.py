@@ -1,4 +1,4 @@
-"""What an installation holds: all five packages, their type marks, and the demo model."""
+"""What an installation holds: all five packages, their type marks, the demo model and the API's page."""
 
 import shutil
 import subprocess
@@ -38,4 +38,6 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
         "fonts/roboto-500.woff",
     ):
         assert f"edgevlm_demo/{name}" in names
+    for name in ("docs.html", "docs.css", "docs.js"):
+        assert f"edgevlm_server/docs/{name}" in names
     assert not [name for name in names if name.startswith(("tests/", "server/", "engines/"))]
