@@ -41,8 +41,7 @@ class ImageIntake:
 
     def read(self, image_url: str) -> ImageFile:
         """The file in the text of an `image_url`; what it holds is not looked at yet."""
-        data = image_bytes(image_url, self._limits)
-        return ImageFile(data, hashlib.sha256(data).hexdigest())
+        return image_file(image_bytes(image_url, self._limits))
 
     def pixels(self, data: bytes) -> NDArray[np.float32]:
         """The picture in a file's bytes, decoded and preprocessed: float32 [3, S, S]."""
@@ -66,6 +65,16 @@ class ImageIntake:
         self.close()
 
 
+def image_file(data: bytes) -> ImageFile:
+    """A file with its digest. Takes a few milliseconds for the largest."""
+    return ImageFile(data, hashlib.sha256(data).hexdigest())
+
+
+def is_remote(image_url: str) -> bool:
+    """Whether the text is the address of a picture, instead of a picture."""
+    return image_url.lstrip()[:8].lower().startswith(("http://", "https://"))
+
+
 def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
     """The bytes in a data URL or in base64 alone; what they are is for the header check to say.
 
@@ -74,6 +83,8 @@ def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
     """
     if len(image_url) > 2 * limits.max_bytes + _DATA_HEADER:  # bounds the copies below; 4/3 and line breaks fit
         raise limits.too_many_bytes()
+    if is_remote(image_url):
+        raise remote_disabled()
     encoded = _encoded_part(image_url.strip())
     try:
         compact = encoded.encode("ascii").translate(_URL_SAFE, _WHITESPACE).rstrip(b"=")
@@ -90,10 +101,7 @@ def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
 
 
 def _encoded_part(image_url: str) -> str:
-    scheme = image_url[:8].lower()
-    if scheme.startswith(("http://", "https://")):
-        raise remote_disabled()
-    if not scheme.startswith("data:"):
+    if image_url[:5].lower() != "data:":
         return image_url
     comma = image_url.find(",", 0, _DATA_HEADER)
     parameters = image_url[5:comma].lower().split(";")[1:]

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]  # as Pillow spells them
-ImageErrorCode = Literal["image_unsupported", "image_too_large", "image_invalid", "remote_images_disabled"]
+ImageErrorCode = Literal[
+    "image_unsupported",
+    "image_too_large",
+    "image_invalid",
+    "remote_images_disabled",
+    "image_host_not_allowed",
+    "image_fetch_failed",
+    "image_fetch_timeout",
+]
 FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 
 
@@ -18,7 +26,7 @@ class ImageError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:
-    """Limits for one picture; all but the last two are checked before any of it is decoded."""
+    """Limits for one picture; its size, pixels and scans are checked before any of it is decoded."""
 
     formats: tuple[ImageFormat, ...] = FORMATS
     max_bytes: int = 7 * 1024 * 1024  # as a file, after base64
@@ -28,6 +36,7 @@ class ImageLimits:
     max_scans: int = 64  # of a progressive JPEG: each costs time whatever its size; usual files have 10
     decode_seconds: float = 2.0
     memory_bytes: int = 1 << 30  # address space of a decode worker (Linux)
+    fetch_seconds: float = 10.0  # for a picture that is fetched: name, connection and all of its bytes together
 
     def unsupported(self) -> ImageError:
         names = ", ".join(self.formats).replace("WEBP", "WebP")
@@ -57,6 +66,12 @@ class ImageLimits:
             f"The picture took longer to decode than {self.decode_seconds:g} s. Send a smaller one.",
         )
 
+    def fetch_too_slow(self) -> ImageError:
+        return ImageError(
+            "image_fetch_timeout",
+            f"The picture could not be fetched within {self.fetch_seconds:g} s.",
+        )
+
     def too_much_memory(self) -> ImageError:
         return ImageError("image_too_large", "The picture needs more memory to decode than is allowed for one.")
 
@@ -76,4 +91,19 @@ def remote_disabled() -> ImageError:
     return ImageError(
         "remote_images_disabled",
         "This server does not fetch pictures. Send the picture in a data URL: data:image/jpeg;base64,...",
+    )
+
+
+def host_not_allowed() -> ImageError:
+    return ImageError(
+        "image_host_not_allowed",
+        "The picture's address is not one that this server may fetch from: host and port must be as its operator has "
+        "listed them. Send the picture in a data URL: data:image/jpeg;base64,...",
+    )
+
+
+def fetch_failed() -> ImageError:
+    return ImageError(
+        "image_fetch_failed",
+        "The picture could not be fetched: its address must answer with status 200 and the picture, not a redirect.",
     )

@@ -6,6 +6,7 @@ sent before is neither decoded nor encoded again, and two clients who send the s
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,9 @@ from edgevlm_engines import Floats
 from edgevlm_server.errors import InvalidRequest, Unavailable
 from edgevlm_server.feature_cache import FeatureCache
 from edgevlm_server.image_decoder import ImageWorkerError
-from edgevlm_server.image_input import ImageIntake
+from edgevlm_server.image_fetch import ImageFetcher
+from edgevlm_server.image_hosts import ImageHosts
+from edgevlm_server.image_input import ImageFile, ImageIntake, image_file, is_remote
 from edgevlm_server.image_limits import ImageError, ImageLimits
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
@@ -25,6 +28,8 @@ from edgevlm_server.model import Model
 log = logging.getLogger(__name__)
 
 DECODE_WORKERS = 2
+RESOLVERS = 2
+"""Threads that wait for the name server: one that is silent holds up other fetches and nothing else."""
 
 Result = TypeVar("Result")
 
@@ -41,12 +46,16 @@ class Seen(NamedTuple):
 
 
 class Pictures:
-    """Two pools. Methods are called on the event loop; `close` blocks and may run in a thread."""
+    """A few pools. Methods are called on the event loop; `close` blocks and may run in a thread."""
 
-    def __init__(self, model: Model, metrics: Metrics, cache_bytes: int) -> None:
+    def __init__(self, model: Model, metrics: Metrics, cache_bytes: int, hosts: ImageHosts | None = None) -> None:
+        limits = ImageLimits()
         self._engine = model.engine
         self._metrics = metrics
-        self._intake = ImageIntake(ImageLimits(), model.manifest.preprocessing, DECODE_WORKERS)
+        self._intake = ImageIntake(limits, model.manifest.preprocessing, DECODE_WORKERS)
+        # without a list there is nothing here that could open a connection
+        self._fetcher = None if hosts is None else ImageFetcher(hosts, limits, self._resolve)
+        self._resolving = ThreadPoolExecutor(RESOLVERS, "resolver")
         self._decoding = ThreadPoolExecutor(DECODE_WORKERS, "picture")
         self._encoding = ThreadPoolExecutor(1, "vision")
         self._cache = FeatureCache(cache_bytes)
@@ -82,18 +91,33 @@ class Pictures:
 
     def close(self) -> None:
         """Wait for the work under way and end the worker processes."""
+        self._resolving.shutdown(wait=False, cancel_futures=True)
         self._decoding.shutdown()
         self._encoding.shutdown()
         self._intake.close()
 
     async def _one(self, url: str) -> tuple[Floats, str]:
         """Features `[image_tokens, hidden_size]`, from the cache if the file was sent before, and its SHA-256."""
-        data, sha256 = await self._run(self._decoding, lambda: self._intake.read(url))
+        data, sha256 = await self._file(url)
         self._metrics.image_queries.inc()
         features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
         if known:
             self._metrics.image_hits.inc()
         return features, sha256
+
+    async def _file(self, url: str) -> ImageFile:
+        if self._fetcher is None or not is_remote(url):
+            return await self._run(self._decoding, lambda: self._intake.read(url))
+        if self._closed:
+            raise Unavailable.draining()
+        with self._metrics.fetching():
+            data = await self._fetcher.fetch(url.strip())
+        return await self._run(self._decoding, lambda: image_file(data))
+
+    async def _resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a name, as texts."""
+        found = await self._run(self._resolving, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        return [str(address[0]) for *_, address in found]
 
     async def _decode_and_encode(self, data: bytes) -> Floats:
         start = time.monotonic()

@@ -32,7 +32,9 @@ class _Model(BaseModel):
 
 
 class TextPart(_Model):
-    type: Literal["text"]
+    """Also under the name that the Responses API gives it: clients send such parts to this route too."""
+
+    type: Literal["text", "input_text"]
     text: Text
 
 
@@ -57,9 +59,13 @@ def _url_shape(value: Any) -> str:
     return "~text" if isinstance(value, str) else "~object"
 
 
+_PART_TAGS = {"text": "~text", "input_text": "~text", "image_url": "~image_url", "input_image": "~image_url"}
+
+
 def _part_type(value: Any) -> str | None:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"~{kind}" if kind in ("text", "image_url") else None
+    # a list or an object cannot be looked up
+    return _PART_TAGS.get(kind) if isinstance(kind, str) else None
 
 
 def _content_shape(value: Any) -> str:
@@ -67,10 +73,13 @@ def _content_shape(value: Any) -> str:
 
 
 class ImagePart(_Model):
-    type: Literal["image_url"]
+    """As the chat API or the Responses API spells it; the latter has `detail` beside the picture."""
+
+    type: Literal["image_url", "input_image"]
     image_url: Annotated[
         Annotated[str, _tag("text")] | Annotated[ImageUrl, _tag("object")], Discriminator(_url_shape)
     ]
+    detail: Literal["auto", "low", "high"] | None = None
 
     @property
     def url(self) -> str:
@@ -83,7 +92,7 @@ Part = Annotated[
     Discriminator(
         _part_type,
         custom_error_type="part_type",
-        custom_error_message="A content part must have the type 'text' or 'image_url'",
+        custom_error_message="A content part must have the type 'text', 'input_text', 'image_url' or 'input_image'",
     ),
 ]
 

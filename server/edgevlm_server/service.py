@@ -66,7 +66,8 @@ class Service:
         info = model.engine.info
         self.admission.rows = info.rows
         batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache)
-        self._loaded = Loaded(model, Pictures(model, self.metrics, self.settings.image_cache), batcher)
+        pictures = Pictures(model, self.metrics, self.settings.image_cache, self.settings.image_hosts)
+        self._loaded = Loaded(model, pictures, batcher)
         self._watch = asyncio.create_task(self._watch_engine(self._loaded))
         self.metrics.model(model.manifest.model, info.name, info.device, info.precision)
         if self.state == "loading":
