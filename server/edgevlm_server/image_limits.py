@@ -1,9 +1,12 @@
 """What a picture may be, and what a client is told when it is not. No text here holds client input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Literal, get_args
 
-ImageFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]  # as Pillow spells them
+from PIL import features
+
+ImageFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF"]  # as Pillow spells them
 ImageErrorCode = Literal[
     "image_unsupported",
     "image_too_large",
@@ -14,6 +17,17 @@ ImageErrorCode = Literal[
     "image_fetch_timeout",
 ]
 FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
+HEIC_READER = "pillow_heif"
+
+
+def installed_formats() -> tuple[ImageFormat, ...]:
+    """Those that can be decoded here: AVIF if Pillow was built with it, HEIC with the package that the extra adds."""
+    missing = set()
+    if not features.check("avif"):
+        missing.add("AVIF")
+    if find_spec(HEIC_READER) is None:
+        missing.add("HEIF")
+    return tuple(known for known in FORMATS if known not in missing)
 
 
 class ImageError(Exception):
@@ -28,7 +42,7 @@ class ImageError(Exception):
 class ImageLimits:
     """Limits for one picture; its size, pixels and scans are checked before any of it is decoded."""
 
-    formats: tuple[ImageFormat, ...] = FORMATS
+    formats: tuple[ImageFormat, ...] = field(default_factory=installed_formats)
     max_bytes: int = 7 * 1024 * 1024  # as a file, after base64
     max_side: int = 16_384
     max_pixels: int = 4096 * 4096
@@ -39,11 +53,21 @@ class ImageLimits:
     fetch_seconds: float = 10.0  # for a picture that is fetched: name, connection and all of its bytes together
 
     def unsupported(self) -> ImageError:
-        names = ", ".join(self.formats).replace("WEBP", "WebP")
         return ImageError(
             "image_unsupported",
-            f"The picture is in a format, or a rare variant of one, that is not accepted. Accepted: {names}.",
+            f"The picture is in a format, or a rare variant of one, that is not accepted. Accepted: {self._names}.",
         )
+
+    def without_heic(self) -> ImageError:
+        return ImageError(
+            "image_unsupported",
+            "The picture is in the format HEIC, which this server was installed without (the extra 'heic'). "
+            f"Accepted: {self._names}.",
+        )
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(self.formats).replace("WEBP", "WebP").replace("HEIF", "HEIC")
 
     def too_many_bytes(self) -> ImageError:
         size = f"{self.max_bytes / 2**20:.3g} MiB"

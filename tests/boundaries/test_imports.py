@@ -32,6 +32,7 @@ ONLY_IN = {
     "onnx": {"edgevlm_export", "edgevlm"},
     "onnx_ir": {"edgevlm_export"},
     "sentencepiece": {"edgevlm_server", "edgevlm_export", "edgevlm_demo"},
+    "pillow_heif": {"edgevlm_server"},
     "pickle": set(),
 }
 
