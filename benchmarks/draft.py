@@ -1,8 +1,8 @@
 """What decoding a large JPEG at a fraction of its size would save and cost: `python -m benchmarks.draft`.
 
-libjpeg can leave out high frequencies while it decodes ("draft"). Here the demo's held-out drawings, enlarged as a
-camera would deliver them, are decoded whole and at the smallest fraction that keeps twice the encoder's size; the demo
-model answers the same questions about both. Knows no HTTP and no worker processes.
+libjpeg can leave out high frequencies while it decodes ("draft"). Here the demo's held-out drawings, enlarged to what
+a camera delivers, are decoded whole and at the smallest fraction that keeps twice the encoder's size; the demo model
+answers the same questions about both. Knows no HTTP and no worker processes.
 """
 
 import argparse
@@ -14,7 +14,6 @@ from math import sqrt
 from statistics import median
 
 import numpy as np
-from edgevlm.demo_bundle import find_bundle
 from edgevlm_demo.evaluation import evaluation_questions, is_right
 from edgevlm_server.image_rgb import decode_rgb
 from edgevlm_server.image_square import fit_square
@@ -24,6 +23,8 @@ from edgevlm_server.preprocess import normalise
 from edgevlm_server.prompt import Turn
 from edgevlm_server.settings import Settings
 from PIL import Image
+
+from edgevlm.demo_bundle import find_bundle
 
 MAX_TOKENS = 40
 
@@ -111,7 +112,7 @@ def main() -> None:
     model = load_model(find_bundle(None), Settings.offline())
     try:
         print(
-            "| noise | whole | draft | grey levels apart | questions | right, whole | right, draft | answers that differ |"
+            "| noise | whole | draft | grey levels apart | questions | right, whole | right, draft | answers differ |"
         )
         print("|---:|---:|---:|---:|---:|---:|---:|---:|")
         for noise in map(float, arguments.noise.split(",")):

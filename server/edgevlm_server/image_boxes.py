@@ -12,6 +12,7 @@ from typing import Literal
 _MAX_BOXES = 1000  # in one box; a phone's picture of 48 tiles has about 10 properties
 _HEIC = {b"heic", b"heix", b"heim", b"heis"}
 _AVIF = {b"avif", b"avis"}
+_PIXELS = b"mdat"
 
 
 def brand(data: bytes) -> Literal["HEIF", "AVIF"] | None:
@@ -27,6 +28,7 @@ def brand(data: bytes) -> Literal["HEIF", "AVIF"] | None:
 
 def largest_size(data: bytes) -> tuple[int, int]:
     """(width, height) of the largest image. Raises struct.error or KeyError for a file that ends or misleads."""
+    _check_whole(data)
     start, end = _inner(data, 0, len(data), b"meta")
     start, end = _inner(data, start + 4, end, b"iprp")  # after version and flags
     start, end = _inner(data, start, end, b"ipco")
@@ -36,6 +38,19 @@ def largest_size(data: bytes) -> tuple[int, int]:
     if not sizes:
         raise KeyError("ispe")
     return max(sizes, key=lambda size: size[0] * size[1])
+
+
+def _check_whole(data: bytes) -> None:
+    """A reader paints missing tiles grey. Only the box of the pixels counts: phones append things of their own."""
+    found = set()
+    try:
+        for name, _, _ in _boxes(data, 0, len(data)):
+            found.add(name)
+    except (struct.error, KeyError) as error:
+        if error.args == (_PIXELS,):
+            raise
+    if _PIXELS not in found:
+        raise KeyError(_PIXELS)
 
 
 def _inner(data: bytes, start: int, end: int, wanted: bytes) -> tuple[int, int]:

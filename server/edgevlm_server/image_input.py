@@ -16,6 +16,7 @@ from edgevlm_server.image_limits import ImageLimits, not_a_data_url, remote_disa
 from edgevlm_server.preprocess import normalise
 
 _WHITESPACE = b" \t\r\n\f\v"
+_WHITESPACE_TEXT = _WHITESPACE.decode()  # what Python strips by itself is more, some control characters included
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _DATA_HEADER = 1024  # characters before the comma: a media type and its parameters
 
@@ -70,9 +71,11 @@ def image_file(data: bytes) -> ImageFile:
     return ImageFile(data, hashlib.sha256(data).hexdigest())
 
 
-def is_remote(image_url: str) -> bool:
-    """Whether the text is the address of a picture, instead of a picture."""
-    return image_url.lstrip()[:8].lower().startswith(("http://", "https://"))
+def remote_address(image_url: str) -> str | None:
+    """The text without white space around it, if it is the address of a picture and not the picture."""
+    if not image_url[:64].lstrip(_WHITESPACE_TEXT)[:8].lower().startswith(("http://", "https://")):
+        return None
+    return image_url.strip(_WHITESPACE_TEXT)
 
 
 def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
@@ -83,9 +86,9 @@ def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
     """
     if len(image_url) > 2 * limits.max_bytes + _DATA_HEADER:  # bounds the copies below; 4/3 and line breaks fit
         raise limits.too_many_bytes()
-    if is_remote(image_url):
+    if remote_address(image_url) is not None:
         raise remote_disabled()
-    encoded = _encoded_part(image_url.strip())
+    encoded = _encoded_part(image_url.strip(_WHITESPACE_TEXT))
     try:
         compact = encoded.encode("ascii").translate(_URL_SAFE, _WHITESPACE).rstrip(b"=")
     except UnicodeEncodeError:

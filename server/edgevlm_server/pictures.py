@@ -20,7 +20,7 @@ from edgevlm_server.feature_cache import FeatureCache
 from edgevlm_server.image_decoder import ImageWorkerError
 from edgevlm_server.image_fetch import ImageFetcher
 from edgevlm_server.image_hosts import ImageHosts
-from edgevlm_server.image_input import ImageFile, ImageIntake, image_file, is_remote
+from edgevlm_server.image_input import ImageFile, ImageIntake, image_file, remote_address
 from edgevlm_server.image_limits import ImageError, ImageLimits
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
@@ -106,12 +106,13 @@ class Pictures:
         return features, sha256
 
     async def _file(self, url: str) -> ImageFile:
-        if self._fetcher is None or not is_remote(url):
+        address = remote_address(url)
+        if self._fetcher is None or address is None:
             return await self._run(self._decoding, lambda: self._intake.read(url))
         if self._closed:
             raise Unavailable.draining()
         with self._metrics.fetching():
-            data = await self._fetcher.fetch(url.strip())
+            data = await self._fetcher.fetch(address)
         return await self._run(self._decoding, lambda: image_file(data))
 
     async def _resolve(self, host: str, port: int) -> list[str]:

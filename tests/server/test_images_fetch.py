@@ -10,6 +10,8 @@ import trustme
 from edgevlm_server.image_fetch import ImageFetcher, Resolve
 from edgevlm_server.image_hosts import ImageHosts
 from edgevlm_server.image_limits import ImageError, ImageLimits
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.server.image_files import encode, noise
 from tests.server.picture_hosts import (
@@ -194,6 +196,21 @@ def test_a_port_where_nobody_listens() -> None:
     with PictureHost(answers(PNG)) as host:
         url, hosts = host.url(), f"127.0.0.1:{host.port}"
     assert refusal(url, hosts).code == "image_fetch_failed"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    start=st.sampled_from(
+        [b"", b"HTTP/1.1 ", OK, OK + b"content-length: ", OK + b"\r\n", OK + b"transfer-encoding: chunked\r\n\r\n"]
+    ),
+    rest=st.binary(max_size=200) | st.text("0123456789abcdef\r\n: ;", max_size=60).map(str.encode),
+)
+def test_any_answer_is_a_file_or_an_image_error(start: bytes, rest: bytes) -> None:
+    with PictureHost(says(start + rest)) as host:
+        try:
+            assert len(fetch(host.url(), f"127.0.0.1:{host.port}")) <= len(rest)
+        except ImageError as error:
+            assert error.code in ("image_fetch_failed", "image_too_large")
 
 
 def test_no_text_from_the_host_or_the_client_is_repeated(caplog: pytest.LogCaptureFixture) -> None:

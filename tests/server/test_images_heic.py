@@ -13,7 +13,7 @@ from edgevlm_server.image_decoder import ImageDecoder
 from edgevlm_server.image_header import read_header
 from edgevlm_server.image_limits import ImageError, ImageFormat, ImageLimits, installed_formats
 from edgevlm_server.image_rgb import decode_rgb
-from PIL import Image
+from PIL import Image, features
 
 from tests.server.image_files import encode, noise, plain
 from tests.server.image_workers import SIZE, TEAL, assert_right, decoder, refusal
@@ -155,6 +155,15 @@ def test_every_truncation_is_refused(made: ImageDecoder, image_format: str) -> N
     assert_right(made)
 
 
+def test_a_tile_that_is_cut_off_is_refused_and_what_phones_append_is_not(made: ImageDecoder) -> None:
+    """The reader by itself would paint the tile grey."""
+    data = encode(noise(256, 256), "HEIF", tile_size=64)
+    whole = made.decode(data)
+    assert refusal(made, data[:-1]).code == "image_invalid"
+    assert refusal(made, data[:-3000]).code == "image_invalid"
+    assert made.decode(data + b"\0\0\xff\xff" + b"tail" * 9).tobytes() == whole.tobytes()
+
+
 def test_what_a_file_says_it_is() -> None:
     def file_type(*brands: bytes) -> bytes:
         return struct.pack(">I4s4s4s", 16 + 4 * len(brands[1:]), b"ftyp", brands[0], bytes(4)) + b"".join(brands[1:])
@@ -199,7 +208,7 @@ def test_a_server_without_the_extra_says_so() -> None:
 def test_formats_follow_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(installed_formats()) == set(image_limits.FORMATS)
     monkeypatch.setattr(image_limits, "HEIC_READER", "a_package_that_is_not_there")
-    monkeypatch.setattr(image_limits.features, "check", lambda name: False)
+    monkeypatch.setattr(features, "check", lambda name: False)
     assert set(image_limits.FORMATS) - set(installed_formats()) == {"HEIF", "AVIF"}
     assert ImageLimits().formats == ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
