@@ -1,23 +1,22 @@
 """Pictures from addresses, by real servers on this machine: what a host may do, and no way around the list."""
 
 import asyncio
-import ssl
+import socket
+import threading
+import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import trustme
-from edgevlm_server.image_fetch import ImageFetcher, Resolve
+from edgevlm_server.image_fetch import AT_ONCE, ImageFetcher
 from edgevlm_server.image_hosts import ImageHosts
 from edgevlm_server.image_limits import ImageError, ImageLimits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.server.image_files import encode, noise
+from tests.server.fetching import LIMITS, PNG, fetch, refusal
 from tests.server.picture_hosts import (
     Behaviour,
     PictureHost,
-    StandInResolver,
     answers,
     no_resolver,
     redirects,
@@ -26,24 +25,7 @@ from tests.server.picture_hosts import (
     then_waits,
 )
 
-PNG = encode(noise(20, 20), "PNG")
-LIMITS = ImageLimits(max_bytes=100_000, fetch_seconds=20)
 OK = b"HTTP/1.1 200 OK\r\n"
-
-
-def fetch(
-    url: str, hosts: str = "127.0.0.1/32", resolve: Resolve = no_resolver, limits: ImageLimits = LIMITS
-) -> bytes:
-    async def main() -> bytes:
-        return await ImageFetcher(ImageHosts.parse(hosts), limits, resolve).fetch(url)
-
-    return asyncio.run(main())
-
-
-def refusal(url: str, hosts: str, resolve: Resolve = no_resolver, limits: ImageLimits = LIMITS) -> ImageError:
-    with pytest.raises(ImageError) as caught:
-        fetch(url, hosts, resolve, limits)
-    return caught.value
 
 
 def fetched_from(behaviour: Behaviour, limits: ImageLimits = LIMITS) -> bytes:
@@ -198,6 +180,29 @@ def test_a_port_where_nobody_listens() -> None:
     assert refusal(url, hosts).code == "image_fetch_failed"
 
 
+def test_a_host_is_not_flooded_through_this_server() -> None:
+    lock, here, most = threading.Lock(), 0, 0
+
+    def behave(connection: socket.socket) -> None:
+        nonlocal here, most
+        with lock:
+            here += 1
+            most = max(most, here)
+        time.sleep(0.05)
+        with lock:
+            here -= 1
+        answers(PNG)(connection)
+
+    async def main(url: str, hosts: ImageHosts) -> list[bytes]:
+        fetcher = ImageFetcher(hosts, LIMITS, no_resolver)
+        return await asyncio.gather(*(fetcher.fetch(url) for _ in range(3 * AT_ONCE)))
+
+    with PictureHost(behave) as host:
+        files = asyncio.run(main(host.url(), ImageHosts.parse(f"127.0.0.1:{host.port}")))
+    assert files == [PNG] * 3 * AT_ONCE
+    assert 1 < most <= AT_ONCE
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     start=st.sampled_from(
@@ -225,106 +230,3 @@ def test_no_text_from_the_host_or_the_client_is_repeated(caplog: pytest.LogCaptu
     assert [error.code for error in errors] == ["image_fetch_failed", "image_host_not_allowed", "image_fetch_failed"]
     assert "zq7secret" not in " ".join(map(str, errors)) + caplog.text
     assert "it answered with status 500" in caplog.text
-
-
-# Names
-
-
-def test_a_name_is_looked_up_once_and_the_connection_goes_there() -> None:
-    """The second answer would lead elsewhere: rebinding."""
-    with PictureHost(answers(PNG)) as host:
-        resolve = StandInResolver(["127.0.0.1"], ["10.9.9.9"])
-        hosts = f"camera.invalid:{host.port},127.0.0.1"
-        assert fetch(host.url(host="camera.invalid"), hosts, resolve) == PNG
-        assert resolve.asked == ["camera.invalid"]
-        assert f"host: camera.invalid:{host.port}" in host.requests[0].decode()
-
-
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1", "::ffff:127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "0.0.0.0"]
-)
-def test_a_listed_name_does_not_lead_into_the_private_network(address: str) -> None:
-    with PictureHost(answers(PNG)) as host:
-        error = refusal(host.url(host="cdn.example"), f"cdn.example:{host.port}", StandInResolver([address]))
-        assert error.code == "image_fetch_failed"
-        assert host.connections == 0
-
-
-def test_rebinding_between_two_pictures_is_seen() -> None:
-    with PictureHost(answers(PNG)) as host:
-        resolve = StandInResolver(["10.0.0.1"], ["127.0.0.1"])
-        hosts = f"camera.invalid:{host.port},127.0.0.1"
-        assert refusal(host.url(host="camera.invalid"), hosts, resolve).code == "image_fetch_failed"
-        assert host.connections == 0
-        assert fetch(host.url(host="camera.invalid"), hosts, resolve) == PNG
-
-
-def test_of_several_addresses_one_that_is_allowed_is_taken() -> None:
-    with PictureHost(answers(PNG)) as host:
-        resolve = StandInResolver(["fe80::1%lo", "::1", "10.0.0.1", "127.0.0.1"])
-        assert fetch(host.url(host="camera.invalid"), f"camera.invalid:{host.port},127.0.0.1", resolve) == PNG
-
-
-def test_a_name_that_nobody_knows() -> None:
-    async def resolve(host: str, port: int) -> list[str]:
-        raise OSError("name not known")
-
-    assert refusal("http://camera.invalid/", "camera.invalid", resolve).code == "image_fetch_failed"
-    assert refusal("http://camera.invalid/", "camera.invalid", StandInResolver([])).code == "image_fetch_failed"
-
-
-def test_a_name_server_that_does_not_answer() -> None:
-    async def resolve(host: str, port: int) -> list[str]:
-        await asyncio.Event().wait()
-        return []
-
-    limits = replace(LIMITS, fetch_seconds=0.2)
-    assert refusal("http://camera.invalid/", "camera.invalid", resolve, limits).code == "image_fetch_timeout"
-
-
-def test_what_is_not_listed_is_neither_looked_up_nor_connected_to() -> None:
-    with PictureHost(answers(PNG)) as host:
-        for url in (host.url(), host.url(host="localhost"), "http://evil.example/", host.url(host="a@127.0.0.1")):
-            assert refusal(url, "camera.invalid,10.0.0.7,127.0.0.2").code == "image_host_not_allowed"
-        assert host.connections == 0
-
-
-# TLS
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """Trusted as a site's own authority is: through OpenSSL's variable."""
-    made = trustme.CA()
-    made.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    return made
-
-
-def tls_of(authority: trustme.CA, name: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
-    return context
-
-
-def test_https_with_the_right_name(authority: trustme.CA) -> None:
-    with PictureHost(answers(PNG), tls_of(authority, "camera.invalid")) as host:
-        hosts = f"camera.invalid:{host.port},127.0.0.1"
-        url = host.url(host="camera.invalid", scheme="https")
-        assert fetch(url, hosts, StandInResolver(["127.0.0.1"])) == PNG
-    with PictureHost(answers(PNG), tls_of(authority, "127.0.0.1")) as host:
-        assert fetch(host.url(scheme="https"), f"127.0.0.1:{host.port}") == PNG
-
-
-def test_https_with_another_name_or_authority(authority: trustme.CA) -> None:
-    for tls in (tls_of(authority, "other.invalid"), tls_of(trustme.CA(), "127.0.0.1")):
-        with PictureHost(answers(PNG), tls) as host:
-            assert refusal(host.url(scheme="https"), f"127.0.0.1:{host.port}").code == "image_fetch_failed"
-            assert host.requests == []
-
-
-def test_https_where_there_is_none() -> None:
-    with PictureHost(answers(PNG)) as host:
-        limits = replace(LIMITS, fetch_seconds=1)
-        error = refusal(host.url(scheme="https"), f"127.0.0.1:{host.port}", limits=limits)
-    assert error.code in ("image_fetch_failed", "image_fetch_timeout")
