@@ -2,8 +2,9 @@
 
 import io
 
-from benchmarks.draft import Tally, draft_scale, enlarged, line
 from PIL import Image
+
+from benchmarks.draft import Tally, draft_scale, enlarged, line
 
 
 def test_the_fraction_keeps_twice_the_encoders_size() -> None:
