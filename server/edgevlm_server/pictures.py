@@ -6,6 +6,7 @@ sent before is neither decoded nor encoded again, and two clients who send the s
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,9 @@ from edgevlm_engines import Floats
 from edgevlm_server.errors import InvalidRequest, NotFound, Unavailable
 from edgevlm_server.feature_cache import FeatureCache
 from edgevlm_server.image_decoder import ImageWorkerError
-from edgevlm_server.image_input import ImageIntake
+from edgevlm_server.image_fetch import ImageFetcher
+from edgevlm_server.image_hosts import ImageHosts
+from edgevlm_server.image_input import ImageFile, ImageIntake, image_file, remote_address
 from edgevlm_server.image_limits import ImageError, ImageLimits
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
@@ -26,6 +29,8 @@ from edgevlm_server.picture_names import PictureNames
 log = logging.getLogger(__name__)
 
 DECODE_WORKERS = 2
+RESOLVERS = 2
+"""Threads that wait for the name server: one that is silent holds up other fetches and nothing else."""
 
 Result = TypeVar("Result")
 
@@ -50,12 +55,16 @@ class Seen(NamedTuple):
 
 
 class Pictures:
-    """Two pools. Methods are called on the event loop; `close` blocks and may run in a thread."""
+    """A few pools. Methods are called on the event loop; `close` blocks and may run in a thread."""
 
-    def __init__(self, model: Model, metrics: Metrics, cache_bytes: int) -> None:
+    def __init__(self, model: Model, metrics: Metrics, cache_bytes: int, hosts: ImageHosts | None = None) -> None:
+        limits = ImageLimits()
         self._engine = model.engine
         self._metrics = metrics
-        self._intake = ImageIntake(ImageLimits(), model.manifest.preprocessing, DECODE_WORKERS)
+        self._intake = ImageIntake(limits, model.manifest.preprocessing, DECODE_WORKERS)
+        # without a list there is nothing here that could open a connection
+        self._fetcher = None if hosts is None else ImageFetcher(hosts, limits, self._resolve)
+        self._resolving = ThreadPoolExecutor(RESOLVERS, "resolver")
         self._decoding = ThreadPoolExecutor(DECODE_WORKERS, "picture")
         self._encoding = ThreadPoolExecutor(1, "vision")
         self._cache = FeatureCache(cache_bytes)
@@ -92,6 +101,7 @@ class Pictures:
 
     def close(self) -> None:
         """Wait for the work under way and end the worker processes."""
+        self._resolving.shutdown(wait=False, cancel_futures=True)
         self._decoding.shutdown()
         self._encoding.shutdown()
         self._intake.close()
@@ -101,8 +111,7 @@ class Pictures:
         if picture.url is None:
             assert picture.name is not None, "the schema asks for one of the two"
             return self._named(client, picture.name, picture.place)
-        url = picture.url
-        data, sha256 = await self._run(self._decoding, lambda: self._intake.read(url))
+        data, sha256 = await self._file(picture.url)
         self._metrics.image_queries.inc()
         features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
         if known:
@@ -125,6 +134,21 @@ class Pictures:
             )
         self._metrics.image_hits.inc()
         return features, sha256
+
+    async def _file(self, url: str) -> ImageFile:
+        address = remote_address(url)
+        if self._fetcher is None or address is None:
+            return await self._run(self._decoding, lambda: self._intake.read(url))
+        if self._closed:
+            raise Unavailable.draining()
+        with self._metrics.fetching():
+            data = await self._fetcher.fetch(address)
+        return await self._run(self._decoding, lambda: image_file(data))
+
+    async def _resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a name, as texts."""
+        found = await self._run(self._resolving, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        return [str(address[0]) for *_, address in found]
 
     async def _decode_and_encode(self, data: bytes) -> Floats:
         start = time.monotonic()

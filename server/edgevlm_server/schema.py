@@ -33,7 +33,9 @@ def no_tools(value: Any) -> Any:
 
 
 class TextPart(StrictModel):
-    type: Literal["text"]
+    """Also under the name that the Responses API gives it: clients send such parts to this route too."""
+
+    type: Literal["text", "input_text"]
     text: Text
 
 
@@ -53,9 +55,13 @@ def _url_shape(value: Any) -> str:
     return "~none" if value is None else "~text" if isinstance(value, str) else "~object"
 
 
+_PART_TAGS = {"text": "~text", "input_text": "~text", "image_url": "~image_url", "input_image": "~image_url"}
+
+
 def _part_type(value: Any) -> str | None:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"~{kind}" if kind in ("text", "image_url") else None
+    # a list or an object cannot be looked up
+    return _PART_TAGS.get(kind) if isinstance(kind, str) else None
 
 
 def _content_shape(value: Any) -> str:
@@ -63,13 +69,17 @@ def _content_shape(value: Any) -> str:
 
 
 class ImagePart(StrictModel):
-    """A picture, named by `uuid` if the client wants to ask about it again; with the name alone, one sent before."""
+    """A picture, named by `uuid` if the client wants to ask about it again; with the name alone, one sent before.
 
-    type: Literal["image_url"]
+    As the chat API or the Responses API spells it; the latter has `detail` beside the picture.
+    """
+
+    type: Literal["image_url", "input_image"]
     image_url: Annotated[
         Annotated[str, tag("text")] | Annotated[ImageUrl, tag("object")] | Annotated[None, tag("none")],
         Discriminator(_url_shape),
     ] = None
+    detail: Literal["auto", "low", "high"] | None = None
     uuid: ImageName | None = None
 
     @model_validator(mode="after")
@@ -89,7 +99,7 @@ Part = Annotated[
     Discriminator(
         _part_type,
         custom_error_type="part_type",
-        custom_error_message="A content part must have the type 'text' or 'image_url'",
+        custom_error_message="A content part must have the type 'text', 'input_text', 'image_url' or 'input_image'",
     ),
 ]
 

@@ -69,7 +69,7 @@ class Service:
         info = model.engine.info
         self.admission.rows = info.rows
         batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache)
-        pictures = Pictures(model, self.metrics, self.settings.image_cache)
+        pictures = Pictures(model, self.metrics, self.settings.image_cache, self.settings.image_hosts)
         prompt = model.manifest.prompt
         grammars = GrammarCompiler(model.tokenizer, prompt.bos_id, {prompt.eos_id, *prompt.stop_ids})
         self._loaded = Loaded(model, pictures, batcher, grammars)

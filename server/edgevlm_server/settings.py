@@ -12,6 +12,8 @@ from typing import Any, Literal, cast, get_args
 
 from edgevlm_engines import EngineName, Provider, size_text
 
+from edgevlm_server.image_hosts import ImageHosts
+
 
 class SettingsError(Exception):
     """The server cannot start as asked; one sentence for the person who started it."""
@@ -35,6 +37,8 @@ class Settings:
     max_length: int | None = None
     max_queue: int = 32
     max_images: int = 8
+    image_hosts: ImageHosts | None = None
+    """`None`: no picture is ever fetched."""
     max_body: int = 10 * 2**20
     image_cache: int = 64 * 2**20
     prefix_cache: int = 256 * 2**20
@@ -125,6 +129,13 @@ def _some_seconds(text: str) -> float:
     return value
 
 
+def _image_hosts(text: str) -> ImageHosts:
+    try:
+        return ImageHosts.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
         raise argparse.ArgumentTypeError("yes or no is needed")
@@ -155,6 +166,12 @@ OPTIONS: Mapping[str, _Option] = {
     ),
     "max_queue": _Option("requests that may wait beside those running; more get a 429", _not_negative, metavar="N"),
     "max_images": _Option("images in one request", _not_negative, metavar="N"),
+    "image_hosts": _Option(
+        "hosts that pictures may be fetched from, separated by commas: NAME or ADDRESS, also with :PORT, or "
+        "NETWORK/BITS; a name may lead to public addresses and to those in the list (default: nothing is fetched)",
+        _image_hosts,
+        metavar="HOSTS",
+    ),
     "max_body": _Option("size of one request's body", positive_size, metavar="SIZE"),
     "image_cache": _Option("memory for features of pictures that were sent before", _size, metavar="SIZE"),
     "prefix_cache": _Option("memory for keys and values of prompts that were computed before", _size, metavar="SIZE"),

@@ -39,6 +39,7 @@ ONLY_IN = {
     "llguidance": {"edgevlm_server"},
     "tensorrt": {"edgevlm_engines", "edgevlm_export"},
     "cuda": {"edgevlm_engines"},
+    "pillow_heif": {"edgevlm_server"},
     "pickle": set(),
 }
 
