@@ -16,6 +16,7 @@ from edgevlm_server.chat import chat_completions
 from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound, Unauthorized
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import CONTENT_TYPE
+from edgevlm_server.page import page_router
 from edgevlm_server.schema import ChatRequest
 from edgevlm_server.service import Service
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 probes = APIRouter()
-"""The only routes without a key: whether the process answers, and whether it can serve."""
+"""Without a key: whether the process answers, and whether it can serve. The page is the only other one."""
 
 api = APIRouter()
 """Everything else. The key is checked by a dependency of the whole router, so a new route cannot forget it."""
@@ -104,6 +105,8 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     app.state.keys = keys
     app.include_router(probes)
     app.include_router(api, dependencies=[Depends(authorise)])
+    if not service.settings.no_page:
+        app.include_router(page_router())
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)

@@ -24,7 +24,7 @@ ARROWS = {
     # training makes its tokens and pixels with serving's own code
     "edgevlm_demo": {"edgevlm_server"},
 }
-HTTP = {"app.py", "chat.py", "disconnect.py", "request_body.py"}
+HTTP = {"app.py", "chat.py", "disconnect.py", "page.py", "request_body.py"}
 ONLY_IN = {
     "torch": {"edgevlm_demo"},
     "fastapi": {"edgevlm_server"},
