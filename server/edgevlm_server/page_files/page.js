@@ -109,6 +109,8 @@ $("ask").addEventListener("submit", (event) => {
   if (missing("Choose a picture first.", picture === null, $("choose"))) return;
   if (missing("Type a question first.", text === "", $("question"))) return;
   $("missing").textContent = "";
+  // the next question can be typed at once, or this one sent again
+  if (document.activeElement === $("question")) $("question").select();
   answer(text);
 });
 

@@ -50,9 +50,7 @@ export class Turn {
     }
     this.figure("Length", `${answer} ${answer === 1 ? "token" : "tokens"}`);
     const cached = details.cached_tokens;
-    const value = this.figure("Prompt", `${prompt} tokens, ${cached} from cache`);
-    value.dataset.cached = cached;
-    value.append(bar(cached / prompt));
+    this.figure("Prompt from cache", `${cached} of ${prompt}`).append(bar(cached / prompt));
   }
 
   stopped() {
