@@ -5,18 +5,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check fix
+.PHONY: run test check fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
 
 test: check
 
-check: $(VENV)/installed-test
+check: $(VENV)/installed-test test-tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# a browser and Node's packages; does nothing where they are
+test-tools:
+	tests/install_tools
 
 fix: $(VENV)/installed-test
 	$(BIN)/ruff format .
