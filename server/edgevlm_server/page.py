@@ -46,7 +46,7 @@ HEADERS = {
 
 
 def page_router() -> APIRouter:
-    """`/`, and `/page/NAME` for what it loads. The files are read once, here: no path of a request reaches the disk."""
+    """`/`, and `/page/NAME` for what it loads. The files are read once, here: no request reaches the disk."""
     router = APIRouter()
     for file in sorted(FILES.iterdir()):
         path = "/" if file.name == "index.html" else f"/page/{file.name}"

@@ -1,4 +1,4 @@
-"""A headless Chromium for the page's tests, and what holds in each of them: no error, and no word with another host."""
+"""A headless Chromium for the page's tests, and what holds in each: no error, and no word with another host."""
 
 import shutil
 from collections.abc import Iterator
