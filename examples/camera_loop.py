@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 def frames(source: str, seconds: float) -> Iterator[bytes]:
-    """Pictures as files, in any format that the server reads; pictures in a folder must get their names when whole."""
+    """Pictures as files, in any format that the server reads. In a folder they must get their names when whole."""
     seen: set[str] = set()
     while True:
         if source.startswith(("http://", "https://")):

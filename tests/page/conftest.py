@@ -89,7 +89,7 @@ def visit(browser: Browser, server: LiveServer, *, script: str = "", **options: 
     """Open the page in a context of its own; `script` runs before the page's own."""
     with browser.new_context(**options) as context:
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         troubles: list[str] = []
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda message: troubles.extend(_complaint(message)))

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser
 
 from tests.live import LiveServer
@@ -126,6 +127,20 @@ def test_a_refusal_is_shown_in_the_servers_words_and_the_page_goes_on(visitor: V
     visitor.choose(EXAMPLES / "gauge.jpg")
     assert visitor.page.locator(".turn").count() == 0, "answers about another picture are gone"
     assert visitor.ask("What does the gauge read?") == "3.0"
+
+
+def test_a_picture_that_is_too_large_can_be_sent_smaller(visitor: Visitor, tmp_path: Path) -> None:
+    """As those of new phones are: more bytes than a body may have, and more pixels than a picture."""
+    gauge = Image.open(EXAMPLES / "gauge.jpg").resize((4116, 3612))
+    noise = Image.effect_noise(gauge.size, 20).convert("RGB")
+    Image.blend(gauge, noise, 0.1).save(tmp_path / "phone.photo.png", compress_level=1)
+    visitor.choose(tmp_path / "phone.photo.png")
+    visitor.ask("What does the gauge read?")
+    assert visitor.alert() == "The body is larger than the limit of 10485760 bytes."
+    visitor.page.get_by_role("button", name="Send a smaller copy").click()
+    visitor.page.get_by_text("phone.photo-smaller.jpg, ").wait_for()
+    assert visitor.answer() == "3.0"
+    assert visitor.page.locator("#about").inner_text().endswith("2048 \u00d7 1797")
 
 
 def test_what_is_missing_is_said(visitor: Visitor) -> None:

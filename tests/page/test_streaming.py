@@ -1,4 +1,4 @@
-"""The page on slow, failing and busy engines: answers as they grow, stopping them, and errors in the server's words."""
+"""The page on slow, failing and busy engines: answers as they grow, stopping, and errors in the server's words."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -81,10 +81,11 @@ def test_a_question_that_waits_can_be_stopped(browser: Browser, bundles: Bundles
     engine.gate.clear()
     with on_engine(browser, bundles("v2"), engine) as (visitor, server):
         visitor.page.get_by_role("button", name="Ask", exact=True).click()
-        until(lambda: server.service.admission.inside == 1, "the question to be accepted")
+        until(lambda: server.metrics()["edgevlm_requests_accepted_total"] == 1, "the question to be accepted")
         visitor.page.get_by_role("button", name="Stop").click()
-        until(lambda: server.service.admission.inside == 0, "the server to let go of it")
+        visitor.page.wait_for_selector("#stop", state="hidden")
         engine.gate.set()
+        until(lambda: server.metrics()["edgevlm_requests_cancelled_total"] == 1, "the server to let go of it")
         assert visitor.ask("And now?").endswith("And now? ASSISTANT:")
 
 

@@ -1,15 +1,14 @@
 // The camera of this device: a live view, and a picture out of it. Knows no server.
 
-import { $ } from "./picture.js";
-
-const QUALITY = 0.92;
+import { $, jpeg } from "./picture.js";
 
 // `chosen(file)` is called for each picture taken.
 export function watchCamera(chosen) {
   $("camera").addEventListener("click", open);
   $("cancel").addEventListener("click", () => close($("camera")));
   $("take").addEventListener("click", async () => {
-    const file = await still($("live"));
+    const { videoWidth, videoHeight } = $("live");
+    const file = await jpeg($("live"), videoWidth, videoHeight, "camera.jpg");
     close($("camera"));
     chosen(file);
   });
@@ -47,13 +46,4 @@ function show(live) {
   $("live").hidden = !live;
   $("shutter").hidden = !live;
   $("sources").hidden = live;
-}
-
-async function still(video) {
-  const canvas = document.createElement("canvas");
-  canvas.width = video.videoWidth;
-  canvas.height = video.videoHeight;
-  canvas.getContext("2d").drawImage(video, 0, 0);
-  const content = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
-  return new File([content], "camera.jpg", { type: content.type });
 }

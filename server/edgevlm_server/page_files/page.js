@@ -2,26 +2,32 @@
 
 import { watchCamera } from "./camera.js";
 import { command } from "./curl.js";
-import { $, dataUrl, watchSources } from "./picture.js";
+import { $, dataUrl, smaller, watchSources } from "./picture.js";
 import { ask, modelName, question } from "./server.js";
 import { Turn } from "./turn.js";
 
 const KEY = "edgevlm-key";
 const RETRY_SECONDS = 3;
+const TOO_LARGE = ["request_too_large", "image_too_large"];
 
-let picture = null; // {name, url for this page, data: a promise of the data URL for the server}
+let picture = null; // {file, name, url for this page, data: a promise of the data URL for the server}
 let running = null; // AbortController of the question under way
+let greetings = 0; // a later one makes what an earlier one hears void: it had another key
 let key = sessionStorage.getItem(KEY) ?? "";
 
 // ---- the server and the key
 
 async function greet() {
+  const mine = ++greetings;
   try {
-    $("state").textContent = await modelName(key);
+    const model = await modelName(key);
+    if (mine !== greetings) return;
+    $("state").textContent = model;
     $("state").dataset.state = "ready";
     $("key-form").hidden = true;
     $("forget").hidden = key === "";
   } catch (error) {
+    if (mine !== greetings) return;
     $("state").textContent = error.status === 401 ? "locked" : error.message;
     $("state").dataset.state = error.status === 401 ? "locked" : "waiting";
     if (error.status === 401) askForKey(error);
@@ -69,7 +75,7 @@ $("forget").addEventListener("click", () => {
 function choose(file, suggestion) {
   running?.abort();
   if (picture) URL.revokeObjectURL(picture.url);
-  picture = { name: file.name, url: URL.createObjectURL(file), data: dataUrl(file) };
+  picture = { file, name: file.name, url: URL.createObjectURL(file), data: dataUrl(file) };
   $("stage").classList.add("filled");
   $("empty").hidden = true;
   $("unseen").hidden = true;
@@ -83,7 +89,7 @@ function choose(file, suggestion) {
   $("say").textContent = `The picture ${file.name} is chosen.`;
   if (suggestion) $("question").value = suggestion;
   // on a phone it would open the keyboard over the picture
-  if (matchMedia("(pointer: fine)").matches) $("question").focus();
+  if (!matchMedia("(pointer: coarse)").matches) $("question").focus();
   showCommand();
 }
 
@@ -143,13 +149,23 @@ async function answer(text) {
     for await (const chunk of ask(body, key, signal)) turn.add(chunk);
     $("say").textContent = turn.finish();
   } catch (error) {
-    if (signal.aborted) turn.stopped();
-    else turn.failed(error.message);
     $("say").textContent = signal.aborted ? "Stopped." : "";
-    if (error.status === 401) greet();
+    if (signal.aborted) turn.stopped();
+    else failed(turn, error, text);
   } finally {
     running = null;
     busy(false);
+  }
+}
+
+function failed(turn, error, text) {
+  turn.failed(error.message);
+  if (error.status === 401) greet();
+  if (TOO_LARGE.includes(error.code)) {
+    turn.offer("Send a smaller copy", async () => {
+      choose(await smaller(picture.file), text);
+      answer(text);
+    });
   }
 }
 

@@ -2,6 +2,9 @@
 
 export const $ = (id) => document.getElementById(id);
 
+const QUALITY = 0.92;
+const SMALLER_SIDE = 2048; // pixels; several times what a model looks at
+
 // `chosen(file, question)` is called for each picture; only an example comes with a question.
 export function watchSources(chosen) {
   for (const input of [$("file"), $("capture")]) {
@@ -47,6 +50,23 @@ function take(event, data, chosen) {
   if (!file) return;
   event.preventDefault();
   chosen(file);
+}
+
+// The same picture with fewer pixels, as a JPEG. Throws if the browser cannot read it.
+export async function smaller(file) {
+  const bitmap = await createImageBitmap(file);
+  const scale = Math.min(1, SMALLER_SIDE / Math.max(bitmap.width, bitmap.height));
+  const name = file.name.replace(/(\.\w+)?$/, "-smaller.jpg");
+  return jpeg(bitmap, bitmap.width * scale, bitmap.height * scale, name);
+}
+
+// What a bitmap or a video shows, as a file.
+export async function jpeg(source, width, height, name) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [Math.round(width), Math.round(height)];
+  canvas.getContext("2d").drawImage(source, 0, 0, canvas.width, canvas.height);
+  const content = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
+  return new File([content], name, { type: content.type });
 }
 
 export function dataUrl(file) {

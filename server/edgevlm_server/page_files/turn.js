@@ -64,7 +64,19 @@ export class Turn {
     error.className = "error";
     error.setAttribute("role", "alert");
     error.textContent = message;
-    this.part("answer").after(error);
+    this.part("figures").before(error);
+  }
+
+  // A way out, below what went wrong.
+  offer(label, action) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = label;
+    button.addEventListener("click", action);
+    const row = document.createElement("div");
+    row.className = "row";
+    row.append(button);
+    this.part("figures").before(row);
   }
 
   figure(name, value) {
