@@ -94,6 +94,8 @@ def visit(browser: Browser, server: LiveServer, *, script: str = "", **options: 
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda message: troubles.extend(_complaint(message)))
         page.on("request", lambda request: troubles.extend(_elsewhere(request.url, server.url)))
+        # from the start: a chooser that opens while interception is being switched on is never heard of
+        page.on("filechooser", lambda chooser: None)
         if script:
             page.add_init_script(script)
         page.goto(server.url)
