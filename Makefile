@@ -4,6 +4,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# TensorRT's own code, as far as it runs without a GPU; tests/tensorrt says what for
+TENSORRT := $(VENV)/tensorrt
+TWINS := $(addprefix $(TENSORRT)/twin-,$(addsuffix /installed,1.4.0.76 1.7.1.116))
+BINDINGS := $(addprefix $(TENSORRT)/bindings-,$(addsuffix /installed,10.3.0 10.13.3.9 11.4.0.106))
+CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-bindings-13.2.0/installed)
 
 .PHONY: run test check fix test-tools
 
@@ -12,7 +19,7 @@ run: $(VENV)/installed-cpu
 
 test: check
 
-check: $(VENV)/installed-test test-tools
+check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -28,5 +35,32 @@ fix: $(VENV)/installed-test
 
 $(VENV)/installed-%: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	$(PIP) --editable '.[$*]'
+	touch $@
+
+# all of them have the same module name, so each has a folder of its own that a test puts on its path
+$(TENSORRT)/twin-%/installed: | $(VENV)/installed-test
+	rm -rf $(@D)
+	$(PIP) --target $(@D) tensorrt-rtx-cu13==$*
+	touch $@
+
+# the Python layer alone, over libraries that hold nothing but the names it asks for
+$(TENSORRT)/bindings-%/installed: tests/tensorrt/stub.c | $(VENV)/installed-test
+	rm -rf $(@D)
+	$(PIP) --target $(@D) --no-deps tensorrt-cu12-bindings==$*
+	for name in nvinfer nvinfer_plugin nvonnxparser; do \
+		file=lib$$name.so.$(firstword $(subst ., ,$*)); \
+		$(CC) -shared -fPIC -Wl,-soname,$$file -o $(@D)/$$file $< || exit 1; \
+	done
+	touch $@
+
+# what JetPack 6 and 7 have; in the first the modules are part of cuda-python itself
+$(TENSORRT)/cuda-python-%/installed: | $(VENV)/installed-test
+	rm -rf $(@D)
+	$(PIP) --target $(@D) --no-deps cuda-python==$*
+	touch $@
+
+$(TENSORRT)/cuda-bindings-%/installed: | $(VENV)/installed-test
+	rm -rf $(@D)
+	$(PIP) --target $(@D) cuda-bindings==$*
 	touch $@

@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
+from edgevlm.cli import CommandError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from edgevlm_engines.manifest import Device, Precision, VisionPrecision
@@ -18,32 +20,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the CLIP model; V1 takes its weights from there, V2 only sizes that differ from ViT-L/14-336",
     )
     parser.add_argument(
-        "--device", choices=get_args(Device), default="cpu", help="what will run it (default: cpu); sets the defaults"
+        "--device",
+        choices=get_args(Device),
+        default="cpu",
+        help="what will run it (default: cpu); sets the defaults. jetpack6 is TensorRT 10.3, jetpack7 TensorRT from "
+        "10.15 on",
     )
     parser.add_argument(
         "--precision",
         choices=get_args(Precision),
-        help="of the language model's products (default: int8 for cpu, fp16 for cuda)",
+        help="of the language model's products (default: int8 for cpu, fp16 for others); whether TensorRT 10.3 takes "
+        "int4 has not been tried",
     )
     parser.add_argument(
         "--vision-precision",
         choices=get_args(VisionPrecision),
-        help="of the vision encoder's products (default: fp32 for cpu, fp16 for cuda)",
+        help="of the vision encoder's products (default: fp32 for cpu, fp16 for others)",
     )
     parser.add_argument(
         "--report",
         action="store_true",
-        help="compare the bundle with one in fp32, token by token; takes room for that one beside the bundle",
+        help="compare the bundle with one in fp32, token by token; takes room for that one beside the bundle, and "
+        "ONNX Runtime to run both",
     )
     parser.add_argument("--name", help="name that clients see (default: the checkpoint folder's)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_export.exporter import export_bundle
-    from edgevlm_export.precision import DEFAULTS
+    from edgevlm_export.precision import DEFAULTS, FLAVOURS
 
     from edgevlm.progress import Bar
 
+    if arguments.report and FLAVOURS[arguments.device] != "ort":
+        raise CommandError(
+            f"A bundle for {arguments.device} runs on TensorRT alone, and --report compares on ONNX Runtime; leave "
+            "--report out."
+        )
     default = DEFAULTS[arguments.device]
     manifest = export_bundle(
         arguments.checkpoint,

@@ -1,6 +1,7 @@
 """`edgevlm serve`: the HTTP server on a bundle, or on the demo model."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from edgevlm_server.run import serve
@@ -21,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.model import load_model
 
+    from edgevlm.build import ensure_plans
+
     settings = from_arguments(arguments)
     configure_log(settings.log_level)
-    return serve(settings, lambda: load_model(find_bundle(arguments.bundle), settings))
+    prepare = partial(ensure_plans, plans=settings.plans)
+    return serve(settings, lambda: load_model(find_bundle(arguments.bundle), settings, prepare=prepare))

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from edgevlm_engines.manifest import Device
 from edgevlm_export.exporter import export_bundle
 
 from tests.live import LiveServer
@@ -28,6 +30,28 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             made[case] = tmp_path_factory.mktemp("bundles") / case
             export_bundle(GOLDEN / case / "checkpoint", made[case], vision_tower=GOLDEN / case / "clip", name=case)
         return made[case]
+
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def jetson_bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """The bundle of a golden case for a Jetson, exported once."""
+    made: dict[tuple[str, str], Path] = {}
+
+    def bundle(case: str, device: str) -> Path:
+        if (case, device) not in made:
+            folder = made[case, device] = tmp_path_factory.mktemp(device) / case
+            export_bundle(
+                GOLDEN / case / "checkpoint",
+                folder,
+                vision_tower=GOLDEN / case / "clip",
+                name=case,
+                device=cast(Device, device),
+                precision="fp16",
+                vision_precision="fp16",
+            )
+        return made[case, device]
 
     return bundle
 

@@ -4,7 +4,7 @@ from edgevlm_engines.available import available_memory
 from edgevlm_engines.boundary import IMAGE_TOKEN, Engine, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.bundle import TOKENIZER, Bundle, open_bundle, read_manifest
 from edgevlm_engines.errors import BundleError, EngineError, EngineLoadError
-from edgevlm_engines.loading import EngineName, Provider, load_engine, row_length
+from edgevlm_engines.loading import EngineName, Provider, engine_for, load_engine, provider_for, row_length
 from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt
 from edgevlm_engines.plan import (
     Demand,
@@ -37,11 +37,13 @@ __all__ = [
     "Tokens",
     "alternatives",
     "available_memory",
+    "engine_for",
     "fewer_rows",
     "load_engine",
     "model_place",
     "open_bundle",
     "plan_memory",
+    "provider_for",
     "read_manifest",
     "row_length",
     "size_text",

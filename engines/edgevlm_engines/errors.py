@@ -2,7 +2,12 @@
 
 EngineError
 ├── BundleError       the bundle cannot be used: missing, damaged, of another format. Nothing was loaded.
-└── EngineLoadError   the bundle is good, but this machine cannot run it as asked.
+├── EngineLoadError   the bundle is good, but this machine cannot run it as asked.
+│   └── PlanError     its TensorRT plans cannot be used: damaged, or built for something else. Nothing was loaded.
+│       └── PlanMissing   there are none for this device and these options yet.
+└── DeviceError       a call of the device failed: what made it must not be used again.
+    ├── CudaError     of CUDA
+    └── TensorRtError of TensorRT
 
 Each message is one sentence for the person who started the program. A mistake of the caller (a row that does
 not exist, a prompt past the end of the row) is a `ValueError`: the scheduler prevents it, no client can cause it.
@@ -19,3 +24,32 @@ class BundleError(EngineError):
 
 class EngineLoadError(EngineError):
     """The bundle cannot be run on this machine with these options."""
+
+
+class PlanError(EngineLoadError):
+    """The TensorRT plans of a bundle cannot be used here."""
+
+
+class PlanMissing(PlanError):
+    """The TensorRT plans of a bundle have not been built for this device and these options."""
+
+
+class DeviceError(EngineError):
+    """A call of the device failed."""
+
+
+class CudaError(DeviceError):
+    """`call` is the function's name, `code` the name of what it returned, or its complaint."""
+
+    def __init__(self, call: str, code: str) -> None:
+        super().__init__(f"{call} failed: {code}.")
+        self.call = call
+        self.code = code
+
+    @property
+    def out_of_memory(self) -> bool:
+        return self.code in ("cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY")
+
+
+class TensorRtError(DeviceError):
+    """TensorRT answered a call with false or nothing; the message repeats what its logger said last."""

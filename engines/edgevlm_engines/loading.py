@@ -1,5 +1,6 @@
 """Engines by name. Each one's runtime is imported when it is asked for, and only then."""
 
+from pathlib import Path
 from typing import Literal, get_args
 
 from edgevlm_engines.boundary import Engine, EngineInfo
@@ -8,8 +9,9 @@ from edgevlm_engines.echo import EchoEngine
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.manifest import Manifest
 
-EngineName = Literal["ort", "echo"]
+EngineName = Literal["ort", "trt", "echo"]
 Provider = Literal["cpu", "cuda"]
+"""Where ONNX Runtime runs."""
 
 
 def load_engine(
@@ -20,17 +22,32 @@ def load_engine(
     max_length: int | None = None,
     provider: Provider = "cpu",
     threads: int = 0,
+    plans: Path | None = None,
+    cuda_graphs: bool = True,
 ) -> Engine:
     """Load a bundle with room for `rows` sequences of `max_length` positions (default: all that the model can).
 
-    Raises `EngineLoadError` with one sentence.
+    `provider` and `threads` are for ONNX Runtime; `plans`, the folder of plans (default: the one beside the bundle),
+    and `cuda_graphs` for TensorRT. Raises `EngineLoadError` with one sentence.
     """
     length = row_length(bundle.manifest, rows, max_length)
     if name == "echo":
         return _echo(bundle, rows, length)
     if name == "ort":
         return _ort(bundle, rows, length, provider, threads)
+    if name == "trt":
+        return _trt(bundle, rows, length, plans, cuda_graphs)
     raise EngineLoadError(f"There is no engine '{name}'; known are {', '.join(get_args(EngineName))}.")
+
+
+def engine_for(manifest: Manifest, chosen: EngineName | None) -> EngineName:
+    """The engine that was chosen, or the one that a bundle was made for."""
+    return chosen or ("ort" if manifest.flavour == "ort" else "trt")
+
+
+def provider_for(manifest: Manifest, chosen: Provider | None) -> Provider:
+    """Where ONNX Runtime is to run: as chosen, or where a bundle was made for."""
+    return chosen or ("cuda" if manifest.device == "cuda" else "cpu")
 
 
 def row_length(manifest: Manifest, rows: int, max_length: int | None) -> int:
@@ -72,3 +89,18 @@ def _ort(bundle: Bundle, rows: int, length: int, provider: Provider, threads: in
             "ONNX Runtime is not installed; install edgevlm with its 'cpu' or 'gpu' extra."
         ) from None
     return OrtEngine(bundle, rows=rows, max_length=length, provider=provider, threads=threads)
+
+
+def _trt(bundle: Bundle, rows: int, length: int, plans: Path | None, cuda_graphs: bool) -> Engine:
+    if bundle.manifest.flavour == "ort":
+        raise EngineLoadError(
+            f"This bundle was made for {bundle.manifest.device} and runs on ONNX Runtime; for TensorRT, export the "
+            "model with --device jetpack6 or jetpack7."
+        )
+    from edgevlm_engines.trt_target import this_target
+
+    # says what is missing, in a sentence
+    target = this_target()
+    from edgevlm_engines.trt import TrtEngine
+
+    return TrtEngine(bundle, rows=rows, max_length=length, target=target, plans=plans, cuda_graphs=cuda_graphs)

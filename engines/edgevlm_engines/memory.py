@@ -1,4 +1,5 @@
-"""Where the KV cache lies: plain buffers on the host or on a CUDA device, with copies. Knows no model.
+"""Where the KV cache lies: plain buffers with copies, here in host memory, in `cuda_cache.py` on a device. Knows no
+model.
 
 Buffers are zeroed when allocated: positions past a row's end take part in products with weight zero, and
 0 x NaN would be NaN.
@@ -6,13 +7,10 @@ Buffers are zeroed when allocated: positions past a row's end take part in produ
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from edgevlm_engines.errors import EngineLoadError
 
 Shape = tuple[int, int, int, int]
 """`(rows, kv_heads, max_length, head_dim)`."""
@@ -88,81 +86,3 @@ class CpuCache:
 
     def free(self) -> None:
         self._buffers.clear()
-
-
-class CudaCache:
-    """Buffers in device memory, through the CUDA runtime. Written from its documentation, not yet run on a GPU."""
-
-    def __init__(self, count: int, shape: Shape, dtype: np.dtype[Any]) -> None:
-        from cuda.bindings import runtime
-
-        self.shape = shape
-        self._runtime = runtime
-        self._vector_bytes = shape[3] * dtype.itemsize
-        self._row_bytes = prod(shape[1:]) * dtype.itemsize
-        self._pointers: list[int] = []
-        try:
-            for _ in range(count):
-                self._pointers.append(self._check(*runtime.cudaMalloc(shape[0] * self._row_bytes)))
-                self._check(*runtime.cudaMemset(self._pointers[-1], 0, shape[0] * self._row_bytes))
-            self._check(*runtime.cudaDeviceSynchronize())
-        except RuntimeError as error:
-            self.free()
-            size = count * shape[0] * self._row_bytes / 2**20
-            raise EngineLoadError(f"The KV cache of {size:.0f} MiB cannot be allocated: {error}.") from None
-
-    def pointer(self, buffer: int, row: int) -> int:
-        return self._pointers[buffer] + row * self._row_bytes
-
-    def move_row(self, source: int, target: int, length: int) -> None:
-        pitch, width = self._pitch, length * self._vector_bytes
-        for buffer in range(len(self._pointers)):
-            self._copy(self.pointer(buffer, target), pitch, self.pointer(buffer, source), pitch, width)
-        self._wait()
-
-    def copy_out(self, row: int, start: int, stop: int) -> Copied:
-        width = (stop - start) * self._vector_bytes
-        size = width * self.shape[1]
-        status, pointer = self._runtime.cudaMalloc(size * len(self._pointers))
-        if status == self._runtime.cudaError_t.cudaErrorMemoryAllocation:
-            self._runtime.cudaGetLastError()  # or the next caller of the runtime would be told of it again
-            raise MemoryError("the device has no room for a copy of the cache")
-        data = self._check(status, pointer)
-        for buffer in range(len(self._pointers)):
-            source = self.pointer(buffer, row) + start * self._vector_bytes
-            self._copy(data + buffer * size, width, source, self._pitch, width)
-        self._wait()
-        return Copied(start, stop - start, size * len(self._pointers), data, lambda: self._release(data))
-
-    def copy_in(self, row: int, copied: Copied, length: int) -> None:
-        pitch, width = copied.length * self._vector_bytes, length * self._vector_bytes
-        for buffer in range(len(self._pointers)):
-            target = self.pointer(buffer, row) + copied.start * self._vector_bytes
-            self._copy(target, self._pitch, copied.data + buffer * pitch * self.shape[1], pitch, width)
-        self._wait()
-
-    def free(self) -> None:
-        while self._pointers:
-            self._release(self._pointers.pop())
-
-    @property
-    def _pitch(self) -> int:
-        """Bytes from one head of a row to the next."""
-        return self.shape[2] * self._vector_bytes
-
-    def _copy(self, to: int, to_pitch: int, start: int, start_pitch: int, width: int) -> None:
-        """`width` bytes of every head."""
-        kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToDevice
-        self._check(*self._runtime.cudaMemcpy2D(to, to_pitch, start, start_pitch, width, self.shape[1], kind))
-
-    def _wait(self) -> None:
-        """ONNX Runtime computes on a stream of its own, which does not wait for copies."""
-        self._check(*self._runtime.cudaDeviceSynchronize())
-
-    def _release(self, pointer: int) -> None:
-        self._check(*self._runtime.cudaFree(pointer))
-
-    def _check(self, status: Any, result: Any = 0) -> int:
-        if status != self._runtime.cudaError_t.cudaSuccess:
-            raise RuntimeError(f"CUDA call failed: {status.name}")
-        return int(result)

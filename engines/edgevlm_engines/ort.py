@@ -28,10 +28,11 @@ from edgevlm_engines.boundary import (
     check_save,
 )
 from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION, Bundle
-from edgevlm_engines.errors import EngineLoadError
+from edgevlm_engines.errors import CudaError, EngineLoadError
 from edgevlm_engines.loading import Provider
 from edgevlm_engines.manifest import Manifest
-from edgevlm_engines.memory import Cache, Copied, CpuCache, CudaCache
+from edgevlm_engines.memory import Cache, Copied, CpuCache
+from edgevlm_engines.memory import Shape as CacheShape
 from edgevlm_engines.plan import CHUNK, position_bytes
 
 log = logging.getLogger(__name__)
@@ -185,8 +186,8 @@ class _Decoder:
     ) -> None:
         shape = manifest.decoder
         self.dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
-        make: type[CpuCache] | type[CudaCache] = CpuCache if provider == "cpu" else CudaCache
-        self.cache: Cache = make(2 * shape.layers, (rows, shape.kv_heads, max_length, shape.head_dim), self.dtype)
+        cache_shape = (rows, shape.kv_heads, max_length, shape.head_dim)
+        self.cache = _cache(provider, 2 * shape.layers, cache_shape, self.dtype)
         self._session: onnxruntime.InferenceSession | None = session
         self._provider = provider
         self._vocab_size = shape.vocab_size
@@ -226,6 +227,19 @@ class _Decoder:
                 binding.bind_output(present, self._provider, 0, self.dtype, shape, pointer)
             self._bindings[first_row, count] = binding
         return self._bindings[first_row, count]
+
+
+def _cache(provider: Provider, count: int, shape: CacheShape, dtype: np.dtype[Any]) -> Cache:
+    if provider == "cpu":
+        return CpuCache(count, shape, dtype)
+    try:
+        from edgevlm_engines.cuda_cache import CudaCache
+    except ImportError:
+        raise EngineLoadError("CUDA's bindings are not installed; install the 'gpu' extra of edgevlm.") from None
+    try:
+        return CudaCache(count, shape, dtype)
+    except CudaError as error:
+        raise EngineLoadError(f"The KV cache cannot be allocated: {error}") from None
 
 
 def _row_multiple(decoder: _Decoder, hidden_size: int) -> int:

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 from edgevlm_engines.bundle import DECODER_WEIGHTS, VISION_WEIGHTS
 from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.plans import CHUNK as TRT_CHUNK
+from edgevlm_engines.plans import IMAGES, capacity
 
 MIB = 2**20
 CHUNK = 32
@@ -19,6 +21,10 @@ Place = Literal["cpu", "shared", "gpu", "nowhere"]
 # x86-64 for layers of the 1.7B shape and a whole ViT-L/14-336. fp32 is repacked in the same size; fp16 is computed
 # with fp32 copies, 2.27 to 2.39; products in blocks get a float32 sum for each block, 1.03 in int8 and 1.06 in int4.
 _HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4": 1.1}
+
+# A plan for the decoder over its weights, as TensorRT-RTX builds it: in fp16, prompts and steps have some matrices in
+# layouts of their own, 3.85 GB of 2.60 for 1.7B (`python -m tests.tensorrt.full_depth`).
+_HELD_BY_TENSORRT: dict[str, float] = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}
 
 # Rows come in pairs where the last of an odd number would take another kernel (`ort.py` finds out when it loads).
 _PAIRED = ("int8", "int4")
@@ -38,6 +44,9 @@ _BODIES_A_REQUEST = 1.75
 # Work buffers: fitted to what ONNX Runtime's arena, which grows in powers of two, held after many calls. Vision: 102
 # MiB measured, 117 by this rule. Decoder, in chunks of 256 positions: 52, 104 and 118 MiB for layers 1024, 2048 and
 # 4096 wide, 52, 103 and 201 by this rule; in chunks of 32: 12 and 13. Neither rows nor past nor precision matter.
+#
+# TensorRT's work memory is known once a plan is built. Until then: the same rule for values of 2 bytes, with as many
+# pictures at once as its plan allows. Not measured.
 _VISION_BUFFERS = 4
 _DECODER_BUFFERS = 6
 
@@ -95,7 +104,7 @@ def model_place(engine: str, provider: str, machine: str) -> Place:
     """
     if engine == "echo":
         return "nowhere"
-    if provider == "cpu":
+    if engine == "ort" and provider == "cpu":
         return "cpu"
     return "shared" if machine in ("aarch64", "arm64") else "gpu"
 
@@ -106,7 +115,7 @@ def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
     return MemoryPlan(
         demand=demand,
         weights=_weights(manifest, place) if on_host else 0,
-        kv_cache=_kept_rows(manifest, demand) * demand.max_length * position_bytes(manifest) if on_host else 0,
+        kv_cache=_kept_positions(manifest, demand) * position_bytes(manifest) if on_host else 0,
         image_cache=demand.image_cache,
         # its copies stay where the rows are
         prefix_cache=demand.prefix_cache if on_host else 0,
@@ -118,7 +127,9 @@ def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
 def position_bytes(manifest: Manifest) -> int:
     """Bytes of keys and values of one position, in all layers."""
     shape = manifest.decoder
-    return 2 * shape.layers * shape.kv_heads * shape.head_dim * (2 if manifest.precision == "fp16" else 4)
+    # on TensorRT int8 and int4 are weights alone, and all else is fp16
+    half = manifest.precision == "fp16" or _on_tensorrt(manifest)
+    return 2 * shape.layers * shape.kv_heads * shape.head_dim * (2 if half else 4)
 
 
 def fewer_rows(manifest: Manifest, demand: Demand, place: Place, budget: int) -> Demand | None:
@@ -160,21 +171,36 @@ def _weights(manifest: Manifest, place: Place) -> int:
     """Every file of a bundle is read into memory or mapped, and what is mapped must stay in memory to be quick."""
     precisions = {DECODER_WEIGHTS: manifest.precision, VISION_WEIGHTS: manifest.vision_precision}
     held = {name: _HELD_ON_CPU[precision] for name, precision in precisions.items()} if place == "cpu" else {}
+    if _on_tensorrt(manifest):
+        held = {DECODER_WEIGHTS: _HELD_BY_TENSORRT[manifest.precision]}
     return sum(int(file.size * held.get(name, 1)) for name, file in manifest.files.items())
 
 
-def _kept_rows(manifest: Manifest, demand: Demand) -> int:
-    """Rows of cache that an engine holds for those that were asked for."""
-    return -(-demand.rows // 2) * 2 if manifest.precision in _PAIRED else demand.rows
+def _kept_positions(manifest: Manifest, demand: Demand) -> int:
+    """Positions of cache that an engine holds for the rows that were asked for."""
+    if _on_tensorrt(manifest):
+        return demand.rows * capacity(demand.max_length)
+    rows = -(-demand.rows // 2) * 2 if manifest.precision in _PAIRED else demand.rows
+    return rows * demand.max_length
 
 
 def _work_buffers(manifest: Manifest, demand: Demand) -> int:
-    """Float32 values between the operators of one layer: of a picture, of a chunk of a prompt, and the logits."""
+    """Values between the operators of one layer: of a picture, of a chunk of a prompt; and the logits, float32."""
     eye, text = manifest.vision, manifest.decoder
     patches = (manifest.preprocessing.size // eye.patch_size) ** 2 + 1
     vision = patches * (patches * eye.heads + 4 * eye.hidden_size)
-    chunk = min(CHUNK, demand.max_length) * (3 * text.hidden_size + 2 * text.intermediate_size)
-    return 4 * (_VISION_BUFFERS * vision + _DECODER_BUFFERS * chunk + demand.rows * text.vocab_size)
+    position = 3 * text.hidden_size + 2 * text.intermediate_size
+    logits = 4 * demand.rows * text.vocab_size
+    if _on_tensorrt(manifest):
+        positions = max(TRT_CHUNK, demand.rows)
+        values = _VISION_BUFFERS * IMAGES * vision + _DECODER_BUFFERS * positions * position
+        # keys and values wait there to be appended
+        return 2 * values + logits + positions * position_bytes(manifest)
+    return 4 * (_VISION_BUFFERS * vision + _DECODER_BUFFERS * min(CHUNK, demand.max_length) * position) + logits
+
+
+def _on_tensorrt(manifest: Manifest) -> bool:
+    return manifest.flavour != "ort"
 
 
 def _places(demand: Demand) -> int:

@@ -11,3 +11,7 @@ class ConfigError(ExportError):
 
 class CheckpointError(ExportError):
     """A weight file is missing, damaged or hostile, or does not hold the tensors that the model needs."""
+
+
+class AttentionError(ExportError):
+    """TensorRT has no single kernel for an attention of this size."""

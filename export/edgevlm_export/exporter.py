@@ -23,10 +23,11 @@ from edgevlm_export.errors import CheckpointError, ExportError
 from edgevlm_export.flavours import PARTS
 from edgevlm_export.graph import GraphWriter
 from edgevlm_export.input_config import load_preprocessing, tokenizer_is_legacy
+from edgevlm_export.layers import VisionParts
 from edgevlm_export.precision import DECODER_PRECISIONS, FLAVOURS, RUNS, VISION_PRECISIONS
 from edgevlm_export.product import Product
 from edgevlm_export.projector import write_ldp, write_ldpv2
-from edgevlm_export.vision import VisionParts, write_vision_encoder
+from edgevlm_export.vision import write_vision_encoder
 from edgevlm_export.weights import Weights
 
 SYSTEM_TEXT = (

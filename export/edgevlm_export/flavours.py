@@ -11,7 +11,7 @@ from edgevlm_export.decoder_native import NativeDecoderParts
 from edgevlm_export.decoder_ort import OrtDecoderParts
 from edgevlm_export.decoder_split import SplitDecoderParts
 from edgevlm_export.graph import GraphWriter
-from edgevlm_export.vision import VisionParts
+from edgevlm_export.layers import VisionParts
 from edgevlm_export.vision_ort import OrtVisionParts
 from edgevlm_export.vision_trt import BasicVisionParts, native_vision_parts
 

@@ -1,9 +1,38 @@
-"""The two layers that vision encoder and projectors share. Decoder layers have neither bias nor mean."""
+"""What vision encoder and projectors share: two layers, and the operators that each runtime has in its own way.
+
+Decoder layers have neither bias nor mean.
+"""
+
+from typing import Protocol
 
 import onnx_ir as ir
 
 from edgevlm_export.graph import GraphWriter
 from edgevlm_export.weights import Weights
+
+QUICK_GELU_ALPHA = 1.702
+
+
+class VisionParts(Protocol):
+    """The operators of one runtime. An object belongs to one graph."""
+
+    def layer_norm(self, hidden: ir.Value, scale: ir.Value, bias: ir.Value, epsilon: float) -> ir.Value:
+        """Over the last dimension."""
+        ...
+
+    def attend(self, packed: ir.Value) -> ir.Value:
+        """Queries, keys and values side by side, `[n, positions, 3 * width]` -> `[n, positions, width]`."""
+        ...
+
+    def quick_gelu(self, hidden: ir.Value) -> ir.Value: ...
+
+    def gelu(self, hidden: ir.Value) -> ir.Value:
+        """The exact one, with erf."""
+        ...
+
+    def mean(self, hidden: ir.Value, axes: list[int]) -> ir.Value:
+        """Over these dimensions, which stay with size 1."""
+        ...
 
 
 def linear(graph: GraphWriter, weights: Weights, name: str, inputs: int, outputs: int, hidden: ir.Value) -> ir.Value:
@@ -13,14 +42,8 @@ def linear(graph: GraphWriter, weights: Weights, name: str, inputs: int, outputs
 
 
 def layer_norm(
-    graph: GraphWriter, weights: Weights, name: str, width: int, epsilon: float, hidden: ir.Value
+    parts: VisionParts, weights: Weights, name: str, width: int, epsilon: float, hidden: ir.Value
 ) -> ir.Value:
     """LayerNorm with scale and bias over the last dimension."""
-    return graph.op(
-        "LayerNormalization",
-        hidden,
-        weights.tensor(f"{name}.weight", (width,)),
-        weights.tensor(f"{name}.bias", (width,)),
-        axis=-1,
-        epsilon=epsilon,
-    )
+    scale, bias = weights.tensor(f"{name}.weight", (width,)), weights.tensor(f"{name}.bias", (width,))
+    return parts.layer_norm(hidden, scale, bias, epsilon)

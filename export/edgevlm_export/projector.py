@@ -9,8 +9,7 @@ import onnx_ir as ir
 
 from edgevlm_export.config import POOLED_GRID, VisionConfig
 from edgevlm_export.graph import GraphWriter
-from edgevlm_export.layers import layer_norm, linear
-from edgevlm_export.vision import VisionParts
+from edgevlm_export.layers import VisionParts, layer_norm, linear
 from edgevlm_export.weights import Weights
 
 LAYER_NORM_EPS = 1e-5
@@ -86,10 +85,10 @@ def _mobile_block(
         group=width,
     )
     hidden = graph.op("Transpose", depthwise, perm=[0, 2, 3, 1])
-    hidden = graph.op("HardSwish", layer_norm(graph, weights, "0.1", width, LAYER_NORM_EPS, hidden))
+    hidden = graph.op("HardSwish", layer_norm(parts, weights, "0.1", width, LAYER_NORM_EPS, hidden))
     hidden = graph.op("Mul", hidden, _excitation(graph, parts, weights.below("1"), width, hidden))
     hidden = weights.pointwise(hidden, "2.0", width, width)
-    return layer_norm(graph, weights, "2.1", width, LAYER_NORM_EPS, hidden)
+    return layer_norm(parts, weights, "2.1", width, LAYER_NORM_EPS, hidden)
 
 
 def _excitation(graph: GraphWriter, parts: VisionParts, weights: Weights, width: int, hidden: ir.Value) -> ir.Value:

@@ -67,7 +67,7 @@ OPERATORS: dict[str, Operator] = {
 }
 
 OPSETS: dict[Version, int] = {(10, 0): 21, (10, 14): 24}
-"""Latest opset, by the version it begins with. The documents of 10.1 say 20; its parser has no upper bound, and opset 21
+"""Latest opset, by the version it begins with. The documents of 10.1 say 20; its parser has no upper bound, and 21
 gave one of the operators above a new meaning: DequantizeLinear has blocks, which that parser sees in the scale's
 shape. Whether 10.3 builds such a graph has not been tried."""
 

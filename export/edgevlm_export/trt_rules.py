@@ -10,7 +10,7 @@ from typing import NamedTuple
 import onnx
 from onnx import NodeProto, TensorProto, numpy_helper
 
-from edgevlm_export.trt_operators import DOOR, OPERATORS, Version, latest_opset
+from edgevlm_export.trt_operators import DOOR, HALVES, OPERATORS, Version, latest_opset
 
 MASK, LENGTHS = 3, 6
 """Inputs of Attention; between them are past keys and values."""
@@ -169,6 +169,12 @@ def _normalization(graph: _Graph, node: NodeProto) -> Iterator[str]:
         yield "it must compute in float32: squares of large activations are beyond float16."
 
 
+def _layer_normalization(graph: _Graph, node: NodeProto) -> Iterator[str]:
+    yield from _normalization(graph, node)
+    if graph.type(node.input[0]) in HALVES:
+        yield "newer parsers drop its stash_type, and large activations squared are beyond float16: cast around it."
+
+
 def _constant_axes(position: int) -> Rule:
     def rule(graph: _Graph, node: NodeProto) -> Iterator[str]:
         if _given(node, position) and not _constant(graph, node.input[position]):
@@ -184,7 +190,7 @@ def _no_rule(graph: _Graph, node: NodeProto) -> Iterator[str]:
 _RULES: dict[str, Rule] = {
     "Attention": _attention,
     "DequantizeLinear": _dequantize_linear,
-    "LayerNormalization": _normalization,
+    "LayerNormalization": _layer_normalization,
     "RMSNormalization": _normalization,
     "ReduceMean": _constant_axes(1),
     "RotaryEmbedding": _rotary_embedding,

@@ -5,37 +5,16 @@ where MobileVLM reads it: the stored last layer and the final norm are not run. 
 behind `VisionParts`.
 """
 
-from typing import Protocol
-
 import numpy as np
 import onnx_ir as ir
 
 from edgevlm_export.config import VisionConfig
 from edgevlm_export.graph import GraphWriter
-from edgevlm_export.layers import layer_norm, linear
+from edgevlm_export.layers import VisionParts, layer_norm, linear
 from edgevlm_export.weights import Weights
 
-QUICK_GELU_ALPHA = 1.702
 HIDDEN = "vision_hidden"
 """Name of the encoder's output inside the graph, so that a parity run can look at it."""
-
-
-class VisionParts(Protocol):
-    """The operators of one runtime, for encoder and projector. An object belongs to one graph."""
-
-    def attend(self, packed: ir.Value) -> ir.Value:
-        """Queries, keys and values side by side, `[n, positions, 3 * width]` -> `[n, positions, width]`."""
-        ...
-
-    def quick_gelu(self, hidden: ir.Value) -> ir.Value: ...
-
-    def gelu(self, hidden: ir.Value) -> ir.Value:
-        """The exact one, with erf."""
-        ...
-
-    def mean(self, hidden: ir.Value, axes: list[int]) -> ir.Value:
-        """Over these dimensions, which stay with size 1."""
-        ...
 
 
 def write_vision_encoder(
@@ -47,7 +26,7 @@ def write_vision_encoder(
     """
     with graph.scope("vision"):
         hidden = _embeddings(graph, weights.below("embeddings"), config, pixels)
-        hidden = layer_norm(graph, weights, "pre_layrnorm", config.hidden_size, config.layer_norm_eps, hidden)
+        hidden = layer_norm(parts, weights, "pre_layrnorm", config.hidden_size, config.layer_norm_eps, hidden)
         for index in range(config.layers_run):
             with graph.scope(f"layer{index}"):
                 hidden = _layer(graph, parts, weights.below(f"encoder.layers.{index}"), config, hidden)
@@ -81,9 +60,9 @@ def _layer(
     graph: GraphWriter, parts: VisionParts, weights: Weights, config: VisionConfig, hidden: ir.Value
 ) -> ir.Value:
     width, eps = config.hidden_size, config.layer_norm_eps
-    normed = layer_norm(graph, weights, "layer_norm1", width, eps, hidden)
+    normed = layer_norm(parts, weights, "layer_norm1", width, eps, hidden)
     hidden = graph.op("Add", hidden, _attention(graph, parts, weights.below("self_attn"), config, normed))
-    normed = layer_norm(graph, weights, "layer_norm2", width, eps, hidden)
+    normed = layer_norm(parts, weights, "layer_norm2", width, eps, hidden)
     return graph.op("Add", hidden, _mlp(graph, parts, weights.below("mlp"), config, normed))
 
 

@@ -4,12 +4,15 @@ import onnx_ir as ir
 
 from edgevlm_export.config import VisionConfig
 from edgevlm_export.graph import CONTRIB, GraphWriter
-from edgevlm_export.vision import QUICK_GELU_ALPHA
+from edgevlm_export.layers import QUICK_GELU_ALPHA
 
 
 class OrtVisionParts:
     def __init__(self, graph: GraphWriter, config: VisionConfig) -> None:
         self._graph, self._heads = graph, config.heads
+
+    def layer_norm(self, hidden: ir.Value, scale: ir.Value, bias: ir.Value, epsilon: float) -> ir.Value:
+        return self._graph.op("LayerNormalization", hidden, scale, bias, axis=-1, epsilon=epsilon)
 
     def attend(self, packed: ir.Value) -> ir.Value:
         query, key, value = self._graph.ops("Split", packed, outputs=3, axis=2, num_outputs=3)

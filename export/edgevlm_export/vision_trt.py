@@ -1,7 +1,6 @@
 """The vision encoder's parts for TensorRT. Knows operators, no weights.
 
-What is computed in float32 inside a float16 graph, and why, is said where it is done. `LayerNormalization` computes
-in float32 by itself (its `stash_type`), which TensorRT's parser passes on.
+What is computed in float32 inside a float16 graph, and why, is said where it is done.
 """
 
 import numpy as np
@@ -9,7 +8,7 @@ import onnx_ir as ir
 
 from edgevlm_export.config import VisionConfig
 from edgevlm_export.graph import GraphWriter
-from edgevlm_export.vision import QUICK_GELU_ALPHA
+from edgevlm_export.layers import QUICK_GELU_ALPHA
 
 SWAPPED = [0, 2, 1, 3]
 """Heads and positions change places."""
@@ -20,6 +19,16 @@ class BasicVisionParts:
 
     def __init__(self, graph: GraphWriter, config: VisionConfig) -> None:
         self._graph, self._config = graph, config
+
+    def layer_norm(self, hidden: ir.Value, scale: ir.Value, bias: ir.Value, epsilon: float) -> ir.Value:
+        """In float32: squares of CLIP's outliers are beyond float16.
+
+        The operator has an attribute for that, which the parser of newer TensorRT drops in a strongly typed network;
+        so inputs say it.
+        """
+        graph = self._graph
+        wide = (graph.to_float32(value) for value in (hidden, scale, bias))
+        return graph.to_own_type(graph.op("LayerNormalization", *wide, axis=-1, epsilon=epsilon))
 
     def attend(self, packed: ir.Value) -> ir.Value:
         width = self._config.hidden_size

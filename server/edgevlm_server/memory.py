@@ -11,9 +11,11 @@ from edgevlm_engines import (
     Manifest,
     MemoryPlan,
     alternatives,
+    engine_for,
     fewer_rows,
     model_place,
     plan_memory,
+    provider_for,
     row_length,
     size_text,
 )
@@ -41,7 +43,8 @@ class MemoryBudget:
     def __init__(self, manifest: Manifest, settings: Settings, available: int | None) -> None:
         """Raises `EngineLoadError` if the bundle does not allow what the settings ask for."""
         self._manifest = manifest
-        self._place = model_place(settings.engine, settings.provider or manifest.device, platform.machine())
+        engine, provider = engine_for(manifest, settings.engine), provider_for(manifest, settings.provider)
+        self._place = model_place(engine, provider, platform.machine())
         self._asked = Demand(
             rows=settings.max_batch,
             max_length=row_length(manifest, settings.max_batch, settings.max_length),

@@ -12,8 +12,10 @@ from edgevlm_engines import (
     EngineError,
     Manifest,
     available_memory,
+    engine_for,
     load_engine,
     open_bundle,
+    provider_for,
 )
 
 from edgevlm_server.memory import MemoryBudget
@@ -30,20 +32,36 @@ class Model:
     engine: Engine
 
 
-def load_model(folder: Path, settings: Settings, progress: Callable[[int], None] = lambda count: None) -> Model:
+Prepare = Callable[[Bundle, int, int], None]
+"""Makes what TensorRT needs to run a bundle with so many rows of so many positions. Raises `EngineError`."""
+
+
+def load_model(
+    folder: Path,
+    settings: Settings,
+    progress: Callable[[int], None] = lambda count: None,
+    *,
+    prepare: Prepare | None = None,
+) -> Model:
     """Verify the bundle, plan its memory, load the engine and run it once.
 
-    The engine may have fewer rows than the settings ask for. Raises `EngineError` with one clear sentence.
+    `prepare` is called before TensorRT is to load. The engine may have fewer rows than the settings ask for. Raises
+    `EngineError` with one clear sentence.
     """
     bundle = open_bundle(folder, progress)
-    plan = MemoryBudget(bundle.manifest, settings, available_memory()).plan()
+    demand = MemoryBudget(bundle.manifest, settings, available_memory()).plan().demand
+    name = engine_for(bundle.manifest, settings.engine)
+    if name == "trt" and prepare is not None:
+        prepare(bundle, demand.rows, demand.max_length)
     engine = load_engine(
-        settings.engine,
+        name,
         bundle,
-        rows=plan.demand.rows,
-        max_length=settings.max_length,
-        provider=settings.provider or bundle.manifest.device,
+        rows=demand.rows,
+        max_length=demand.max_length,
+        provider=provider_for(bundle.manifest, settings.provider),
         threads=settings.threads,
+        plans=settings.plans,
+        cuda_graphs=not settings.no_cuda_graphs,
     )
     try:
         tokenizer = _tokenizer(bundle)

@@ -4,7 +4,7 @@ import argparse
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -23,10 +23,14 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 8000
-    engine: EngineName = "ort"
+    engine: EngineName | None = None
+    """`None`: what the bundle was made for."""
     provider: Provider | None = None
     """`None`: what the bundle was made for."""
     threads: int = 0
+    plans: Path | None = None
+    """`None`: a folder beside the bundle."""
+    no_cuda_graphs: bool = False
     max_batch: int = 8
     max_length: int | None = None
     max_queue: int = 32
@@ -90,7 +94,8 @@ def _size(text: str) -> int:
     return int(Fraction(found[1]) * 1024 ** " kmg".index((found[2] or " ").lower()))
 
 
-def _positive_size(text: str) -> int:
+def positive_size(text: str) -> int:
+    """Bytes, at least one, as a flag states them."""
     size = _size(text)
     if size < 1:
         raise argparse.ArgumentTypeError("a size of at least 1 byte is needed")
@@ -130,11 +135,19 @@ def _flag(text: str) -> bool:
 OPTIONS: Mapping[str, _Option] = {
     "host": _Option("address to listen on", metavar="ADDRESS"),
     "port": _Option("port to listen on; 0 lets the system choose", _port, metavar="PORT"),
-    "engine": _Option("what runs the model; echo repeats the prompt and needs none", choices=get_args(EngineName)),
+    "engine": _Option(
+        "what runs the model: ort (ONNX Runtime), trt (TensorRT), or echo, which repeats the prompt and needs none "
+        "(default: what the bundle was made for)",
+        choices=get_args(EngineName),
+    ),
     "provider": _Option(
         "where ONNX Runtime runs (default: what the bundle was made for)", choices=get_args(Provider)
     ),
     "threads": _Option("threads of one engine call; 0: one per physical core", _not_negative, metavar="N"),
+    "plans": _Option("folder of TensorRT's plans (default: BUNDLE.plans, beside the bundle)", Path, metavar="DIR"),
+    "no_cuda_graphs": _Option(
+        "launch TensorRT's kernels one by one in each step: slower, and easier to debug", _flag
+    ),
     "max_batch": _Option("sequences that run together; each owns one row of KV cache", _positive, metavar="ROWS"),
     "max_length": _Option(
         "longest prompt with its answer, in positions (default: all that the model can)",
@@ -143,12 +156,12 @@ OPTIONS: Mapping[str, _Option] = {
     ),
     "max_queue": _Option("requests that may wait beside those running; more get a 429", _not_negative, metavar="N"),
     "max_images": _Option("images in one request", _not_negative, metavar="N"),
-    "max_body": _Option("size of one request's body", _positive_size, metavar="SIZE"),
+    "max_body": _Option("size of one request's body", positive_size, metavar="SIZE"),
     "image_cache": _Option("memory for features of pictures that were sent before", _size, metavar="SIZE"),
     "prefix_cache": _Option("memory for keys and values of prompts that were computed before", _size, metavar="SIZE"),
     "memory": _Option(
         "what the server may use in all: then it has as many rows as fit, --max-batch at most",
-        _positive_size,
+        positive_size,
         metavar="SIZE",
     ),
     "drain_timeout": _Option("how long running requests may go on after SIGTERM", _seconds, metavar="SECONDS"),
@@ -162,9 +175,11 @@ OPTIONS: Mapping[str, _Option] = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add every option; its environment variable is `EDGEVLM_` and its name in capitals."""
+def add_arguments(parser: argparse.ArgumentParser, names: Container[str] = OPTIONS) -> None:
+    """Add every option, or those named; its environment variable is `EDGEVLM_` and its name in capitals."""
     for field in fields(Settings):
+        if field.name not in names:
+            continue
         option, default = OPTIONS[field.name], field.default
         value = size_text(default) if option.metavar == "SIZE" and isinstance(default, int) else default
         shown = "" if default is None or default is False else f" (default: {value})"

@@ -1,6 +1,7 @@
 """The rooms' walls: who imports whom, and what a fresh interpreter loads. Fails on any other arrow."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ ONLY_IN = {
     "onnx": {"edgevlm_export", "edgevlm"},
     "onnx_ir": {"edgevlm_export"},
     "sentencepiece": {"edgevlm_server", "edgevlm_export", "edgevlm_demo"},
+    "tensorrt": {"edgevlm_engines", "edgevlm_export"},
+    "cuda": {"edgevlm_engines"},
     "pickle": set(),
 }
 
@@ -87,6 +90,13 @@ def test_onnxruntime_is_imported_by_its_engine_alone() -> None:
             assert path.name == "ort.py" or "onnxruntime" not in tops, path
 
 
+def test_tensorrt_and_cuda_are_imported_by_the_files_named_after_them() -> None:
+    for path in (*files("edgevlm_engines"), *files("edgevlm_export")):
+        tops = {module.split(".")[0] for module in imports(path)}
+        assert "tensorrt" not in tops or re.match(r"trt[._]", path.name), path
+        assert "cuda" not in tops or path.name in ("cuda.py", "append.py"), path
+
+
 def test_threads_belong_to_batcher_and_workers() -> None:
     """The evaluation's threads are clients, not parts of the server."""
     makers = {"threading", "concurrent.futures"}
@@ -121,11 +131,11 @@ def test_no_code_is_taken_from_data() -> None:
     ("command", "absent"),
     [
         ("import edgevlm.cli", {"torch", "onnxruntime", "fastapi", "numpy", "onnx"}),
-        ("import edgevlm.serve", {"torch", "onnxruntime", "onnx"}),
+        ("import edgevlm.serve", {"torch", "onnxruntime", "onnx", "tensorrt", "cuda"}),
         ("import edgevlm_export.exporter", {"torch", "onnxruntime", "fastapi"}),
         ("import edgevlm_demo", {"torch", "onnxruntime", "fastapi"}),
         ("import edgevlm_demo.scenes, edgevlm_demo.evaluation", {"torch", "onnxruntime"}),
-        ("import edgevlm_engines", {"torch", "onnxruntime", "fastapi", "onnx"}),
+        ("import edgevlm_engines", {"torch", "onnxruntime", "fastapi", "onnx", "tensorrt", "cuda"}),
     ],
 )
 def test_heavy_libraries_are_imported_late(command: str, absent: set[str]) -> None:

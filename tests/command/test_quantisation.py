@@ -66,3 +66,19 @@ def test_the_command_exports_and_prints_the_comparison(tmp_path: Path, capsys: p
     assert lines[1:3] == ["| beside fp32 | |", "|---|---|"]
     assert len(lines) == 3 + len(Comparison._fields) - 1
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("device", ["jetpack6", "jetpack7"])
+def test_a_bundle_for_tensorrt_is_not_compared_here(
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = GOLDEN / "v2"
+    command = ["export", str(case / "checkpoint"), str(tmp_path / "b"), "--vision-tower", str(case / "clip")]
+    assert main([*command, "--device", device, "--report"]) == 1
+    assert capsys.readouterr().err == (
+        f"edgevlm export: A bundle for {device} runs on TensorRT alone, and --report compares on ONNX Runtime; leave "
+        "--report out.\n"
+    )
+    assert not list(tmp_path.iterdir())
+    assert main([*command, "--device", device]) == 0
+    assert "fp16, vision fp16" in capsys.readouterr().out

@@ -52,7 +52,7 @@ def test_make_targets_exist() -> None:
 
 def test_every_edgevlm_command_line_can_be_parsed() -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines() if "edgevlm" in line.split(" ")[0]]
-    assert {shlex.split(line)[1] for line in lines} == {"ask", "export", "serve", "keys"}
+    assert {shlex.split(line)[1] for line in lines} == {"ask", "export", "build", "serve", "keys", "doctor"}
     for line in lines:
         _, command, *arguments = shlex.split(line)
         parser = argparse.ArgumentParser(exit_on_error=False)

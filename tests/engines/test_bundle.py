@@ -2,11 +2,20 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from edgevlm_engines import BundleError, EngineLoadError, load_engine, open_bundle, read_manifest
+from edgevlm_engines import (
+    BundleError,
+    EngineLoadError,
+    engine_for,
+    load_engine,
+    open_bundle,
+    provider_for,
+    read_manifest,
+)
 from edgevlm_engines.bundle import REQUIRED
 from edgevlm_export.exporter import export_bundle
 
@@ -123,5 +132,32 @@ def test_cuda_without_its_runtime_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_an_unknown_engine_is_told_the_known_ones(bundle: Path) -> None:
-    with pytest.raises(EngineLoadError, match="known are ort, echo"):
+    with pytest.raises(EngineLoadError, match="known are ort, trt, echo"):
         load_engine("torch", open_bundle(bundle), rows=1)
+
+
+@pytest.mark.parametrize("device", ["jetpack6", "jetpack7"])
+def test_the_engine_is_the_one_that_a_bundle_was_made_for_if_none_is_chosen(bundle: Path, device: str) -> None:
+    manifest = read_manifest(bundle)
+    assert (engine_for(manifest, None), provider_for(manifest, None)) == ("ort", "cpu")
+    assert (engine_for(manifest, "echo"), provider_for(manifest, "cuda")) == ("echo", "cuda")
+    change(bundle, device=device, flavour="trt-split")
+    assert engine_for(read_manifest(bundle), None) == "trt"
+    assert engine_for(read_manifest(bundle), "ort") == "ort"
+
+
+def test_a_bundle_for_tensorrt_is_not_for_onnx_runtime(bundle: Path) -> None:
+    change(bundle, device="jetpack6", flavour="trt-split")
+    with pytest.raises(
+        EngineLoadError, match=r"was made for jetpack6 and runs on TensorRT alone; .* --device cpu or cuda"
+    ):
+        load_engine("ort", open_bundle(bundle), rows=1)
+
+
+def test_without_tensorrt_its_engine_says_what_is_missing(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(EngineLoadError, match=r"made for cpu and runs on ONNX Runtime; .* --device jetpack6 or "):
+        load_engine("trt", open_bundle(bundle), rows=1)
+    change(bundle, device="jetpack6", flavour="trt-split")
+    with pytest.raises(EngineLoadError, match="TensorRT is not installed; it comes with JetPack"):
+        load_engine("trt", open_bundle(bundle), rows=1)

@@ -94,6 +94,24 @@ def test_quantised_products_keep_an_exact_cache(small: Manifest, precision: str)
     assert position_bytes(small.model_copy(update={"precision": precision})) == 393_216
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int4"])
+@pytest.mark.parametrize("flavour", ["trt-native", "trt-split"])
+def test_on_tensorrt_the_cache_is_fp16_and_rows_have_whole_blocks(
+    small: Manifest, precision: str, flavour: str
+) -> None:
+    made = {"device": "jetpack6", "flavour": flavour, "precision": precision, "vision_precision": "fp16"}
+    manifest = small.model_copy(update=made)
+    assert position_bytes(manifest) == 196_608
+    plan = plan_memory(manifest, replace(DEMAND, max_length=1000), "shared")
+    held = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}[precision]
+    assert plan.weights == 6_131_072_128 + int(manifest.files["decoder.data"].size * (held - 1))
+    assert plan.kv_cache == 8 * 1024 * 196_608
+    assert "KV cache 8 rows x 1000 = 1.5 GiB" in str(plan)
+    vision = 4 * 4 * 577 * (577 * 16 + 4 * 1024) * 2
+    chunk = 6 * 64 * (3 * 2048 + 2 * 5632) * 2
+    assert plan.work == (448 + 1024) * MIB + vision + chunk + 8 * 32_000 * 4 + 64 * 196_608
+
+
 def test_the_demo_model_by_hand(tmp_path: Path) -> None:
     manifest = read_manifest(demo_bundle(tmp_path))
     shape = manifest.decoder
@@ -108,6 +126,8 @@ def test_where_the_model_lies_and_what_that_means(small: Manifest) -> None:
     assert model_place("ort", "cpu", "aarch64") == "cpu"
     assert model_place("ort", "cuda", "aarch64") == "shared"
     assert model_place("ort", "cuda", "x86_64") == "gpu"
+    assert model_place("trt", "cpu", "aarch64") == "shared", "the provider is ONNX Runtime's"
+    assert model_place("trt", "cpu", "x86_64") == "gpu"
     without: tuple[Place, ...] = ("nowhere", "gpu")
     for place in without:
         plan = plan_memory(small, DEMAND, place)

@@ -8,9 +8,12 @@ from edgevlm_export.quantise import (
     BlockGrid,
     fit_blocks,
     fit_channels,
+    fit_symmetric,
     pack,
+    round_symmetric,
     round_to_blocks,
     round_to_channels,
+    storable,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,3 +99,42 @@ def test_channels_are_off_by_half_a_step_at_most(stored: Floats) -> None:
     assert codes.min() >= -127
     error = np.abs(codes * scales[:, np.newaxis] - stored.astype(np.float32))
     assert (error <= scales[:, np.newaxis] * 0.5001).all()
+
+
+@given(
+    stored=arrays(np.float16, st.tuples(st.integers(1, 4), st.just(64)), elements=st.floats(-100, 100, width=16)),
+    bits=st.sampled_from([4, 8]),
+)
+@settings(deadline=None)
+def test_the_symmetric_grid_is_never_worse_than_plain_rounding_with_scales_in_float16(
+    stored: Floats, bits: int
+) -> None:
+    scales = fit_symmetric(stored, bits, BLOCK, np.dtype(np.float16))
+    np.testing.assert_array_equal(scales.astype(np.float16), scales)
+    assert (scales > 0).all()
+    codes = round_symmetric(stored, scales, bits)
+    assert -(2 ** (bits - 1)) <= codes.min() and codes.max() < 2 ** (bits - 1)
+    exact = stored.astype(np.float32)
+    blocks = exact.reshape(len(stored), -1, BLOCK)
+    largest = storable(np.abs(blocks).max(-1, keepdims=True) / np.float32(2 ** (bits - 1) - 1), np.dtype(np.float16))
+    plain = np.clip(np.rint(blocks / largest), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1) * largest
+    ours = codes.reshape(blocks.shape) * scales[..., np.newaxis]
+    # least squares may lose a digit of the scale to float16
+    assert ((ours - blocks) ** 2).sum() <= ((plain - blocks) ** 2).sum() * 1.01 + 1e-9
+
+
+def test_symmetric_slabs_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = np.random.default_rng(2).standard_normal((50, 48)).astype(np.float16)
+    scales = fit_symmetric(stored, 4, BLOCK, np.dtype(np.float16))
+    codes = round_symmetric(stored, scales, 4)
+    monkeypatch.setattr("edgevlm_export.quantise.SLAB", 7 * 48)
+    np.testing.assert_array_equal(fit_symmetric(stored, 4, BLOCK, np.dtype(np.float16)), scales)
+    np.testing.assert_array_equal(round_symmetric(stored, scales, 4), codes)
+
+
+def test_weights_too_small_for_a_scale_in_float16_neither_divide_by_zero_nor_wrap() -> None:
+    stored = np.array([[6e-8, -6e-8, 0, 6e-8], [1e-5, 2e-5, -1.27e-4, 9e-5]], np.float16)
+    scales = storable(fit_channels(stored), np.dtype(np.float16))
+    codes = round_to_channels(stored, scales)
+    assert np.abs(codes.astype(int)).max() <= 127
+    np.testing.assert_allclose(codes * scales[:, np.newaxis], stored.astype(np.float32), atol=6e-7)

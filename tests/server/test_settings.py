@@ -42,9 +42,11 @@ def test_flags_win_over_the_environment() -> None:
     [
         ("host", "127.0.0.2", "127.0.0.2"),
         ("port", "0", 0),
-        ("engine", "echo", "echo"),
+        ("engine", "trt", "trt"),
         ("provider", "cuda", "cuda"),
         ("threads", "4", 4),
+        ("plans", "plans", Path("plans")),
+        ("no_cuda_graphs", "yes", True),
         ("max_batch", "16", 16),
         ("max_length", "512", 512),
         ("max_queue", "0", 0),

@@ -1,0 +1,32 @@
+"""One process at a time builds in a plans folder. Knows no plans."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgevlm_export.errors import ExportError
+
+LOCK = "lock"
+
+
+@contextmanager
+def plan_lock(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Held by one process at a time, however the others end; `waiting` is called once if another one holds it.
+
+    The folder is made if need be. Raises `ExportError` if it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a")
+    except OSError as error:
+        raise ExportError(
+            f"{folder} cannot be written: {error.strerror}; choose another folder with --plans."
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

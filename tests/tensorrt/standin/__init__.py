@@ -1,0 +1,66 @@
+"""Stand-ins for `tensorrt` and `cuda.bindings`, on host memory: no GPU is here. They show that the engine calls them
+rightly, not that a GPU computes rightly.
+
+A plan is an ONNX graph with a header, and ONNX Runtime runs it when the stream is waited for, no sooner. What a real
+device punishes, perhaps later and elsewhere, is a `Violation` here at once; `Machine.violations` remembers them all.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.tensorrt.standin import builder, cuda_driver, cuda_nvrtc, cuda_runtime, tensorrt_runtime
+from tests.tensorrt.standin.machine import Machine, Violation
+from tests.tensorrt.standin.modules import module
+from tests.tensorrt.standin.plan_file import ProfileShapes, pack_plan
+from tests.tensorrt.standin.tensorrt_types import Severity
+
+__all__ = ["Machine", "ProfileShapes", "Violation", "installed", "pack_plan"]
+
+_ENGINES = (
+    "append",
+    "cuda",
+    "cuda_cache",
+    "trt",
+    "trt_context",
+    "trt_decoder",
+    "trt_graphs",
+    "trt_log",
+    "trt_vision",
+)
+_USERS = (*(f"edgevlm_engines.{name}" for name in _ENGINES), "edgevlm_export.trt_compiler")
+"""Modules that import what is stood in for."""
+
+
+@contextmanager
+def installed(tensorrt: str = "10.16.0") -> Iterator[Machine]:
+    """Within it, `import tensorrt` and `from cuda.bindings import ...` find the stand-ins, on a fresh machine.
+
+    `tensorrt` is the version that it says it is.
+    """
+    machine = Machine(tensorrt)
+    bindings = {
+        "runtime": module("runtime", cuda_runtime.names(machine)),
+        "driver": module("driver", cuda_driver.names(machine)),
+        "nvrtc": module("nvrtc", cuda_nvrtc.names(machine)),
+    }
+    package = module("bindings", bindings)
+    modules = {
+        "tensorrt": module("tensorrt", {**tensorrt_runtime.names(machine), **builder.names(machine, Severity.ERROR)}),
+        "cuda": module("cuda", {"bindings": package}),
+        "cuda.bindings": package,
+        **{f"cuda.bindings.{name}": value for name, value in bindings.items()},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _USERS:
+            patch.delitem(sys.modules, name, raising=False)
+        for name, value in modules.items():
+            patch.setitem(sys.modules, name, value)
+        try:
+            yield machine
+        finally:
+            # a later test must not find them bound to this machine
+            for name in _USERS:
+                sys.modules.pop(name, None)
