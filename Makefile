@@ -12,18 +12,22 @@ TWINS := $(addprefix $(TENSORRT)/twin-,$(addsuffix /installed,1.4.0.76 1.7.1.116
 BINDINGS := $(addprefix $(TENSORRT)/bindings-,$(addsuffix /installed,10.3.0 10.13.3.9 11.4.0.106))
 CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-bindings-13.2.0/installed)
 
-.PHONY: run test check fix
+.PHONY: run test check fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
 
 test: check
 
-check: $(VENV)/installed-test $(TWINS) $(BINDINGS) $(CUDA)
+check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# a browser and Node's packages; does nothing where they are
+test-tools:
+	tests/install_tools
 
 fix: $(VENV)/installed-test
 	$(BIN)/ruff format .

@@ -22,6 +22,7 @@ from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import CONTENT_TYPE
 from edgevlm_server.openapi import answers, describe
+from edgevlm_server.page import page_router
 from edgevlm_server.responses_schema import ResponsesRequest
 from edgevlm_server.schema import ChatRequest
 from edgevlm_server.served import Served, authorise
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 probes = APIRouter(tags=["operation"])
-"""Routes without a key: whether the process answers, and whether it can serve. Beside them only `docs_page`."""
+"""Without a key: whether the process answers, and whether it can serve. So are two pages, `docs_page` and `page`."""
 
 api = APIRouter()
 """The key is checked by a dependency of whole routers, so a new route cannot forget it; see `KEYED`."""
@@ -95,6 +96,8 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
         app.include_router(router, dependencies=[Depends(authorise)])
     app.include_router(probes)
     app.include_router(docs_page.router)
+    if not service.settings.no_page:
+        app.include_router(page_router())
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)

@@ -93,6 +93,8 @@ async def _load(service: Service, load: Callable[[], Model], address: str) -> bo
         log.error("%s", error)
         return False
     log.info("Ready: %s/v1/chat/completions", address)
+    if not service.settings.no_page:
+        log.info("Try it in a browser: %s/", address)
     return True
 
 

@@ -47,6 +47,7 @@ class Settings:
     engine_timeout: float = 120.0
     api_keys: Path | None = None
     open_to_network_without_keys: bool = False
+    no_page: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -186,6 +187,7 @@ OPTIONS: Mapping[str, _Option] = {
     ),
     "api_keys": _Option("file of API keys, one a client, made by 'edgevlm keys'", Path, metavar="FILE"),
     "open_to_network_without_keys": _Option("let anyone who reaches the address use the server", _flag),
+    "no_page": _Option("do not serve the page at / on which people try the model in a browser", _flag),
     "log_level": _Option("least severe messages to print", choices=("debug", "info", "warning", "error")),
 }
 

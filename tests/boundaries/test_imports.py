@@ -27,7 +27,7 @@ ARROWS = {
 }
 HTTP = {
     *("answering.py", "app.py", "decisions.py", "disconnect.py", "docs_page.py", "generation_routes.py"),
-    *("model_routes.py", "openapi.py", "request_body.py", "served.py", "token_routes.py"),
+    *("model_routes.py", "openapi.py", "page.py", "request_body.py", "served.py", "token_routes.py"),
 }
 ONLY_IN = {
     "torch": {"edgevlm_demo"},

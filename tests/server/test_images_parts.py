@@ -55,8 +55,9 @@ def test_other_parts_are_refused_with_the_names_that_are_taken(echo_server: Live
 @pytest.mark.parametrize(
     ("fields", "code", "param"),
     [
-        ({"file_id": "file-1"}, "invalid_value", "image_url"),
-        ({"image_url": None}, "invalid_value", "image_url"),
+        ({}, "invalid_value", ""),
+        ({"image_url": None}, "invalid_value", ""),
+        ({"file_id": "file-1"}, "unsupported_parameter", "file_id"),
         ({"image_url": URL, "file_id": "file-1"}, "unsupported_parameter", "file_id"),
         ({"image_url": URL, "detail": "best"}, "invalid_value", "detail"),
     ],
@@ -67,7 +68,7 @@ def test_an_image_part_without_its_image(
     response = ask(echo_server, {"type": "input_image", **fields}, text_part("Q"))
     assert response.status_code == 400
     error = response.json()["error"]
-    assert (error["code"], error["param"]) == (code, f"messages.0.content.0.{param}")
+    assert (error["code"], error["param"]) == (code, f"messages.0.content.0.{param}".rstrip("."))
 
 
 def test_as_many_images_as_are_allowed_in_their_order(echo_server: LiveServer) -> None:

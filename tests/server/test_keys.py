@@ -66,7 +66,9 @@ def test_the_route_table_is_known() -> None:
 
 def test_no_route_is_outside_the_known_routers() -> None:
     class Nothing:
-        """Stands in for a service that is never asked."""
+        """Stands in for a service that is asked for its settings alone."""
+
+        settings = Settings()
 
     app = build_app(cast(Service, Nothing()), None)._app  # type: ignore[attr-defined]
     known = {path for _, path in routes(probes, docs_page.router, *KEYED)}

@@ -61,6 +61,7 @@ def test_flags_win_over_the_environment() -> None:
         ("engine_timeout", "30", 30.0),
         ("api_keys", "keys", Path("keys")),
         ("open_to_network_without_keys", "yes", True),
+        ("no_page", "yes", True),
         ("log_level", "debug", "debug"),
     ],
 )
