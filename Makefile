@@ -16,14 +16,14 @@ CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-binding
 # what builds and runs images without a daemon
 CONTAINER_TOOLS := podman buildah runc mmdebstrap netavark aardvark-dns containernetworking-plugins
 
-.PHONY: run test check containers fix
+.PHONY: run test check containers fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
 
 test: check containers
 
-check: $(VENV)/installed-test $(TWINS) $(BINDINGS) $(CUDA)
+check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -31,6 +31,10 @@ check: $(VENV)/installed-test $(TWINS) $(BINDINGS) $(CUDA)
 
 containers: $(VENV)/installed-test $(VENV)/container-tools
 	$(BIN)/pytest tests/containers
+
+# a browser and Node's packages; does nothing where they are
+test-tools:
+	tests/install_tools
 
 fix: $(VENV)/installed-test
 	$(BIN)/ruff format .
