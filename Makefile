@@ -13,9 +13,6 @@ TWINS := $(addprefix $(TENSORRT)/twin-,$(addsuffix /installed,1.4.0.76 1.7.1.116
 BINDINGS := $(addprefix $(TENSORRT)/bindings-,$(addsuffix /installed,10.3.0 10.13.3.9 11.4.0.106))
 CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-bindings-13.2.0/installed)
 
-# what builds and runs images without a daemon
-CONTAINER_TOOLS := podman buildah runc mmdebstrap netavark aardvark-dns containernetworking-plugins
-
 .PHONY: run test check containers fix test-tools
 
 run: $(VENV)/installed-cpu
@@ -29,10 +26,10 @@ check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA)
 	$(BIN)/mypy
 	$(BIN)/pytest --ignore tests/containers
 
-containers: $(VENV)/installed-test $(VENV)/container-tools
+containers: $(VENV)/installed-test test-tools
 	$(BIN)/pytest tests/containers
 
-# a browser and Node's packages; does nothing where they are
+# a browser, Node's packages, podman; does nothing where they are
 test-tools:
 	tests/install_tools
 
@@ -44,11 +41,6 @@ $(VENV)/installed-%: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[$*]'
 	touch $@
-
-$(VENV)/container-tools: | $(VENV)/installed-test
-	dpkg --status $(CONTAINER_TOOLS) > $@.found || \
-		(apt-get update && apt-get install --yes --no-install-recommends $(CONTAINER_TOOLS))
-	mv $@.found $@
 
 # all of them have the same module name, so each has a folder of its own that a test puts on its path
 $(TENSORRT)/twin-%/installed: | $(VENV)/installed-test
