@@ -15,7 +15,7 @@ import urllib.request
 QUESTION = "What does the display read?"
 ATTEMPTS = 12
 PAUSE = 5
-"""Seconds between two attempts while the server is loading or full."""
+"""Seconds between two attempts while the server cannot be reached, is loading, or is full."""
 
 
 def ask(url: str, picture: str, stream: bool, key: str) -> str:
@@ -73,8 +73,11 @@ def main() -> int:
                 print(f"HTTP {error.code}: {error.read().decode(errors='replace')}")
                 return 1
             reason = f"HTTP {error.code}"
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
             reason = str(error)
+        except (ValueError, KeyError) as error:
+            print(f"The answer is not one: {error}")
+            return 1
         else:
             if has_keys and not key:
                 print("The server answered without a key, though it has keys.")
