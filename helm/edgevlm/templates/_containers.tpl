@@ -67,6 +67,11 @@ seccompProfile:
   mountPath: /models
   readOnly: true
 {{- end }}
+{{- if and (include "edgevlm.jetson" .) .Values.gpu.releaseFile }}
+- name: release
+  mountPath: /etc/nv_tegra_release
+  readOnly: true
+{{- end }}
 {{- end -}}
 
 {{- define "edgevlm.container" -}}
