@@ -1,6 +1,9 @@
 """The server's pods: what they may do, how they are probed, where they run, what they keep."""
 
+import inspect
+
 import pytest
+from edgevlm_engines.trt_target import system_release
 from edgevlm_server.app import probes
 from fastapi.routing import APIRoute
 
@@ -10,6 +13,8 @@ from tests.chart.helm import Helm, container, containers, environment, one, pod_
 
 PROBE_ROUTES = {route.path for route in probes.routes if isinstance(route, APIRoute)}
 """The only routes that answer without a key."""
+
+RELEASE = inspect.signature(system_release).parameters["path"].default
 
 
 @pytest.mark.parametrize("case", CASES)
