@@ -15,18 +15,22 @@ CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-binding
 # what tests/chart renders the chart with
 HELM := $(VENV)/helm/installed
 
-.PHONY: run test check fix
+.PHONY: run test check fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
 
 test: check
 
-check: $(VENV)/installed-test $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
+check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# a browser and Node's packages; does nothing where they are
+test-tools:
+	tests/install_tools
 
 fix: $(VENV)/installed-test
 	$(BIN)/ruff format .

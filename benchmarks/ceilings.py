@@ -1,14 +1,20 @@
-"""What a machine can do at best, measured: reading memory and multiplying matrices. Knows no models."""
+"""What a machine can do at best: reading memory and multiplying matrices. Knows no models."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
 
 from benchmarks.measure import timed
+from edgevlm.device.fit import memory_bandwidth
+from edgevlm.device.survey import take_survey
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 READ_BYTES = 1 << 30
 """Well beyond the last level of cache of any machine that this is for."""
@@ -19,14 +25,21 @@ REPEATS = 5
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """Bytes read and float32 operations done in a second, at best."""
+    """Bytes read and float32 operations done in a second, at best; `None`: not known. `source` says where from."""
 
-    bandwidth: float
-    multiplications: float
+    bandwidth: float | None
+    multiplications: float | None
+    source: str
 
 
 def measure_ceilings(threads: int) -> Ceilings:
-    return Ceilings(read_bandwidth(threads), multiplication_rate(threads))
+    """Of the processor."""
+    return Ceilings(read_bandwidth(threads), multiplication_rate(threads), "measured")
+
+
+def module_ceilings() -> Ceilings:
+    """Of a Jetson's GPU, from the data sheet of its memory and the clock that is allowed now: nothing is measured."""
+    return Ceilings(memory_bandwidth(take_survey(Path.cwd())), None, "on paper")
 
 
 def read_bandwidth(threads: int) -> float:
@@ -53,8 +66,10 @@ def multiplication_rate(threads: int) -> float:
     return float(2 * EDGE**3 / products.minimum)
 
 
-def _product(threads: int) -> onnxruntime.InferenceSession:
+def _product(threads: int) -> "InferenceSession":
     """`left` times a constant matrix, as a model multiplies by its weights."""
+    import onnxruntime
+
     right = np.random.default_rng(1).standard_normal((EDGE, EDGE), dtype=np.float32)
     edge = [EDGE, EDGE]
     graph = helper.make_graph(

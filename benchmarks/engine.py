@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevlm_engines import EngineError, Manifest, read_manifest
+from edgevlm_engines.plan import position_bytes
 from pydantic import TypeAdapter
 
-from benchmarks.ceilings import Ceilings, measure_ceilings
+from benchmarks.ceilings import Ceilings, measure_ceilings, module_ceilings
 from benchmarks.figures import PROMPT, Figures, Job, measure_apart
 from benchmarks.machine import cores, heading
 from benchmarks.report import gigabytes, percent, table, times
-from benchmarks.sizes import bundle_bytes, decoder_bytes, position_bytes, token_operations
+from benchmarks.sizes import bundle_bytes, decoder_bytes, token_operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +32,35 @@ JSON = TypeAdapter(Result)
 def report(result: Result, manifest: Manifest) -> str:
     """The heading and two tables."""
     job, ceilings = result.job, result.ceilings
-    title = f"{manifest.model}: {manifest.precision}, pictures {manifest.vision_precision}, {job.threads} threads"
-    rates = f"{gigabytes(ceilings.bandwidth)}/s and multiplies {ceilings.multiplications / 1e9:.0f} GFLOP/s in fp32"
+    numbers = f"{manifest.precision}, pictures {manifest.vision_precision}"
+    title = f"{manifest.model} for {manifest.device}: {numbers}, {job.threads} threads"
     calls = table(["", "figure", "beside"], _calls(result, manifest))
     columns = ["rows", "tokens/s", "best step", "read per step", "GB/s", "of the ceiling"]
     steps = table(columns, [_step(result, manifest, rows) for rows in job.rows])
-    return f"{heading()}\n{title}; the machine reads {rates}\n\n{calls}\n\nDecode, {job.past} past:\n\n{steps}"
+    limits = f"{title}; the machine {_limits(ceilings)}"
+    return f"{heading()}\n{limits}\n\n{calls}\n\nDecode, {job.past} past:\n\n{steps}"
+
+
+def _limits(ceilings: Ceilings) -> str:
+    reads = "an unknown rate" if ceilings.bandwidth is None else f"{gigabytes(ceilings.bandwidth)}/s"
+    if ceilings.multiplications is None:
+        return f"reads {reads} ({ceilings.source})"
+    return f"reads {reads} and multiplies {ceilings.multiplications / 1e9:.0f} GFLOP/s in fp32 ({ceilings.source})"
 
 
 def _calls(result: Result, manifest: Manifest) -> list[list[str]]:
     job, figures, files = result.job, result.figures, bundle_bytes(manifest)
     start, prefill = figures.start, PROMPT / figures.prefill.median
     held = files + max(job.rows) * job.capacity * position_bytes(manifest)
-    limit = result.ceilings.multiplications / token_operations(manifest)
+    rate = result.ceilings.multiplications
+    beside = f"{percent(prefill * token_operations(manifest) / rate)} of the fp32 ceiling" if rate else ""
     return [
         ["read all files, cold", f"{start.reading:.2f} s", gigabytes(files)],
         ["start, cold", f"{start.loading:.2f} s", f"{times(start.loading / start.reading)} reading"],
         ["memory after it", gigabytes(start.memory), f"{times(start.memory / files)} files"],
         ["largest memory", gigabytes(figures.peak_memory), f"{times(figures.peak_memory / held)} files and cache"],
         ["picture to features", f"{figures.encode.median:.3f} s", f"best {figures.encode.minimum:.3f} s"],
-        [f"prefill, {PROMPT} tokens", f"{prefill:.1f} tokens/s", f"{percent(prefill / limit)} of the fp32 ceiling"],
+        [f"prefill, {PROMPT} tokens", f"{prefill:.1f} tokens/s", beside],
     ]
 
 
@@ -59,14 +69,14 @@ def _step(result: Result, manifest: Manifest, rows: int) -> list[str]:
     # the first counted step has past + 1 positions behind it, the last past + steps
     length = job.past + (job.steps + 1) / 2
     read = decoder_bytes(manifest) + rows * length * position_bytes(manifest)
-    speed = read / timing.median
+    speed, bandwidth = read / timing.median, result.ceilings.bandwidth
     return [
         str(rows),
         f"{rows / timing.median:.1f}",
         f"{rows / timing.minimum:.1f}",
         gigabytes(read),
         f"{speed / 1e9:.1f}",
-        percent(speed / result.ceilings.bandwidth),
+        percent(speed / bandwidth) if bandwidth else "not known",
     ]
 
 
@@ -82,13 +92,17 @@ def main() -> None:
     parser.add_argument("--rows", type=_numbers, default=(1, 2, 4, 8, 16), help="default: 1,2,4,8,16")
     parser.add_argument("--past", type=int, default=256, help="positions of each row before a step (default: 256)")
     parser.add_argument("--steps", type=int, default=32, help="steps for each number of rows (default: 32)")
+    parser.add_argument(
+        "--max-length", type=int, metavar="N", help="positions of a row (default: what the steps need)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     bundle = arguments.bundle.resolve()
-    job = Job(bundle, arguments.threads, arguments.rows, arguments.past, arguments.steps)
+    job = Job(bundle, arguments.threads, arguments.rows, arguments.past, arguments.steps, arguments.max_length)
     try:
         manifest = read_manifest(bundle)
-        result = Result(job, measure_apart(job), measure_ceilings(job.threads))
+        ceilings = measure_ceilings(job.threads) if manifest.flavour == "ort" else module_ceilings()
+        result = Result(job, measure_apart(job), ceilings)
     except EngineError as error:
         sys.exit(str(error))
     except subprocess.CalledProcessError as error:

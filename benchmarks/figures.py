@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevlm_engines import Engine, EngineError, load_engine, open_bundle, read_manifest
+from edgevlm_engines import Engine, EngineError, engine_for, load_engine, open_bundle, provider_for, read_manifest
+from edgevlm_engines.plans import plan_folder
 from pydantic import TypeAdapter
 
 from benchmarks.machine import ROOT
@@ -26,7 +27,8 @@ REPEATS = 3
 class Job:
     """What to measure: `rows` together, each with `past` positions at first, for `steps` steps.
 
-    `bundle` is an absolute path, since it goes to another process.
+    `bundle` is an absolute path, since it goes to another process. Rows hold `max_length` positions, or as many as
+    the steps need.
     """
 
     bundle: Path
@@ -34,11 +36,12 @@ class Job:
     rows: tuple[int, ...]
     past: int
     steps: int
+    max_length: int | None = None
 
     @property
     def capacity(self) -> int:
-        """Positions that a row must hold; the warm-up is one step more."""
-        return max(PROMPT, self.past + self.steps + 1)
+        """Positions that a row holds; the warm-up is one step more."""
+        return self.max_length or max(PROMPT, self.past + self.steps + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +93,21 @@ def measure(job: Job) -> Figures:
 
 def _start(job: Job) -> tuple[Start, Engine]:
     files = [job.bundle / name for name in read_manifest(job.bundle).files]
+    # of a bundle for a Jetson what was built is read as well
+    files += plan_folder(job.bundle).glob("*/*.plan")
     forget(files)
     reading = read_once(files)
     forget(files)
     start = time.perf_counter()
     bundle = open_bundle(job.bundle)
-    engine = load_engine("ort", bundle, rows=max(job.rows), max_length=job.capacity, threads=job.threads)
+    engine = load_engine(
+        engine_for(bundle.manifest, None),
+        bundle,
+        rows=max(job.rows),
+        max_length=job.capacity,
+        provider=provider_for(bundle.manifest, None),
+        threads=job.threads,
+    )
     return Start(reading, time.perf_counter() - start, memory().now), engine
 
 

@@ -4,13 +4,14 @@ import os
 import platform
 import subprocess
 from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import onnxruntime
 
 ROOT = Path(__file__).parents[1]
 INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 """CPU flags that decide which kernels run."""
+
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "tensorrt")
 
 
 def cores() -> int:
@@ -41,8 +42,19 @@ def commit() -> str:
 
 def heading(peer: str | None = None) -> str:
     """The line above every table; `peer` is another engine's name and version."""
-    versions = [f"onnxruntime {onnxruntime.__version__}", *([peer] if peer else [])]
+    versions = [*runtimes(), *([peer] if peer else [])]
     return f"{description()}; commit {commit()}; {date.today()}; {', '.join(versions)}"
+
+
+def runtimes() -> list[str]:
+    """Names and versions of those that are installed; none of them is imported."""
+    found = []
+    for name in RUNTIMES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def _topology(cpu: int) -> str:

@@ -14,13 +14,6 @@ def decoder_bytes(manifest: Manifest) -> int:
     return manifest.files[DECODER_WEIGHTS].size
 
 
-def position_bytes(manifest: Manifest) -> int:
-    """Keys and values of one position, in the type of the activations."""
-    decoder = manifest.decoder
-    item = 2 if manifest.precision == "fp16" else 4
-    return 2 * decoder.layers * decoder.kv_heads * decoder.head_dim * item
-
-
 def token_operations(manifest: Manifest) -> int:
     """Floating-point operations of the layers' products for a token of a prompt; attention and head left out."""
     decoder = manifest.decoder

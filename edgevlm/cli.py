@@ -31,6 +31,7 @@ COMMANDS = {
     "eval": Command("edgevlm.evaluate", "measure the demo model on drawings it has never seen"),
     "bench": Command("edgevlm.bench", "measure a server under load, as its clients feel it"),
     "parity": Command("edgevlm.parity", "compare every stage with a reference made by upstream's code"),
+    "doctor": Command("edgevlm.doctor", "say what this machine has, what fits it, and what is wrong"),
     "keys": Command("edgevlm.keys", "make API keys"),
 }
 

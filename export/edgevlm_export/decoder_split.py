@@ -15,6 +15,8 @@ from edgevlm_export.graph import GraphWriter
 MASKED = -60000.0
 """Within float16, and its exponential is 0 beside any score."""
 
+BEYOND_FLOAT16 = 1e6
+
 LAST = int(np.iinfo(np.int64).max)
 
 
@@ -26,7 +28,7 @@ class SplitDecoderParts:
         self.hidden, positions = write_inputs(graph, config)
         self._window = positions.window
         self._epsilon = graph.constant(np.array(config.rms_norm_eps, np.float32))
-        self._masked = graph.scalar(MASKED)
+        self._masked, self._nothing = graph.scalar(MASKED), graph.scalar(0.0)
         # `[B, 1, S, head_dim / 2]`, the same for all layers
         self._cos, self._sin = (
             graph.op("Unsqueeze", graph.op("Gather", table, positions.new, axis=0), graph.shape_op([1]))
@@ -35,6 +37,7 @@ class SplitDecoderParts:
         past_column = graph.op("Unsqueeze", positions.past, graph.shape_op([1, 2, 3]))
         self._cached = graph.op("Less", positions.slots, past_column)
         """Which slots of the cache hold something, `[B, 1, 1, W]`."""
+        self._held = graph.op("Transpose", self._cached, perm=[0, 1, 3, 2])
         rows = graph.op("Tile", positions.steps, graph.shape_op([config.heads // config.kv_heads]))
         self._causal = graph.op("LessOrEqual", positions.steps, graph.op("Unsqueeze", rows, graph.shape_op([1])))
         """Which new positions a query sees, `[R, S]`: R rows are S positions for each head that shares keys."""
@@ -57,9 +60,7 @@ class SplitDecoderParts:
         key = self._turned(key)
         # heads that share keys become rows of one product
         rows = graph.op("Reshape", scaled(graph, config, self._turned(query)), self._sizes(config.kv_heads))
-        past_key, past_value = (
-            cut_to_window(graph, past, self._window) for past in past_inputs(graph, config, index)
-        )
+        past_key, past_value = self._past(index, rows)
         on_cache, on_new = self._weights(rows, past_key, key)
         attended = graph.op("Add", graph.op("MatMul", on_cache, past_value), graph.op("MatMul", on_new, value))
         new_shape = cache_shape(config, "sequence")
@@ -70,6 +71,23 @@ class SplitDecoderParts:
 
     def gate(self, packed: ir.Value) -> ir.Value:
         return write_gate(self._graph, packed, self._config.intermediate_size)
+
+    def _past(self, index: int, rows: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """The window of a layer's cache, with zeros where a row holds nothing.
+
+        The condition also asks for something that every number in `rows` fulfils. Without that TensorRT-RTX copies
+        the windows of all layers before it begins with the first (with 8 rows of 2048 positions of the 1.7B shape
+        67 MB for keys, as much for values); with it a layer's copy waits for the layer, and one place serves all.
+        """
+        graph = self._graph
+        one = graph.op("Slice", rows, graph.shape_op([0, 0, 0]), graph.shape_op([1, 1, 1]), graph.shape_op([1, 2, 3]))
+        limit = graph.constant(np.array(BEYOND_FLOAT16, np.float32))
+        held = graph.op("And", graph.op("Less", graph.to_float32(one), limit), self._held)
+        pasts = past_inputs(graph, self._config, index)
+        key, value = (
+            graph.op("Where", held, cut_to_window(graph, past, self._window), self._nothing) for past in pasts
+        )
+        return key, value
 
     def _turned(self, heads: ir.Value) -> ir.Value:
         """Rotary embedding of `[B, heads, S, head_dim]`: its halves are the two coordinates that are turned."""

@@ -13,6 +13,9 @@ from edgevlm_export.config import ModelConfig
 from edgevlm_export.decoder import hidden_input
 from edgevlm_export.graph import GraphWriter
 
+SWAPPED = [0, 2, 1, 3]
+"""Heads and positions change places."""
+
 
 class Positions(NamedTuple):
     """Where a call stands, int64. `steps` is 0..S-1."""
@@ -75,7 +78,3 @@ def write_gate(graph: GraphWriter, packed: ir.Value, inner: int) -> ir.Value:
     """Gate and up side by side -> `silu(gate) * up`."""
     gate, up = graph.ops("Split", packed, graph.shape_op([inner, inner]), outputs=2, axis=2)
     return graph.op("Mul", graph.op("Mul", gate, graph.op("Sigmoid", gate)), up)
-
-
-SWAPPED = [0, 2, 1, 3]
-"""Heads and positions change places."""

@@ -29,6 +29,7 @@ class Operator(NamedTuple):
 
 OPERATORS: dict[str, Operator] = {
     "Add": Operator(NUMBERS),
+    "And": Operator(frozenset({TensorProto.BOOL})),
     "Attention": Operator(HALVES, since=(10, 14)),
     "AveragePool": Operator(FLOATS),
     "Cast": Operator(ALL),

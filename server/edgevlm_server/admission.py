@@ -12,10 +12,11 @@ Body = TypeVar("Body")
 
 
 class Place:
-    """One request's place. Leaving twice is harmless, so every road out may do it."""
+    """What one request takes: a place an answer. Leaving twice is harmless, so every road out may do it."""
 
-    def __init__(self, leave: Callable[["Place", bool], None]) -> None:
+    def __init__(self, leave: Callable[["Place", bool], None], count: int) -> None:
         self.since = time.monotonic()
+        self.count = count
         self._leave: Callable[[Place, bool], None] | None = leave
 
     def leave(self, *, served: bool) -> None:
@@ -43,12 +44,12 @@ class Admission:
 
     @property
     def inside(self) -> int:
-        """Requests that have a place."""
+        """Places that are taken: one for each answer that a request asks for."""
         return self._inside
 
     @property
     def limit(self) -> int:
-        """Requests that may have a place at the same time."""
+        """Places that there are."""
         return self.rows + self._queue
 
     async def receive(self, read: Callable[[], Awaitable[Body]]) -> Body:
@@ -71,18 +72,18 @@ class Admission:
         while self._bodies:
             self._bodies.pop().cancel()
 
-    def enter(self) -> Place:
-        """Take a place. Raises `QueueFull` with an estimate of when one will be free."""
-        if self._inside >= self.limit:
+    def enter(self, count: int = 1) -> Place:
+        """Take a place for each of `count` answers. Raises `QueueFull` with an estimate of when one will be free."""
+        if self._inside + count > self.limit:
             raise QueueFull(self.retry_after())
-        self._inside += 1
-        return Place(self._left)
+        self._inside += count
+        return Place(self._left, count)
 
     def retry_after(self) -> int:
         """Seconds until the requests inside have passed through the rows, 1 to 60 as client libraries take it."""
         return min(60, max(1, math.ceil(self._seconds * self._inside / self.rows)))
 
     def _left(self, place: Place, served: bool) -> None:
-        self._inside -= 1
+        self._inside -= place.count
         if served:
             self._seconds += 0.2 * (time.monotonic() - place.since - self._seconds)

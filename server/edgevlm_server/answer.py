@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
+from edgevlm_server.logprobs import Logprobs
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.text_stream import TextStream
 from edgevlm_server.ticket import End, Ticket
@@ -18,10 +19,15 @@ class ClientLeft(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of text; the last one of an answer carries its `finish_reason`."""
+    """A piece of text; the last one of an answer carries its `finish_reason`.
+
+    `tokens` are those that the text came from, if their probabilities were asked for: a token belongs to the piece
+    that holds the first of its characters. Tokens that no text came from, such as the end token, belong to none.
+    """
 
     text: str
     finish_reason: FinishReason | None = None
+    tokens: tuple[Logprobs, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +48,17 @@ class Answer:
         self._metrics = metrics
         self._arrived = arrived
         self._count = 0
+        self._unseen: list[tuple[int, Logprobs]] = []
+        """Tokens whose text is held back, with the character that each begins at."""
+
+    @property
+    def number(self) -> int:
+        """Which answer to its prompt it is, from 0."""
+        return self._ticket.sequence.number
 
     @property
     def usage(self) -> Usage:
-        """Whole once the last delta is out."""
+        """So far; whole once the last delta is out."""
         sequence = self._ticket.sequence
         return Usage(len(sequence.prompt), sequence.reused, self._count)
 
@@ -62,12 +75,14 @@ class Answer:
             (self._metrics.inter_token if self._count else self._metrics.first_token).observe(now - last)
             last = now
             self._count += 1
-            text = self._text.push(event)
+            if event.logprobs is not None:
+                self._unseen.append((self._text.read, event.logprobs))
+            text = self._text.push(event.id)
             stopped = self._text.stopped is not None
             if stopped:
                 self._ticket.end("stop")
             if text:
-                yield Delta(text)
+                yield Delta(text, tokens=self._seen())
 
     def _last(self, end: End) -> Delta:
         # with its stop string the answer was whole, whatever became of the engine's next step
@@ -80,4 +95,11 @@ class Answer:
         self._metrics.request_prompt.observe(self.usage.prompt)
         self._metrics.request_generation.observe(self.usage.completion)
         text = self._text.finish()
-        return Delta(text, "length" if end.reason == "length" and self._text.stopped is None else "stop")
+        reason: FinishReason = "length" if end.reason == "length" and self._text.stopped is None else "stop"
+        return Delta(text, reason, self._seen())
+
+    def _seen(self) -> tuple[Logprobs, ...]:
+        """Tokens whose text has come out since the last time."""
+        seen = tuple(logprobs for begin, logprobs in self._unseen if begin < self._text.shown)
+        del self._unseen[: len(seen)]
+        return seen

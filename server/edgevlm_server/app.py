@@ -5,105 +5,99 @@ import re
 import time
 import uuid
 from http import HTTPStatus
-from typing import Annotated, Any
+from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgevlm_server.chat import chat_completions
-from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound, Unauthorized
+from edgevlm_server import decisions, docs_page, generation_routes, model_routes, token_routes
+from edgevlm_server.answer_schema import Health, Readiness
+from edgevlm_server.ask_form import AskForm
+from edgevlm_server.completion_schema import CompletionRequest
+from edgevlm_server.decision_schema import DecisionRequest
+from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import CONTENT_TYPE
+from edgevlm_server.openapi import answers, describe
+from edgevlm_server.page import page_router
+from edgevlm_server.responses_schema import ResponsesRequest
 from edgevlm_server.schema import ChatRequest
+from edgevlm_server.served import Served, authorise
 from edgevlm_server.service import Service
+from edgevlm_server.token_schema import DetokenizeRequest, TokenizeRequest
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
-probes = APIRouter()
-"""The only routes without a key: whether the process answers, and whether it can serve."""
+probes = APIRouter(tags=["operation"])
+"""Without a key: whether the process answers, and whether it can serve. So are two pages, `docs_page` and `page`."""
 
 api = APIRouter()
-"""Everything else. The key is checked by a dependency of the whole router, so a new route cannot forget it."""
-
-
-def get_service(request: Request) -> Service:
-    """The service that this application was made for."""
-    service: Service = request.app.state.service
-    return service
-
-
-Served = Annotated[Service, Depends(get_service)]
-
-
-def authorise(request: Request) -> None:
-    """Raise `Unauthorized` unless the request carries the key of a known client, or no keys are set up."""
-    keys: KeyRing | None = request.app.state.keys
-    if keys is None:
-        return
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
-    client = keys.client_of(key)
-    if client is None:
-        get_service(request).metrics.unauthorized.inc()
-        raise Unauthorized
-    request.state.client = client
+"""The key is checked by a dependency of whole routers, so a new route cannot forget it; see `KEYED`."""
 
 
 @probes.get("/health")
-async def health() -> dict[str, str]:
+async def health() -> Health:
     """The process is alive: the event loop answers."""
-    return {"status": "ok"}
+    return Health(status="ok")
 
 
-@probes.get("/ready")
-async def ready(service: Served) -> dict[str, str]:
+@probes.get("/ready", responses=answers((503,)))
+async def ready(service: Served) -> Readiness:
     """The model is loaded and requests are taken."""
     service.loaded()
-    return {"status": "ready"}
+    return Readiness(status="ready")
 
 
-@api.get("/metrics")
+@api.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=answers((401,)))
 async def metrics(service: Served) -> Response:
     """Prometheus text."""
     return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
-@api.get("/v1/models")
-async def models(service: Served) -> dict[str, Any]:
-    """The one model that is served."""
-    manifest = service.loaded().model.manifest
-    card = {"id": manifest.model, "object": "model", "created": service.started, "owned_by": "edgevlm"}
-    return {"object": "list", "data": [card]}
-
-
-_BODY = {"content": {"application/json": {"schema": ChatRequest.model_json_schema()}}, "required": True}
-
-
-@api.post("/v1/chat/completions", openapi_extra={"requestBody": _BODY})
-async def chat(request: Request, service: Served) -> Response:
-    """Answer a conversation with images, whole or streamed."""
-    # the body is read by hand: FastAPI would read it before the key is checked, without a limit
-    return await chat_completions(request, service)
-
-
 @api.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> dict[str, Any]:
     """The description of this API."""
-    schema: dict[str, Any] = request.app.openapi()
-    return schema
+    state = request.app.state
+    if state.description is None:
+        state.description = describe(request.app, BODIES)
+    description: dict[str, Any] = state.description
+    return description
+
+
+BODIES = (
+    *(AskForm, ChatRequest, CompletionRequest, DecisionRequest, DetokenizeRequest, ResponsesRequest),
+    TokenizeRequest,
+)
+"""What the routes take, for the description."""
+
+KEYED = (generation_routes.router, decisions.router, token_routes.router, model_routes.router, api)
+"""Routers whose every route needs a key."""
 
 
 def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     """The whole application as uvicorn runs it."""
-    app = FastAPI(title="edgevlm", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="edgevlm",
+        version=version("edgevlm"),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.service = service
     app.state.keys = keys
+    app.state.description = None
+    for router in KEYED:
+        app.include_router(router, dependencies=[Depends(authorise)])
     app.include_router(probes)
-    app.include_router(api, dependencies=[Depends(authorise)])
+    app.include_router(docs_page.router)
+    if not service.settings.no_page:
+        app.include_router(page_router())
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)

@@ -15,12 +15,13 @@ from typing import Literal, Protocol
 import numpy as np
 from edgevlm_engines import Engine, Floats
 
-from edgevlm_server.errors import EngineFailed, Unavailable
+from edgevlm_server.errors import ApiError, EngineFailed, TooComplex, Unavailable
+from edgevlm_server.logprobs import logprobs_of
 from edgevlm_server.prefix_cache import PrefixCache
 from edgevlm_server.sampling import choose
 from edgevlm_server.scheduler import Scheduler
 from edgevlm_server.sequence import Sequence
-from edgevlm_server.ticket import EarlyReason, End, Event, Reason, Ticket
+from edgevlm_server.ticket import EarlyReason, End, Event, Reason, Ticket, Token
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ class Batcher:
         if decode:
             self._decode(decode)
         size = self._prefill(prefill) if prefill is not None else 0
-        generated = sum(isinstance(event, int) for _, event in self._outgoing)
+        generated = sum(isinstance(event, Token) for _, event in self._outgoing)
         self._observer.step(decoded=len(decode), prefilled=size, generated=generated)
 
     def _decode(self, sequences: list[Sequence]) -> None:
@@ -179,14 +180,14 @@ class Batcher:
         """Choose the next token of each, `[n, vocab_size]`, and end those that are through."""
         ends: list[tuple[Ticket, End]] = []
         tokens = choose([sequence.sampler for sequence in sequences], logits)
-        for sequence, token in zip(sequences, tokens, strict=True):
+        for sequence, token, row in zip(sequences, tokens, logits, strict=True):
             ticket = self._tickets[sequence]
             if token is None:
-                log.error("The engine returned logits that are not finite.")
-                ends.append((ticket, End("error", EngineFailed())))
+                ends.append((ticket, End("error", _why_not(sequence))))
                 continue
             sequence.generated.append(token)
-            self._outgoing.append((ticket, token))
+            logprobs = None if sequence.logprobs is None else logprobs_of(row, token, sequence.logprobs)
+            self._outgoing.append((ticket, Token(token, logprobs)))
             if sequence.finish_reason is not None:
                 ends.append((ticket, End(sequence.finish_reason)))
         # only now: a row copy must not leave behind a position that its sequence does not count yet
@@ -231,6 +232,14 @@ class Batcher:
         except RuntimeError:
             # the loop is closed: the process is ending and no client is left to be told
             log.debug("Event loop closed before the last events were delivered.")
+
+
+def _why_not(sequence: Sequence) -> ApiError:
+    """Why no token could be chosen."""
+    if sequence.constraint is not None and sequence.constraint.failed:
+        return TooComplex()
+    log.error("The engine returned logits that are not finite.")
+    return EngineFailed()
 
 
 def _deliver(batch: list[tuple[Ticket, Event]]) -> None:

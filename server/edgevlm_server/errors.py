@@ -2,6 +2,7 @@
 
 ApiError
 ├── InvalidRequest        400  the request cannot be served as it is; `param` names the place
+│   └── TooComplex        400  the form of the answer cannot be followed any further
 ├── Unauthorized          401  no key, or a wrong one
 ├── NotFound              404  no such path or model
 ├── MethodNotAllowed      405
@@ -10,7 +11,7 @@ ApiError
 ├── UnsupportedMediaType  415
 ├── QueueFull             429  try again in `retry_after` seconds
 ├── EngineFailed          500  this request failed in the engine
-└── Unavailable           503  loading, shutting down, no picture can be decoded, or the engine is dead
+└── Unavailable           503  loading, shutting down, the engine is dead, or a helper of it cannot be had
 
 Messages are fixed texts: nothing that a client sent is repeated in them.
 """
@@ -42,6 +43,15 @@ class ApiError(Exception):
 class InvalidRequest(ApiError):
     status = 400
     type = "invalid_request_error"
+
+
+class TooComplex(InvalidRequest):
+    """Found out while the answer is written: the form costs more than one request may take from others."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The form that the answer must have is too complex to be followed.", code="unsupported_schema"
+        )
 
 
 class Unauthorized(ApiError):
@@ -121,6 +131,14 @@ class Unavailable(ApiError):
         return cls(
             "Pictures cannot be decoded at the moment; try again soon.",
             code="image_decoder_unavailable",
+            headers={"retry-after": "5"},
+        )
+
+    @classmethod
+    def uncompiled(cls) -> "Unavailable":
+        return cls(
+            "The form of the answer cannot be compiled at the moment; try again soon.",
+            code="grammar_compiler_unavailable",
             headers={"retry-after": "5"},
         )
 

@@ -20,15 +20,22 @@ class FeatureCache:
         self._features: OrderedDict[str, Floats] = OrderedDict()
         self._under_way: dict[str, asyncio.Task[Floats]] = {}
 
+    def find(self, sha256: str) -> Floats | None:
+        """The features, if they are there."""
+        if sha256 not in self._features:
+            return None
+        self._features.move_to_end(sha256)
+        return self._features[sha256]
+
     async def get(self, sha256: str, make: Callable[[], Awaitable[Floats]]) -> tuple[Floats, bool]:
         """The features, and whether they were there or on their way already; else they are made.
 
         What `make` raises goes to everyone who waits for it, and is not kept. Who gives up waiting does not end the
         work of the others.
         """
-        if sha256 in self._features:
-            self._features.move_to_end(sha256)
-            return self._features[sha256], True
+        known = self.find(sha256)
+        if known is not None:
+            return known, True
         shared = sha256 in self._under_way
         if not shared:
             task = asyncio.ensure_future(self._make(sha256, make))

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgevlm_server import image_boxes
 from edgevlm_server.image_limits import ImageFormat, ImageLimits, invalid
 
 _DRAFT_SCALES = (2, 4, 8)  # what libjpeg offers
@@ -31,6 +32,8 @@ def read_header(data: bytes, limits: ImageLimits) -> ImageHeader:
     if len(data) > limits.max_bytes:
         raise limits.too_many_bytes()
     image_format = _sniff(data)
+    if image_format == "HEIF" and image_format not in limits.formats:
+        raise limits.without_heic()
     if image_format is None or image_format not in limits.formats:
         raise limits.unsupported()
     try:
@@ -49,7 +52,7 @@ def _sniff(data: bytes) -> ImageFormat | None:
             return image_format
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    return None
+    return image_boxes.brand(data)
 
 
 def _check_size(width: int, height: int, max_pixels: int, limits: ImageLimits) -> None:
@@ -216,4 +219,6 @@ _SIZES: dict[ImageFormat, Callable[[bytes], tuple[int, int]]] = {
     "BMP": _bmp,
     "GIF": _gif,
     "TIFF": _tiff,
+    "AVIF": image_boxes.largest_size,
+    "HEIF": image_boxes.largest_size,
 }

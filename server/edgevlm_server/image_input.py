@@ -16,6 +16,7 @@ from edgevlm_server.image_limits import ImageLimits, not_a_data_url, remote_disa
 from edgevlm_server.preprocess import normalise
 
 _WHITESPACE = b" \t\r\n\f\v"
+_WHITESPACE_TEXT = _WHITESPACE.decode()  # what Python strips by itself is more, some control characters included
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _DATA_HEADER = 1024  # characters before the comma: a media type and its parameters
 
@@ -41,8 +42,7 @@ class ImageIntake:
 
     def read(self, image_url: str) -> ImageFile:
         """The file in the text of an `image_url`; what it holds is not looked at yet."""
-        data = image_bytes(image_url, self._limits)
-        return ImageFile(data, hashlib.sha256(data).hexdigest())
+        return image_file(image_bytes(image_url, self._limits))
 
     def pixels(self, data: bytes) -> NDArray[np.float32]:
         """The picture in a file's bytes, decoded and preprocessed: float32 [3, S, S]."""
@@ -66,6 +66,18 @@ class ImageIntake:
         self.close()
 
 
+def image_file(data: bytes) -> ImageFile:
+    """A file with its digest. Takes a few milliseconds for the largest."""
+    return ImageFile(data, hashlib.sha256(data).hexdigest())
+
+
+def remote_address(image_url: str) -> str | None:
+    """The text without white space around it, if it is the address of a picture and not the picture."""
+    if not image_url[:64].lstrip(_WHITESPACE_TEXT)[:8].lower().startswith(("http://", "https://")):
+        return None
+    return image_url.strip(_WHITESPACE_TEXT)
+
+
 def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
     """The bytes in a data URL or in base64 alone; what they are is for the header check to say.
 
@@ -74,7 +86,9 @@ def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
     """
     if len(image_url) > 2 * limits.max_bytes + _DATA_HEADER:  # bounds the copies below; 4/3 and line breaks fit
         raise limits.too_many_bytes()
-    encoded = _encoded_part(image_url.strip())
+    if remote_address(image_url) is not None:
+        raise remote_disabled()
+    encoded = _encoded_part(image_url.strip(_WHITESPACE_TEXT))
     try:
         compact = encoded.encode("ascii").translate(_URL_SAFE, _WHITESPACE).rstrip(b"=")
     except UnicodeEncodeError:
@@ -90,10 +104,7 @@ def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
 
 
 def _encoded_part(image_url: str) -> str:
-    scheme = image_url[:8].lower()
-    if scheme.startswith(("http://", "https://")):
-        raise remote_disabled()
-    if not scheme.startswith("data:"):
+    if image_url[:5].lower() != "data:":
         return image_url
     comma = image_url.find(",", 0, _DATA_HEADER)
     parameters = image_url[5:comma].lower().split(";")[1:]

@@ -1,11 +1,33 @@
 """What a picture may be, and what a client is told when it is not. No text here holds client input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Literal, get_args
 
-ImageFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]  # as Pillow spells them
-ImageErrorCode = Literal["image_unsupported", "image_too_large", "image_invalid", "remote_images_disabled"]
+from PIL import features
+
+ImageFormat = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF"]  # as Pillow spells them
+ImageErrorCode = Literal[
+    "image_unsupported",
+    "image_too_large",
+    "image_invalid",
+    "remote_images_disabled",
+    "image_host_not_allowed",
+    "image_fetch_failed",
+    "image_fetch_timeout",
+]
 FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
+HEIC_READER = "pillow_heif"
+
+
+def installed_formats() -> tuple[ImageFormat, ...]:
+    """Those that can be decoded here: AVIF if Pillow was built with it, HEIC with the package that the extra adds."""
+    missing = set()
+    if not features.check("avif"):
+        missing.add("AVIF")
+    if find_spec(HEIC_READER) is None:
+        missing.add("HEIF")
+    return tuple(known for known in FORMATS if known not in missing)
 
 
 class ImageError(Exception):
@@ -18,9 +40,9 @@ class ImageError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:
-    """Limits for one picture; all but the last two are checked before any of it is decoded."""
+    """Limits for one picture; its size, pixels and scans are checked before any of it is decoded."""
 
-    formats: tuple[ImageFormat, ...] = FORMATS
+    formats: tuple[ImageFormat, ...] = field(default_factory=installed_formats)
     max_bytes: int = 7 * 1024 * 1024  # as a file, after base64
     max_side: int = 16_384
     max_pixels: int = 4096 * 4096
@@ -28,13 +50,24 @@ class ImageLimits:
     max_scans: int = 64  # of a progressive JPEG: each costs time whatever its size; usual files have 10
     decode_seconds: float = 2.0
     memory_bytes: int = 1 << 30  # address space of a decode worker (Linux)
+    fetch_seconds: float = 10.0  # for a picture that is fetched: name, connection and all of its bytes together
 
     def unsupported(self) -> ImageError:
-        names = ", ".join(self.formats).replace("WEBP", "WebP")
         return ImageError(
             "image_unsupported",
-            f"The picture is in a format, or a rare variant of one, that is not accepted. Accepted: {names}.",
+            f"The picture is in a format, or a rare variant of one, that is not accepted. Accepted: {self._names}.",
         )
+
+    def without_heic(self) -> ImageError:
+        return ImageError(
+            "image_unsupported",
+            "The picture is in the format HEIC, which this server was installed without (the extra 'heic'). "
+            f"Accepted: {self._names}.",
+        )
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(self.formats).replace("WEBP", "WebP").replace("HEIF", "HEIC")
 
     def too_many_bytes(self) -> ImageError:
         size = f"{self.max_bytes / 2**20:.3g} MiB"
@@ -57,6 +90,12 @@ class ImageLimits:
             f"The picture took longer to decode than {self.decode_seconds:g} s. Send a smaller one.",
         )
 
+    def fetch_too_slow(self) -> ImageError:
+        return ImageError(
+            "image_fetch_timeout",
+            f"The picture could not be fetched within {self.fetch_seconds:g} s.",
+        )
+
     def too_much_memory(self) -> ImageError:
         return ImageError("image_too_large", "The picture needs more memory to decode than is allowed for one.")
 
@@ -76,4 +115,19 @@ def remote_disabled() -> ImageError:
     return ImageError(
         "remote_images_disabled",
         "This server does not fetch pictures. Send the picture in a data URL: data:image/jpeg;base64,...",
+    )
+
+
+def host_not_allowed() -> ImageError:
+    return ImageError(
+        "image_host_not_allowed",
+        "The picture's address is not one that this server may fetch from: host and port must be as its operator has "
+        "listed them. Send the picture in a data URL: data:image/jpeg;base64,...",
+    )
+
+
+def fetch_failed() -> ImageError:
+    return ImageError(
+        "image_fetch_failed",
+        "The picture could not be fetched: its address must answer with status 200 and the picture, not a redirect.",
     )

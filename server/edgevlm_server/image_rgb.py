@@ -1,13 +1,18 @@
 """A file's bytes to an upright RGB picture. Knows Pillow only: the decode worker runs it."""
 
 import io
+from importlib.util import find_spec
 from typing import cast
 
-from PIL import Image, ImageChops, TiffImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, Image, ImageChops, TiffImagePlugin, WebPImagePlugin
+
+from edgevlm_server.image_limits import HEIC_READER
 
 # Pillow would import its readers when first needed, in the middle of a request
 Image.preinit()
 _ = WebPImagePlugin
+# a decoder's thread takes address space, of which a worker has little; so for HEIC below
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
@@ -26,6 +31,14 @@ _WIDE_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 class UnsupportedMode(ValueError):
     """The pixels are of a kind that has no agreed meaning as a picture: floats, 32-bit integers, Lab."""
+
+
+def load_heic_reader() -> None:
+    """Adds HEIC, if it is installed. Only for the process that decodes: nobody else should hold such a library."""
+    if find_spec(HEIC_READER) is not None:
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 
 def decode_rgb(data: bytes, image_format: str, scale: int = 1) -> Image.Image:

@@ -14,7 +14,7 @@ import warnings
 
 from PIL import Image
 
-from edgevlm_server.image_rgb import UnsupportedMode, decode_rgb
+from edgevlm_server.image_rgb import UnsupportedMode, decode_rgb, load_heic_reader
 from edgevlm_server.image_square import fit_square
 
 REQUEST = struct.Struct("!I4sIBI3B")  # length, format, pixels at most, draft scale, size of the square, its colour
@@ -32,6 +32,7 @@ def serve(memory_bytes: int, seconds: int) -> None:
         signal.SIGTERM,
     ):  # sent to the whole group: the parent may still be draining
         signal.signal(number, signal.SIG_IGN)
+    load_heic_reader()
     _confine(memory_bytes)
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -3,6 +3,9 @@
 Every series exists from the start, at 0, and labels come from fixed lists, never from what a client sent.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -15,6 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from edgevlm_server.image_limits import ImageError
 from edgevlm_server.ticket import Reason
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -36,6 +40,13 @@ TOKEN_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 REASONS: tuple[Reason, ...] = ("stop", "length", "cancelled", "error")
 REJECTIONS = ("invalid_request", "queue_full", "unavailable", "client_left")
+FETCHES = {
+    "image_host_not_allowed": "not_allowed",
+    "image_fetch_failed": "failed",
+    "image_fetch_timeout": "timeout",
+    "image_too_large": "too_large",
+}
+"""A refusal's code to how the fetch ended."""
 STATES = ("loading", "ready", "draining", "dead")
 
 
@@ -62,7 +73,9 @@ class Metrics:
         self._model = gauge("model_info", "1; what is served.", "model", "engine", "device", "precision")
         build = gauge("build_info", "1; the program's version.", "version")
         self.unauthorized = counter("unauthorized_requests", "Requests of any kind without a known key.")
-        self.received = counter("requests_received", "Chat requests that reached the server.")
+        self.received = counter(
+            "requests_received", "Requests that reached the server; one for n answers counts as n."
+        )
         self.rejected = counter("admission_rejections", "Requests that were not accepted, by reason.", "reason")
         self.accepted = counter("requests_accepted", "Requests handed to the engine's queue.")
         self._ended = counter("request_success", "Accepted requests that ended, by reason.", "finished_reason")
@@ -85,6 +98,10 @@ class Metrics:
         )
         self.image_decode = histogram("image_decode_seconds", "From a picture's text to pixels.", LATENCY_BUCKETS)
         self.image_encode = histogram("image_encode_seconds", "From pixels to features.", LATENCY_BUCKETS)
+        self._fetches = counter("image_fetches", "Pictures to be fetched from an address, by outcome.", "outcome")
+        self._fetch_seconds = histogram(
+            "image_fetch_seconds", "From a picture's address to its file, successful or not.", LATENCY_BUCKETS
+        )
         self.image_queries = counter("mm_cache_queries", "Pictures looked up in the image cache.")
         self.image_hits = counter("mm_cache_hits", "Pictures that needed no encoding of their own.")
         self._prefix_queries = counter("prefix_cache_queries", "Prompt positions looked up in the prefix cache.")
@@ -96,7 +113,23 @@ class Metrics:
             self._ended.labels(reason)
         for rejection in REJECTIONS:
             self.rejected.labels(rejection)
+        for outcome in ("ok", "cancelled", *FETCHES.values()):
+            self._fetches.labels(outcome)
         self.state("loading")
+
+    @contextmanager
+    def fetching(self) -> Iterator[None]:
+        """Around the fetching of one picture."""
+        start, outcome = time.monotonic(), "cancelled"
+        try:
+            yield
+            outcome = "ok"
+        except ImageError as error:
+            outcome = FETCHES[error.code]
+            raise
+        finally:
+            self._fetches.labels(outcome).inc()
+            self._fetch_seconds.observe(time.monotonic() - start)
 
     def state(self, state: str) -> None:
         """Note the state that the server is in."""

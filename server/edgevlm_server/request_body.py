@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from edgevlm_server.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from edgevlm_server.strict_model import UNSUPPORTED
 
 BODY_SECONDS = 60.0
 """A body that takes longer is given up: a phone photo over a slow radio link fits, a stalled sender does not."""
@@ -81,6 +82,8 @@ def check(model: type[Model], data: Any) -> Model:
             code="unsupported_parameter",
             param=path,
         )
+    if first["type"] == UNSUPPORTED:
+        raise InvalidRequest(f"'{path}' is not supported: {first['msg']}.", code="unsupported_parameter", param=path)
     message = first["msg"] if first["type"] != "string_unicode" else "Text must be valid Unicode"
     raise InvalidRequest(f"{path or 'The body'}: {message}.", code="invalid_value", param=path)
 

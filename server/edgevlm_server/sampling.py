@@ -6,6 +6,7 @@ as they can: a bound that costs one pass leaves a few candidates, and tokens of 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from edgevlm_engines import Floats
@@ -23,24 +24,56 @@ class NotFinite(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """What a request asks for. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 leave all tokens in.
+    """What a request asks for. `temperature` 0 is greedy; `top_k` 0, `top_p` 1 and `min_p` 0 leave all tokens in.
 
-    The order is the usual one: temperature, then top_k, then top_p over what is left.
+    The order is the usual one: penalties and biases, temperature, then top_k and min_p, then top_p over what is left.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
+    """Tokens go out that are less likely than this part of the likeliest one's probability."""
     seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    """What a token loses once it is in the answer, and each time it is."""
+    repetition_penalty: float = 1.0
+    """What a token in the prompt or the answer is divided by, or multiplied by if it is negative."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Tokens and what is added to each."""
+
+    @property
+    def penalised(self) -> bool:
+        """Whether a token that was there before counts for less."""
+        return bool(self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1)
+
+
+class Changes(Protocol):
+    """What one answer does to its logits before they are sampled; in step with its tokens."""
+
+    def apply(self, logits: Floats) -> Floats | None:
+        """A changed copy of logits `[vocab_size]`; `None`: the answer cannot go on."""
+        ...
+
+    def take(self, token: int) -> None:
+        """Note the token that was chosen."""
+        ...
 
 
 class Sampler:
-    """The random numbers of one request: the same seed gives the same answer, whatever else runs beside it."""
+    """The random numbers of one answer: the same seed gives the same answer, whatever else runs beside it.
 
-    def __init__(self, params: SamplingParams) -> None:
+    Several answers to one request differ in `number`.
+    """
+
+    def __init__(self, params: SamplingParams, changes: Changes | None = None, number: int = 0) -> None:
         self.params = params
+        self.changes = changes
         seed = None if params.seed is None else params.seed % 2**64
-        self._random = np.random.Generator(np.random.Philox(seed))
+        # the first answer draws what it would draw alone
+        source = np.random.SeedSequence(seed, spawn_key=(number,) if number else ())
+        self._random = np.random.Generator(np.random.Philox(source))
 
     def sample(self, logits: Floats) -> int:
         """Choose from logits `[vocab_size]`. Raises `NotFinite` rather than answering from broken numbers."""
@@ -53,11 +86,12 @@ class Sampler:
         """A place, each as likely as its weight; `cumulated` `[n]` are the weights summed up so far."""
         # a draw in [0, 1) scaled to the sum, so that rounding cannot leave the last place unreachable
         place = cumulated.searchsorted(self._random.random() * cumulated[-1], side="right")
-        return min(int(place), len(cumulated) - 1)
+        # rounding may lead past the end, and the last places may weigh nothing
+        return int(place) if place < len(cumulated) else int(cumulated.searchsorted(cumulated[-1]))
 
 
 def choose(samplers: Sequence[Sampler], logits: Floats) -> list[int | None]:
-    """One token for each row of logits `[n, vocab_size]`; None where a row holds NaN or infinity."""
+    """One token for each row of logits `[n, vocab_size]`; None where a row holds NaN or infinity, or cannot go on."""
     best = logits.argmax(axis=1)
     # argmax takes NaN for the largest, so the largest and the smallest show whatever is not finite
     largest = logits[np.arange(len(logits)), best]
@@ -68,8 +102,22 @@ def choose(samplers: Sequence[Sampler], logits: Floats) -> list[int | None]:
         return [_choose(sampler, row, top, token) if sound else None for sampler, row, top, token, sound in rows]
 
 
-def _choose(sampler: Sampler, logits: Floats, largest: float, best: int) -> int:
+def _choose(sampler: Sampler, logits: Floats, largest: float, best: int) -> int | None:
     """One token of finite logits `[vocab_size]`, whose first largest is at `best`."""
+    changes = sampler.changes
+    if changes is None:
+        return _pick(sampler, logits, largest, best)
+    changed = changes.apply(logits)
+    if changed is None:
+        return None
+    best = int(changed.argmax())
+    token = _pick(sampler, changed, float(changed[best]), best)
+    changes.take(token)
+    return token
+
+
+def _pick(sampler: Sampler, logits: Floats, largest: float, best: int) -> int:
+    """One token of logits `[vocab_size]`; those at minus infinity are never chosen."""
     if sampler.params.temperature == 0:
         return best
     values, cumulated = _limit(sampler.params, logits, largest)
@@ -84,6 +132,10 @@ def _limit(params: SamplingParams, logits: Floats, largest: float) -> tuple[Floa
     """
     values = _largest(logits, params.top_k) if 0 < params.top_k < len(logits) else logits
     weights = _weights(values, largest, params.temperature)
+    if params.min_p:
+        # the likeliest token weighs 1
+        values = _falling(values[weights >= params.min_p])
+        weights = _weights(values, largest, params.temperature)
     if params.top_p == 1:
         return values, weights.cumsum()
     total = weights.sum()

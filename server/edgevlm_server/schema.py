@@ -1,38 +1,41 @@
-"""The chat request in OpenAI's shape, as far as this server acts on it. Knows fields and bounds, nothing else.
-
-A field that is not here is refused by name: one that is accepted and does nothing is a wrong answer that nobody
-notices. The exceptions are a few that describe the client and not the answer.
-"""
+"""The chat request in OpenAI's shape, as far as this server acts on it. Knows fields and bounds, nothing else."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
-    Tag,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from edgevlm_server.generation_fields import MAX_LOGPROBS, Count, GenerationFields
+from edgevlm_server.strict_model import UNSUPPORTED, No, StrictModel, Text, tag
+
 MAX_MESSAGES = 64
 MAX_PARTS = 64
-MAX_TEXT = 32_768
-"""Characters of one text. More cannot fit into the longest context of any MobileVLM, 4096 tokens."""
 
-Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
-StopText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+ImageName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""A client's own name for a picture: any text, since it is only ever compared."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+def no_tools(value: Any) -> Any:
+    """What old and new clients send when there are no tools, and nothing else."""
+    if value not in (None, [], "none"):
+        raise PydanticCustomError(UNSUPPORTED, "MobileVLM models cannot call tools")
+    return value
 
 
-class TextPart(_Model):
-    type: Literal["text"]
+class TextPart(StrictModel):
+    """Also under the name that the Responses API gives it: clients send such parts to this route too."""
+
+    type: Literal["text", "input_text"]
     text: Text
 
 
@@ -48,54 +51,70 @@ class ImageUrl(BaseModel):
     detail: Literal["auto", "low", "high"] | None = None
 
 
-def _tag(name: str) -> Tag:
-    """Tags begin with a character that no field has, so that they can be left out of an error's path."""
-    return Tag(f"~{name}")
-
-
 def _url_shape(value: Any) -> str:
-    return "~text" if isinstance(value, str) else "~object"
+    return "~none" if value is None else "~text" if isinstance(value, str) else "~object"
+
+
+_PART_TAGS = {"text": "~text", "input_text": "~text", "image_url": "~image_url", "input_image": "~image_url"}
 
 
 def _part_type(value: Any) -> str | None:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"~{kind}" if kind in ("text", "image_url") else None
+    # a list or an object cannot be looked up
+    return _PART_TAGS.get(kind) if isinstance(kind, str) else None
 
 
 def _content_shape(value: Any) -> str:
     return "~text" if isinstance(value, str) else "~parts"
 
 
-class ImagePart(_Model):
-    type: Literal["image_url"]
+class ImagePart(StrictModel):
+    """A picture, named by `uuid` if the client wants to ask about it again; with the name alone, one sent before.
+
+    As the chat API or the Responses API spells it; the latter has `detail` beside the picture.
+    """
+
+    type: Literal["image_url", "input_image"]
     image_url: Annotated[
-        Annotated[str, _tag("text")] | Annotated[ImageUrl, _tag("object")], Discriminator(_url_shape)
-    ]
+        Annotated[str, tag("text")] | Annotated[ImageUrl, tag("object")] | Annotated[None, tag("none")],
+        Discriminator(_url_shape),
+    ] = None
+    detail: Literal["auto", "low", "high"] | None = None
+    uuid: ImageName | None = None
+
+    @model_validator(mode="after")
+    def _is_something(self) -> "ImagePart":
+        if self.image_url is None and self.uuid is None:
+            raise PydanticCustomError("image", "It must hold 'image_url', 'uuid' or both")
+        return self
 
     @property
-    def url(self) -> str:
+    def url(self) -> str | None:
         """The text that holds the picture; a plain string stands for an object with only `url`."""
-        return self.image_url if isinstance(self.image_url, str) else self.image_url.url
+        return self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url
 
 
 Part = Annotated[
-    Annotated[TextPart, _tag("text")] | Annotated[ImagePart, _tag("image_url")],
+    Annotated[TextPart, tag("text")] | Annotated[ImagePart, tag("image_url")],
     Discriminator(
         _part_type,
         custom_error_type="part_type",
-        custom_error_message="A content part must have the type 'text' or 'image_url'",
+        custom_error_message="A content part must have the type 'text', 'input_text', 'image_url' or 'input_image'",
     ),
 ]
 
 
-class Message(_Model):
+class Message(StrictModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
-        Annotated[Text, _tag("text")]
-        | Annotated[list[Part], _tag("parts"), Field(min_length=1, max_length=MAX_PARTS)],
+        Annotated[Text, tag("text")] | Annotated[list[Part], tag("parts"), Field(min_length=1, max_length=MAX_PARTS)],
         Discriminator(_content_shape),
     ]
     name: Text | None = None
+    # clients send back what they were sent
+    refusal: None = None
+    tool_calls: Annotated[list[Any], AfterValidator(no_tools)] | None = None
+    function_call: None = None
 
     @property
     def text(self) -> str:
@@ -110,40 +129,33 @@ class Message(_Model):
         return [] if isinstance(self.content, str) else [p for p in self.content if isinstance(p, ImagePart)]
 
 
-class StreamOptions(_Model):
-    include_usage: bool = False
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
 
 
-class ChatRequest(_Model):
-    """`temperature` defaults to 0: a factory asks for the same answer to the same picture."""
+class ChatRequest(GenerationFields):
+    """The conversation, and what only this route has."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
-    model: Text | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=-1)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: Annotated[
-        Annotated[StopText, _tag("text")]
-        | Annotated[list[StopText], _tag("list"), Field(max_length=4)]
-        | Annotated[None, _tag("none")],
-        Discriminator(lambda value: "~none" if value is None else "~text" if isinstance(value, str) else "~list"),
-    ] = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: Literal[1] | None = None
+    messages: Messages
+    max_completion_tokens: Count | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
 
-    # who asks, for the client's own books: accepted, without effect
-    user: Text | None = None
-    metadata: dict[str, Any] | None = None
+    # no MobileVLM was trained to call tools: only what asks for none is taken
+    tools: Annotated[list[Any], AfterValidator(no_tools)] | None = None
+    tool_choice: Annotated[Any, AfterValidator(no_tools)] = None
+    parallel_tool_calls: bool | None = None
+    functions: Annotated[list[Any], AfterValidator(no_tools)] | None = None
+    function_call: Annotated[Any, AfterValidator(no_tools)] = None
 
-    @field_validator("stream_options")
+    # nothing is kept here, and nothing but text comes out
+    store: No | None = None
+    modalities: list[Literal["text"]] | None = None
+
+    @field_validator("top_logprobs")
     @classmethod
-    def _needs_a_stream(cls, value: StreamOptions | None, info: ValidationInfo) -> StreamOptions | None:
-        if value is not None and not info.data.get("stream"):
-            raise PydanticCustomError("stream_options", "It is only allowed together with 'stream': true")
+    def _needs_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and not info.data.get("logprobs"):
+            raise PydanticCustomError("top_logprobs", "It is only allowed together with 'logprobs': true")
         return value
 
     @property
@@ -152,5 +164,5 @@ class ChatRequest(_Model):
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
     @property
-    def stop_strings(self) -> tuple[str, ...]:
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+    def wanted_logprobs(self) -> int | None:
+        return (self.top_logprobs or 0) if self.logprobs else None

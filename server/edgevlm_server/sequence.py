@@ -1,4 +1,4 @@
-"""One request as the scheduler sees it: the one thing that changes while it runs. No threads, no text, no HTTP."""
+"""One answer as the scheduler sees it: the one thing that changes while it runs. No threads, no text, no HTTP."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
 
+from edgevlm_server.adjustments import Adjustments
+from edgevlm_server.constraint import Constraint
 from edgevlm_server.sampling import Sampler, SamplingParams
 
 
@@ -14,7 +16,7 @@ class Sequence:
     """A prompt, what may follow it, and how far it has come.
 
     `prompt` `[n]` holds token ids and `IMAGE_TOKEN`; `features` `[k, hidden_size]` are those image positions' values,
-    `images` the SHA-256 of the files that they were made from.
+    `images` the SHA-256 of the files that they were made from. Of several answers to one request each has a `number`.
     """
 
     prompt: Tokens
@@ -23,6 +25,11 @@ class Sequence:
     stop_ids: frozenset[int]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     images: tuple[str, ...] = ()
+    min_tokens: int = 0
+    constraint: Constraint | None = None
+    logprobs: int | None = None
+    """Report each token's probability, and so many of the likeliest tokens'; `None`: do not."""
+    number: int = 0
 
     row: int = -1
     """The engine row it owns; -1 while it waits."""
@@ -34,7 +41,14 @@ class Sequence:
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sampler = Sampler(self.sampling)
+        changes = Adjustments(
+            self.sampling,
+            self.prompt,
+            end_ids=self.stop_ids,
+            min_tokens=self.min_tokens,
+            constraint=self.constraint,
+        )
+        self.sampler = Sampler(self.sampling, None if changes.idle else changes, self.number)
 
     @property
     def prompt_left(self) -> int:
@@ -48,8 +62,10 @@ class Sequence:
 
     @property
     def finish_reason(self) -> Literal["stop", "length"] | None:
-        """`stop` after an end token, `length` when no more tokens are allowed, else `None`."""
+        """`stop` after an end token or a complete form, `length` when no more tokens are allowed, else `None`."""
         if self.generated and self.generated[-1] in self.stop_ids:
+            return "stop"
+        if self.generated and self.constraint is not None and self.constraint.complete:
             return "stop"
         return "length" if len(self.generated) >= self.max_tokens else None
 

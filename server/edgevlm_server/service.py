@@ -10,6 +10,7 @@ from typing import Literal
 from edgevlm_server.admission import Admission
 from edgevlm_server.batcher import Batcher
 from edgevlm_server.errors import Unavailable
+from edgevlm_server.grammar_compiler import GrammarCompiler
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
 from edgevlm_server.pictures import Pictures
@@ -30,16 +31,18 @@ class Loaded:
     model: Model
     pictures: Pictures
     batcher: Batcher
+    grammars: GrammarCompiler
 
     def refuse(self) -> None:
         """Begin nothing new. Called on the event loop."""
+        self.grammars.refuse()
         self.pictures.refuse()
         self.batcher.refuse()
 
     def close(self) -> None:
         """Release everything. Blocks; one part that fails does not keep the others."""
         # the engine last: until the pools are empty an encoding may be under way
-        for part in (self.batcher, self.pictures, self.model.engine):
+        for part in (self.batcher, self.pictures, self.grammars, self.model.engine):
             try:
                 part.close()
             except Exception:
@@ -66,7 +69,10 @@ class Service:
         info = model.engine.info
         self.admission.rows = info.rows
         batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache)
-        self._loaded = Loaded(model, Pictures(model, self.metrics, self.settings.image_cache), batcher)
+        pictures = Pictures(model, self.metrics, self.settings.image_cache, self.settings.image_hosts)
+        prompt = model.manifest.prompt
+        grammars = GrammarCompiler(model.tokenizer, prompt.bos_id, {prompt.eos_id, *prompt.stop_ids})
+        self._loaded = Loaded(model, pictures, batcher, grammars)
         self._watch = asyncio.create_task(self._watch_engine(self._loaded))
         self.metrics.model(model.manifest.model, info.name, info.device, info.precision)
         if self.state == "loading":

@@ -12,6 +12,8 @@ from typing import Any, Literal, cast, get_args
 
 from edgevlm_engines import EngineName, Provider, size_text
 
+from edgevlm_server.image_hosts import ImageHosts
+
 
 class SettingsError(Exception):
     """The server cannot start as asked; one sentence for the person who started it."""
@@ -35,6 +37,8 @@ class Settings:
     max_length: int | None = None
     max_queue: int = 32
     max_images: int = 8
+    image_hosts: ImageHosts | None = None
+    """`None`: no picture is ever fetched."""
     max_body: int = 10 * 2**20
     image_cache: int = 64 * 2**20
     prefix_cache: int = 256 * 2**20
@@ -43,6 +47,7 @@ class Settings:
     engine_timeout: float = 120.0
     api_keys: Path | None = None
     open_to_network_without_keys: bool = False
+    no_page: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -125,6 +130,13 @@ def _some_seconds(text: str) -> float:
     return value
 
 
+def _image_hosts(text: str) -> ImageHosts:
+    try:
+        return ImageHosts.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
         raise argparse.ArgumentTypeError("yes or no is needed")
@@ -155,6 +167,12 @@ OPTIONS: Mapping[str, _Option] = {
     ),
     "max_queue": _Option("requests that may wait beside those running; more get a 429", _not_negative, metavar="N"),
     "max_images": _Option("images in one request", _not_negative, metavar="N"),
+    "image_hosts": _Option(
+        "hosts that pictures may be fetched from, separated by commas: NAME or ADDRESS, also with :PORT, or "
+        "NETWORK/BITS; a name may lead to public addresses and to those in the list (default: nothing is fetched)",
+        _image_hosts,
+        metavar="HOSTS",
+    ),
     "max_body": _Option("size of one request's body", positive_size, metavar="SIZE"),
     "image_cache": _Option("memory for features of pictures that were sent before", _size, metavar="SIZE"),
     "prefix_cache": _Option("memory for keys and values of prompts that were computed before", _size, metavar="SIZE"),
@@ -169,6 +187,7 @@ OPTIONS: Mapping[str, _Option] = {
     ),
     "api_keys": _Option("file of API keys, one a client, made by 'edgevlm keys'", Path, metavar="FILE"),
     "open_to_network_without_keys": _Option("let anyone who reaches the address use the server", _flag),
+    "no_page": _Option("do not serve the page at / on which people try the model in a browser", _flag),
     "log_level": _Option("least severe messages to print", choices=("debug", "info", "warning", "error")),
 }
 

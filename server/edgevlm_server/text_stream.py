@@ -10,23 +10,39 @@ class TextStream:
     """The text of one answer.
 
     Bytes are held back until a UTF-8 character is complete, and characters that may yet become a stop string until
-    it is decided. What `push` and `finish` return, joined, is the whole answer; white space in front of the first
-    character is left out (the template's `ASSISTANT:` is followed by a space that belongs to the answer's first
-    token), and so are a stop string and what follows it.
+    it is decided. What `push` and `finish` return, joined, is the whole answer, without a stop string and what
+    follows it. White space in front of the first character is left out unless `keep_space`: the template's
+    `ASSISTANT:` is followed by a space that belongs to the answer's first token. What the first `min_tokens` tokens
+    write is no stop string.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, stop: Sequence[str] = (), min_tokens: int = 0, *, keep_space: bool = False
+    ) -> None:
         self._tokenizer = tokenizer
-        self._stop = tuple(stop)
+        self._wanted_stop = tuple(stop)
+        self._stop = self._wanted_stop if min_tokens == 0 else ()
+        self._tokens_left = min_tokens
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
-        self._begun = False
+        self._begun = keep_space
         self.stopped: str | None = None
         """The stop string that ended the answer."""
+        self.shown = 0
+        """Characters that were returned."""
+
+    @property
+    def read(self) -> int:
+        """Characters that the tokens so far stand for; those beyond `shown` are held back."""
+        return self.shown + len(self._held)
 
     def push(self, token: int) -> str:
         """Take one token; return the text that is certain now, often empty."""
-        return self._take(self._decoder.decode(self._tokenizer.bytes_of(token)))
+        text = self._take(self._decoder.decode(self._tokenizer.bytes_of(token)))
+        self._tokens_left -= 1
+        if self._tokens_left == 0:
+            self._stop = self._wanted_stop
+        return text
 
     def finish(self) -> str:
         """No token follows: return what was held back. An incomplete character becomes U+FFFD."""
@@ -34,6 +50,7 @@ class TextStream:
             return ""
         text = self._take(self._decoder.decode(b"", final=True))
         if self.stopped is None:
+            self.shown += len(self._held)
             text, self._held = text + self._held, ""
         return text
 
@@ -48,6 +65,7 @@ class TextStream:
         if cut is None:
             cut = len(self._held) - self._undecided()
         out, self._held = self._held[:cut], self._held[cut:]
+        self.shown += len(out)
         return out
 
     def _find_stop(self) -> int | None:

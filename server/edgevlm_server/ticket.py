@@ -1,12 +1,13 @@
 """A submitted request on the event loop's side: tokens and the end arrive here. Knows no engine and no threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from edgevlm_server.errors import ApiError
-from edgevlm_server.sequence import Sequence
+from edgevlm_server.logprobs import Logprobs
+from edgevlm_server.sequence import Sequence as Row
 
 Reason = Literal["stop", "length", "cancelled", "error"]
 EarlyReason = Literal["stop", "cancelled"]
@@ -20,14 +21,20 @@ class End:
     error: ApiError | None = None
 
 
-Event = int | End
-"""A token id, or the end."""
+class Token(NamedTuple):
+    """One token of an answer, with its probability if the sequence asks for it."""
+
+    id: int
+    logprobs: Logprobs | None = None
+
+
+Event = Token | End
 
 
 class Ticket:
     """`ask_to_end` is called with the ticket and a reason when the request is to end early."""
 
-    def __init__(self, sequence: Sequence, ask_to_end: "Callable[[Ticket, EarlyReason], None]") -> None:
+    def __init__(self, sequence: Row, ask_to_end: "Callable[[Ticket, EarlyReason], None]") -> None:
         self.sequence = sequence
         self._ask_to_end = ask_to_end
         self._events: asyncio.Queue[Event] = asyncio.Queue()
@@ -46,7 +53,7 @@ class Ticket:
         self._ask_to_end(self, reason)
 
     async def events(self) -> AsyncIterator[Event]:
-        """Token ids as they come, then one `End`."""
+        """Tokens as they come, then one `End`."""
         while True:
             event = await self._events.get()
             yield event
@@ -62,3 +69,16 @@ class Ticket:
             self._end = event
             for callback in self._callbacks:
                 callback(event)
+
+
+def when_all_ended(tickets: Sequence[Ticket], callback: Callable[[bool], None]) -> None:
+    """Call `callback` on the event loop when all have ended, with whether each got its whole answer."""
+    ends: list[End] = []
+
+    def ended(end: End) -> None:
+        ends.append(end)
+        if len(ends) == len(tickets):
+            callback(all(one.reason in ("stop", "length") for one in ends))
+
+    for ticket in tickets:
+        ticket.when_ended(ended)

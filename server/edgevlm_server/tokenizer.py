@@ -37,6 +37,20 @@ class Tokenizer:
         """The UTF-8 bytes that a token stands for: none for control tokens, one for a byte token."""
         return self._bytes[token]
 
+    def piece(self, token: int) -> str:
+        """The token as SentencePiece writes it, control tokens and spaces visible."""
+        return str(self._with_prefix.id_to_piece(token))
+
+    def shown(self, token: int) -> str:
+        """The token for people: a control token by its name, bytes that are no text of their own as `\\xe2`."""
+        if not self._bytes[token]:
+            return self.piece(token)
+        return self._bytes[token].decode(errors="backslashreplace")
+
+    def is_text(self, token: int) -> bool:
+        """Whether the token stands for bytes of a text: control tokens and the unknown token do not."""
+        return bool(self._bytes[token]) and not self._with_prefix.is_unknown(token)
+
     def _bytes_of(self, token: int) -> bytes:
         processor = self._with_prefix
         if processor.is_control(token) or processor.is_unused(token):

@@ -1,10 +1,12 @@
-"""What an installation holds: all five packages, their type marks, and the demo model."""
+"""What an installation holds: all five packages, their type marks, the demo model and the pages."""
 
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+from edgevlm_server.page import FILES
 
 from tests.boundaries.test_imports import ROOMS, ROOT
 
@@ -38,4 +40,8 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
         "fonts/roboto-500.woff",
     ):
         assert f"edgevlm_demo/{name}" in names
+    for name in ("docs.html", "docs.css", "docs.js"):
+        assert f"edgevlm_server/docs/{name}" in names
+    for file in FILES.iterdir():
+        assert f"edgevlm_server/page_files/{file.name}" in names
     assert not [name for name in names if name.startswith(("tests/", "server/", "engines/"))]

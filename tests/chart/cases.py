@@ -40,6 +40,8 @@ EVERY_SETTING: Values = {
     "drainTimeout": 12.5,
     "engineTimeout": 90,
     "logLevel": "debug",
+    "imageHosts": "camera.example:8080,10.0.0.0/8",
+    "noPage": True,
 }
 
 CASES: dict[str, Values] = {
@@ -51,7 +53,11 @@ CASES: dict[str, Values] = {
     "the server builds": {**JETSON, "build": {"initContainer": False}},
     "checkpoint": CHECKPOINT,
     "checkpoint on a CPU": {**CHECKPOINT, "device": "cpu"},
-    "every setting": {**JETSON, "settings": EVERY_SETTING},
+    "every setting": {
+        **JETSON,
+        "settings": EVERY_SETTING,
+        "networkPolicy": {"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]},
+    },
     "plugin": {**OPEN, "device": "cuda", "gpu": {"resource": "nvidia.com/gpu", "runtimeClassName": ""}},
     "not kept": {**OPEN, "storage": {"persistent": False}, "preStopSeconds": 0},
     "nothing beside": {

@@ -63,6 +63,11 @@ def test_nothing_gets_out_and_only_the_servers_port_is_reached(rendered: Rendere
     assert spec["ingress"] == [{"ports": [{"protocol": "TCP", "port": "http"}]}]
 
 
+def test_the_server_goes_only_where_it_was_let(rendered: Rendered) -> None:
+    spec = one(rendered("every setting"), "NetworkPolicy")["spec"]
+    assert spec["egress"] == [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]
+
+
 def test_who_may_come_in_is_who_was_named_and_the_releases_own_tests(rendered: Rendered) -> None:
     manifests = rendered("everything")
     [rule] = one(manifests, "NetworkPolicy")["spec"]["ingress"]

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from edgevlm_server.image_hosts import ImageHosts
 from edgevlm_server.service import CLOSE_SECONDS
 from edgevlm_server.settings import OPTIONS, Settings, SettingsError, from_arguments, variable
 
@@ -57,8 +58,9 @@ def test_every_setting_arrives(rendered: Rendered) -> None:
     assert (asked.max_batch, asked.max_length, asked.max_queue, asked.max_images) == (3, 1_500_000, 0, 2)
     assert (asked.max_body, asked.image_cache, asked.prefix_cache) == (5 * 2**20, 0, 3 * 2**29)
     assert (asked.memory, asked.drain_timeout, asked.engine_timeout) == (3 * 2**30, 12.5, 90)
-    assert asked.log_level == "debug"
-    assert len(EVERY_SETTING) == 15
+    assert (asked.log_level, asked.no_page) == ("debug", True)
+    assert asked.image_hosts == ImageHosts.parse("camera.example:8080,10.0.0.0/8")
+    assert len(EVERY_SETTING) == 17
 
 
 def test_without_values_the_server_has_its_own_defaults(rendered: Rendered) -> None:

@@ -99,6 +99,7 @@ def test_a_value_that_cannot_be_is_refused(helm: Helm, values: dict[str, Any]) -
         ({**OPEN, "ingress": {"tlsSecret": "x"}}, "set ingress.host"),
         ({**OPEN, "httpRoute": {"enabled": True}}, "must name a gateway"),
         ({**KEYS, "serviceMonitor": {"enabled": True}}, "set serviceMonitor.keySecret"),
+        ({**OPEN, "settings": {"imageHosts": "camera"}}, "set networkPolicy.egress"),
         ({**OPEN, "keda": {"enabled": True}}, "must be the address of Prometheus"),
         (
             {**OPEN, "keda": {"enabled": True, "prometheus": "http://p", "minReplicas": 3}},

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from edgevlm_server.app import api, probes
+from edgevlm_server.app import KEYED, probes
 from fastapi.routing import APIRoute
 
 from edgevlm.cli import COMMANDS
@@ -18,7 +18,10 @@ from edgevlm.demo_bundle import demo_bundle
 from tests.live import LiveServer
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "SECURITY.md", "CHANGELOG.md", "LOG.md", "demo/README.md", "helm/edgevlm/README.md"]
+DOCUMENTS = [
+    *("README.md", "SECURITY.md", "CHANGELOG.md", "LOG.md"),
+    *("demo/README.md", "examples/README.md", "helm/edgevlm/README.md"),
+]
 README = (ROOT / "README.md").read_text()
 
 
@@ -52,7 +55,7 @@ def test_make_targets_exist() -> None:
 
 def test_every_edgevlm_command_line_can_be_parsed() -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines() if "edgevlm" in line.split(" ")[0]]
-    assert {shlex.split(line)[1] for line in lines} == {"ask", "export", "serve", "keys"}
+    assert {shlex.split(line)[1] for line in lines} == {"ask", "export", "build", "serve", "keys", "doctor"}
     for line in lines:
         _, command, *arguments = shlex.split(line)
         parser = argparse.ArgumentParser(exit_on_error=False)
@@ -60,11 +63,15 @@ def test_every_edgevlm_command_line_can_be_parsed() -> None:
         parser.parse_args(arguments)
 
 
-def test_the_curl_line_gets_an_answer(demo: LiveServer) -> None:
-    [line] = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("curl")]
-    command = shlex.split(line.replace("http://127.0.0.1:8000", demo.url))
-    result = subprocess.run([*command, "--silent"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert '"finish_reason":"stop"' in result.stdout
+def test_the_curl_lines_get_an_answer(demo: LiveServer) -> None:
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("curl")]
+    chat, form = (shlex.split(line.replace("http://127.0.0.1:8000", demo.url)) for line in lines)
+    answers = [
+        subprocess.run([*command, "--silent"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for command in (chat, form)
+    ]
+    assert '"finish_reason":"stop"' in answers[0] and '"amber"' in answers[0]
+    assert answers[1].strip() == "amber"
 
 
 def test_the_python_example_prints_the_answer_that_the_readme_shows(demo: LiveServer) -> None:
@@ -75,10 +82,12 @@ def test_the_python_example_prints_the_answer_that_the_readme_shows(demo: LiveSe
 
 
 def test_the_route_table_is_complete() -> None:
-    routes = [route for router in (api, probes) for route in router.routes if isinstance(route, APIRoute)]
+    routers = (*KEYED, probes)
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    assert len(routes) > 15
     for route in routes:
         for method in route.methods or ():
-            assert f"`{method} {route.path}`" in README
+            assert f"`{method} {route.path.replace(':path', '')}`" in README
 
 
 def test_commands_are_mentioned() -> None:

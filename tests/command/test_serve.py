@@ -128,8 +128,17 @@ def test_it_answers_and_ends_cleanly_on_sigterm(bundles: Bundles) -> None:
         process.process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
     assert "Ready: http://127.0.0.1:" in process.log
+    assert f"Try it in a browser: {url}/\n" in process.log
     assert "Traceback" not in process.log
     assert "hello" not in process.log, "what clients send does not belong into the log"
+
+
+def test_without_the_page_none_is_promised(bundles: Bundles) -> None:
+    with started(serve(bundles("v2"), "--engine", "echo", "--no-page")) as process:
+        url = process.url()
+        ready(url)
+        assert httpx.get(url).status_code == 404
+    assert "browser" not in process.log
 
 
 def test_running_requests_end_before_the_process_does(bundles: Bundles) -> None:

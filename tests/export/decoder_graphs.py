@@ -19,21 +19,20 @@ from edgevlm_export.config import ModelConfig, load_config
 from edgevlm_export.decoder import write_decoder
 from edgevlm_export.flavours import PARTS
 from edgevlm_export.graph import GraphWriter
-from edgevlm_export.precision import NATIVE, ORT, SPLIT
+from edgevlm_export.precision import FLAVOURS, NATIVE, ORT, SPLIT
 from edgevlm_export.product import Product, plain
 from edgevlm_export.weights import Weights
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from tests.conftest import GOLDEN
+from tests.tensorrt.jetsons import JETSONS
 
 OPSETS: dict[Flavour, int] = {"ort": ORT, "trt-native": NATIVE, "trt-split": SPLIT}
 CAPACITY = 64
 
-RUNTIME = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
-# the last ONNX Runtime for Python 3.10 is 1.23, which cannot load opset 24: there, native graphs are written and
-# checked, and not run
-EXECUTABLE: tuple[Flavour, ...] = ("trt-split", "trt-native") if RUNTIME > (1, 23) else ("trt-split",)
+EXECUTABLE = tuple(flavour for device, flavour in FLAVOURS.items() if device in JETSONS)
+"""Flavours that the runtime here can load. Graphs of the other are written and checked, and not run."""
 
 Array = NDArray[Any]
 

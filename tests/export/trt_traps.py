@@ -107,7 +107,8 @@ NATIVE_TRAPS: dict[Trap, tuple[str, str]] = {
 
 
 def additive_mask(model: onnx.ModelProto) -> None:
-    node = first(model, "Where")
+    scores = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
+    node = next(node for node in model.graph.node if node.op_type == "Where" and node.input[1] in scores)
     node.op_type = "Add"
     del node.input[0]
 

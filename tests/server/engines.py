@@ -114,6 +114,24 @@ class SlowSight(SlowEngine):
         return super().encode_images(pixels)
 
 
+class BabblingEngine(SlowEngine):
+    """Goes on in another way after every token and at every length, the same each time: there is much to choose."""
+
+    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        super().prefill(row, start, tokens, features)
+        return self._noise(int(tokens[-1]), start + len(tokens))
+
+    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
+        super().decode(tokens, lengths)
+        return np.stack(
+            [self._noise(int(token), int(length) + 1) for token, length in zip(tokens, lengths, strict=True)]
+        )
+
+    def _noise(self, token: int, length: int) -> Floats:
+        noise = np.random.default_rng([abs(token), length]).standard_normal(self.info.vocab_size)
+        return (2 * noise).astype(np.float32)
+
+
 class PoisonedEngine(SlowEngine):
     """Returns NaN for a row whose last token is `poison`."""
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 from edgevlm_engines.manifest import Preprocessing
+from edgevlm_server.image_rgb import load_heic_reader
 from PIL import Image
+
+load_heic_reader()  # it writes, too
 
 SPEC = Preprocessing(
     size=336,

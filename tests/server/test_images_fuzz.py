@@ -36,6 +36,17 @@ FILES: list[bytes] = [
     encode(noise(24, 18), "TIFF", compression="tiff_lzw"),
     encode(noise(24, 18), "TIFF", compression="jpeg"),
     encode(noise(24, 18).convert("I;16"), "TIFF"),
+    encode(noise(24, 18).convert("CMYK"), "JPEG"),
+    encode(noise(24, 18).convert("1"), "PNG"),
+    encode(noise(24, 18).convert("I;16"), "PNG"),
+    *(
+        encode(noise(24, 18), kind, save_all=True, append_images=[noise(24, 18, 1)])
+        for kind in ("GIF", "PNG", "WEBP")
+    ),
+    encode(noise(72, 64).convert("RGBA"), "HEIF", exif=exif().tobytes()),
+    encode(noise(160, 160), "HEIF", tile_size=64),
+    encode(noise(24, 18).convert("RGBA"), "AVIF", exif=exif().tobytes()),
+    encode(noise(24, 18), "AVIF", save_all=True, append_images=[noise(24, 18, 1)]),
 ]
 
 
@@ -69,6 +80,20 @@ def test_flipped_bytes(intake: ImageIntake, data: bytes, flips: list[tuple[float
 @given(data=st.sampled_from(FILES), kept=st.integers(2, 30), rest=st.binary(min_size=1, max_size=300))
 def test_rubbish_after_a_good_start(intake: ImageIntake, data: bytes, kept: int, rest: bytes) -> None:
     pixels_or_error(intake, data[:kept] + rest)
+
+
+@MANY
+@given(
+    data=st.sampled_from([file for file in FILES if file[4:8] == b"ftyp"]),
+    place=st.floats(0, 1, exclude_max=True),
+    block=st.binary(min_size=1, max_size=12),
+)
+def test_headers_of_boxes_with_blocks_overwritten(
+    intake: ImageIntake, data: bytes, place: float, block: bytes
+) -> None:
+    """Lengths, counts and offsets are what their readers stumble over."""
+    at = int(place * data.index(b"mdat"))
+    pixels_or_error(intake, data[:at] + block + data[at + len(block) :])
 
 
 @pytest.mark.parametrize("data", FILES)

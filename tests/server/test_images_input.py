@@ -105,6 +105,38 @@ def test_text_that_is_mostly_white_space_is_bounded_too() -> None:
     assert refusal(" " * 100_000, ImageLimits(max_bytes=100)).code == "image_too_large"
 
 
+def wrapped(text: str, width: int, ending: str) -> str:
+    return ending.join(text[at : at + width] for at in range(0, len(text), width))
+
+
+@given(
+    data=st.binary(min_size=1, max_size=300),
+    header=st.sampled_from(["", "data:;base64,", "data:image/png;base64,", "data:image/jpeg;name=a.b;base64,"]),
+    upper=st.booleans(),
+    url_safe=st.booleans(),
+    padded=st.booleans(),
+    width=st.integers(1, 80),
+    ending=st.sampled_from(["\n", "\r\n", " ", "\t", "\n\n", ""]),
+)
+def test_every_spelling_of_a_file_is_that_file(
+    data: bytes, header: str, upper: bool, url_safe: bool, padded: bool, width: int, ending: str
+) -> None:
+    encoded = (base64.urlsafe_b64encode if url_safe else base64.b64encode)(data).decode()
+    encoded = encoded if padded else encoded.rstrip("=")
+    text = (header.upper() if upper else header) + wrapped(encoded, width, ending)
+    assert image_bytes(f"{ending}{text}{ending}", LIMITS) == data
+
+
+@given(st.binary(min_size=1, max_size=60), st.integers(0, 79), st.characters(exclude_characters="+/-_= \t\r\n\f\v"))
+def test_a_strange_character_is_never_skipped(data: bytes, place: int, strange: str) -> None:
+    """As lenient decoders do: then two texts that differ would be one picture, and a damaged one would pass."""
+    encoded = base64.b64encode(data).decode().rstrip("=")
+    text = encoded[: place % len(encoded)] + strange + encoded[place % len(encoded) :]
+    if strange.isascii() and strange.isalnum():
+        return
+    assert refusal(text).code == "image_invalid"
+
+
 @given(st.text(max_size=200))
 def test_any_text_gives_bytes_or_an_image_error_that_does_not_repeat_it(text: str) -> None:
     for image_url in (text, f"data:{text}", f"data:image/png;base64,{text}"):

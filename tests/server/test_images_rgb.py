@@ -65,6 +65,34 @@ def test_cmyk(image_format: str) -> None:
     assert np.abs(np.asarray(decoded, np.int16) - RED).max() <= 3
 
 
+def segment(jpeg: bytes, marker: int) -> slice:
+    """Where a JPEG has the first segment of that kind."""
+    start = jpeg.index(bytes((0xFF, marker)))
+    return slice(start, start + 2 + int.from_bytes(jpeg[start + 2 : start + 4], "big"))
+
+
+def test_cmyk_is_inverted_as_photoshop_writes_it_with_and_without_its_mark() -> None:
+    """Pillow writes as Photoshop does: 255 is no ink, and a segment APP14 says who wrote it."""
+    data = encode(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=95)
+    adobe = segment(data, 0xEE)
+    assert data[adobe][4:9] == b"Adobe"
+    without = data[: adobe.start] + data[adobe.stop :]
+    for jpeg in (data, without):
+        assert np.abs(np.asarray(decode_rgb(jpeg, "JPEG"), np.int16) - RED).max() <= 3
+
+
+def test_ycck_as_photoshop_writes_it() -> None:
+    """Brightness and colour of the inks instead of three of them, and all four inverted."""
+    inks = (40, 200, 90, 30)  # cyan, magenta, yellow, black
+    ycc = Image.new("RGB", (16, 16), inks[:3]).convert("YCbCr")
+    stored = Image.merge("CMYK", [*ycc.split(), Image.new("L", (16, 16), 255 - inks[3])])
+    data = bytearray(encode(stored.point(lambda value: 255 - value), "JPEG", quality=95))  # undoes Pillow's inversion
+    data[segment(bytes(data), 0xEE).stop - 1] = 2  # the transform: YCCK
+    expected = Image.new("CMYK", (16, 16), inks).convert("RGB")
+    decoded = decode_rgb(bytes(data), "JPEG")
+    assert np.abs(np.asarray(decoded, np.int16) - np.asarray(expected, np.int16)).max() <= 4
+
+
 def test_ycbcr_tiff() -> None:
     data = encode(plain((200, 30, 60)).convert("YCbCr"), "TIFF", compression="jpeg")
     decoded = decode_rgb(data, "TIFF")
@@ -231,6 +259,19 @@ def test_first_frame(image_format: str) -> None:
     frames = {"save_all": True, "append_images": [plain(BLUE)]}
     options = {"lossless": True} if image_format == "WEBP" else {}
     assert pixels(decode_rgb(encode(plain(RED), image_format, **frames, **options), image_format))[0] == RED
+
+
+def test_default_picture_of_an_animated_png() -> None:
+    """It comes first, whether it is part of the animation or not: programs without animations show it."""
+    frames = {"save_all": True, "append_images": [plain(BLUE), plain(GREEN)], "default_image": True}
+    assert pixels(decode_rgb(encode(plain(RED), "PNG", **frames), "PNG"))[0] == RED
+
+
+def test_first_frame_of_a_gif_that_covers_a_part_alone() -> None:
+    image = palette_image()
+    image.info["transparency"] = 1
+    frames = {"save_all": True, "append_images": [plain(BLUE, (3, 1))], "transparency": 1, "disposal": 2}
+    assert pixels(decode_rgb(encode(image, "GIF", **frames), "GIF")) == [RED, WHITE, BLUE]
 
 
 def test_first_picture_of_an_mpo() -> None:

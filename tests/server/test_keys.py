@@ -3,12 +3,16 @@
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
-from edgevlm_server.app import api, probes
+from edgevlm_server import docs_page
+from edgevlm_server.app import KEYED, build_app, probes
 from edgevlm_server.keys import KeyRing, add_key
 from edgevlm_server.model import load_model
+from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings, SettingsError
+from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from tests.live import LiveServer
@@ -26,10 +30,11 @@ def locked(
         yield server, keys
 
 
-def routes(router: object) -> list[tuple[str, str]]:
+def routes(*routers: APIRouter) -> list[tuple[str, str]]:
     found = [
         (method, route.path)
-        for route in router.routes  # type: ignore[attr-defined]
+        for router in routers
+        for route in router.routes
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     ]
@@ -40,12 +45,34 @@ def routes(router: object) -> list[tuple[str, str]]:
 def test_the_route_table_is_known() -> None:
     """A new route is added here by hand, after a look at whether it needs a key."""
     assert set(routes(probes)) == {("GET", "/health"), ("GET", "/ready")}
-    assert set(routes(api)) == {
+    assert set(routes(docs_page.router)) == {("GET", "/docs"), ("GET", "/docs/{name}")}
+    assert set(routes(*KEYED)) == {
         ("GET", "/metrics"),
-        ("GET", "/v1/models"),
-        ("POST", "/v1/chat/completions"),
         ("GET", "/openapi.json"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/models/{model:path}"),
+        ("GET", "/version"),
+        ("POST", "/detokenize"),
+        ("POST", "/tokenize"),
+        ("POST", "/ask"),
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/chat/completions/input_tokens"),
+        ("POST", "/v1/completions"),
+        ("POST", "/v1/decisions"),
+        ("POST", "/v1/responses"),
+        ("POST", "/v1/responses/input_tokens"),
     }
+
+
+def test_no_route_is_outside_the_known_routers() -> None:
+    class Nothing:
+        """Stands in for a service that is asked for its settings alone."""
+
+        settings = Settings()
+
+    app = build_app(cast(Service, Nothing()), None)._app  # type: ignore[attr-defined]
+    known = {path for _, path in routes(probes, docs_page.router, *KEYED)}
+    assert set(app.openapi()["paths"]) <= {path.replace(":path", "") for path in known}
 
 
 @pytest.mark.parametrize(
@@ -68,12 +95,12 @@ def test_every_route_but_the_probes_refuses_without_a_key(
 ) -> None:
     server, keys = locked
     sent = {name: value.format(key=keys[0]) for name, value in headers.items()}
-    for method, path in routes(api):
+    for method, path in routes(*KEYED):
         response = server.client.request(method, path, headers=sent)
         assert response.status_code == 401, (method, path)
         assert response.headers["www-authenticate"] == "Bearer"
         assert response.json()["error"]["code"] == "invalid_api_key"
-    for method, path in routes(probes):
+    for method, path in [*routes(probes), ("GET", "/docs"), ("GET", "/docs/docs.js"), ("GET", "/docs/docs.css")]:
         assert server.client.request(method, path, headers=sent).status_code == 200
 
 

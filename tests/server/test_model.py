@@ -38,7 +38,9 @@ def jetson_bundle(bundles: Callable[[str], Path], tmp_path: Path) -> Path:
     copy = tmp_path / "jetson"
     shutil.copytree(bundles("v2"), copy)
     manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps({**manifest, "device": "jetpack6", "flavour": "trt-split"}))
+    (copy / "manifest.json").write_text(
+        json.dumps({**manifest, "device": "jetpack6", "flavour": "trt-split", "precision": "fp16"})
+    )
     return copy
 
 

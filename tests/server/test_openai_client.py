@@ -37,7 +37,7 @@ def client(echo_server: LiveServer) -> Iterator[OpenAI]:
 
 def strictly(model: BaseModel) -> None:
     """Nothing is missing and nothing has another type than the client's own classes say."""
-    type(model).model_validate(model.model_dump(exclude_unset=True), strict=True)
+    type(model).model_validate(model.model_dump(exclude_unset=True, by_alias=True), strict=True)
 
 
 def test_an_answer(client: OpenAI) -> None:

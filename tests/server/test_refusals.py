@@ -56,7 +56,7 @@ def still_serving(echo_server: LiveServer) -> Any:
         ({"messages": [{"role": "user", "content": []}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": [{"type": SECRET}]}]}, "messages.0.content.0"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0.text"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0.image_url"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
             "messages.0.content.0.image_url.url",
@@ -74,6 +74,8 @@ def still_serving(echo_server: LiveServer) -> Any:
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": 2.1}, "temperature"),
         ({"temperature": SECRET}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"logit_bias": {"5": True}}, "logit_bias.5"),
         ({"top_p": 0}, "top_p"),
         ({"top_p": 1.1}, "top_p"),
         ({"top_k": -2}, "top_k"),
@@ -83,7 +85,33 @@ def still_serving(echo_server: LiveServer) -> Any:
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
         ({"stop": [5]}, "stop.0"),
         ({"stop": "x" * 65}, "stop"),
-        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
+        ({"n": 9}, "n"),
+        ({"n": 17}, "n"),
+        ({"n": 2.0}, "n"),
+        ({"min_tokens": -1}, "min_tokens"),
+        ({"min_tokens": 5, "max_tokens": 4}, "min_tokens"),
+        ({"min_p": -0.1}, "min_p"),
+        ({"min_p": 1.1}, "min_p"),
+        ({"presence_penalty": 2.1}, "presence_penalty"),
+        ({"frequency_penalty": -2.1}, "frequency_penalty"),
+        ({"frequency_penalty": "0"}, "frequency_penalty"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": 10.1}, "repetition_penalty"),
+        ({"logit_bias": {"400": 1}}, "logit_bias"),
+        ({"logit_bias": {"-1": 1}}, "logit_bias"),
+        ({"logit_bias": {SECRET: 1}}, "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "logit_bias.5"),
+        ({"logit_bias": {str(token): 1 for token in range(1025)}}, "logit_bias"),
+        ({"logit_bias": [5]}, "logit_bias"),
+        ({"ignore_eos": 1}, "ignore_eos"),
+        ({"logprobs": 5}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 5}, "top_logprobs"),
+        ({"logprobs": False, "top_logprobs": 0}, "top_logprobs"),
+        ({"stream": True, "stream_options": {"continuous_usage_stats": True}}, "stream_options"),
+        ({"store": True}, "store"),
+        ({"modalities": ["audio"]}, "modalities.0"),
         ({"stream": "yes"}, "stream"),
         ({"model": 5}, "model"),
     ],
@@ -96,10 +124,13 @@ def test_wrong_values_are_named(echo_server: LiveServer, fields: dict[str, Any],
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"tools": []}, "tools"),
-        ({"logprobs": True}, "logprobs"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"frequency_penalty": 0.5}, "frequency_penalty"),
+        ({"tools": [{"type": "function", "function": {"name": SECRET}}]}, "tools"),
+        ({"tool_choice": "auto"}, "tool_choice"),
+        ({"tool_choice": {"type": "function"}}, "tool_choice"),
+        ({"functions": [{"name": SECRET}]}, "functions"),
+        ({"function_call": "auto"}, "function_call"),
+        ({"reasoning_effort": "low"}, "reasoning_effort"),
+        ({"best_of": 2}, "best_of"),
         ({"stream": True, "stream_options": {"chunk": 1}}, "stream_options.chunk"),
         ({f"{SECRET}\u00e9\n": 1}, None),
     ],
@@ -247,7 +278,20 @@ def test_another_model_is_not_found(echo_server: LiveServer) -> None:
     assert check_error(echo_server.chat("hi", model=SECRET), 404, "model_not_found")["param"] == "model"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/chat", "/docs", "/v1/chat/completions/x", "/%00", "/..%2fetc"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v1",
+        "/v1/chat",
+        "/redoc",
+        "/docs/app.py",
+        "/docs/..%2fapp.py",
+        "/v1/chat/completions/x",
+        "/%00",
+        "/..%2fetc",
+    ],
+)
 def test_unknown_paths_are_not_found(echo_server: LiveServer, path: str) -> None:
     check_error(echo_server.client.get(path), 404, "not_found")
 
@@ -288,7 +332,7 @@ def test_what_is_not_http_gets_our_shape_too(echo_server: LiveServer, request_by
 
 
 def test_a_slash_too_many_is_not_redirected(echo_server: LiveServer) -> None:
-    response = echo_server.client.get("/v1/models/", headers={"host": "elsewhere.example"})
+    response = echo_server.client.get("/health/", headers={"host": "elsewhere.example"})
     check_error(response, 404, "not_found")
 
 

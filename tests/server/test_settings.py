@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from edgevlm_server.image_hosts import ImageHosts
 from edgevlm_server.settings import (
     OPTIONS,
     Settings,
@@ -51,6 +52,7 @@ def test_flags_win_over_the_environment() -> None:
         ("max_length", "512", 512),
         ("max_queue", "0", 0),
         ("max_images", "0", 0),
+        ("image_hosts", "camera-1.local,10.0.0.7:8080", ImageHosts.parse("camera-1.local,10.0.0.7:8080")),
         ("max_body", "1000", 1000),
         ("image_cache", "0", 0),
         ("prefix_cache", "512M", 512 * 2**20),
@@ -59,6 +61,7 @@ def test_flags_win_over_the_environment() -> None:
         ("engine_timeout", "30", 30.0),
         ("api_keys", "keys", Path("keys")),
         ("open_to_network_without_keys", "yes", True),
+        ("no_page", "yes", True),
         ("log_level", "debug", "debug"),
     ],
 )
@@ -82,6 +85,8 @@ def test_an_empty_variable_is_no_value() -> None:
         ("max_batch", "0"),
         ("max_batch", "many"),
         ("max_length", "0"),
+        ("image_hosts", "http://camera-1.local"),
+        ("image_hosts", "*"),
         ("max_body", "0"),
         ("memory", "0"),
         ("memory", "half"),

@@ -76,6 +76,30 @@ def test_a_stop_string_across_tokens_is_never_shown_in_part(stop: str) -> None:
     assert stream.stopped == stop
 
 
+@given(TEXT, st.lists(st.text("aeé°€😀 \nb", min_size=1, max_size=4), min_size=1, max_size=3), st.integers(0, 12))
+@example("aaaa", ["aa"], 1)
+def test_stop_strings_count_behind_the_least_number_of_tokens(text: str, stops: list[str], least: int) -> None:
+    ids = TOKENIZER.encode(text, space_prefix=True)
+    stream, free = TextStream(TOKENIZER, stops, least), TextStream(TOKENIZER)
+    early = "".join(stream.push(token) for token in ids[:least])
+    assert early == "".join(free.push(token) for token in ids[:least])
+    late = "".join(stream.push(token) for token in ids[least:]) + stream.finish()
+    rest = "".join(free.push(token) for token in ids[least:]) + free.finish()
+    assert rest.startswith(late)
+    assert not any(stop in late for stop in stops)
+    assert (late == rest) == (stream.stopped is None)
+
+
+@given(st.lists(st.integers(3, 399), max_size=30), st.lists(st.text("ae \nb", min_size=1, max_size=3), max_size=2))
+def test_characters_are_counted_as_they_come_and_as_they_are_shown(ids: list[int], stops: list[str]) -> None:
+    stream, out = TextStream(TOKENIZER, stops), ""
+    for token in ids:
+        out += stream.push(token)
+        assert stream.shown == len(out) <= stream.read
+    out += stream.finish()
+    assert stream.shown == len(out)
+
+
 def test_what_looks_like_a_stop_string_and_is_none_comes_out_later() -> None:
     ids = TOKENIZER.encode("abcabd", space_prefix=True)
     out, stream = pieces(ids, ("abd!",))

@@ -60,9 +60,11 @@ def _report(arguments: argparse.Namespace, folder: Path) -> str:
         return f"{heading()}\n{what}: {answer['error']}"
     sizes = ", ".join(f"{name} {size / 1e9:.2f} GB" for name, size in answer["sizes"].items())
     weights = (folder / "bundle" / "decoder.data").stat().st_size + (folder / "bundle" / "vision.data").stat().st_size
+    work = ", ".join(f"{size / 1e6:.0f} MB" for size in answer["work_bytes"])
     return (
         f"{heading()}\n{what}:\n{sizes}, of {weights / 1e9:.2f} GB of weights; {answer['seconds']:.0f} s, "
-        f"{answer['peak_mib'] / 1024:.1f} GiB at most; warnings: {answer['warnings'] or 'none'}"
+        f"{answer['peak_mib'] / 1024:.1f} GiB at most; warnings: {answer['warnings'] or 'none'}\n"
+        f"work memory of the profiles, vision and decoder: {work}"
     )
 
 

@@ -48,17 +48,17 @@ def export(checkpoint: Path, vision_tower: Path, folder: Path, device: Any, prec
 
 
 class Published:
-    """Bundles as wide as a published model's, of two decoder layers and three of the tower, with random weights."""
+    """Bundles as wide as a published model's, of a few decoder layers and three of the tower, with random weights."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def job(self, name: str, device: Any, precision: Any, vocabulary: int = 512) -> Job:
+    def job(self, name: str, device: Any, precision: Any, vocabulary: int = 512, layers: int = 2) -> Job:
         """A bundle is made once, its plans each time."""
-        folder = self._folder / f"{name}-{vocabulary}"
+        folder = self._folder / f"{name}-{vocabulary}-{layers}"
         checkpoint = folder / "checkpoint"
         if not checkpoint.exists():
-            shape = replace(SHAPES[name], layers=2, vocabulary=vocabulary)
+            shape = replace(SHAPES[name], layers=layers, vocabulary=vocabulary)
             folder.mkdir()
             write_checkpoint(replace(shape, tower=replace(shape.tower, layers=3)), checkpoint, 0, Progress())
         return export(checkpoint, checkpoint / CLIP, folder, device, precision)
@@ -134,3 +134,15 @@ def test_attention_without_a_kernel_of_its_own_is_built_of_several_with_a_warnin
     [answer] = run_twin(twin, [export(source / "checkpoint", source / "clip", tmp_path, "jetpack7", "fp16")])
     [warning] = answer["warnings"]
     assert "cannot build vision.onnx" in warning and "It is built of several kernels" in warning
+
+
+@pytest.mark.parametrize(("device", "windows"), [("jetpack6", 2), ("jetpack7", 1)])
+def test_the_work_memory_of_a_step_does_not_grow_with_the_layers(
+    device: str, windows: int, published: Published
+) -> None:
+    """Windows of keys and values are copied, of one layer at a time. Bundles have two layers and four."""
+    answers = run_twin(TWINS[1], [published.job("1.7B", device, "fp16", layers=layers) for layers in (2, 4)])
+    two, four = (answer["work_bytes"][-1] for answer in answers)
+    window = 2 * 4 * 512 * 2048 * 2
+    assert two == four
+    assert windows * window < four < (windows + 0.5) * window

@@ -7,6 +7,7 @@ and one thing is added: its builder is told a compute capability, where the real
 
 import json
 import logging
+import re
 import resource
 import sys
 import time
@@ -16,6 +17,9 @@ from typing import Any
 import tensorrt_rtx
 
 MIB = 2**20
+
+WORK = r"Total Activation Memory: (\d+) bytes"
+"""What the builder says of the memory that a profile works in, in the order of plans and their profiles."""
 
 
 class _Builder(tensorrt_rtx.Builder):
@@ -41,19 +45,29 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     warnings: list[str] = []
     logging.getLogger("edgevlm_export").handlers = [_Kept(warnings)]
+    messages: list[str] = []
+    logger = logging.getLogger("edgevlm_engines.trt_log")
+    logger.setLevel(logging.DEBUG)
+    logger.handlers = [_Kept(messages, logging.DEBUG)]
     try:
         sizes = _bundle(job) if "bundle" in job else {"plan": _graph(job)}
     except (EngineError, ExportError) as error:
         return {"error": str(error)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"sizes": sizes, "warnings": warnings, "seconds": time.perf_counter() - began, "peak_mib": peak}
+    return {
+        "sizes": sizes,
+        "warnings": warnings,
+        "work_bytes": [int(found[1]) for text in messages if (found := re.search(WORK, text))],
+        "seconds": time.perf_counter() - began,
+        "peak_mib": peak,
+    }
 
 
 class _Kept(logging.Handler):
-    """Keeps the texts of warnings and errors."""
+    """Keeps the texts of messages from a level on."""
 
-    def __init__(self, texts: list[str]) -> None:
-        super().__init__(logging.WARNING)
+    def __init__(self, texts: list[str], level: int = logging.WARNING) -> None:
+        super().__init__(level)
         self._texts = texts
 
     def emit(self, record: logging.LogRecord) -> None:

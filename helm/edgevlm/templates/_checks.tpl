@@ -41,6 +41,9 @@
 {{- if and .Values.serviceMonitor.enabled .Values.apiKeys.existingSecret (not .Values.serviceMonitor.keySecret) -}}
 {{- fail "Metrics need a key too: set serviceMonitor.keySecret." -}}
 {{- end -}}
+{{- if and .Values.settings.imageHosts .Values.networkPolicy.enabled (not .Values.networkPolicy.egress) -}}
+{{- fail "settings.imageHosts needs a way out: set networkPolicy.egress." -}}
+{{- end -}}
 {{- if and .Values.keda.enabled (not .Values.keda.prometheus) -}}
 {{- fail "keda.prometheus must be the address of Prometheus." -}}
 {{- end -}}

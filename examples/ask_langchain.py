@@ -1,0 +1,33 @@
+"""Ask about a picture with LangChain, whole and streamed.
+
+pip install langchain-openai
+python ask_langchain.py gauge.jpg "What does the gauge read?"
+"""
+
+import base64
+import os
+import sys
+from pathlib import Path
+
+from langchain_core.messages import HumanMessage
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+picture, question = sys.argv[1:]
+data = base64.b64encode(Path(picture).read_bytes()).decode()
+message = HumanMessage(
+    [
+        {"type": "image_url", "image_url": {"url": f"data:;base64,{data}"}},
+        {"type": "text", "text": question},
+    ]
+)
+
+url = os.environ.get("EDGEVLM_URL", "http://127.0.0.1:8000")
+key = SecretStr(os.environ.get("EDGEVLM_KEY", "none"))
+model = ChatOpenAI(base_url=f"{url}/v1", api_key=key, model="edgevlm-demo")
+
+print(model.invoke([message]).text)
+
+for chunk in model.stream([message]):
+    print(chunk.text, end="", flush=True)
+print()

@@ -1,0 +1,253 @@
+"""The bodies that this server answers with, one class a shape, for its OpenAPI document. Knows fields, no values.
+
+Small answers are made from these classes; those of generating routes are written by the formats, key by key, and
+tests hold the two together.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(_Answer):
+    """What is wrong, in one sentence; `code` is for programs, `param` names the place in the request."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(_Answer):
+    """OpenAI's shape of every error."""
+
+    error: Problem
+
+
+class Health(_Answer):
+    status: Literal["ok"]
+
+
+class Readiness(_Answer):
+    status: Literal["ready"]
+
+
+class Version(_Answer):
+    """vLLM's shape."""
+
+    version: str
+
+
+class ModelCard(_Answer):
+    """OpenAI's shape, with vLLM's `max_model_len`: positions of one prompt with its answer."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["edgevlm"] = "edgevlm"
+    max_model_len: int
+
+
+class ModelList(_Answer):
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Tokenized(_Answer):
+    """vLLM's shape. An image is `-200`, upstream's mark for it, once for each position that it takes."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str] | None = None
+
+
+class Detokenized(_Answer):
+    """vLLM's shape."""
+
+    prompt: str
+
+
+class Counted(_Answer):
+    """OpenAI's shape of a counted input; images are counted with every position that they take."""
+
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+    input_tokens: int
+
+
+class CachedTokens(_Answer):
+    cached_tokens: int
+
+
+class ChatUsage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: CachedTokens
+
+
+class ChatMessage(BaseModel):
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+class ChatChoice(BaseModel):
+    index: int
+    message: ChatMessage
+    logprobs: dict[str, Any] | None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(BaseModel):
+    """OpenAI's shape."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice] = Field(min_length=1)
+    usage: ChatUsage
+
+
+class CompletionChoice(BaseModel):
+    index: int
+    text: str
+    logprobs: dict[str, Any] | None
+    finish_reason: Literal["stop", "length"]
+
+
+class Completion(BaseModel):
+    """OpenAI's shape."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice] = Field(min_length=1)
+    usage: ChatUsage
+
+
+class Asked(_Answer):
+    """The answer to a form."""
+
+    answer: str
+    finish_reason: Literal["stop", "length"]
+    model: str
+    usage: ChatUsage
+
+
+class InputDetails(BaseModel):
+    """`cache_write_tokens` is not counted, since nothing is billed for it: always 0."""
+
+    cached_tokens: int
+    cache_write_tokens: Literal[0]
+
+
+class OutputDetails(BaseModel):
+    reasoning_tokens: Literal[0]
+
+
+class ResponseUsage(BaseModel):
+    input_tokens: int
+    input_tokens_details: InputDetails
+    output_tokens: int
+    output_tokens_details: OutputDetails
+    total_tokens: int
+
+
+class OutputText(BaseModel):
+    type: Literal["output_text"]
+    text: str
+    annotations: list[Any] = Field(max_length=0)
+    logprobs: list[dict[str, Any]]
+
+
+class OutputMessage(BaseModel):
+    type: Literal["message"]
+    id: str
+    status: Literal["completed", "incomplete"]
+    role: Literal["assistant"]
+    content: list[OutputText] = Field(min_length=1, max_length=1)
+
+
+class OpenResponse(BaseModel):
+    """OpenAI's shape, without what only a server that keeps responses can say."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    status: Literal["completed", "incomplete"]
+    error: None
+    incomplete_details: dict[str, str] | None
+    instructions: str | None
+    max_output_tokens: int | None
+    metadata: dict[str, str]
+    model: str
+    output: list[OutputMessage] = Field(min_length=1, max_length=1)
+    parallel_tool_calls: bool
+    store: Literal[False]
+    temperature: float
+    text: dict[str, Any]
+    tool_choice: Literal["none"]
+    tools: list[Any] = Field(max_length=0)
+    top_p: float
+    truncation: Literal["disabled"]
+    usage: ResponseUsage
+
+
+class Diagnostics(_Answer):
+    """`label_mass`: how likely the model is to say any of the given answers; 0 to 1."""
+
+    label_mass: float
+
+
+class PredicateAnswer(_Answer):
+    type: Literal["predicate"]
+    name: str | None
+    probability: float
+    diagnostics: Diagnostics
+
+
+class ChoiceProbability(_Answer):
+    value: str | bool
+    probability: float
+
+
+class ChoiceAnswer(_Answer):
+    type: Literal["choice"]
+    name: str | None
+    choice: str | bool
+    confidence: float
+    probabilities: list[ChoiceProbability]
+    diagnostics: Diagnostics
+
+
+class LevelProbability(_Answer):
+    value: int
+    label: str
+    probability: float
+
+
+class ScoreAnswer(_Answer):
+    """`score` is the mean level, the lowest being 0."""
+
+    type: Literal["score"]
+    name: str | None
+    score: float
+    confidence: float
+    probabilities: list[LevelProbability]
+    diagnostics: Diagnostics
+
+
+class Decision(_Answer):
+    """OpenAI's shape, with `diagnostics` in addition. Answers are in the questions' order."""
+
+    object: Literal["decision"]
+    model: str
+    answers: list[PredicateAnswer | ChoiceAnswer | ScoreAnswer]
+    usage: ResponseUsage

@@ -1,0 +1,29 @@
+"""A server on the demo model, and the folder in which Node finds its packages."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgevlm.demo_bundle import demo_bundle
+from tests.live import LiveServer
+
+ROOT = Path(__file__).parents[2]
+NODE = ROOT / "build/node"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with LiveServer.on_bundle(demo_bundle(tmp_path_factory.mktemp("cache"))) as server:
+        yield server
+
+
+@pytest.fixture
+def beside_packages() -> Iterator[Path]:
+    """Node looks for packages in the folders above a script, so a script to be run is copied here."""
+    assert (NODE / "installed.json").exists(), "Node's packages are missing: tests/install_tools installs them"
+    folder = Path(tempfile.mkdtemp(dir=NODE))
+    yield folder
+    shutil.rmtree(folder)
