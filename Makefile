@@ -13,6 +13,9 @@ TWINS := $(addprefix $(TENSORRT)/twin-,$(addsuffix /installed,1.4.0.76 1.7.1.116
 BINDINGS := $(addprefix $(TENSORRT)/bindings-,$(addsuffix /installed,10.3.0 10.13.3.9 11.4.0.106))
 CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-bindings-13.2.0/installed)
 
+# what tests/chart renders the chart with
+HELM := $(VENV)/helm/installed
+
 .PHONY: run test check containers fix test-tools
 
 run: $(VENV)/installed-cpu
@@ -20,7 +23,7 @@ run: $(VENV)/installed-cpu
 
 test: check containers
 
-check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA)
+check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -36,10 +39,16 @@ test-tools:
 fix: $(VENV)/installed-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python -m tests.chart.readme
 
 $(VENV)/installed-%: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[$*]'
+	touch $@
+
+$(HELM): tests/chart/fetch_helm.py | $(VENV)/installed-test
+	rm -rf $(@D)
+	$(BIN)/python -m tests.chart.fetch_helm $(@D)
 	touch $@
 
 # all of them have the same module name, so each has a folder of its own that a test puts on its path

@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "ONNX Runtime to run both",
     )
     parser.add_argument("--name", help="name that clients see (default: the checkpoint folder's)")
+    parser.add_argument(
+        "--if-absent",
+        action="store_true",
+        help="do nothing if the bundle is there and whole, whatever it was made from",
+    )
 
 
 def add_conversion(parser: argparse._ActionsContainer) -> None:
@@ -64,6 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"A bundle for {arguments.device} runs on TensorRT alone, and --report compares on ONNX Runtime; leave "
             "--report out."
         )
+    if arguments.if_absent and arguments.bundle.exists():
+        print(_present(arguments.bundle))
+        return 0
     default = DEFAULTS[arguments.device]
     manifest = export_bundle(
         arguments.checkpoint,
@@ -81,6 +89,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report:
         print(_report(arguments.checkpoint, arguments.vision_tower, arguments.bundle))
     return 0
+
+
+def _present(bundle: Path) -> str:
+    """Says that the bundle is there. Raises `BundleError` if what is there is no whole bundle."""
+    from edgevlm_engines import open_bundle
+
+    return f"{bundle}: {open_bundle(bundle).manifest.model} is there already"
 
 
 def _report(checkpoint: Path, vision_tower: Path | None, bundle: Path) -> str:

@@ -1,0 +1,98 @@
+"""Sets of values to render: each flag on and off, and the examples."""
+
+from typing import Any
+
+from tests.chart.helm import example
+
+Values = dict[str, Any]
+
+OPEN: Values = {"openToNetworkWithoutKeys": True}
+KEYS: Values = {"apiKeys": {"existingSecret": "keys"}}
+JETSON: Values = {
+    **KEYS,
+    "device": "jetpack6",
+    "model": {"source": "bundle", "path": "v2", "volume": {"hostPath": "/srv/models"}},
+}
+CHECKPOINT: Values = {
+    **KEYS,
+    "device": "jetpack7",
+    "model": {
+        "source": "checkpoint",
+        "path": "published/v1",
+        "volume": {"existingClaim": "models"},
+        "export": {"visionTower": "clip", "precision": "int8", "visionPrecision": "fp16", "name": "-odd name-"},
+    },
+    "build": {"workspace": "512M", "level": 0},
+}
+EVERY_SETTING: Values = {
+    "engine": "ort",
+    "provider": "cpu",
+    "threads": 2,
+    "noCudaGraphs": True,
+    "maxBatch": 3,
+    "maxLength": 1_500_000,
+    "maxQueue": 0,
+    "maxImages": 2,
+    "maxBody": "5M",
+    "imageCache": "0",
+    "prefixCache": "1.5G",
+    "memory": "3Gi",
+    "drainTimeout": 12.5,
+    "engineTimeout": 90,
+    "logLevel": "debug",
+    "imageHosts": "camera.example:8080,10.0.0.0/8",
+    "noPage": True,
+}
+
+CASES: dict[str, Values] = {
+    "open": OPEN,
+    "keys": KEYS,
+    "one-box": example("one-box"),
+    "several-devices": example("several-devices"),
+    "bundle on a Jetson": JETSON,
+    "the server builds": {**JETSON, "build": {"initContainer": False}},
+    "checkpoint": CHECKPOINT,
+    "checkpoint on a CPU": {**CHECKPOINT, "device": "cpu"},
+    "every setting": {
+        **JETSON,
+        "settings": EVERY_SETTING,
+        "networkPolicy": {"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]},
+    },
+    "plugin": {**OPEN, "device": "cuda", "gpu": {"resource": "nvidia.com/gpu", "runtimeClassName": ""}},
+    "not kept": {**OPEN, "storage": {"persistent": False}, "preStopSeconds": 0},
+    "nothing beside": {
+        **OPEN,
+        "networkPolicy": {"enabled": False},
+        "podDisruptionBudget": {"enabled": False},
+        "tests": {"enabled": False},
+    },
+    "everything": {
+        **KEYS,
+        "replicas": 3,
+        "image": {"tag": "7", "pullPolicy": "Always", "pullSecrets": ["a", "b"]},
+        "nodeSelector": {"edgevlm/device": "cpu"},
+        "tolerations": [{"key": "only", "operator": "Exists"}],
+        "priorityClassName": "line",
+        "podAnnotations": {"a.example/b": "c"},
+        "podLabels": {"team": "vision"},
+        "service": {"type": "LoadBalancer", "port": 80, "nodePort": 30001},
+        "ingress": {
+            "enabled": True,
+            "host": "a.example",
+            "tlsSecret": "tls",
+            "annotations": {"a.example/body": "20m"},
+        },
+        "httpRoute": {
+            "enabled": True,
+            "parentRefs": [{"name": "site", "namespace": "edge"}],
+            "hostnames": ["a.example"],
+            "requestTimeout": "300s",
+        },
+        "networkPolicy": {"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        "serviceMonitor": {"enabled": True, "keySecret": "scrape", "labels": {"release": "prometheus"}},
+        "keda": {"enabled": True, "prometheus": "http://prometheus:9090", "minReplicas": 2, "maxReplicas": 5},
+        "tests": {"keySecret": "test"},
+    },
+    "bare ingress": {**OPEN, "ingress": {"enabled": True}, "serviceMonitor": {"enabled": True}},
+    "long name": {**OPEN, "fullnameOverride": "a-name-that-is-much-too-long-for-what-a-cluster-makes-of-it"},
+}

@@ -1,0 +1,33 @@
+"""`edgevlm export --if-absent`, for those who start it again and again: nothing is made twice, nor passed over."""
+
+from pathlib import Path
+
+import pytest
+from edgevlm_server.exit_codes import EXIT_CANNOT_START
+
+from edgevlm.cli import EXIT_FAILED, main
+from tests.conftest import GOLDEN
+
+
+def export(bundle: Path, *options: str) -> int:
+    checkpoint, clip = (str(GOLDEN / "v2" / name) for name in ("checkpoint", "clip"))
+    return main(["export", checkpoint, str(bundle), "--vision-tower", clip, "--name", "once", *options])
+
+
+def test_a_whole_bundle_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = tmp_path / "bundle"
+    assert export(bundle, "--if-absent") == 0
+    before = {path.name: path.stat().st_mtime_ns for path in bundle.iterdir()}
+    capsys.readouterr()
+    assert export(bundle, "--if-absent") == 0
+    assert {path.name: path.stat().st_mtime_ns for path in bundle.iterdir()} == before
+    assert capsys.readouterr().out == f"{bundle}: once is there already\n"
+    assert export(bundle) == EXIT_FAILED
+
+
+def test_what_is_there_and_not_whole_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = tmp_path / "bundle"
+    assert export(bundle) == 0
+    (bundle / "decoder.onnx").write_bytes(b"")
+    assert export(bundle, "--if-absent") == EXIT_CANNOT_START
+    assert "decoder.onnx" in capsys.readouterr().err
