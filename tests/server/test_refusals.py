@@ -281,7 +281,6 @@ def test_another_model_is_not_found(echo_server: LiveServer) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v1",
         "/v1/chat",
         "/redoc",
