@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
@@ -150,11 +151,14 @@ def test_idle_rows_that_fill_up_a_step_do_no_harm(
 def test_the_encoders_threads_give_way_to_decoding(bundles: Callable[[str], Path]) -> None:
     lower = os.getpriority(os.PRIO_PROCESS, 0) + ENCODER_NICENESS
 
-    def of_lower_priority() -> set[int]:
-        tasks = {int(task) for task in os.listdir("/proc/self/task")}
-        return {task for task in tasks if os.getpriority(os.PRIO_PROCESS, task) == lower}
+    def of_lower_priority() -> set[str]:
+        found = set()
+        for task in os.listdir("/proc/self/task"):
+            with suppress(ProcessLookupError):  # engines of other tests may end meanwhile
+                if os.getpriority(os.PRIO_PROCESS, int(task)) == lower:
+                    found.add(task)
+        return found
 
-    # engines of other tests may end meanwhile
     before = of_lower_priority()
     engine = OrtEngine(open_bundle(bundles("v2")), rows=1, max_length=LENGTH, threads=2)
     own = of_lower_priority() - before
