@@ -29,7 +29,7 @@ check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
 	$(BIN)/mypy
 	$(BIN)/pytest --ignore tests/containers
 
-containers: $(VENV)/installed-test test-tools
+containers: $(VENV)/installed-test test-tools $(HELM)
 	$(BIN)/pytest tests/containers
 
 # a browser, Node's packages, podman; does nothing where they are

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli
 import yaml
 from edgevlm_server.exit_codes import EXIT_CANNOT_START
 from edgevlm_server.settings import OPTIONS, variable
 
 from tests.containers.podman import ROOT
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 BIN = Path(sys.executable).parent
 DOCKER = ROOT / "docker"
@@ -38,7 +34,7 @@ def test_there_are_three_images() -> None:
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
 def test_images_name_this_version_and_options_that_exist(dockerfile: Path) -> None:
     text = dockerfile.read_text()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert f'image.version="{project["version"]}"' in text
     assert f'image.licenses="{project["license"]}"' in text
     assert set(re.findall(r"EDGEVLM_[A-Z_]+", text)) <= VARIABLES
@@ -48,7 +44,7 @@ def test_images_name_this_version_and_options_that_exist(dockerfile: Path) -> No
 def test_every_lock_has_what_the_project_asks_for(dockerfile: Path) -> None:
     lock = (DOCKER / "locks" / f"{dockerfile.stem}.txt").read_text()
     assert "--hash=sha256:" in lock
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]
     for dependency in project["dependencies"]:
         name = re.split(r"[<>=]", dependency)[0].replace("_", "-")
         assert re.search(rf"^{name}==", lock, re.MULTILINE), name
