@@ -135,7 +135,9 @@ def _ask(site: str, body: bytes, affinity: str | None) -> None:
             whole = b"data: [DONE]" in response.read()
     except urllib.error.HTTPError as error:
         with error:
-            raise CommandError(f"The site answered {error.code}: {error.read(300).decode(errors='replace')}") from None
+            raise CommandError(
+                f"The site answered {error.code}: {error.read(300).decode(errors='replace')}"
+            ) from None
     if not whole:
         raise CommandError("The site's answer has no end.")
 

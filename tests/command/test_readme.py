@@ -18,7 +18,15 @@ from edgevlm.demo_bundle import demo_bundle
 from tests.live import LiveServer
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "SECURITY.md", "CHANGELOG.md", "LOG.md", "demo/README.md", "examples/README.md"]
+DOCUMENTS = [
+    "README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "LOG.md",
+    "demo/README.md",
+    "docs/site.md",
+    "examples/README.md",
+]
 README = (ROOT / "README.md").read_text()
 
 

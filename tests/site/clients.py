@@ -1,0 +1,69 @@
+"""Clients of a site: what each of them saw of its request, whole or not. Knows no devices."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from benchmarks.site import AFFINITY
+from edgevlm.load.bodies import QUESTION
+from tests.live import sse
+from tests.pictures import image_part, text_part, user
+
+WHOLE = "whole"
+CUT_IN_SILENCE = "ended like a whole answer, and is none"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a client saw: `WHOLE` with the text, or an error in words. `started` by `time.monotonic`."""
+
+    started: float
+    outcome: str
+    text: str = ""
+
+
+def question(picture: str, tokens: int, *, stream: bool) -> dict[str, Any]:
+    """A request whose answer has exactly so many tokens."""
+    messages = user(image_part(picture), text_part(QUESTION))
+    return {"messages": messages, "max_tokens": tokens, "ignore_eos": True, "stream": stream}
+
+
+def ask(client: httpx.Client, body: dict[str, Any], affinity: str | None = None) -> Seen:
+    """Send once, never again by itself."""
+    headers = {} if affinity is None else {AFFINITY: affinity}
+    started = time.monotonic()
+    try:
+        with client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as response:
+            if response.status_code != 200:
+                return Seen(started, f"status {response.status_code}: {response.read().decode()}")
+            if not body["stream"]:
+                return Seen(started, WHOLE, json.loads(response.read())["choices"][0]["message"]["content"])
+            return _streamed(started, list(sse(response)))
+    except httpx.HTTPError as error:
+        return Seen(started, type(error).__name__)
+
+
+def _streamed(started: float, events: Sequence[dict[str, Any] | str]) -> Seen:
+    if any(isinstance(event, dict) and "error" in event for event in events):
+        return Seen(started, "error in the stream")
+    if not events or events[-1] != "[DONE]":
+        return Seen(started, CUT_IN_SILENCE)
+    choices = [choice for event in events if isinstance(event, dict) for choice in event["choices"]]
+    return Seen(started, WHOLE, "".join(choice["delta"].get("content") or "" for choice in choices))
+
+
+@contextmanager
+def crowd(
+    client: httpx.Client, picture: str, tokens: int, requests: int, clients: int
+) -> Iterator[list[Future[Seen]]]:
+    """So many requests by so many clients at a time, every other one streamed; all have ended when the block has."""
+    with ThreadPoolExecutor(clients) as pool:
+        yield [
+            pool.submit(ask, client, question(picture, tokens, stream=number % 2 == 0)) for number in range(requests)
+        ]
