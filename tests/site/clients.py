@@ -1,10 +1,9 @@
 """Clients of a site: what each of them saw of its request, whole or not. Knows no devices."""
 
 import json
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from benchmarks.site import AFFINITY
 from edgevlm.load.bodies import QUESTION
 from tests.live import sse
 from tests.pictures import image_part, text_part, user
+from tests.server.engines import until
 
 WHOLE = "whole"
 CUT_IN_SILENCE = "ended like a whole answer, and is none"
@@ -58,12 +58,34 @@ def _streamed(started: float, events: Sequence[dict[str, Any] | str]) -> Seen:
     return Seen(started, WHOLE, "".join(choice["delta"].get("content") or "" for choice in choices))
 
 
-@contextmanager
-def crowd(
-    client: httpx.Client, picture: str, tokens: int, requests: int, clients: int
-) -> Iterator[list[Future[Seen]]]:
-    """So many requests by so many clients at a time, every other one streamed; all have ended when the block has."""
-    with ThreadPoolExecutor(clients) as pool:
-        yield [
-            pool.submit(ask, client, question(picture, tokens, stream=number % 2 == 0)) for number in range(requests)
-        ]
+class Crowd:
+    """Clients who ask one after the other, every other request streamed, until the block ends or `most` are done."""
+
+    def __init__(self, client: httpx.Client, picture: str, tokens: int, clients: int, most: int) -> None:
+        self.clients = clients
+        self.results: list[Seen] = []
+        """Of all requests that have ended."""
+        self._client = client
+        self._bodies = [question(picture, tokens, stream=stream) for stream in (True, False)]
+        self._numbers = iter(range(most))
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+
+    def __enter__(self) -> "Crowd":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def more(self) -> None:
+        """Wait until some requests that begin from now on have ended."""
+        enough = len(self.results) + 3 * self.clients
+        until(lambda: len(self.results) >= enough, "more answers")
+
+    def _run(self) -> None:
+        while not self._over.is_set() and (number := next(self._numbers, None)) is not None:
+            self.results.append(ask(self._client, self._bodies[number % 2]))

@@ -1,4 +1,4 @@
-"""Affinity saves work and nothing hangs on it: hit rates, one device for a header, more work than one device takes."""
+"""Affinity saves work and nothing hangs on it: hit rates, one device for a header, the same answer from all."""
 
 from collections.abc import Callable
 from pathlib import Path
