@@ -1,5 +1,6 @@
 """Three real servers behind a real nginx with the documented configuration, TLS and one key file, all on loopback."""
 
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,7 @@ import pytest
 import trustme
 from edgevlm_server.keys import add_key
 
-from benchmarks.nginx import Tls, nginx
+from benchmarks.nginx import SITE, Tls, nginx
 from edgevlm.demo_bundle import demo_bundle
 from edgevlm.load.bodies import drawn_pictures
 from tests.command.test_serve import Process, ready, serve, started
@@ -114,6 +115,19 @@ def site(demo: Path, tmp_path: Path) -> Iterator[Site]:
 def echo_site(bundles: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """For what needs no model. Tests leave its devices as they are."""
     with running_site(bundles("v2"), tmp_path_factory.mktemp("site"), "--engine", "echo") as made:
+        yield made
+
+
+@pytest.fixture
+def hasty_site(bundles: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """One whose proxy has less patience; in its configuration nothing else differs."""
+    text = SITE.read_text(encoding="utf-8")
+    for name, seconds in (("proxy_read_timeout", 2), ("proxy_next_upstream_timeout", 1)):
+        text, changed = re.subn(rf"({name} +)\d+s;", rf"\g<1>{seconds}s;", text)
+        assert changed == 1
+    (tmp_path / "hasty.conf").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("benchmarks.nginx.SITE", tmp_path / "hasty.conf")
+    with running_site(bundles("v2"), tmp_path, "--engine", "echo") as made:
         yield made
 
 

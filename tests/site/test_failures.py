@@ -102,3 +102,12 @@ def test_without_any_device_the_error_has_the_known_shape(site: Site, picture: s
         assert (reply.status_code, reply.json()["error"]["code"]) == (503, "no_device")
         assert reply.headers["retry-after"] == "5"
         assert reply.headers["x-request-id"]
+
+
+def test_a_silent_device_is_an_error_and_its_request_is_not_started_elsewhere(hasty_site: Site, picture: str) -> None:
+    for device in hasty_site.devices:
+        device.process.process.send_signal(signal.SIGSTOP)
+    reply = hasty_site.client.post("/v1/chat/completions", json=question(picture, 1, stream=False))
+    assert (reply.status_code, reply.json()["error"]["code"]) == (504, "no_device")
+    last = hasty_site.access_log.read_text().splitlines()[-1]
+    assert last.split('"')[1] in {device.host for device in hasty_site.devices}
