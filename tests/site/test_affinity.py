@@ -40,8 +40,8 @@ def test_a_header_leads_to_one_device_and_none_to_all(echo_site: Site, picture: 
 
 
 def test_every_device_gives_the_same_answer(site: Site, picture: str) -> None:
-    body = question(picture, 40, stream=False)
-    seen = [ask(site.client, body, str(number)) for number in range(12)]
+    body = question(picture, 10, stream=False)
+    seen = [ask(site.client, body) for _ in range(40)]
     assert set(logged(site)) == {device.host for device in site.devices}
     assert {one.outcome for one in seen} == {WHOLE}
     assert len({one.text for one in seen}) == 1
