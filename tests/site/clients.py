@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ CUT_IN_SILENCE = "ended like a whole answer, and is none"
 class Seen:
     """What a client saw: `WHOLE` with the text, or an error in words. `started` by `time.monotonic`."""
 
+    request: str
     started: float
     outcome: str
     text: str = ""
@@ -36,26 +38,27 @@ def question(picture: str, tokens: int, *, stream: bool) -> dict[str, Any]:
 
 def ask(client: httpx.Client, body: dict[str, Any], affinity: str | None = None) -> Seen:
     """Send once, never again by itself."""
-    headers = {} if affinity is None else {AFFINITY: affinity}
+    request = uuid.uuid4().hex
+    headers = {"x-request-id": request} | ({} if affinity is None else {AFFINITY: affinity})
     started = time.monotonic()
     try:
         with client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as response:
             if response.status_code != 200:
-                return Seen(started, f"status {response.status_code}: {response.read().decode()}")
+                return Seen(request, started, f"status {response.status_code}: {response.read().decode()}")
             if not body["stream"]:
-                return Seen(started, WHOLE, json.loads(response.read())["choices"][0]["message"]["content"])
-            return _streamed(started, list(sse(response)))
+                return Seen(request, started, WHOLE, json.loads(response.read())["choices"][0]["message"]["content"])
+            return _streamed(request, started, list(sse(response)))
     except httpx.HTTPError as error:
-        return Seen(started, type(error).__name__)
+        return Seen(request, started, type(error).__name__)
 
 
-def _streamed(started: float, events: Sequence[dict[str, Any] | str]) -> Seen:
+def _streamed(request: str, started: float, events: Sequence[dict[str, Any] | str]) -> Seen:
     if any(isinstance(event, dict) and "error" in event for event in events):
-        return Seen(started, "error in the stream")
+        return Seen(request, started, "error in the stream")
     if not events or events[-1] != "[DONE]":
-        return Seen(started, CUT_IN_SILENCE)
+        return Seen(request, started, CUT_IN_SILENCE)
     choices = [choice for event in events if isinstance(event, dict) for choice in event["choices"]]
-    return Seen(started, WHOLE, "".join(choice["delta"].get("content") or "" for choice in choices))
+    return Seen(request, started, WHOLE, "".join(choice["delta"].get("content") or "" for choice in choices))
 
 
 class Crowd:

@@ -16,6 +16,7 @@ from benchmarks.nginx import SITE, Tls, nginx
 from edgevlm.demo_bundle import demo_bundle
 from edgevlm.load.bodies import drawn_pictures
 from tests.command.test_serve import Process, ready, serve, started
+from tests.server.engines import until
 
 ESTABLISHED = "01"
 """A connection's state in /proc/net/tcp."""
@@ -72,7 +73,21 @@ class Site:
     def __init__(self, devices: list[Device], client: httpx.Client, folder: Path) -> None:
         self.devices = devices
         self.client = client
-        self.access_log = folder / "access.log"
+        self.folder = folder
+
+    def logged(self, request: str) -> str:
+        """The proxy's line about a request, which it writes when the client has its answer already."""
+
+        def found() -> list[str]:
+            text = (self.folder / "access.log").read_text(encoding="utf-8")
+            return [line for line in text.splitlines() if f" {request} " in line]
+
+        until(found, "the log line")
+        return found()[-1]
+
+    def device(self, request: str) -> str:
+        """HOST:PORT of the device that was asked; of two, both."""
+        return self.logged(request).split('"')[1]
 
     def busy(self) -> list[Device]:
         """Devices that live and run a request."""

@@ -11,11 +11,6 @@ from tests.site.clients import WHOLE, ask, question
 from tests.site.conftest import Site
 
 
-def logged(site: Site) -> list[str]:
-    """The devices of all requests so far, in order, as the access log names them."""
-    return [line.split('"')[1] for line in site.access_log.read_text().splitlines()]
-
-
 def test_affinity_raises_the_hit_rate(bundles: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
     with devices(bundles("v2"), ["--engine", "echo"]) as urls:
         rows = list(measured(urls, pictures=12, questions=5))
@@ -33,15 +28,16 @@ def test_affinity_raises_the_hit_rate(bundles: Callable[[str], Path], capsys: py
 def test_a_header_leads_to_one_device_and_none_to_all(echo_site: Site, picture: str) -> None:
     body = question(picture, 1, stream=False)
     for affinity in ("a", "b"):
-        assert {ask(echo_site.client, body, affinity).outcome for _ in range(4)} == {WHOLE}
-        assert len(set(logged(echo_site)[-4:])) == 1
-    assert {ask(echo_site.client, body).outcome for _ in range(40)} == {WHOLE}
-    assert set(logged(echo_site)[-40:]) == {device.host for device in echo_site.devices}
+        seen = [ask(echo_site.client, body, affinity) for _ in range(4)]
+        assert {one.outcome for one in seen} == {WHOLE}
+        assert len({echo_site.device(one.request) for one in seen}) == 1
+    spread = {echo_site.device(ask(echo_site.client, body).request) for _ in range(40)}
+    assert spread == {device.host for device in echo_site.devices}
 
 
 def test_every_device_gives_the_same_answer(site: Site, picture: str) -> None:
     body = question(picture, 10, stream=False)
     seen = [ask(site.client, body) for _ in range(40)]
-    assert set(logged(site)) == {device.host for device in site.devices}
+    assert {site.device(one.request) for one in seen} == {device.host for device in site.devices}
     assert {one.outcome for one in seen} == {WHOLE}
     assert len({one.text for one in seen}) == 1

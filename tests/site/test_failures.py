@@ -68,18 +68,16 @@ def test_a_stream_that_is_cut_is_an_error_to_its_client(site: Site, picture: str
 
 def test_an_answer_of_which_nothing_has_been_sent_is_made_by_another_device(site: Site, picture: str) -> None:
     text, body = expected(site, picture), question(picture, TOKENS, stream=False)
-    assert ask(site.client, body, "a key").outcome == WHOLE
-    [device] = [
-        device for device in site.devices if f'"{device.host}"' in site.access_log.read_text().splitlines()[-1]
-    ]
+    first = site.device(ask(site.client, body, "a key").request)
+    [device] = [device for device in site.devices if device.host == first]
     device.process.process.send_signal(signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask, site.client, body, "a key")
         until(device.unread, "the request to be sent")
         device.process.process.kill()
     assert (asked.result().outcome, asked.result().text) == (WHOLE, text)
-    last = site.access_log.read_text().splitlines()[-1]
-    assert f'"{device.host}, ' in last and last.endswith('"502, 200"')
+    line = site.logged(asked.result().request)
+    assert f'"{device.host}, ' in line and line.endswith('"502, 200"')
 
 
 def test_a_replaced_device_is_used_again(site: Site, picture: str) -> None:
@@ -109,5 +107,4 @@ def test_a_silent_device_is_an_error_and_its_request_is_not_started_elsewhere(ha
         device.process.process.send_signal(signal.SIGSTOP)
     reply = hasty_site.client.post("/v1/chat/completions", json=question(picture, 1, stream=False))
     assert (reply.status_code, reply.json()["error"]["code"]) == (504, "no_device")
-    last = hasty_site.access_log.read_text().splitlines()[-1]
-    assert last.split('"')[1] in {device.host for device in hasty_site.devices}
+    assert hasty_site.device(reply.headers["x-request-id"]) in {device.host for device in hasty_site.devices}
