@@ -78,7 +78,7 @@ def nginx(devices: Sequence[str], folder: Path, tls: Tls | None = None, *, affin
     command = [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(main)]
     with subprocess.Popen(command) as process:
         try:
-            _wait_until_open(process, port, folder)
+            _wait_until_open(process, folder)
             yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         finally:
             _stop(process)
@@ -96,14 +96,13 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_open(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+def _wait_until_open(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Its number is written when it listens; connecting before that could take the very port that it wants."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        if (folder / "nginx.pid").exists():
             return
-        except OSError:
-            time.sleep(0.02)
+        time.sleep(0.02)
     raise CommandError(f"nginx did not start: {(folder / 'error.log').read_text(encoding='utf-8').strip()}")
 
 
