@@ -20,7 +20,7 @@ from tests.live import LiveServer
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     *("README.md", "SECURITY.md", "CHANGELOG.md", "LOG.md"),
-    *("demo/README.md", "examples/README.md", "helm/edgevlm/README.md"),
+    *("demo/README.md", "docs/site.md", "examples/README.md", "helm/edgevlm/README.md"),
 ]
 README = (ROOT / "README.md").read_text()
 
