@@ -10,8 +10,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from benchmarks.measure import timed
-from edgevlm.device.fit import memory_bandwidth
-from edgevlm.device.survey import take_survey
+from edgevlm.doctor.fit import memory_bandwidth
+from edgevlm.doctor.survey import take_survey
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -15,13 +15,13 @@ from statistics import median
 
 import numpy as np
 from edgevlm_demo.evaluation import evaluation_questions, is_right
-from edgevlm_server.image_rgb import decode_rgb
-from edgevlm_server.image_square import fit_square
+from edgevlm_server.images.preprocess import normalise
+from edgevlm_server.images.rgb import decode_rgb
+from edgevlm_server.images.square import fit_square
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.offline import answer, encode
-from edgevlm_server.preprocess import normalise
-from edgevlm_server.prompt import Turn
 from edgevlm_server.settings import Settings
+from edgevlm_server.text.prompt import Turn
 from PIL import Image
 
 from edgevlm.demo_bundle import find_bundle

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevlm_engines import EngineError, Manifest, read_manifest
-from edgevlm_engines.plan import position_bytes
+from edgevlm_engines.memory_plan import position_bytes
 from pydantic import TypeAdapter
 
 from benchmarks.ceilings import Ceilings, measure_ceilings, module_ceilings

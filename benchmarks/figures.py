@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevlm_engines import Engine, EngineError, engine_for, load_engine, open_bundle, provider_for, read_manifest
-from edgevlm_engines.plans import plan_folder
+from edgevlm_engines.plan_cache import plan_folder
 from pydantic import TypeAdapter
 
 from benchmarks.machine import ROOT

@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 import gguf
 import numpy as np
 from edgevlm_export.bundle_writer import Progress
-from edgevlm_export.config import ModelConfig, load_config
-from edgevlm_export.input_config import load_preprocessing
-from edgevlm_export.safetensors_reader import SafeTensor, read_safetensors
+from edgevlm_export.checkpoint.config import ModelConfig, load_config
+from edgevlm_export.checkpoint.input_config import load_preprocessing
+from edgevlm_export.checkpoint.safetensors_reader import SafeTensor, read_safetensors
 from numpy.typing import NDArray
 from sentencepiece import SentencePieceProcessor
 

@@ -19,14 +19,14 @@ from edgevlm_engines import EngineError
 
 from benchmarks.machine import heading
 from benchmarks.report import table
+from edgevlm.bench.bodies import QUESTION, chat_bodies, drawn_pictures
+from edgevlm.bench.client import Sample
+from edgevlm.bench.http import Endpoint
+from edgevlm.bench.phase import Phase, closed_loop
+from edgevlm.bench.report import cached_text, errors_text, milliseconds, sample_json, summarise, summary_json
+from edgevlm.bench.run import measure, served_model, warm_up
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
-from edgevlm.load.bodies import QUESTION, chat_bodies, drawn_pictures
-from edgevlm.load.client import Sample
-from edgevlm.load.http import Endpoint
-from edgevlm.load.phase import Phase, closed_loop
-from edgevlm.load.report import cached_text, errors_text, milliseconds, sample_json, summarise, summary_json
-from edgevlm.load.run import measure, served_model, warm_up
 from edgevlm.own_server import own_server
 
 COLUMNS = (

@@ -23,11 +23,11 @@ from edgevlm_engines import EngineError
 from benchmarks.figures import Job, measure_apart
 from benchmarks.machine import cores, heading
 from benchmarks.report import table
+from edgevlm.bench.bodies import QUESTION, chat_body, drawn_pictures
+from edgevlm.bench.http import Endpoint
+from edgevlm.bench.phase import Phase, closed_loop
+from edgevlm.bench.run import measure, served_model, warm_up
 from edgevlm.cli import CommandError
-from edgevlm.load.bodies import QUESTION, chat_body, drawn_pictures
-from edgevlm.load.http import Endpoint
-from edgevlm.load.phase import Phase, closed_loop
-from edgevlm.load.run import measure, served_model, warm_up
 from edgevlm.own_server import own_server
 
 POLL_SECONDS = 0.2

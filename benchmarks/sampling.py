@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from edgevlm_engines import Floats
-from edgevlm_server.adjustments import Adjustments
-from edgevlm_server.constraint import Constraint
-from edgevlm_server.generation import Structure
-from edgevlm_server.grammar import any_object, one_of, that_matches, valid_json
-from edgevlm_server.grammar_compiler import GrammarCompiler
-from edgevlm_server.logprobs import logprobs_of
-from edgevlm_server.sampling import Sampler, SamplingParams, choose
-from edgevlm_server.tokenizer import Tokenizer
+from edgevlm_server.guided.compiler import GrammarCompiler
+from edgevlm_server.guided.constraint import Constraint
+from edgevlm_server.guided.grammar import any_object, one_of, that_matches, valid_json
+from edgevlm_server.request import Structure
+from edgevlm_server.runtime.logits_processors import Adjustments
+from edgevlm_server.runtime.logprobs import logprobs_of
+from edgevlm_server.runtime.sampling import Sampler, SamplingParams, choose
+from edgevlm_server.text.tokenizer import Tokenizer
 
 from benchmarks.random_tokenizer import tokenizer_model
 

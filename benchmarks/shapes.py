@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from edgevlm_export.config import POOLED_GRID
+from edgevlm_export.checkpoint.config import POOLED_GRID
 
 Json = dict[str, object]
 

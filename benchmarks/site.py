@@ -24,11 +24,11 @@ from edgevlm_engines import EngineError
 from benchmarks.machine import heading
 from benchmarks.nginx import nginx
 from benchmarks.report import percent, table
+from edgevlm.bench.bodies import QUESTION, chat_bodies, drawn_pictures
+from edgevlm.bench.http import Endpoint
+from edgevlm.bench.run import served_model
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
-from edgevlm.load.bodies import QUESTION, chat_bodies, drawn_pictures
-from edgevlm.load.http import Endpoint
-from edgevlm.load.run import served_model
 from edgevlm.own_server import own_server
 
 DEVICES = 3

@@ -57,9 +57,9 @@ class EngineAnswerer:
         self._model = model
 
     def __call__(self, question: "EvaluationQuestion") -> str:
+        from edgevlm_server.images.preprocess import preprocess
         from edgevlm_server.offline import answer, encode
-        from edgevlm_server.preprocess import preprocess
-        from edgevlm_server.prompt import Turn
+        from edgevlm_server.text.prompt import Turn
 
         features = encode(self._model, [preprocess(question.image, self._model.manifest.preprocessing)])
         turns = [Turn("user", question.text, images=1)]

@@ -24,15 +24,15 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "serve": Command("edgevlm.serve", "start the HTTP server"),
-    "ask": Command("edgevlm.ask", "ask one question about pictures, without a server"),
-    "export": Command("edgevlm.export", "turn a MobileVLM checkpoint into a bundle"),
-    "build": Command("edgevlm.build", "build a bundle's TensorRT plans on the device that will run them"),
-    "eval": Command("edgevlm.evaluate", "measure the demo model on drawings it has never seen"),
-    "bench": Command("edgevlm.bench", "measure a server under load, as its clients feel it"),
-    "parity": Command("edgevlm.parity", "compare every stage with a reference made by upstream's code"),
-    "doctor": Command("edgevlm.doctor", "say what this machine has, what fits it, and what is wrong"),
-    "keys": Command("edgevlm.keys", "make API keys"),
+    "serve": Command("edgevlm.commands.serve", "start the HTTP server"),
+    "ask": Command("edgevlm.commands.ask", "ask one question about pictures, without a server"),
+    "export": Command("edgevlm.commands.export", "turn a MobileVLM checkpoint into a bundle"),
+    "build": Command("edgevlm.commands.build", "build a bundle's TensorRT plans on the device that will run them"),
+    "eval": Command("edgevlm.commands.evaluate", "measure the demo model on drawings it has never seen"),
+    "bench": Command("edgevlm.commands.bench", "measure a server under load, as its clients feel it"),
+    "parity": Command("edgevlm.commands.parity", "compare every stage with a reference made by upstream's code"),
+    "doctor": Command("edgevlm.commands.doctor", "say what this machine has, what fits it, and what is wrong"),
+    "keys": Command("edgevlm.commands.keys", "make API keys"),
 }
 
 

@@ -50,7 +50,7 @@ def _export(checkpoint: Path, clip: Path, folder: Path, device: Device) -> None:
     """On a CPU in fp32: the demo model is small, and this is what its answers are measured with."""
     from edgevlm_export.errors import ExportError
     from edgevlm_export.exporter import export_bundle
-    from edgevlm_export.precision import DEFAULTS, Pair
+    from edgevlm_export.graph.precision import DEFAULTS, Pair
 
     from edgevlm.progress import Bar
 

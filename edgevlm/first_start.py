@@ -72,8 +72,8 @@ def this_device(settings: "Settings") -> Device:
     """
     if settings.engine in ("ort", "echo") or (settings.engine is None and find_spec("tensorrt") is None):
         return "cuda" if settings.provider == "cuda" else "cpu"
-    from edgevlm_engines.plans import NATIVE_SINCE, version_numbers
-    from edgevlm_engines.trt_target import this_target
+    from edgevlm_engines.plan_cache import NATIVE_SINCE, version_numbers
+    from edgevlm_engines.trt.target import this_target
 
     try:
         target = this_target()
@@ -86,7 +86,7 @@ def this_device(settings: "Settings") -> Device:
 
 def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: Path) -> Path:
     from edgevlm_export.errors import ExportError
-    from edgevlm_export.trt_lock import plan_lock
+    from edgevlm_export.trt.lock import plan_lock
 
     name = checkpoint.resolve().name
     bundle = cache / f"{name}-{_key(checkpoint, conversion, device)}"
@@ -107,7 +107,7 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
 
 def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Device) -> None:
     from edgevlm_export.exporter import export_bundle
-    from edgevlm_export.precision import DEFAULTS
+    from edgevlm_export.graph.precision import DEFAULTS
 
     from edgevlm.progress import Lines
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from edgevlm_server.model import Model
-    from edgevlm_server.sequence import Sequence
+    from edgevlm_server.runtime.sequence import Sequence
 
 PICTURES = 24
 QUESTIONS = 2  # about each picture
@@ -95,8 +95,8 @@ def _loaded(bundle: Path) -> Iterator["Model"]:
 def _cases(model: "Model", pictures: int) -> Iterator[Case]:
     """Held-out drawings of each kind in turn."""
     from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
-    from edgevlm_server.preprocess import preprocess
-    from edgevlm_server.prompt import Turn, encode_conversation
+    from edgevlm_server.images.preprocess import preprocess
+    from edgevlm_server.text.prompt import Turn, encode_conversation
 
     prompt, image_tokens = model.manifest.prompt, model.manifest.vision.image_tokens
     for number in range(pictures):
@@ -113,7 +113,7 @@ def _results(
 ) -> Iterator[Result]:
     """Every case, with the model's own greedy answer or along the one that is given."""
     from edgevlm_server.offline import encode
-    from edgevlm_server.sequence import Sequence
+    from edgevlm_server.runtime.sequence import Sequence
 
     features = np.zeros(0, np.float32)
     for index, case in enumerate(cases):

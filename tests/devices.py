@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgevlm.device.root import Root
-from edgevlm.device.software import Interpreter, Trial
-from edgevlm.device.survey import Survey, take_survey
+from edgevlm.doctor.root import Root
+from edgevlm.doctor.software import Interpreter, Trial
+from edgevlm.doctor.survey import Survey, take_survey
 
 RELEASE = (
     "# R{} (release), REVISION: {}, GCID: 42132812, BOARD: generic, EABI: aarch64, DATE: Thu Sep 18 22:54:44 2025\n"

@@ -11,15 +11,15 @@ from typing import Any
 import httpx
 import uvicorn
 from edgevlm_engines import Engine, open_bundle
-from edgevlm_server.app import build_app
-from edgevlm_server.http11 import Http11
-from edgevlm_server.keys import KeyRing
+from edgevlm_server.http.app import build_app
+from edgevlm_server.http.h11_protocol import Http11
+from edgevlm_server.http.keys import KeyRing
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.run import listen
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
-from edgevlm_server.tokenizer import Tokenizer
+from edgevlm_server.text.tokenizer import Tokenizer
 
 
 class LiveServer:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevlm_server.prompt import Turn, render
-from edgevlm_server.tokenizer import Tokenizer
+from edgevlm_server.text.prompt import Turn, render
+from edgevlm_server.text.tokenizer import Tokenizer
 
 from edgevlm_demo.scenes import Question
 

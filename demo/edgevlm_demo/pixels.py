@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from edgevlm_server.image_square import fit_square
+from edgevlm_server.images.square import fit_square
 from numpy.typing import NDArray
 from PIL import Image
 

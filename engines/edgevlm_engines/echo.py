@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgevlm_engines.boundary import (
+from edgevlm_engines.engine import (
     IMAGE_TOKEN,
     EngineInfo,
     Floats,

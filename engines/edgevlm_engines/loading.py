@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal, get_args
 
-from edgevlm_engines.boundary import Engine, EngineInfo
 from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.echo import EchoEngine
+from edgevlm_engines.engine import Engine, EngineInfo
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.manifest import Manifest
 
@@ -83,7 +83,7 @@ def _echo(bundle: Bundle, rows: int, length: int) -> Engine:
 
 def _ort(bundle: Bundle, rows: int, length: int, provider: Provider, threads: int) -> Engine:
     try:
-        from edgevlm_engines.ort import OrtEngine
+        from edgevlm_engines.ort.engine import OrtEngine
     except ImportError:
         raise EngineLoadError(
             "ONNX Runtime is not installed; install edgevlm with its 'cpu' or 'gpu' extra."
@@ -97,10 +97,10 @@ def _trt(bundle: Bundle, rows: int, length: int, plans: Path | None, cuda_graphs
             f"This bundle was made for {bundle.manifest.device} and runs on ONNX Runtime; for TensorRT, export the "
             "model with --device jetpack6 or jetpack7."
         )
-    from edgevlm_engines.trt_target import this_target
+    from edgevlm_engines.trt.target import this_target
 
     # says what is missing, in a sentence
     target = this_target()
-    from edgevlm_engines.trt import TrtEngine
+    from edgevlm_engines.trt.engine import TrtEngine
 
     return TrtEngine(bundle, rows=rows, max_length=length, target=target, plans=plans, cuda_graphs=cuda_graphs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgevlm_engines.manifest import Manifest
-from edgevlm_engines.plans import SIDECAR, PlanShape, Sidecar, Target, plan_key
+from edgevlm_engines.plan_cache import SIDECAR, PlanShape, Sidecar, Target, plan_key
 
 
 def serving_shape(folder: Path, manifest: Manifest, wanted: PlanShape, target: Target) -> PlanShape:

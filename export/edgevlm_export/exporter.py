@@ -16,19 +16,19 @@ from edgevlm_engines.manifest import Vision as VisionPart
 from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
-from edgevlm_export.checkpoint import Checkpoint, as_float16, open_checkpoint, vision_checkpoint
-from edgevlm_export.config import ModelConfig, load_config
-from edgevlm_export.decoder import write_decoder
+from edgevlm_export.checkpoint.checkpoint import Checkpoint, as_float16, open_checkpoint, vision_checkpoint
+from edgevlm_export.checkpoint.config import ModelConfig, load_config
+from edgevlm_export.checkpoint.input_config import load_preprocessing, tokenizer_is_legacy
 from edgevlm_export.errors import CheckpointError, ExportError
-from edgevlm_export.flavours import PARTS
-from edgevlm_export.graph import GraphWriter
-from edgevlm_export.input_config import load_preprocessing, tokenizer_is_legacy
-from edgevlm_export.layers import VisionParts
-from edgevlm_export.precision import DECODER_PRECISIONS, FLAVOURS, RUNS, VISION_PRECISIONS
-from edgevlm_export.product import Product
-from edgevlm_export.projector import write_ldp, write_ldpv2
-from edgevlm_export.vision import write_vision_encoder
-from edgevlm_export.weights import Weights
+from edgevlm_export.graph.decoder import write_decoder
+from edgevlm_export.graph.flavours import PARTS
+from edgevlm_export.graph.layers import VisionParts
+from edgevlm_export.graph.matmul import Product
+from edgevlm_export.graph.precision import DECODER_PRECISIONS, FLAVOURS, RUNS, VISION_PRECISIONS
+from edgevlm_export.graph.projector import write_ldp, write_ldpv2
+from edgevlm_export.graph.vision import write_vision_encoder
+from edgevlm_export.graph.weights import Weights
+from edgevlm_export.graph.writer import GraphWriter
 
 SYSTEM_TEXT = (
     "A chat between a curious user and an artificial intelligence assistant. "

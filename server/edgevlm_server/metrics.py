@@ -18,8 +18,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from edgevlm_server.image_limits import ImageError
-from edgevlm_server.ticket import Reason
+from edgevlm_server.images.limits import ImageError
+from edgevlm_server.runtime.ticket import Reason
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

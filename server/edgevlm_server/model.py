@@ -18,9 +18,9 @@ from edgevlm_engines import (
     provider_for,
 )
 
-from edgevlm_server.memory import MemoryBudget
+from edgevlm_server.memory_budget import MemoryBudget
 from edgevlm_server.settings import Settings
-from edgevlm_server.tokenizer import Tokenizer
+from edgevlm_server.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)

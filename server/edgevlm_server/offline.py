@@ -7,10 +7,10 @@ from edgevlm_engines import Floats
 from numpy.typing import NDArray
 
 from edgevlm_server.model import Model
-from edgevlm_server.prompt import Turn, encode_conversation
-from edgevlm_server.sampling import SamplingParams
-from edgevlm_server.sequence import Sequence as Row
-from edgevlm_server.text_stream import TextStream
+from edgevlm_server.runtime.sampling import SamplingParams
+from edgevlm_server.runtime.sequence import Sequence as Row
+from edgevlm_server.text.detokenizer import TextStream
+from edgevlm_server.text.prompt import Turn, encode_conversation
 
 
 class TooLong(Exception):

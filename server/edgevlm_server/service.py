@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from edgevlm_server.admission import Admission
-from edgevlm_server.batcher import Batcher
 from edgevlm_server.errors import Unavailable
-from edgevlm_server.grammar_compiler import GrammarCompiler
+from edgevlm_server.guided.compiler import GrammarCompiler
+from edgevlm_server.images.pipeline import Pictures
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
-from edgevlm_server.pictures import Pictures
+from edgevlm_server.runtime.admission import Admission
+from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast, get_args
 
 from edgevlm_engines import EngineName, Provider, size_text
 
-from edgevlm_server.image_hosts import ImageHosts
+from edgevlm_server.images.hosts import ImageHosts
 
 
 class SettingsError(Exception):

@@ -7,7 +7,7 @@ import gguf
 import numpy as np
 import pytest
 from edgevlm_export.bundle_writer import Progress
-from edgevlm_export.safetensors_reader import read_safetensors
+from edgevlm_export.checkpoint.safetensors_reader import read_safetensors
 from numpy.typing import NDArray
 
 from benchmarks.gguf_files import Quantisation, write_decoder, write_projector

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, load_engine, open_bundle
 from edgevlm_export.bundle_writer import Progress
-from edgevlm_export.safetensors_reader import read_safetensors
+from edgevlm_export.checkpoint.safetensors_reader import read_safetensors
 from sentencepiece import SentencePieceProcessor
 
 from benchmarks import random_checkpoint

@@ -136,7 +136,7 @@ def test_no_code_is_taken_from_data() -> None:
     ("command", "absent"),
     [
         ("import edgevlm.cli", {"torch", "onnxruntime", "fastapi", "numpy", "onnx"}),
-        ("import edgevlm.serve", {"torch", "onnxruntime", "onnx", "tensorrt", "cuda"}),
+        ("import edgevlm.commands.serve", {"torch", "onnxruntime", "onnx", "tensorrt", "cuda"}),
         ("import edgevlm_export.exporter", {"torch", "onnxruntime", "fastapi"}),
         ("import edgevlm_demo", {"torch", "onnxruntime", "fastapi"}),
         ("import edgevlm_demo.scenes, edgevlm_demo.evaluation", {"torch", "onnxruntime"}),

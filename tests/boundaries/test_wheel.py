@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from edgevlm_server.page import FILES
+from edgevlm_server.http.static import FILES
 
 from tests.boundaries.test_imports import ROOMS, ROOT
 
@@ -43,5 +43,5 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
     for name in ("docs.html", "docs.css", "docs.js"):
         assert f"edgevlm_server/docs/{name}" in names
     for file in FILES.iterdir():
-        assert f"edgevlm_server/page_files/{file.name}" in names
+        assert f"edgevlm_server/page/{file.name}" in names
     assert not [name for name in names if name.startswith(("tests/", "server/", "engines/"))]

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from edgevlm_server.app import api
+from edgevlm_server.http.app import api
 from edgevlm_server.metrics import Metrics
 from fastapi.routing import APIRoute
 

@@ -5,12 +5,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from edgevlm_server.image_hosts import ImageHosts
+from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.service import CLOSE_SECONDS
 from edgevlm_server.settings import OPTIONS, Settings, SettingsError, from_arguments, variable
 
-from edgevlm.build import SHARED
 from edgevlm.cli import COMMANDS
+from edgevlm.commands.build import SHARED
 from tests.chart.cases import CASES, EVERY_SETTING
 from tests.chart.conftest import Rendered
 from tests.chart.helm import Manifest, container, containers, environment, pod_of

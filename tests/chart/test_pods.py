@@ -3,8 +3,8 @@
 import inspect
 
 import pytest
-from edgevlm_engines.trt_target import system_release
-from edgevlm_server.app import probes
+from edgevlm_engines.trt.target import system_release
+from edgevlm_server.http.app import probes
 from fastapi.routing import APIRoute
 
 from tests.chart.cases import CASES

@@ -9,7 +9,7 @@ from edgevlm_demo.dialogue import BOS, EOS, SYSTEM, DialogueTokenizer
 from edgevlm_demo.pixels import MEAN, PADDING, STD, pixels
 from edgevlm_demo.scenes import SCENES, SIDE, Question, draw_scene
 from edgevlm_demo.schedule import PEAK, rates
-from edgevlm_server.image_square import fit_square
+from edgevlm_server.images.square import fit_square
 from sentencepiece import SentencePieceProcessor
 
 MODEL_FILE = checkpoint_folder() / "tokenizer.model"

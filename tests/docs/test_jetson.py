@@ -16,7 +16,7 @@ from edgevlm_engines import read_manifest
 from packaging.requirements import Requirement
 
 from edgevlm.cli import COMMANDS
-from edgevlm.device.advice import BINDINGS, PYTHONS
+from edgevlm.doctor.advice import BINDINGS, PYTHONS
 from tests.boundaries.test_imports import ROOMS, ROOT
 
 PAGE = ROOT / "docs/jetson.md"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, Engine, Floats, Tokens, load_engine, open_bundle
-from edgevlm_engines.ort import OrtEngine
+from edgevlm_engines.ort.engine import OrtEngine
 
 from tests.conftest import CASES
 from tests.prefill import no_features, prefill

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from edgevlm_engines import Floats, Tokens, open_bundle
 from edgevlm_engines.manifest import Precision, VisionPrecision
-from edgevlm_engines.ort import ENCODER_NICENESS, OrtEngine
+from edgevlm_engines.ort.engine import ENCODER_NICENESS, OrtEngine
 from edgevlm_export.exporter import export_bundle
 
 from tests.conftest import GOLDEN
@@ -93,7 +93,7 @@ def test_a_prompt_with_a_copied_beginning_gets_the_same_bits(load: Load, precisi
 
 @pytest.mark.parametrize(("precision", "least"), [("int8", 0.998), ("int4", 0.88)])
 def test_logits_stay_near_the_exact_ones(load: Load, precision: Precision, least: float) -> None:
-    """Random weights amplify what is rounded away: see `tests/command/test_quantisation.py` for a trained model."""
+    """Random weights amplify what is rounded away: see `tests/commands/test_quantisation.py` for a trained model."""
     exact, near = (np.concatenate(followed(e, prompts(e))).ravel() for e in (load("fp32"), load(precision)))
     cosine = float(exact @ near / np.linalg.norm(exact) / np.linalg.norm(near))
     assert least < cosine < 1
@@ -121,7 +121,7 @@ def test_kernels_that_depend_on_the_number_of_rows_are_found_out_and_cured(
     alone = [followed(engine, [prompt])[0] for prompt in chosen]
     for row, together in enumerate(followed(engine, chosen)):
         np.testing.assert_array_equal(together, alone[row])
-    monkeypatch.setattr("edgevlm_engines.ort._row_multiple", lambda decoder, size: decoder.close() or 1)
+    monkeypatch.setattr("edgevlm_engines.ort.engine._row_multiple", lambda decoder, size: decoder.close() or 1)
     uncured = load("int4", rows=3)
     same = all(np.array_equal(a[0], b) for a, b in zip([followed(uncured, [p]) for p in chosen], alone, strict=True))
     assert same == (engine._multiple == 1)
@@ -131,7 +131,7 @@ def test_kernels_that_depend_on_the_number_of_rows_are_found_out_and_cured(
 def test_idle_rows_that_fill_up_a_step_do_no_harm(
     bundles: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, multiple: int
 ) -> None:
-    monkeypatch.setattr("edgevlm_engines.ort._row_multiple", lambda decoder, size: decoder.close() or multiple)
+    monkeypatch.setattr("edgevlm_engines.ort.engine._row_multiple", lambda decoder, size: decoder.close() or multiple)
     engine = OrtEngine(open_bundle(bundles("v2")), rows=3, max_length=LENGTH)
     assert engine._multiple == multiple
     short, long = prompts(engine)[2], prompts(engine)[3]

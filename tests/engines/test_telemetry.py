@@ -19,7 +19,7 @@ def test_nothing_is_left_in_a_home_of_its_own(ours: bool, bundles: Callable[[str
     """Without our package it does leave something: otherwise the other half of this test would say nothing."""
     # what marks a machine of a build service turns telemetry off as well
     environment = {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    code = f"import edgevlm_engines.ort\n{SESSION}" if ours else SESSION
+    code = f"import edgevlm_engines.ort.engine\n{SESSION}" if ours else SESSION
     subprocess.run([sys.executable, "-c", code, bundles("v2") / "vision.onnx"], env=environment, check=True)
     left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert ("deviceid" in left) is not ours

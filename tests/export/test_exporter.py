@@ -17,9 +17,9 @@ import pytest
 from edgevlm_engines import IMAGE_TOKEN, EngineLoadError, load_engine, open_bundle, read_manifest
 from edgevlm_engines.manifest import Precision, VisionPrecision
 from edgevlm_export.bundle_writer import Progress
+from edgevlm_export.checkpoint.pickle_reader import read_torch_file
 from edgevlm_export.errors import ExportError
 from edgevlm_export.exporter import export_bundle
-from edgevlm_export.pickle_reader import read_torch_file
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 from numpy.typing import NDArray

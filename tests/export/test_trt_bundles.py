@@ -14,14 +14,14 @@ import onnxruntime
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, EngineLoadError, open_bundle, read_manifest
 from edgevlm_engines.manifest import Device, Flavour, Precision
-from edgevlm_engines.ort import OrtEngine
+from edgevlm_engines.ort.engine import OrtEngine
+from edgevlm_export.checkpoint.pickle_reader import read_torch_file
 from edgevlm_export.errors import ExportError
 from edgevlm_export.exporter import export_bundle
-from edgevlm_export.pickle_reader import read_torch_file
-from edgevlm_export.precision import FLAVOURS, RUNS
+from edgevlm_export.graph.precision import FLAVOURS, RUNS
 
 from tests.conftest import CASES, GOLDEN
-from tests.export.decoder_graphs import EXECUTABLE, Array, Rows, golden_model
+from tests.export.graph.decoder_graphs import EXECUTABLE, Array, Rows, golden_model
 
 JETSONS: tuple[Device, ...] = ("jetpack6", "jetpack7")
 OPSETS = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from edgevlm_engines import Bundle, read_manifest
 from edgevlm_server import model
-from edgevlm_server.memory import MemoryBudget
+from edgevlm_server.memory_budget import MemoryBudget
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from edgevlm_server.image_hosts import ImageHosts
+from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.settings import (
     OPTIONS,
     Settings,

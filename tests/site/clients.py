@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from benchmarks.site import AFFINITY
-from edgevlm.load.bodies import QUESTION
+from edgevlm.bench.bodies import QUESTION
 from tests.live import sse
 from tests.pictures import image_part, text_part, user
 from tests.server.engines import until

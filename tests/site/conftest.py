@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import trustme
-from edgevlm_server.keys import add_key
+from edgevlm_server.http.keys import add_key
 
 from benchmarks.nginx import SITE, Tls, nginx
+from edgevlm.bench.bodies import drawn_pictures
 from edgevlm.demo_bundle import demo_bundle
-from edgevlm.load.bodies import drawn_pictures
-from tests.command.test_serve import Process, ready, serve, started
+from tests.commands.test_serve import Process, ready, serve, started
 from tests.server.engines import until
 
 ESTABLISHED = "01"

@@ -15,8 +15,8 @@ import pytest
 from tests.tensorrt.environments import BINDINGS, CUDA, ROOT, environment
 
 ENGINES, EXPORT = ROOT / "engines/edgevlm_engines", ROOT / "export/edgevlm_export"
-TENSORRT_FILES = tuple(sorted(ENGINES.glob("trt*.py"))) + tuple(sorted(EXPORT.glob("trt*.py")))
-CUDA_FILES = tuple(path for path in sorted(ENGINES.glob("*.py")) if "cuda.bindings" in path.read_text())
+TENSORRT_FILES = tuple(sorted(ENGINES.glob("trt/*.py"))) + tuple(sorted(EXPORT.glob("trt/*.py")))
+CUDA_FILES = tuple(path for path in sorted(ENGINES.rglob("*.py")) if "cuda.bindings" in path.read_text())
 CUDA_MODULES = tuple(f"cuda.bindings.{name}" for name in ("runtime", "driver", "nvrtc"))
 
 
@@ -125,6 +125,6 @@ def test_a_callback_with_other_parameters_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", CUDA)
 def test_a_use_of_cuda_that_does_not_exist_is_found(tmp_path: Path, version: str, line: str, complaint: str) -> None:
     path = tmp_path / "mutant.py"
-    path.write_text(f"from cuda.bindings import runtime\n\nfrom edgevlm_engines.cuda import call\n\n{line}\n")
+    path.write_text(f"from cuda.bindings import runtime\n\nfrom edgevlm_engines.cuda.runtime import call\n\n{line}\n")
     [wrong] = uses(version, (path,)).wrong
     assert complaint in wrong

@@ -10,7 +10,7 @@ from benchmarks import ceilings
 from benchmarks.ceilings import module_ceilings
 from benchmarks.engine import Result, report
 from benchmarks.figures import Job, measure
-from edgevlm.device.survey import Survey
+from edgevlm.doctor.survey import Survey
 from tests.devices import AGX_ORIN
 from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import installed

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import onnx
 import pytest
 from edgevlm_engines import EngineLoadError, open_bundle
-from edgevlm_engines.plans import Plans, open_plans, plan_shape
-from edgevlm_engines.trt_target import this_target
+from edgevlm_engines.plan_cache import Plans, open_plans, plan_shape
+from edgevlm_engines.trt.target import this_target
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 
-from edgevlm.build import ensure_plans
 from edgevlm.cli import main
+from edgevlm.commands.build import ensure_plans
 from tests.live import LiveServer
 from tests.tensorrt.graphs import scatter_attention
 from tests.tensorrt.jetsons import JETSONS
@@ -227,7 +227,7 @@ def test_a_graph_with_a_trap_is_refused_before_tensorrt_sees_it(
     def load(path: Path) -> onnx.ModelProto:
         return scatter_attention(lengths="length")
 
-    monkeypatch.setattr("edgevlm_export.trt_builder.load_graph", load)
+    monkeypatch.setattr("edgevlm_export.trt.builder.load_graph", load)
     assert build(jetson) == 1
     assert "is no graph for TensorRT" in capsys.readouterr().err
     assert jetson.builds() == 0

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.errors import ExportError
-from edgevlm_export.trt_profiles import Effort, Profile, Range
+from edgevlm_export.trt.profiles import Effort, Profile, Range
 
 from tests.tensorrt.graphs import PROFILE, scatter_attention
 from tests.tensorrt.standin import Machine
@@ -47,7 +47,7 @@ def profile(graph: Path) -> Profile:
 
 
 def build(graph: Path, **options: Any) -> Any:
-    from edgevlm_export.trt_compiler import compile_graph
+    from edgevlm_export.trt.compiler import compile_graph
 
     options = {"profiles": [profile(graph)], "effort": EFFORT, **options}
     return compile_graph(graph.read_bytes(), graph, options.pop("profiles"), options.pop("effort"), **options)
@@ -156,6 +156,6 @@ def test_tensorrts_messages_are_in_the_log(machine: Machine, graph: Path, caplog
     machine.refuse.add("build_serialized_network")
     with caplog.at_level(logging.DEBUG), pytest.raises(ExportError):
         build(graph)
-    assert ("edgevlm_engines.trt_log", logging.ERROR, "TensorRT: an error that follows from the first") in (
+    assert ("edgevlm_engines.trt.log", logging.ERROR, "TensorRT: an error that follows from the first") in (
         caplog.record_tuples
     )

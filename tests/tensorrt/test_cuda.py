@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgevlm_engines.errors import CudaError, EngineLoadError
-from edgevlm_engines.memory import CpuCache
+from edgevlm_engines.kv_cache import CpuCache
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ def random(shape: tuple[int, ...], seed: int) -> NDArray[np.float16]:
 
 
 def test_a_failing_call_is_named_with_its_code(machine: Machine) -> None:
-    from edgevlm_engines.cuda import DeviceMemory
+    from edgevlm_engines.cuda.runtime import DeviceMemory
 
     machine.fail["cudaMalloc"] = "cudaErrorIllegalAddress"
     with pytest.raises(CudaError, match=r"^cudaMalloc failed: cudaErrorIllegalAddress\.$") as caught:
@@ -40,7 +40,7 @@ def test_where_there_is_no_driver_the_bindings_complaint_is_told(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cuda.bindings import runtime
-    from edgevlm_engines.cuda import enter_thread
+    from edgevlm_engines.cuda.runtime import enter_thread
 
     def cudaSetDevice(device: int) -> None:
         raise RuntimeError("Failed to dlopen libcuda.so.1")
@@ -51,7 +51,7 @@ def test_where_there_is_no_driver_the_bindings_complaint_is_told(
 
 
 def test_what_fails_in_a_capture_is_raised_and_the_stream_is_usable_again(machine: Machine) -> None:
-    from edgevlm_engines.cuda import DeviceMemory, Stream, capture
+    from edgevlm_engines.cuda.runtime import DeviceMemory, Stream, capture
 
     stream = Stream(urgent=True)
     with pytest.raises(ZeroDivisionError):
@@ -70,7 +70,7 @@ def test_what_fails_in_a_capture_is_raised_and_the_stream_is_usable_again(machin
 
 @pytest.mark.parametrize("what", ["wait", "allocate"])
 def test_a_capture_in_which_something_waits_or_allocates_fails(machine: Machine, what: str) -> None:
-    from edgevlm_engines.cuda import DeviceMemory, Stream, capture
+    from edgevlm_engines.cuda.runtime import DeviceMemory, Stream, capture
 
     stream, other = Stream(urgent=True), Stream(urgent=True)
     with pytest.raises(CudaError, match="cudaErrorStreamCaptureUnsupported"):
@@ -82,7 +82,7 @@ def test_a_capture_in_which_something_waits_or_allocates_fails(machine: Machine,
 
 
 def test_while_one_thread_captures_others_may_wait_and_allocate(machine: Machine) -> None:
-    from edgevlm_engines.cuda import DeviceMemory, Stream, capture
+    from edgevlm_engines.cuda.runtime import DeviceMemory, Stream, capture
 
     stream, memory = Stream(urgent=True), DeviceMemory(64)
     with ThreadPoolExecutor(1) as pool:
@@ -120,8 +120,8 @@ def test_the_append_kernel_puts_each_row_where_its_cache_ends(case: dict[str, in
     fresh = random((buffers, rows, heads, sequence, dim), case["seed"])
     cache = random((buffers, total, heads, capacity, dim), case["seed"] + 1)
     with installed() as machine:
-        from edgevlm_engines.append import Append
-        from edgevlm_engines.cuda import DeviceMemory, HostArray, Stream, enter_thread
+        from edgevlm_engines.cuda.kv_append import Append
+        from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray, Stream, enter_thread
 
         enter_thread()
         stream = Stream(urgent=True)
@@ -149,8 +149,8 @@ def test_the_append_kernel_puts_each_row_where_its_cache_ends(case: dict[str, in
 
 
 def test_a_step_past_the_end_of_the_cache_writes_nothing(machine: Machine) -> None:
-    from edgevlm_engines.append import Append
-    from edgevlm_engines.cuda import DeviceMemory, HostArray, Stream, enter_thread
+    from edgevlm_engines.cuda.kv_append import Append
+    from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray, Stream, enter_thread
 
     enter_thread()
     stream, lengths, new, cache = (
@@ -173,17 +173,17 @@ def test_a_step_past_the_end_of_the_cache_writes_nothing(machine: Machine) -> No
 def test_a_kernel_that_does_not_compile_is_reported_with_the_compilers_words(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgevlm_engines import append
+    from edgevlm_engines.cuda import kv_append
 
-    monkeypatch.setattr(append, "SOURCE", append.SOURCE.replace("const int past =", "const int pest ="))
+    monkeypatch.setattr(kv_append, "SOURCE", kv_append.SOURCE.replace("const int past =", "const int pest ="))
     with pytest.raises(CudaError, match=r"NVRTC_ERROR_COMPILATION \(.*past.*undeclared.*\)") as caught:
-        append.Append([], 1, 64, 8)
+        kv_append.Append([], 1, 64, 8)
     assert caught.value.call == "nvrtcCompileProgram"
 
 
 def test_a_thread_that_has_not_met_the_device_may_not_launch(machine: Machine) -> None:
-    from edgevlm_engines.append import Append
-    from edgevlm_engines.cuda import Stream, enter_thread
+    from edgevlm_engines.cuda.kv_append import Append
+    from edgevlm_engines.cuda.runtime import Stream, enter_thread
 
     append, stream = Append([(0, 0)], 1, 64, 8), Stream(urgent=True)
     with ThreadPoolExecutor(1) as pool:
@@ -200,7 +200,7 @@ class Caches:
     """The same cache twice: on the stand-in's device and on the host, whose behaviour is tested elsewhere."""
 
     def __init__(self, machine: Machine, count: int = 3) -> None:
-        from edgevlm_engines.cuda_cache import CudaCache
+        from edgevlm_engines.cuda.kv_cache import CudaCache
 
         self.machine, self.count = machine, count
         shape = (4, 2, 64, 6)
@@ -267,7 +267,7 @@ def test_memory_of_a_copy_is_used_again_for_the_next_of_its_size(machine: Machin
 
 
 def test_a_cache_without_room_says_what_would_fit(machine: Machine) -> None:
-    from edgevlm_engines.cuda_cache import CudaCache
+    from edgevlm_engines.cuda.kv_cache import CudaCache
 
     row = 4 * 2 * 128 * 64 * 2
     for rows_left, advice in [

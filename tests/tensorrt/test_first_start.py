@@ -11,7 +11,7 @@ from edgevlm_engines import EngineLoadError
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.settings import Settings
 
-from edgevlm.build import ensure_plans
+from edgevlm.commands.build import ensure_plans
 from edgevlm.first_start import Conversion, served_bundle, this_device
 from tests.conftest import GOLDEN
 from tests.live import LiveServer
@@ -78,7 +78,7 @@ def test_without_tensorrt_it_is_onnx_runtime() -> None:
 
 
 def test_options_of_the_command_line_reach_the_conversion() -> None:
-    from edgevlm.serve import add_arguments
+    from edgevlm.commands.serve import add_arguments
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)

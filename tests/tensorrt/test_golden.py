@@ -12,7 +12,16 @@ from edgevlm_server.model import load_model
 from edgevlm_server.offline import encode
 from edgevlm_server.settings import Settings
 
-from edgevlm.parity import _all_logits, _differing, _greedy, _largest, _load, _pixels, _prompt_ids, _unspliced
+from edgevlm.commands.parity import (
+    _all_logits,
+    _differing,
+    _greedy,
+    _largest,
+    _load,
+    _pixels,
+    _prompt_ids,
+    _unspliced,
+)
 from tests.conftest import CASES, GOLDEN
 from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import installed

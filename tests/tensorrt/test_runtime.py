@@ -99,9 +99,9 @@ def test_without_graphs_nothing_is_captured(bench: Bench) -> None:
 
 def test_graphs_are_as_many_as_contexts_are_allowed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = bench.load()
-    from edgevlm_engines import trt_graphs
+    from edgevlm_engines.trt import graphs
 
-    monkeypatch.setattr(trt_graphs, "MOST", 2)
+    monkeypatch.setattr(graphs, "MOST", 2)
     for rows in (1, 2, 3, 4) * 3:
         decode(engine, *[5] * rows)
     assert {run["shapes"]["hidden"][0] for run in bench.runs() if run["captured"]} == {1, 2}

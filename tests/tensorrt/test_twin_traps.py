@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from edgevlm_export.trt_rules import check
+from edgevlm_export.graph.trt.rules import check
 
 from tests.tensorrt.environments import TWINS
 from tests.tensorrt.graphs import (

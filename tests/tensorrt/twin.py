@@ -46,7 +46,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     warnings: list[str] = []
     logging.getLogger("edgevlm_export").handlers = [_Kept(warnings)]
     messages: list[str] = []
-    logger = logging.getLogger("edgevlm_engines.trt_log")
+    logger = logging.getLogger("edgevlm_engines.trt.log")
     logger.setLevel(logging.DEBUG)
     logger.handlers = [_Kept(messages, logging.DEBUG)]
     try:
@@ -76,8 +76,8 @@ class _Kept(logging.Handler):
 
 def _graph(job: dict[str, Any]) -> int:
     """Bytes of the plan of the graph in a file."""
-    from edgevlm_export.trt_compiler import compile_graph
-    from edgevlm_export.trt_profiles import Effort, Range
+    from edgevlm_export.trt.compiler import compile_graph
+    from edgevlm_export.trt.profiles import Effort, Range
 
     path = Path(job["path"])
     profile = {name: Range(*map(tuple, ranges)) for name, ranges in job["profile"].items()}
@@ -88,8 +88,8 @@ def _graph(job: dict[str, Any]) -> int:
 def _bundle(job: dict[str, Any]) -> dict[str, int]:
     """Bytes of a bundle's plans, built into a plans folder; the target is only a name."""
     from edgevlm_engines import open_bundle
-    from edgevlm_engines.plans import Target, plan_shape
-    from edgevlm_export.trt_builder import build_plans
+    from edgevlm_engines.plan_cache import Target, plan_shape
+    from edgevlm_export.trt.builder import build_plans
 
     target = Target(job["tensorrt"], f"TensorRT-RTX {tensorrt_rtx.__version__} without a GPU", "8.6")
     shape = plan_shape(job["rows"], job["max_length"])

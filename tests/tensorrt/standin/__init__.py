@@ -31,7 +31,7 @@ _ENGINES = (
     "trt_log",
     "trt_vision",
 )
-_USERS = (*(f"edgevlm_engines.{name}" for name in _ENGINES), "edgevlm_export.trt_compiler")
+_USERS = (*(f"edgevlm_engines.{name}" for name in _ENGINES), "edgevlm_export.trt.compiler")
 """Modules that import what is stood in for."""
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 from edgevlm_engines import open_bundle
 from edgevlm_engines.bundle import DECODER, VISION
-from edgevlm_engines.plans import (
+from edgevlm_engines.plan_cache import (
     DECODER_PLAN,
     SIDECAR,
     VISION_PLAN,
@@ -15,10 +15,10 @@ from edgevlm_engines.plans import (
     plan_key,
     plan_shape,
 )
-from edgevlm_engines.trt_target import this_target
+from edgevlm_engines.trt.target import this_target
 from edgevlm_export.bundle_writer import file_table
-from edgevlm_export.trt_model import set_capacity
-from edgevlm_export.trt_profiles import Profile, decoder_profiles, vision_profiles
+from edgevlm_export.trt.model import set_capacity
+from edgevlm_export.trt.profiles import Profile, decoder_profiles, vision_profiles
 
 from tests.tensorrt.standin.plan_file import pack_plan
 

@@ -1,0 +1,73 @@
+"""`edgevlm ask`: pictures and a question in, the answer on standard output."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from edgevlm.cli import CommandError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from edgevlm_server.images.intake import ImageIntake
+    from numpy.typing import NDArray
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from edgevlm_engines import Provider
+
+    parser.add_argument("input", nargs="+", help="picture files, then the question")
+    parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to ask (default: the demo model)")
+    parser.add_argument(
+        "--provider",
+        choices=get_args(Provider),
+        help="where ONNX Runtime runs (default: what the bundle was made for)",
+    )
+    parser.add_argument(
+        "--max-length",
+        type=int,
+        metavar="N",
+        help="longest prompt with its answer, in positions (default: all that the model can)",
+    )
+    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest answer (default: 256)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgevlm_server.images.intake import ImageIntake
+    from edgevlm_server.images.limits import ImageLimits
+    from edgevlm_server.model import load_model
+    from edgevlm_server.offline import TooLong, answer, encode
+    from edgevlm_server.settings import Settings
+    from edgevlm_server.text.prompt import Turn
+
+    from edgevlm.demo_bundle import find_bundle
+
+    *pictures, question = arguments.input
+    if arguments.max_tokens < 1:
+        raise CommandError("--max-tokens must be at least 1.")
+    settings = Settings.offline(arguments.provider, arguments.max_length)
+    model = load_model(find_bundle(arguments.model), settings)
+    try:
+        with ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1) as intake:
+            pixels = [_read(intake, Path(name)) for name in pictures]
+        turns = [Turn("user", question, len(pixels))]
+        try:
+            for piece in answer(model, turns, encode(model, pixels), max_tokens=arguments.max_tokens):
+                print(piece, end="", flush=True)
+        except TooLong as error:
+            raise CommandError(str(error)) from None
+        print()
+    finally:
+        model.engine.close()
+    return 0
+
+
+def _read(intake: "ImageIntake", path: Path) -> "NDArray[np.float32]":
+    from edgevlm_server.images.decoder import ImageWorkerError
+    from edgevlm_server.images.limits import ImageError
+
+    try:
+        return intake.pixels_of_file(path)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ImageError, ImageWorkerError) as error:
+        raise CommandError(f"{path}: {error}") from None

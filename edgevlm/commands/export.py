@@ -1,0 +1,114 @@
+"""`edgevlm export`: a checkpoint in the published layout becomes a bundle."""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+from edgevlm.cli import CommandError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from edgevlm_engines.manifest import Device
+
+    parser.add_argument("checkpoint", type=Path, help="folder with config.json, weights and tokenizer.model")
+    parser.add_argument("bundle", type=Path, help="folder to make; it must not exist")
+    parser.add_argument(
+        "--device",
+        choices=get_args(Device),
+        default="cpu",
+        help="what will run it (default: cpu); sets the defaults. jetpack6 is TensorRT 10.3, jetpack7 TensorRT from "
+        "10.15 on",
+    )
+    add_conversion(parser)
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="compare the bundle with one in fp32, token by token; takes room for that one beside the bundle, and "
+        "ONNX Runtime to run both",
+    )
+    parser.add_argument("--name", help="name that clients see (default: the checkpoint folder's)")
+    parser.add_argument(
+        "--if-absent",
+        action="store_true",
+        help="do nothing if the bundle is there and whole, whatever it was made from",
+    )
+
+
+def add_conversion(parser: argparse._ActionsContainer) -> None:
+    """How a checkpoint is to be converted, for whatever device."""
+    from edgevlm_engines.manifest import Precision, VisionPrecision
+
+    parser.add_argument(
+        "--vision-tower",
+        type=Path,
+        metavar="DIR",
+        help="folder of the CLIP model; V1 takes its weights from there, V2 only sizes that differ from ViT-L/14-336",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        help="of the language model's products (default: int8 for cpu, fp16 for others); whether TensorRT 10.3 takes "
+        "int4 has not been tried",
+    )
+    parser.add_argument(
+        "--vision-precision",
+        choices=get_args(VisionPrecision),
+        help="of the vision encoder's products (default: fp32 for cpu, fp16 for others)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgevlm_export.exporter import export_bundle
+    from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
+
+    from edgevlm.progress import Bar
+
+    if arguments.report and FLAVOURS[arguments.device] != "ort":
+        raise CommandError(
+            f"A bundle for {arguments.device} runs on TensorRT alone, and --report compares on ONNX Runtime; leave "
+            "--report out."
+        )
+    if arguments.if_absent and arguments.bundle.exists():
+        print(_present(arguments.bundle))
+        return 0
+    default = DEFAULTS[arguments.device]
+    manifest = export_bundle(
+        arguments.checkpoint,
+        arguments.bundle,
+        vision_tower=arguments.vision_tower,
+        device=arguments.device,
+        precision=arguments.precision or default.decoder,
+        vision_precision=arguments.vision_precision or default.vision,
+        name=arguments.name,
+        progress=Bar(f"Exporting {arguments.checkpoint.name}"),
+    )
+    size = sum(file.size for file in manifest.files.values())
+    numbers = f"{manifest.precision}, vision {manifest.vision_precision}"
+    print(f"{arguments.bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB")
+    if arguments.report:
+        print(_report(arguments.checkpoint, arguments.vision_tower, arguments.bundle))
+    return 0
+
+
+def _present(bundle: Path) -> str:
+    """Says that the bundle is there. Raises `BundleError` if what is there is no whole bundle."""
+    from edgevlm_engines import open_bundle
+
+    return f"{bundle}: {open_bundle(bundle).manifest.model} is there already"
+
+
+def _report(checkpoint: Path, vision_tower: Path | None, bundle: Path) -> str:
+    from edgevlm_export.exporter import export_bundle
+
+    from edgevlm.progress import Bar
+    from edgevlm.quantisation import compare, steps
+
+    with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
+        reference = Path(folder) / "fp32"
+        export_bundle(checkpoint, reference, vision_tower=vision_tower, progress=Bar("Exporting in fp32"))
+        bar = Bar("Comparing", "answer")
+        bar.start(steps())
+        comparison = compare(reference, bundle, bar.advance)
+        bar.finish()
+    return comparison.table()

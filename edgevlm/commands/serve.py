@@ -1,0 +1,39 @@
+"""`edgevlm serve`: the HTTP server on a bundle, on a checkpoint, or on the demo model."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from edgevlm_server.run import serve
+from edgevlm_server.settings import add_arguments as add_settings
+from edgevlm_server.settings import from_arguments
+
+from edgevlm.cli import configure_log
+from edgevlm.commands.export import add_conversion
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "bundle",
+        type=Path,
+        nargs="?",
+        help="folder made by 'edgevlm export', or that of a checkpoint, which is then exported for this machine at "
+        "the first start, into the user's cache (default: the embedded demo model)",
+    )
+    add_settings(parser)
+    add_conversion(parser.add_argument_group("only for a checkpoint"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgevlm_server.model import load_model
+
+    from edgevlm.commands.build import ensure_plans
+    from edgevlm.first_start import Conversion, check_conversion, served_bundle
+
+    settings = from_arguments(arguments)
+    conversion = Conversion.of(arguments)
+    check_conversion(arguments.bundle, conversion)
+    configure_log(settings.log_level)
+    bundle = partial(served_bundle, arguments.bundle, settings, conversion)
+    prepare = partial(ensure_plans, plans=settings.plans)
+    return serve(settings, lambda: load_model(bundle(), settings, prepare=prepare))

@@ -1,0 +1,194 @@
+"""What is wrong with a machine, a sentence each with what to do about it. Judges a survey; reads nothing itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgevlm_engines import Manifest, size_text
+from edgevlm_engines.plan_cache import NATIVE_SINCE, version_numbers
+
+from edgevlm.doctor.board import THOR, jetpack
+from edgevlm.doctor.fit import SPLIT_SINCE
+from edgevlm.doctor.survey import Survey
+
+GIB = 2**30
+SMALL_MEMORY = 9 * GIB
+"""A module of 8 GB shows some 7.5 GiB, the next larger one 15."""
+
+BINDINGS = {12: "cuda-python==12.6.2.post1", 13: "cuda-bindings==13.2.0"}
+"""By CUDA's major version. Of cuda-bindings there is no 12.6 for Jetson's Python; cuda-python holds the same."""
+
+PYTHONS = {36: "3.10", 39: "3.12"}
+"""The Python for which each release of Jetson's system has TensorRT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """`stops`: the engine cannot start before it is done. Other advice is about speed, and what may end it later."""
+
+    stops: bool
+    text: str
+
+
+def advise(
+    survey: Survey, manifest: Manifest | None = None, rows: int | None = None, asked: int | None = None
+) -> list[Advice]:
+    """For serving a bundle, or one made for this machine; what stops comes first.
+
+    Of the rows that are `asked` for, so many `rows` of the bundle find room. Without a bundle the engine is TensorRT
+    on a Jetson, and ONNX Runtime elsewhere.
+    """
+    on_tensorrt = survey.board.jetson if manifest is None else manifest.flavour != "ort"
+    stops = [*(_tensorrt(survey) if on_tensorrt else _onnxruntime(survey, manifest))]
+    if manifest is not None:
+        stops += [*_bundle(survey, manifest, rows)]
+    slows = [*_room(rows, asked), *_power(survey), *_memory(survey), *_disk(survey, manifest)]
+    slows += [*_wheels(survey), *_heat(survey)]
+    return [*(Advice(True, text) for text in stops), *(Advice(False, text) for text in slows)]
+
+
+def _tensorrt(survey: Survey) -> Iterator[str]:
+    board, software = survey.board, survey.software
+    if not board.jetson:
+        if software.target is not None and software.target.done:
+            return
+        yield (
+            "This is no Jetson: TensorRT bundles are built and run on the Jetson itself; for this machine, export "
+            "with --device cpu."
+        )
+        return
+    yield from _release(survey)
+    if software.tensorrt is None:
+        yield _tensorrt_missing(survey)
+    elif version_numbers(software.tensorrt.version) < SPLIT_SINCE:
+        yield f"TensorRT {software.tensorrt.version} is too old: at least JetPack 6.1 with 10.3 is needed."
+    yield from _bindings(survey)
+    if software.target is not None and not software.target.done:
+        yield f"TensorRT and CUDA do not work together here: {software.target.text}."
+
+
+def _release(survey: Survey) -> Iterator[str]:
+    board = survey.board
+    name = jetpack(board.release)
+    if board.release is None:
+        yield "/etc/nv_tegra_release is missing or cannot be read: this is no installation of NVIDIA's Jetson Linux."
+    elif board.release_numbers[0] == 38 and board.chip != THOR:
+        yield f"L4T {board.release} is {name}, which is for Thor only: an Orin needs JetPack 6.2 or 7.2."
+    elif board.release_numbers < (36, 4):
+        yield f"L4T {board.release} ({name or 'an old JetPack'}) has too old a TensorRT: install JetPack 6.2 or 7.2."
+
+
+def _tensorrt_missing(survey: Survey) -> str:
+    board, software = survey.board, survey.software
+    wanted = PYTHONS.get(board.release_numbers[0]) if board.release else None
+    if wanted and not software.python.startswith(f"{wanted}."):
+        return (
+            f"This is Python {software.python}, and TensorRT of this system is for {wanted}: make the virtual "
+            f"environment with 'python{wanted} -m venv --system-site-packages'."
+        )
+    if software.tensorrt_outside:
+        return (
+            "TensorRT is installed, but this virtual environment does not see it: make it again with "
+            "'python3 -m venv --system-site-packages'."
+        )
+    return (
+        "TensorRT is not installed for Python: 'sudo apt install python3-libnvinfer', and a virtual environment made "
+        "with --system-site-packages; PyPI has none for Jetson."
+    )
+
+
+def _bindings(survey: Survey) -> Iterator[str]:
+    cuda, package = survey.board.cuda, survey.software.bindings
+    major = version_numbers(cuda)[:1] if cuda else ()
+    pin = BINDINGS.get(major[0] if major else 12 if survey.software.python.startswith("3.10.") else 13)
+    if pin is None:
+        return
+    if package is None:
+        yield f"CUDA's Python bindings are missing: 'pip install {pin}', or edgevlm with its 'jetson' extra."
+    elif major and version_numbers(package.version)[:1] != major:
+        yield f"{package.name} {package.version} is not for CUDA {cuda}: 'pip install {pin}'."
+
+
+def _onnxruntime(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
+    software = survey.software
+    if not software.runtimes:
+        yield "ONNX Runtime is not installed: install edgevlm with its 'cpu' or 'gpu' extra."
+    elif not software.providers:
+        yield "ONNX Runtime is installed but cannot be imported: install it again."
+    elif manifest is not None and manifest.device == "cuda" and "CUDAExecutionProvider" not in software.providers:
+        yield (
+            "The bundle is for CUDA, and this ONNX Runtime has no CUDA in it: install edgevlm with its 'gpu' extra, "
+            "or export with --device cpu."
+        )
+
+
+def _bundle(survey: Survey, manifest: Manifest, rows: int | None) -> Iterator[str]:
+    tensorrt = survey.software.tensorrt
+    if manifest.flavour == "trt-native" and tensorrt and version_numbers(tensorrt.version) < NATIVE_SINCE:
+        least = ".".join(map(str, NATIVE_SINCE))
+        yield f"The bundle needs TensorRT {least}, and this is {tensorrt.version}: export it with --device jetpack6."
+    if rows == 0:
+        yield (
+            "There is not enough memory for one row of this bundle: end other programs, or export it with fewer bits "
+            "(--precision)."
+        )
+
+
+def _room(rows: int | None, asked: int | None) -> Iterator[str]:
+    if rows and asked and rows < asked:
+        yield f"{rows} of {asked} rows find room now: give '--max-batch {rows}' to serve, and to build."
+
+
+def _power(survey: Survey) -> Iterator[str]:
+    active, best, clocks = survey.power.active, survey.power.best, survey.clocks
+    if best and active and best != active:
+        yield f"Power mode {active.name} limits the clocks: 'sudo nvpmodel -m {best.number}' sets {best.name}."
+    elif best and not active:
+        yield f"Which power mode is set is not known: 'sudo nvpmodel -m {best.number}' sets {best.name}."
+    loose = [name for name, clock in (("CPU", clocks.cpu), ("GPU", clocks.gpu)) if clock and not clock.pinned]
+    if survey.board.jetson and loose:
+        yield f"Clocks of {' and '.join(loose)} move with the load: 'sudo jetson_clocks' pins them until a restart."
+
+
+def _memory(survey: Survey) -> Iterator[str]:
+    memory = survey.memory
+    if not survey.board.jetson or memory.total is None or memory.total > SMALL_MEMORY:
+        return
+    if memory.swap == 0:
+        yield (
+            "There is no swap on a disk, and 8 GB are little for building plans: make a swap file of 8 GB or more on "
+            "the NVMe disk ('fallocate', 'mkswap', 'swapon')."
+        )
+    if survey.desktop:
+        yield "A desktop takes memory: 'sudo systemctl set-default multi-user.target' and a restart end it."
+
+
+def _disk(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
+    free = survey.disk.free
+    if manifest is None or manifest.flavour == "ort" or free is None:
+        return
+    needed = 2 * sum(file.size for file in manifest.files.values())
+    if free < needed:
+        yield (
+            f"{size_text(free)} are free in {survey.disk.folder}: plans may take twice what the bundle takes "
+            f"({size_text(needed)}); --plans chooses another folder."
+        )
+
+
+def _wheels(survey: Survey) -> Iterator[str]:
+    names = {package.name: package for package in survey.software.runtimes}
+    gpu = names.get("onnxruntime-gpu")
+    if len(names) > 1:
+        yield "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both and install one of them."
+    if gpu and survey.board.jetson and "manylinux" in gpu.tag:
+        yield (
+            f"onnxruntime-gpu {gpu.version} is PyPI's build, which holds no code for Orin's GPU (SM87; looked at in "
+            "1.31.1): use TensorRT bundles, and onnxruntime for the CPU."
+        )
+    if survey.board.chip == THOR:
+        yield "This is a Thor: nothing here was written for it or checked against it."
+
+
+def _heat(survey: Survey) -> Iterator[str]:
+    for zone in survey.clocks.zones:
+        if zone.throttles_at is not None and zone.temperature >= zone.throttles_at:
+            yield f"{zone.name} is at {zone.temperature:.0f} °C and slows down from {zone.throttles_at:.0f}: cool it."

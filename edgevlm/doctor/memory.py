@@ -1,0 +1,58 @@
+"""Memory, swap and free disk of a machine, in bytes. Formats are Linux's own, seen on a PC."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevlm_engines import available_memory
+
+from edgevlm.doctor.root import Root
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """`available` is what a new process may hold; `swap` is on a disk, `zram` in memory itself, packed."""
+
+    total: int | None
+    available: int | None
+    swap: int
+    zram: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What is free where TensorRT's plans would lie."""
+
+    folder: Path
+    free: int | None
+
+
+def read_memory(root: Root) -> Memory:
+    swaps = [line.split() for line in root.lines("/proc/swaps")[1:]]
+    sizes = [(words[0], 1024 * int(words[2])) for words in swaps if len(words) > 2 and words[2].isdecimal()]
+    packed = sum(size for name, size in sizes if "/zram" in name)
+    return Memory(
+        total=_total(root),
+        available=available_memory(root.path("/proc"), root.path("/sys/fs/cgroup")),
+        swap=sum(size for _, size in sizes) - packed,
+        zram=packed,
+    )
+
+
+def read_disk(folder: Path) -> Disk:
+    """Of the nearest folder that is there."""
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        return Disk(folder, shutil.disk_usage(folder).free)
+    except OSError:
+        return Disk(folder, None)
+
+
+def _total(root: Root) -> int | None:
+    for line in root.lines("/proc/meminfo"):
+        words = line.split()
+        if words[:1] == ["MemTotal:"] and words[1:2] and words[1].isdecimal():
+            return 1024 * int(words[1])
+    return None

@@ -1,0 +1,156 @@
+"""A survey as text: what there is, what fits, what to do; and the table of ceilings. Knows no files."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from edgevlm_engines import Demand, plan_memory, size_text
+
+from edgevlm.doctor.advice import Advice
+from edgevlm.doctor.board import jetpack
+from edgevlm.doctor.ceilings import MODELS, MODULES, PAST, PRECISIONS, ceiling, weight_bytes
+from edgevlm.doctor.clocks import Clock
+from edgevlm.doctor.fit import Fit, published_manifest
+from edgevlm.doctor.survey import Survey
+
+UNKNOWN = "not known"
+
+
+def facts(survey: Survey, bandwidth: float | None) -> str:
+    """One line for each thing."""
+    rows = {
+        "board": _board(survey),
+        "system": _system(survey),
+        "driver": f"{survey.board.driver or 'none'}, CUDA {survey.board.cuda or 'none'}",
+        "TensorRT": _tensorrt(survey),
+        "CUDA for Python": _package_names([survey.software.bindings] if survey.software.bindings else []),
+        "ONNX Runtime": _runtimes(survey),
+        "memory": _memory(survey, bandwidth),
+        "disk": f"{_size(survey.disk.free)} free in {survey.disk.folder}",
+        "power mode": _power(survey),
+        "clocks": _clocks(survey),
+        "temperature": _temperature(survey),
+    }
+    return "\n".join(f"{name:<16}{text}" for name, text in rows.items())
+
+
+def fits_table(fits: Sequence[Fit], rows: int, length: int) -> str:
+    """What each model takes and reaches at best."""
+    title = f"tokens/s at best, one row, {PAST} past"
+    lines = [
+        (fit.model, fit.precision, decimal_text(fit.weights), _number(fit.ceiling), _rows(fit.rows)) for fit in fits
+    ]
+    return table(("model", "precision", "weights a step", title, f"rows of {length} that fit, of {rows}"), lines)
+
+
+def ceilings_table(demand: Demand) -> str:
+    """For every module that is known, in Markdown: on paper, and nothing about this machine.
+
+    A model does not fit where a server for this demand would take more than the module has.
+    """
+    modules = (f"{one.name}, {one.bandwidth / 1e9:.1f} GB/s" for one in MODULES)
+    lines = []
+    for model in MODELS:
+        for precision in PRECISIONS:
+            read = weight_bytes(model, precision) + PAST * model.position_bytes
+            taken = plan_memory(published_manifest(model, precision, "jetpack7"), demand, "shared").total
+            cells = (
+                f"{ceiling(model, precision, one.bandwidth):.0f}" if taken < 1e9 * one.size else "does not fit"
+                for one in MODULES
+            )
+            lines.append((model.name, precision, decimal_text(read), decimal_text(taken), *cells))
+    return table(("model", "precision", "read a step", "memory, one row", *modules), lines)
+
+
+def advice_text(advice: Sequence[Advice]) -> str:
+    """A line each."""
+    if not advice:
+        return "Nothing is wrong."
+    return "\n".join(f"- {'must' if one.stops else 'should'}: {one.text}" for one in advice)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown: two columns of words, then figures."""
+    rule = [":---" if index < 2 else "---:" for index in range(len(columns))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
+
+
+def decimal_text(count: int) -> str:
+    """Bytes, in units of 10^9, as bandwidths are stated."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+def _board(survey: Survey) -> str:
+    board = survey.board
+    return f"{board.model} ({board.module}, {board.machine})" if board.module else f"{board.model} ({board.machine})"
+
+
+def _system(survey: Survey) -> str:
+    release = survey.board.release
+    named = f"L4T {release} ({jetpack(release) or 'a JetPack that is not known'}), " if release else ""
+    return f"{named}Python {survey.software.python}{' in a virtual environment' if survey.software.in_venv else ''}"
+
+
+def _tensorrt(survey: Survey) -> str:
+    software = survey.software
+    if software.tensorrt is None:
+        return "on the system, but this Python does not see it" if software.tensorrt_outside else "none"
+    if software.target is None:
+        return software.tensorrt.version
+    return software.target.text if software.target.done else f"{software.tensorrt.version}: {software.target.text}"
+
+
+def _package_names(packages: Iterable[tuple[str, str, str]]) -> str:
+    return ", ".join(f"{name} {version}" for name, version, _ in packages) or "none"
+
+
+def _runtimes(survey: Survey) -> str:
+    names = _package_names(survey.software.runtimes)
+    return f"{names}: {', '.join(survey.software.providers)}" if survey.software.providers else names
+
+
+def _memory(survey: Survey, bandwidth: float | None) -> str:
+    memory = survey.memory
+    speed = f"; {bandwidth / 1e9:.1f} GB/s at best in this mode" if bandwidth else ""
+    swap = f"swap {size_text(memory.swap)}, zram {size_text(memory.zram)}"
+    return f"{_size(memory.total)}, {_size(memory.available)} available, {swap}{speed}"
+
+
+def _power(survey: Survey) -> str:
+    power = survey.power
+    if not power.modes:
+        return "none: not a Jetson's"
+    active = f"{power.active.name} ({power.active.number})" if power.active else UNKNOWN
+    return f"{active}, of {', '.join(f'{mode.name} ({mode.number})' for mode in power.modes)}"
+
+
+def _clocks(survey: Survey) -> str:
+    clocks = survey.clocks
+    named = {"CPU": clocks.cpu, "GPU": clocks.gpu, "memory": clocks.emc}
+    return ", ".join(f"{name} {_clock(clock)}" for name, clock in named.items() if clock) or UNKNOWN
+
+
+def _clock(clock: Clock) -> str:
+    now = "" if clock.now is None else f"{clock.now / 1e6:.0f} of "
+    most = "unknown" if clock.most is None else f"{clock.most / 1e6:.0f}"
+    return f"{now}{most} MHz{', pinned' if clock.pinned else ''}"
+
+
+def _temperature(survey: Survey) -> str:
+    return ", ".join(_zones(survey)) or UNKNOWN
+
+
+def _zones(survey: Survey) -> Iterator[str]:
+    for zone in survey.clocks.zones:
+        limit = "" if zone.throttles_at is None else f" (slows from {zone.throttles_at:.0f})"
+        yield f"{zone.name} {zone.temperature:.0f} °C{limit}"
+
+
+def _size(size: int | None) -> str:
+    return UNKNOWN if size is None else size_text(size)
+
+
+def _number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.0f}"
+
+
+def _rows(rows: int | None) -> str:
+    return UNKNOWN if rows is None else str(rows)

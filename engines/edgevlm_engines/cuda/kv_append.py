@@ -1,0 +1,94 @@
+"""Appends new keys and values to the KV cache on the device: one kernel for all layers. Not yet run on a GPU.
+
+For decoders that hand out what is new and leave the cache alone. A kernel and not copies, because a captured graph
+repeats it, and where it writes must be read anew each time.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import numpy as np
+from cuda.bindings import driver, nvrtc
+
+from edgevlm_engines.cuda.runtime import DeviceMemory, Stream, call, device
+from edgevlm_engines.errors import CudaError
+
+SOURCE = r"""
+/* Grid: x over the words of one row, y over the buffers, z over the rows of the step. `table` holds two addresses for
+   each buffer: of what is new, [rows, heads, sequence, words], and of the cache, [all rows, heads, capacity, words].
+   Row z is row `first + z` of the cache and goes to its positions from past_length[z] on. A word is 4 bytes. */
+extern "C" __global__ void append(const unsigned long long *table, const int *past_length, int first, int heads,
+                                  int sequence, int capacity, int words)
+{
+    const unsigned int *fresh = (const unsigned int *)table[2 * blockIdx.y];
+    unsigned int *cache = (unsigned int *)table[2 * blockIdx.y + 1];
+    const int row = blockIdx.z;
+    const int past = past_length[row];
+    const int head_words = sequence * words;
+    if (past < 0 || past + sequence > capacity)
+        return;
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < heads * head_words; i += gridDim.x * blockDim.x) {
+        const long long head = i / head_words;
+        const long long target = ((long long)(first + row) * heads + head) * capacity + past;
+        cache[target * words + i % head_words] = fresh[(long long)row * heads * head_words + i];
+    }
+}
+"""
+THREADS = 256
+MOST_BLOCKS = 32
+WORD = 4
+
+
+class Append:
+    """The kernel, and the table of addresses that it works on: pairs of `(new, cache)`, one a layer and side."""
+
+    def __init__(self, pairs: Sequence[tuple[int, int]], heads: int, capacity: int, vector_bytes: int) -> None:
+        assert vector_bytes % WORD == 0, "a head's dimension is even, for rotary embedding"
+        self._buffers, self._heads, self._capacity = len(pairs), heads, capacity
+        self._words = vector_bytes // WORD
+        with ExitStack() as release:
+            self._module = call(driver.cuModuleLoadData, _compiled())
+            release.callback(lambda: call(driver.cuModuleUnload, self._module))
+            self._function = call(driver.cuModuleGetFunction, self._module, b"append")
+            table = np.array(pairs, np.uint64)
+            self._table = DeviceMemory(table.nbytes)
+            release.callback(self._table.free)
+            self._table.upload(table)
+            self._release = release.pop_all()
+
+    def launch(self, first_row: int, rows: int, sequence: int, past_length: int, stream: Stream) -> None:
+        """Enqueue the step of rows `first_row` on; `past_length` is the address of int32 `[rows]` before the step."""
+        words = self._heads * sequence * self._words
+        blocks = min(-(-words // THREADS), MOST_BLOCKS)
+        pointer, number = ctypes.c_void_p, ctypes.c_int
+        values = (
+            *(self._table.address, past_length),
+            *(first_row, self._heads, sequence, self._capacity, self._words),
+        )
+        types = (pointer, pointer, number, number, number, number, number)
+        grid, block, shared_memory = (blocks, self._buffers, rows), (THREADS, 1, 1), 0
+        call(driver.cuLaunchKernel, self._function, *grid, *block, shared_memory, stream.number, (values, types), 0)
+
+    def free(self) -> None:
+        self._release.close()
+
+
+def _compiled() -> bytes:
+    """The kernel for this device. Raises `CudaError` with the compiler's words."""
+    major, minor = device().compute
+    program = call(nvrtc.nvrtcCreateProgram, SOURCE.encode(), b"append.cu", 0, [], [])
+    try:
+        options = [f"--gpu-architecture=sm_{major}{minor}".encode()]
+        try:
+            call(nvrtc.nvrtcCompileProgram, program, len(options), options)
+        except CudaError as error:
+            text = bytearray(call(nvrtc.nvrtcGetProgramLogSize, program))
+            call(nvrtc.nvrtcGetProgramLog, program, text)
+            said = " ".join(text.decode("utf-8", "replace").strip("\0").split())
+            raise CudaError(error.call, f"{error.code} ({said})") from None
+        code = bytearray(call(nvrtc.nvrtcGetCUBINSize, program))
+        call(nvrtc.nvrtcGetCUBIN, program, code)
+        return bytes(code)
+    finally:
+        call(nvrtc.nvrtcDestroyProgram, program)

@@ -1,0 +1,124 @@
+"""The KV cache in the memory of a CUDA device: see `memory.py`. Knows no model. Not yet run on a GPU.
+
+Copies have a stream of their own, which is waited for before a call returns: they run after what was computed, if
+whoever computes waits as well, and do not wait for pictures that another thread encodes.
+"""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from edgevlm_engines.cuda.runtime import DeviceMemory, Lines, Stream, copy_lines, enter_thread, free_memory
+from edgevlm_engines.errors import CudaError, EngineLoadError
+from edgevlm_engines.kv_cache import Copied, Shape
+from edgevlm_engines.memory_plan import size_text
+
+
+class CudaCache:
+    """Buffers in device memory. A copy's memory is kept for the next one of its size: to free it stops the device."""
+
+    def __init__(self, count: int, shape: Shape, dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self._vector_bytes = shape[3] * dtype.itemsize
+        self._row_bytes = prod(shape[1:]) * dtype.itemsize
+        self._buffers: list[DeviceMemory] = []
+        self._spare: dict[int, list[DeviceMemory]] = {}
+        self._open = True
+        self._stream = Stream(urgent=True)
+        try:
+            for _ in range(count):
+                self._buffers.append(DeviceMemory(shape[0] * self._row_bytes))
+                self._buffers[-1].zero(self._stream)
+            self._stream.synchronize()
+        except CudaError as error:
+            self.free()
+            if error.out_of_memory:
+                raise EngineLoadError(self._what_fits(count, free_memory())) from None
+            raise
+
+    def pointer(self, buffer: int, row: int) -> int:
+        return self._buffers[buffer].address + row * self._row_bytes
+
+    def move_row(self, source: int, target: int, length: int) -> None:
+        if source == target:  # what a copy onto itself does, CUDA leaves open
+            return
+        for buffer in range(len(self._buffers)):
+            self._copy(self._lines(buffer, target), self._lines(buffer, source), length * self._vector_bytes)
+        self._stream.synchronize()
+
+    def copy_out(self, row: int, start: int, stop: int) -> Copied:
+        width = (stop - start) * self._vector_bytes
+        size = width * self.shape[1]
+        memory = self._memory(size * len(self._buffers))
+        for buffer in range(len(self._buffers)):
+            self._copy(Lines(memory.address + buffer * size, width), self._lines(buffer, row, start), width)
+        self._stream.synchronize()
+        return Copied(start, stop - start, memory.size, memory.address, lambda: self._give_back(memory))
+
+    def copy_in(self, row: int, copied: Copied, length: int) -> None:
+        pitch, width = copied.length * self._vector_bytes, length * self._vector_bytes
+        for buffer in range(len(self._buffers)):
+            source = Lines(copied.data + buffer * pitch * self.shape[1], pitch)
+            self._copy(self._lines(buffer, row, copied.start), source, width)
+        self._stream.synchronize()
+
+    def free(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._free_spares()
+        while self._buffers:
+            self._buffers.pop().free()
+        self._stream.free()
+
+    def _lines(self, buffer: int, row: int, start: int = 0) -> Lines:
+        """A row's positions from `start` on, a stretch a head."""
+        return Lines(self.pointer(buffer, row) + start * self._vector_bytes, self.shape[2] * self._vector_bytes)
+
+    def _copy(self, to: Lines, start: Lines, width: int) -> None:
+        """`width` bytes of every head."""
+        copy_lines(to, start, width, self.shape[1], self._stream)
+
+    def _memory(self, size: int) -> DeviceMemory:
+        """For a copy. Raises `MemoryError` where there is none."""
+        if spares := self._spare.get(size):
+            return spares.pop()
+        try:
+            try:
+                return DeviceMemory(size)
+            except CudaError as error:
+                if not error.out_of_memory or not self._free_spares():
+                    raise
+                return DeviceMemory(size)
+        except CudaError as error:
+            if error.out_of_memory:
+                raise MemoryError("the device has no room for a copy of the cache") from None
+            raise
+
+    def _give_back(self, memory: DeviceMemory) -> None:
+        if self._open:
+            self._spare.setdefault(memory.size, []).append(memory)
+        else:  # copies outlive the engine, and may be dropped in a thread that has not met the device
+            enter_thread()
+            memory.free()
+
+    def _free_spares(self) -> bool:
+        """Whether there were any."""
+        spares = [memory for same_size in self._spare.values() for memory in same_size]
+        self._spare.clear()
+        for memory in spares:
+            memory.free()
+        return bool(spares)
+
+    def _what_fits(self, count: int, left: int) -> str:
+        """What to ask for instead of a cache that finds no room."""
+        rows, _, length, _ = self.shape
+        row = count * self._row_bytes
+        # smaller than now even where enough is left, but in pieces
+        fewer = min(left // row, rows - 1)
+        shorter = min(left * length // (rows * row), length - 1) // 64 * 64
+        ways = [f"--max-batch {fewer}"] * (fewer > 0) + [f"--max-length {shorter}"] * (shorter > 0)
+        advice = f"give {' or '.join(ways)} at most" if ways else "end other programs"
+        needed = f"The KV cache of {rows} rows x {length} positions takes {size_text(rows * row)}"
+        return f"{needed}, and the device has {size_text(left)} left: {advice}."

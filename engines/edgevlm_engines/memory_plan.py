@@ -1,0 +1,245 @@
+"""What memory a server takes: arithmetic on a manifest and on what was asked for. Reads and allocates nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from edgevlm_engines.bundle import DECODER_WEIGHTS, VISION_WEIGHTS
+from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK
+from edgevlm_engines.plan_cache import IMAGES, capacity
+
+MIB = 2**20
+CHUNK = 32
+"""Positions in one prefill call of `ort.py`: few enough not to hold up other rows' next token, and to copy most of a
+beginning that two prompts share. Here, because `ort.py` cannot be imported without its runtime."""
+
+Place = Literal["cpu", "shared", "gpu", "nowhere"]
+"""Where a model lies: the host's memory for the CPU, memory that CPU and GPU share, a GPU's own, or there is none."""
+
+# Anonymous memory of a loaded graph over the size of its weights' file, at most, measured with ONNX Runtime 1.32 on
+# x86-64 for layers of the 1.7B shape and a whole ViT-L/14-336. fp32 is repacked in the same size; fp16 is computed
+# with fp32 copies, 2.27 to 2.39; products in blocks get a float32 sum for each block, 1.03 in int8 and 1.06 in int4.
+_HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4": 1.1}
+
+# A plan for the decoder over its weights, as TensorRT-RTX builds it: in fp16, prompts and steps have some matrices in
+# layouts of their own, 3.85 GB of 2.60 for 1.7B (`python -m tests.tensorrt.full_depth`).
+_HELD_BY_TENSORRT: dict[str, float] = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}
+
+# Rows come in pairs where the last of an odd number would take another kernel (`ort.py` finds out when it loads).
+_PAIRED = ("int8", "int4")
+
+# What stays when weights and caches are taken away, measured with the demo bundle: 112 MiB for Python, the server and
+# ONNX Runtime with their libraries, 2 x 20 MiB for processes that decode pictures. Each of these takes up to 150 MiB
+# while it decodes 16 megapixels without transparency, as cameras write them; with it 460 MiB, for as short a moment.
+_RUNTIME = 448 * MIB
+
+# CUDA's context and the code of cuBLAS and cuDNN: not measured, a guess on the safe side.
+_CUDA = 1024 * MIB
+
+# A waiting request holds its body's text and the picture's file, three quarters as long. Measured: 80 bodies of 8 MiB
+# at once, 40 places, took 1.65 times 40 bodies, and the heap did not give it back.
+_BODIES_A_REQUEST = 1.75
+
+# Work buffers: fitted to what ONNX Runtime's arena, which grows in powers of two, held after many calls. Vision: 102
+# MiB measured, 117 by this rule. Decoder, in chunks of 256 positions: 52, 104 and 118 MiB for layers 1024, 2048 and
+# 4096 wide, 52, 103 and 201 by this rule; in chunks of 32: 12 and 13. Neither rows nor past nor precision matter.
+#
+# TensorRT's work memory is known once a plan is built. Until then: the same rule for values of 2 bytes, with as many
+# pictures at once as its plan allows. Not measured.
+_VISION_BUFFERS = 4
+_DECODER_BUFFERS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What was asked for. Lengths in positions of one row, sizes in bytes.
+
+    `queue` requests may wait beside `rows` that run.
+    """
+
+    rows: int
+    max_length: int
+    image_cache: int
+    prefix_cache: int
+    queue: int
+    max_body: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """Bytes of the host's memory, by what takes them."""
+
+    demand: Demand
+    weights: int
+    kv_cache: int
+    image_cache: int
+    prefix_cache: int
+    requests: int
+    work: int
+
+    @property
+    def total(self) -> int:
+        """All of it, in bytes."""
+        return self.weights + self.kv_cache + self.image_cache + self.prefix_cache + self.requests + self.work
+
+    def __str__(self) -> str:
+        rows = f"{self.demand.rows} rows" if self.demand.rows > 1 else "1 row"
+        parts = {
+            "weights": self.weights,
+            f"KV cache {rows} x {self.demand.max_length} =": self.kv_cache,
+            "image cache": self.image_cache,
+            "prefix cache": self.prefix_cache,
+            f"{_places(self.demand)} requests": self.requests,
+            "runtime and work buffers": self.work,
+        }
+        named = ", ".join(f"{name} {size_text(size)}" for name, size in parts.items() if size)
+        return f"{named}, total {size_text(self.total)}"
+
+
+def model_place(engine: str, provider: str, machine: str) -> Place:
+    """`machine` is the processor's name: in an Arm board, as Jetson, CPU and GPU share one memory.
+
+    In other computers a GPU has its own. CUDA hands that out at start or refuses, so nothing need be foreseen there.
+    """
+    if engine == "echo":
+        return "nowhere"
+    if engine == "ort" and provider == "cpu":
+        return "cpu"
+    return "shared" if machine in ("aarch64", "arm64") else "gpu"
+
+
+def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
+    """What a server takes at most of the host's memory, with a bundle loaded and all caches and places full."""
+    on_host, cuda = place in ("cpu", "shared"), place in ("shared", "gpu")
+    return MemoryPlan(
+        demand=demand,
+        weights=_weights(manifest, place) if on_host else 0,
+        kv_cache=_kept_positions(manifest, demand) * position_bytes(manifest) if on_host else 0,
+        image_cache=demand.image_cache,
+        # its copies stay where the rows are
+        prefix_cache=demand.prefix_cache if on_host else 0,
+        requests=int(_places(demand) * demand.max_body * _BODIES_A_REQUEST),
+        work=_RUNTIME + (_CUDA if cuda else 0) + (_work_buffers(manifest, demand) if on_host else 0),
+    )
+
+
+def position_bytes(manifest: Manifest) -> int:
+    """Bytes of keys and values of one position, in all layers."""
+    shape = manifest.decoder
+    # on TensorRT int8 and int4 are weights alone, and all else is fp16
+    half = manifest.precision == "fp16" or _on_tensorrt(manifest)
+    return 2 * shape.layers * shape.kv_heads * shape.head_dim * (2 if half else 4)
+
+
+def fewer_rows(manifest: Manifest, demand: Demand, place: Place, budget: int) -> Demand | None:
+    """The demand with as many rows as fit into `budget` bytes, fewer than it has; `None` if not even one does."""
+    return _reduced(demand, _Lever("rows", 1, 1), _fits(manifest, place, budget))
+
+
+def alternatives(manifest: Manifest, demand: Demand, place: Place, budget: int) -> list[Demand]:
+    """Smaller demands that fit into `budget` bytes: each with one change, or the one with as few as that takes.
+
+    Empty if nothing helps.
+    """
+    fits = _fits(manifest, place, budget)
+    levers = _levers(manifest)
+    alone = [smaller for lever in levers if (smaller := _reduced(demand, lever, fits))]
+    if alone:
+        return alone
+    for lever in levers:
+        if smaller := _reduced(demand, lever, fits):
+            return [smaller]
+        least = replace(demand, **{lever.field: min(lever.least, getattr(demand, lever.field))})
+        # on a GPU of its own, rows and their copies take nothing from the host
+        if plan_memory(manifest, least, place).total < plan_memory(manifest, demand, place).total:
+            demand = least
+    return []
+
+
+def size_text(size: int) -> str:
+    """Bytes as a person reads them: `448 MiB`, `6.25 GiB`."""
+    value, unit = float(size), "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def _weights(manifest: Manifest, place: Place) -> int:
+    """Every file of a bundle is read into memory or mapped, and what is mapped must stay in memory to be quick."""
+    precisions = {DECODER_WEIGHTS: manifest.precision, VISION_WEIGHTS: manifest.vision_precision}
+    held = {name: _HELD_ON_CPU[precision] for name, precision in precisions.items()} if place == "cpu" else {}
+    if _on_tensorrt(manifest):
+        held = {DECODER_WEIGHTS: _HELD_BY_TENSORRT[manifest.precision]}
+    return sum(int(file.size * held.get(name, 1)) for name, file in manifest.files.items())
+
+
+def _kept_positions(manifest: Manifest, demand: Demand) -> int:
+    """Positions of cache that an engine holds for the rows that were asked for."""
+    if _on_tensorrt(manifest):
+        return demand.rows * capacity(demand.max_length)
+    rows = -(-demand.rows // 2) * 2 if manifest.precision in _PAIRED else demand.rows
+    return rows * demand.max_length
+
+
+def _work_buffers(manifest: Manifest, demand: Demand) -> int:
+    """Values between the operators of one layer: of a picture, of a chunk of a prompt; and the logits, float32."""
+    eye, text = manifest.vision, manifest.decoder
+    patches = (manifest.preprocessing.size // eye.patch_size) ** 2 + 1
+    vision = patches * (patches * eye.heads + 4 * eye.hidden_size)
+    position = 3 * text.hidden_size + 2 * text.intermediate_size
+    logits = 4 * demand.rows * text.vocab_size
+    if _on_tensorrt(manifest):
+        positions = max(TRT_CHUNK, demand.rows)
+        values = _VISION_BUFFERS * IMAGES * vision + _DECODER_BUFFERS * positions * position
+        # keys and values wait there to be appended
+        return 2 * values + logits + positions * position_bytes(manifest)
+    return 4 * (_VISION_BUFFERS * vision + _DECODER_BUFFERS * min(CHUNK, demand.max_length) * position) + logits
+
+
+def _on_tensorrt(manifest: Manifest) -> bool:
+    return manifest.flavour != "ort"
+
+
+def _places(demand: Demand) -> int:
+    return demand.rows + demand.queue
+
+
+class _Lever(NamedTuple):
+    """A field of a demand that may be made smaller: to `least` and any number of steps of `step` above it."""
+
+    field: str
+    least: int
+    step: int
+
+
+def _levers(manifest: Manifest) -> tuple[_Lever, ...]:
+    """What may be given up, the dearest last. Rows stay long enough for a picture and some text."""
+    shortest = -(-(manifest.vision.image_tokens + 256) // 64) * 64
+    return (
+        _Lever("rows", 1, 1),
+        _Lever("prefix_cache", 0, MIB),
+        _Lever("image_cache", 0, MIB),
+        _Lever("queue", 0, 1),
+        _Lever("max_length", shortest, 64),
+    )
+
+
+def _fits(manifest: Manifest, place: Place, budget: int) -> Callable[[Demand], bool]:
+    return lambda demand: plan_memory(manifest, demand, place).total <= budget
+
+
+def _reduced(demand: Demand, lever: _Lever, fits: Callable[[Demand], bool]) -> Demand | None:
+    """The demand with the largest smaller value of one field that fits; `None` if none does."""
+
+    def at(steps: int) -> Demand:
+        return replace(demand, **{lever.field: lever.least + steps * lever.step})
+
+    # bisection: the first `low` numbers of steps fit, those from `high` on do not, or are not smaller
+    low, high = 0, (getattr(demand, lever.field) - 1 - lever.least) // lever.step + 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if fits(at(middle)) else (low, middle)
+    return at(low - 1) if low else None

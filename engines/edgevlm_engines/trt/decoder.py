@@ -1,0 +1,157 @@
+"""The decoder on TensorRT: its cache, its buffers, and one call a step. Knows the graph's inputs, and no tokens.
+
+Everything that the device reads or writes is allocated here, at load. Small inputs and outputs are the host's memory,
+which a Jetson's GPU works on in place. The step attends to a window of the cache, the shortest that holds all rows.
+"""
+
+from contextlib import ExitStack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevlm_engines.cuda.kv_append import Append
+from edgevlm_engines.cuda.kv_cache import CudaCache
+from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray, Stream
+from edgevlm_engines.engine import Floats
+from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.owned import owned
+from edgevlm_engines.plan_cache import PlanShape, windows
+from edgevlm_engines.trt.context import Context, Plan, Shape, Tensors, check_tensors
+from edgevlm_engines.trt.graphs import Kind, StepGraphs
+
+PREFILL, DECODE = 0, 1
+"""Profiles of the plan."""
+
+FP16 = np.dtype(np.float16)
+
+
+class TrtDecoder:
+    """One prefill or decode at a time: `hidden` `[n, s, hidden_size]` float16 -> logits `[n, vocab_size]`."""
+
+    def __init__(self, plan: Plan, manifest: Manifest, shape: PlanShape, *, graphs: bool) -> None:
+        """`plan` stays the caller's. Raises `EngineLoadError` where the cache finds no room, or `DeviceError`."""
+        model = manifest.decoder
+        self._model, self._shape, self._plan = model, shape, plan
+        self._native = manifest.flavour == "trt-native"
+        self._windows = windows(shape.capacity)
+        self._sides = [f"{side}.{layer}" for layer in range(model.layers) for side in ("key", "value")]
+        check_tensors(plan, self._expected())
+        positions = max(shape.chunk, shape.rows)
+        with ExitStack() as release:
+            self._stream = owned(release, Stream(urgent=True))
+            self._scratch = owned(release, DeviceMemory(max(plan.scratch_bytes, 1)))
+            self._hidden = owned(release, HostArray((positions, model.hidden_size), np.float16))
+            self._past = owned(release, HostArray((shape.rows,), np.int32))
+            self._logits = owned(release, HostArray((shape.rows, model.vocab_size), np.float32))
+            self._slots = owned(release, DeviceMemory(4 * shape.capacity))
+            self._slots.upload(np.arange(shape.capacity, dtype=np.int32))
+            new_bytes = 0 if self._native else positions * model.kv_heads * model.head_dim * FP16.itemsize
+            self._new = [owned(release, DeviceMemory(new_bytes)) for _ in self._sides if new_bytes]
+            # the largest last: what is left then says what would fit
+            cache_shape = (shape.rows, model.kv_heads, shape.capacity, model.head_dim)
+            self.cache = owned(release, CudaCache(len(self._sides), cache_shape, FP16))
+            self._append = None if self._native else owned(release, self._make_append())
+            self._prefill_context = owned(release, plan.context(PREFILL, self._stream, self._scratch))
+            self._decode_context = owned(release, plan.context(DECODE, self._stream, self._scratch))
+            steps = StepGraphs(self._prepare, self._enqueue_decode, self._stream)
+            self._graphs = owned(release, steps) if graphs else None
+            self._release = release.pop_all()
+
+    def prefill(self, row: int, start: int, hidden: NDArray[np.float16]) -> Floats:
+        """Positions `start` on of one row: `[1, s, hidden_size]` -> `[1, vocab]`."""
+        count = hidden.shape[1]
+        self._fill(hidden, np.array([start]))
+        context, window = self._prefill_context, self._window(start + count)
+        self._bind(context, first_row=row, rows=1, positions=count, window=window)
+        self._enqueue(context, first_row=row, rows=1, positions=count)
+        return self._result(1)
+
+    def decode(self, lengths: NDArray[np.int64], hidden: NDArray[np.float16]) -> Floats:
+        """One position of rows `0..n-1`, which hold `lengths` `[n]`: `[n, 1, hidden_size]` -> `[n, vocab]`."""
+        self._fill(hidden, lengths)
+        kind = Kind(len(hidden), self._window(int(lengths.max()) + 1))
+        if self._graphs is None or not self._graphs.run(kind):
+            self._bind_decode(self._decode_context, kind)
+            self._enqueue_decode(self._decode_context, kind)
+        return self._result(kind.rows)
+
+    def free(self) -> None:
+        """Give everything back. Calling it again does nothing."""
+        self._release.close()
+
+    def _fill(self, hidden: NDArray[np.float16], lengths: NDArray[np.int64]) -> None:
+        rows, positions, _ = hidden.shape
+        self._hidden.array[: rows * positions] = hidden.reshape(rows * positions, -1)
+        self._past.array[:rows] = lengths
+
+    def _result(self, rows: int) -> Floats:
+        self._stream.synchronize()
+        logits: Floats = self._logits.array[:rows].copy()
+        return logits
+
+    def _window(self, length: int) -> int:
+        """The shortest window with room for the longest row after the step."""
+        return next(window for window in self._windows if window >= length)
+
+    def _prepare(self, kind: Kind) -> Context:
+        context = self._plan.context(DECODE, self._stream, self._scratch)
+        self._bind_decode(context, kind)
+        return context
+
+    def _bind_decode(self, context: Context, kind: Kind) -> None:
+        self._bind(context, first_row=0, rows=kind.rows, positions=1, window=kind.window)
+
+    def _enqueue_decode(self, context: Context, kind: Kind) -> None:
+        self._enqueue(context, first_row=0, rows=kind.rows, positions=1)
+
+    def _bind(self, context: Context, *, first_row: int, rows: int, positions: int, window: int) -> None:
+        model = self._model
+        cache_shape = (rows, model.kv_heads, self._shape.capacity, model.head_dim)
+        shapes: dict[str, Shape] = {
+            "hidden": (rows, positions, model.hidden_size),
+            "past_length": (rows,),
+            "slots": (window,),
+        }
+        addresses = {
+            "hidden": self._hidden.address,
+            "past_length": self._past.address,
+            "slots": self._slots.address,
+            "logits": self._logits.address,
+        }
+        for buffer, side in enumerate(self._sides):
+            past = self.cache.pointer(buffer, first_row)
+            shapes[f"past_{side}"] = cache_shape
+            addresses[f"past_{side}"] = past
+            if self._native:
+                addresses[f"present_{side}"] = past  # updated in place
+            else:
+                addresses[f"new_{side}"] = self._new[buffer].address
+        context.bind(shapes, addresses)
+
+    def _enqueue(self, context: Context, *, first_row: int, rows: int, positions: int) -> None:
+        context.enqueue()
+        if self._append is not None:
+            self._append.launch(first_row, rows, positions, self._past.address, self._stream)
+
+    def _make_append(self) -> Append:
+        pairs = [(new.address, self.cache.pointer(buffer, 0)) for buffer, new in enumerate(self._new)]
+        model = self._model
+        return Append(pairs, model.kv_heads, self._shape.capacity, model.head_dim * FP16.itemsize)
+
+    def _expected(self) -> Tensors:
+        model, half = self._model, FP16
+        integer, single = np.dtype(np.int32), np.dtype(np.float32)
+        tensors: Tensors = {
+            "hidden": ((-1, -1, model.hidden_size), half),
+            "past_length": ((-1,), integer),
+            "slots": ((-1,), integer),
+            "logits": ((-1, model.vocab_size), single),
+        }
+        cache = (-1, model.kv_heads, self._shape.capacity, model.head_dim)
+        for side in self._sides:
+            tensors[f"past_{side}"] = (cache, half)
+            if self._native:
+                tensors[f"present_{side}"] = (cache, half)
+            else:
+                tensors[f"new_{side}"] = ((-1, model.kv_heads, -1, model.head_dim), half)
+        return tensors

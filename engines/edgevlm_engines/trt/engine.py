@@ -1,0 +1,132 @@
+"""The TensorRT engine: a bundle's plans behind the border that all engines have. Not yet run on a GPU.
+
+One thread prefills and decodes, another may encode pictures: they share the weights' device and nothing else.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevlm_engines.bundle import EMBEDDING, Bundle
+from edgevlm_engines.cuda.runtime import enter_thread, free_memory
+from edgevlm_engines.engine import (
+    IMAGE_TOKEN,
+    EngineInfo,
+    Floats,
+    Segment,
+    Tokens,
+    check_decode,
+    check_move,
+    check_prefill,
+    check_restore,
+    check_save,
+)
+from edgevlm_engines.errors import DeviceError, EngineLoadError
+from edgevlm_engines.kv_cache import Copied
+from edgevlm_engines.memory_plan import position_bytes, size_text
+from edgevlm_engines.owned import owned
+from edgevlm_engines.plan_cache import Plans, PlanShape, Target, open_plans, plan_folder, plan_shape
+from edgevlm_engines.plan_choice import serving_shape
+from edgevlm_engines.trt.context import Plan
+from edgevlm_engines.trt.decoder import TrtDecoder
+from edgevlm_engines.trt.vision import TrtVision
+
+
+class TrtEngine:
+    """Runs the plans of a bundle's `trt-native` or `trt-split` flavour."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        rows: int,
+        max_length: int,
+        target: Target,
+        plans: Path | None = None,
+        cuda_graphs: bool = True,
+    ) -> None:
+        """`target` is this machine, `plans` the folder of plans if not the one beside the bundle.
+
+        Raises `EngineLoadError`.
+        """
+        manifest, shape = bundle.manifest, plan_shape(rows, max_length)
+        enter_thread()
+        folder = plan_folder(bundle.folder, plans)
+        opened = open_plans(folder, bundle, serving_shape(folder, manifest, shape, target), target)
+        self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
+        try:
+            self._load(bundle, opened, shape, cuda_graphs)
+        except DeviceError as error:
+            raise EngineLoadError(_why_not(opened, error)) from None
+        self._info = EngineInfo(
+            name="trt",
+            device=target.device,
+            precision=manifest.precision,
+            rows=rows,
+            max_length=max_length,
+            max_chunk=min(shape.chunk, max_length),
+            position_bytes=position_bytes(manifest),
+            vocab_size=manifest.decoder.vocab_size,
+            hidden_size=manifest.decoder.hidden_size,
+            image_size=manifest.preprocessing.size,
+            image_tokens=manifest.vision.image_tokens,
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def encode_images(self, pixels: Floats) -> Floats:
+        enter_thread()
+        return self._vision.encode(pixels)
+
+    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        check_prefill(self._info, row, start, tokens, features)
+        enter_thread()
+        is_image = tokens == IMAGE_TOKEN
+        hidden = self._embedding[np.where(is_image, 0, tokens)]
+        hidden[is_image] = features
+        logits: Floats = self._decoder.prefill(row, start, hidden[np.newaxis])[0]
+        return logits
+
+    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
+        check_decode(self._info, tokens, lengths)
+        enter_thread()
+        return self._decoder.decode(lengths, self._embedding[tokens][:, np.newaxis])
+
+    def move_row(self, source: int, target: int, length: int) -> None:
+        check_move(self._info, source, target, length)
+        enter_thread()
+        self._decoder.cache.move_row(source, target, length)
+
+    def save(self, row: int, start: int, stop: int) -> Segment:
+        check_save(self._info, row, start, stop)
+        enter_thread()
+        return self._decoder.cache.copy_out(row, start, stop)
+
+    def restore(self, row: int, segment: Segment, length: int) -> None:
+        check_restore(self._info, row, segment, length)
+        assert isinstance(segment, Copied)
+        enter_thread()
+        self._decoder.cache.copy_in(row, segment, length)
+
+    def close(self) -> None:
+        enter_thread()
+        self._release.close()
+
+    def _load(self, bundle: Bundle, plans: Plans, shape: PlanShape, cuda_graphs: bool) -> None:
+        """Weights first: what they leave is the cache's."""
+        with ExitStack() as release:
+            decoder, vision = owned(release, Plan(plans.decoder)), owned(release, Plan(plans.vision))
+            self._vision = owned(release, TrtVision(vision, bundle.manifest, shape.images))
+            self._decoder = owned(release, TrtDecoder(decoder, bundle.manifest, shape, graphs=cuda_graphs))
+            self._release = release.pop_all()
+
+
+def _why_not(plans: Plans, error: DeviceError) -> str:
+    """With sizes beside it: most often memory is what is missing."""
+    sizes = {path.name: path.stat().st_size for path in plans}
+    named = " and ".join(f"{name} ({size_text(size)})" for name, size in sizes.items())
+    return f"{named} cannot be loaded, with {size_text(free_memory())} of the device's memory free now: {error}"

@@ -1,0 +1,1 @@
+"""A checkpoint in the published layout: its files, its configuration, its tensors."""

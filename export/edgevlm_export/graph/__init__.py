@@ -1,0 +1,1 @@
+"""The model as ONNX graphs: one walk over the layers, and what runtimes do differently."""

@@ -1,0 +1,1 @@
+"""What ONNX Runtime does in its own way."""

@@ -1,0 +1,100 @@
+"""What each name of a precision means for a graph, and which one a device gets if none is named."""
+
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+from edgevlm_engines.manifest import Device, Flavour, Precision, VisionPrecision
+
+from edgevlm_export.graph.matmul import Product, blocks, int8_channels, plain
+from edgevlm_export.graph.trt.matmul import dequantised_blocks, dequantised_channels
+
+
+class DecoderPrecision(NamedTuple):
+    """Type of activations and cache; how products of the layers and that of the head are written; opset."""
+
+    dtype: type[np.floating[Any]]
+    product: Product
+    head: Product
+    opset: int
+
+
+class EncoderPrecision(NamedTuple):
+    """Type of activations; how products of the encoder are written; opset."""
+
+    dtype: type[np.floating[Any]]
+    product: Product
+    opset: int
+
+
+class Pair(NamedTuple):
+    """Names of the two precisions of a bundle."""
+
+    decoder: Precision
+    vision: VisionPrecision
+
+
+ORT, NATIVE, SPLIT = 20, 24, 18
+"""Opsets. `SPLIT` is what TensorRT 10.3 surely reads; what needs a later one takes the first that has it."""
+
+DECODER_PRECISIONS: dict[Flavour, dict[Precision, DecoderPrecision]] = {
+    "ort": {
+        "fp32": DecoderPrecision(np.float32, plain, plain, ORT),
+        "fp16": DecoderPrecision(np.float16, plain, plain, ORT),
+        "int8": DecoderPrecision(np.float32, blocks(8), blocks(8), ORT),
+        # the head is a twentieth of what a step reads, and its rounding goes straight into the logits
+        "int4": DecoderPrecision(np.float32, blocks(4), blocks(8), ORT),
+    },
+    "trt-native": {
+        "fp16": DecoderPrecision(np.float16, plain, plain, NATIVE),
+        "int8": DecoderPrecision(np.float16, dequantised_channels, dequantised_channels, NATIVE),
+        "int4": DecoderPrecision(np.float16, dequantised_blocks, dequantised_channels, NATIVE),
+    },
+    "trt-split": {
+        "fp16": DecoderPrecision(np.float16, plain, plain, SPLIT),
+        # scales in float16, scales for blocks
+        "int8": DecoderPrecision(np.float16, dequantised_channels, dequantised_channels, 19),
+        "int4": DecoderPrecision(np.float16, dequantised_blocks, dequantised_channels, 21),
+    },
+}
+VISION_PRECISIONS: dict[Flavour, dict[VisionPrecision, EncoderPrecision]] = {
+    "ort": {
+        "fp32": EncoderPrecision(np.float32, plain, ORT),
+        "fp16": EncoderPrecision(np.float16, plain, ORT),
+        "int8": EncoderPrecision(np.float32, int8_channels, ORT),
+    },
+    "trt-native": {
+        "fp16": EncoderPrecision(np.float16, plain, NATIVE),
+        "fp32": EncoderPrecision(np.float32, plain, NATIVE),
+    },
+    "trt-split": {
+        "fp16": EncoderPrecision(np.float16, plain, SPLIT),
+        "fp32": EncoderPrecision(np.float32, plain, SPLIT),
+    },
+}
+FLAVOURS: dict[Device, Flavour] = {
+    "cpu": "ort",
+    "cuda": "ort",
+    "jetpack6": "trt-split",
+    "jetpack7": "trt-native",
+}
+"""JetPack 6 has TensorRT 10.3, which knows no operator for attention; JetPack 7 has 10.16, which does."""
+
+RUNS: dict[Device, tuple[tuple[Precision, ...], tuple[VisionPrecision, ...]]] = {
+    "cpu": (("fp32", "fp16", "int8", "int4"), ("fp32", "fp16", "int8")),
+    # attention over the cache and quantised products with a scale per output exist there for these alone
+    "cuda": (("fp16",), ("fp16", "fp32")),
+    # TensorRT has its attention kernels for fp16; int8 and int4 are weights that become fp16 where they are used
+    "jetpack6": (("fp16", "int8", "int4"), ("fp16", "fp32")),
+    "jetpack7": (("fp16", "int8", "int4"), ("fp16", "fp32")),
+}
+"""What runs on a device: precisions of the decoder, of the vision encoder."""
+
+DEFAULTS: dict[Device, Pair] = {
+    "cpu": Pair("int8", "fp32"),
+    "cuda": Pair("fp16", "fp16"),
+    "jetpack6": Pair("fp16", "fp16"),
+    "jetpack7": Pair("fp16", "fp16"),
+}
+
+assert set(FLAVOURS) == set(RUNS) == set(DEFAULTS) == set(get_args(Device))
+assert set(DECODER_PRECISIONS) == set(VISION_PRECISIONS) == set(get_args(Flavour))

@@ -1,0 +1,1 @@
+"""What TensorRT does in its own way, and which operators it takes."""

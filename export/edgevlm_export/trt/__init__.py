@@ -1,0 +1,1 @@
+"""From graphs to TensorRT plans, on the device that will run them."""

@@ -1,0 +1,156 @@
+"""A bundle becomes TensorRT plans in its plans folder. Knows files, memory and the order of work, no TensorRT.
+
+Plans are built where they will run: TensorRT times its kernels on the device's own GPU. That takes minutes, once.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+from edgevlm_engines import available_memory, size_text
+from edgevlm_engines.bundle import DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS, Bundle
+from edgevlm_engines.errors import PlanError
+from edgevlm_engines.plan_cache import (
+    DECODER_PLAN,
+    SIDECAR,
+    VISION_PLAN,
+    PlanShape,
+    Target,
+    check_flavour,
+    describe,
+    open_plans,
+    plan_key,
+)
+
+from edgevlm_export.bundle_writer import Progress, file_table, new_folder
+from edgevlm_export.errors import AttentionError, ExportError
+from edgevlm_export.graph.trt.rules import check
+from edgevlm_export.trt.lock import plan_lock
+from edgevlm_export.trt.model import allow_decomposition, load_graph, set_capacity
+from edgevlm_export.trt.profiles import Effort, Profile, decoder_profiles, vision_profiles
+
+log = logging.getLogger(__name__)
+
+WORKSPACE = 256 * 2**20
+"""What one kernel may take beside its inputs and outputs. The largest such need is held for as long as plans run, and
+the products here read their weights once and need next to none: a tactic that wants more has no place on 8 GB."""
+
+LEVEL = 3
+"""TensorRT's own choice of how many kernels it tries."""
+
+TIMINGS = "timing.cache"
+
+_KEPT_FREE = 0.1
+"""Of the memory that is left: for whatever else runs there, since the system ends a process that takes the last."""
+
+_PLAN_SIZE = 1.7
+"""A plan's size over its weights', at most: in fp16 the profiles keep some matrices in layouts of their own."""
+
+NewProgress = Callable[[str], Progress]
+"""Makes what is told of one plan's building, from its title."""
+
+
+def build_plans(
+    bundle: Bundle,
+    shape: PlanShape,
+    folder: Path,
+    target: Target,
+    *,
+    workspace: int = WORKSPACE,
+    level: int = LEVEL,
+    progress: NewProgress = lambda title: Progress(),
+    waiting: Callable[[], None] = lambda: None,
+) -> Path:
+    """Build a bundle's plans in the plans folder `folder`, or find them there whole; return the folder of these two.
+
+    `waiting` is called if another process builds here. Raises `PlanError` or `ExportError` with one sentence.
+    """
+    check_flavour(bundle.manifest, target)
+    with plan_lock(folder, waiting):
+        own = folder / plan_key(bundle.manifest, shape, target)
+        if not _usable(folder, own, bundle, shape, target):
+            _check_room(bundle, folder)
+            _build(bundle, shape, own, target, _effort(workspace, level), progress)
+    return own
+
+
+def _usable(folder: Path, own: Path, bundle: Bundle, shape: PlanShape, target: Target) -> bool:
+    """Whether the plans are there and whole. What is damaged is removed, and what a crash left: the lock is ours."""
+    for part in folder.glob(".*.partial"):
+        shutil.rmtree(part, ignore_errors=True)
+    if not own.exists():
+        return False
+    try:
+        open_plans(folder, bundle, shape, target)
+    except PlanError:
+        shutil.rmtree(own, ignore_errors=True)
+        return False
+    return True
+
+
+def _check_room(bundle: Bundle, folder: Path) -> None:
+    """Now, and not after an hour's work."""
+    files = bundle.manifest.files
+    needed = int(_PLAN_SIZE * (files[VISION_WEIGHTS].size + files[DECODER_WEIGHTS].size))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ExportError(
+            f"The plans need about {size_text(needed)} in {folder}, and {size_text(free)} are free there; make room, "
+            "or choose another folder with --plans."
+        )
+
+
+def _effort(workspace: int, level: int) -> Effort:
+    """TensorRT would take three quarters of all memory; here it may take what is left of it, less a tenth."""
+    available = available_memory()
+    memory = None if available is None else int((1 - _KEPT_FREE) * available)
+    return Effort(workspace=workspace, memory=memory, level=level)
+
+
+def _build(
+    bundle: Bundle, shape: PlanShape, own: Path, target: Target, effort: Effort, progress: NewProgress
+) -> None:
+    """The small plan first: what cannot work shows soon."""
+    vision, decoder = vision_profiles(bundle.manifest, shape), decoder_profiles(bundle.manifest, shape)
+    with new_folder(own) as partial:
+        for graph, name, profiles in ((VISION, VISION_PLAN, vision), (DECODER, DECODER_PLAN, decoder)):
+            bar = progress(f"Building {name}")
+            model = _checked_graph(bundle.path(graph), shape, target)
+            _write_plan(model, bundle.path(graph), profiles, effort, partial / name, own.parent / TIMINGS, bar)
+        sidecar = describe(bundle.manifest, shape, target, file_table(partial))
+        (partial / SIDECAR).write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _checked_graph(path: Path, shape: PlanShape, target: Target) -> onnx.ModelProto:
+    """Judged before TensorRT sees it: some of what is wrong it would not say, and answer wrongly."""
+    model = load_graph(path)
+    set_capacity(model, shape.capacity)
+    for problem in check(model, target.tensorrt):
+        raise ExportError(f"{path} is no graph for TensorRT {target.tensorrt}: {problem}")
+    return model
+
+
+def _write_plan(
+    model: onnx.ModelProto,
+    graph: Path,
+    profiles: list[Profile],
+    effort: Effort,
+    plan: Path,
+    timings: Path,
+    progress: Progress,
+) -> None:
+    """One graph, one plan. Nothing of it stays in memory: the next needs the gigabytes."""
+    from edgevlm_export.trt.compiler import compile_graph
+
+    def write() -> None:
+        built = compile_graph(model.SerializeToString(), graph, profiles, effort, timings=timings, progress=progress)
+        plan.write_bytes(built)
+
+    try:
+        write()
+    except AttentionError as error:
+        log.warning("%s It is built of several kernels, and will be slower.", error)
+        allow_decomposition(model)
+        write()

@@ -1,0 +1,63 @@
+"""What a plan is asked for: ranges of its inputs' shapes, and what its search may take. Arithmetic, no TensorRT."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.plan_cache import PlanShape
+
+USUAL_ROWS = 4
+USUAL_WINDOW = 512
+"""Kernels are timed with this many, or with the most that a plan allows if that is less."""
+
+Shape = tuple[int, ...]
+
+
+class Range(NamedTuple):
+    """Shapes of one input that a plan takes; kernels are timed with `usual`."""
+
+    least: Shape
+    usual: Shape
+    most: Shape
+
+
+Profile = dict[str, Range]
+"""Ranges of all inputs, for one use of a plan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """What a build may take: bytes for a kernel's workspace, bytes for all that it holds, TensorRT's level 0 to 5."""
+
+    workspace: int
+    memory: int | None
+    level: int
+
+
+def decoder_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:
+    """Profile 0 takes a piece of one row's prompt, profile 1 a token of each of several rows."""
+    rows = (1, min(USUAL_ROWS, shape.rows), shape.rows)
+    return [
+        _decoder_profile(manifest, shape.capacity, rows=(1, 1, 1), sequence=(1, shape.chunk, shape.chunk)),
+        _decoder_profile(manifest, shape.capacity, rows=rows, sequence=(1, 1, 1)),
+    ]
+
+
+def vision_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:
+    """One profile: mostly one picture is encoded at a time."""
+    side = manifest.preprocessing.size
+    return [{"pixels": Range(*((images, 3, side, side) for images in (1, 1, shape.images)))}]
+
+
+def _decoder_profile(
+    manifest: Manifest, capacity: int, rows: tuple[int, int, int], sequence: tuple[int, int, int]
+) -> Profile:
+    model = manifest.decoder
+    cache = Range(*((count, model.kv_heads, capacity, model.head_dim) for count in rows))
+    profile = {
+        "hidden": Range(*((*both, model.hidden_size) for both in zip(rows, sequence, strict=True))),
+        "past_length": Range(*((count,) for count in rows)),
+        "slots": Range((1,), (min(USUAL_WINDOW, capacity),), (capacity,)),
+    }
+    caches = [f"past_{side}.{layer}" for layer in range(model.layers) for side in ("key", "value")]
+    return profile | dict.fromkeys(caches, cache)

@@ -1,0 +1,132 @@
+"""The fields that chat and text completions share, in OpenAI's and vLLM's names. Knows their types and bounds.
+
+A field that is not here is refused by name: one that is accepted and does nothing is a wrong answer that nobody
+notices. The exceptions are a few that describe the client and not the answer.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from edgevlm_server.api.strict_model import StrictModel, Text, tag
+from edgevlm_server.api.structure_fields import StructureFields
+from edgevlm_server.request import Generation
+from edgevlm_server.runtime.sampling import SamplingParams
+
+MAX_ANSWERS = 16
+MAX_BIASES = 1024
+MAX_LOGPROBS = 20
+
+Count = Annotated[int, Field(ge=1)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+StopText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+def _stop_shape(value: Any) -> str:
+    return "~none" if value is None else "~text" if isinstance(value, str) else "~list"
+
+
+class StreamOptions(StrictModel):
+    """`continuous_usage_stats` puts the usage so far into every event."""
+
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_needs_the_other(self) -> "StreamOptions":
+        if self.continuous_usage_stats and not self.include_usage:
+            raise PydanticCustomError("stream_options", "'continuous_usage_stats' needs 'include_usage': true")
+        return self
+
+
+class GenerationFields(StructureFields):
+    """`temperature` defaults to 0: a factory asks for the same answer to the same picture."""
+
+    model: Text | None = None
+    max_tokens: Count | None = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    logit_bias: (
+        Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=MAX_BIASES)] | None
+    ) = None
+    stop: Annotated[
+        Annotated[StopText, tag("text")]
+        | Annotated[list[StopText], tag("list"), Field(max_length=4)]
+        | Annotated[None, tag("none")],
+        Discriminator(_stop_shape),
+    ] = None
+    ignore_eos: bool | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_ANSWERS)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    # who asks, for the client's own books: accepted, without effect
+    user: Text | None = None
+    metadata: dict[str, Any] | None = None
+    safety_identifier: Text | None = None
+    prompt_cache_key: Text | None = None
+    service_tier: Literal["auto", "default"] | None = None
+
+    @field_validator("logit_bias")
+    @classmethod
+    def _names_tokens(cls, value: dict[str, float] | None) -> dict[str, float] | None:
+        if not all(key.isascii() and key.isdecimal() and len(key) < 10 for key in value or ()):
+            raise PydanticCustomError("logit_bias", "Its keys must be token ids")
+        return value
+
+    @field_validator("stream_options")
+    @classmethod
+    def _needs_a_stream(cls, value: StreamOptions | None, info: ValidationInfo) -> StreamOptions | None:
+        if value is not None and not info.data.get("stream"):
+            raise PydanticCustomError("stream_options", "It is only allowed together with 'stream': true")
+        return value
+
+    @property
+    def token_limit(self) -> int | None:
+        """Most tokens of the answer."""
+        return self.max_tokens
+
+    @property
+    def wanted_logprobs(self) -> int | None:
+        """As `Generation.logprobs`; the routes have different fields for it."""
+        return None
+
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def continuous_usage(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.continuous_usage_stats)
+
+    def generation(self) -> Generation:
+        """What is wanted. Raises `InvalidRequest` for an answer's form that cannot be followed."""
+        biases = (self.logit_bias or {}).items()
+        return Generation(
+            sampling=SamplingParams(
+                temperature=self.temperature or 0.0,
+                top_p=1.0 if self.top_p is None else self.top_p,
+                top_k=max(self.top_k or 0, 0),
+                min_p=self.min_p or 0.0,
+                seed=self.seed,
+                presence_penalty=self.presence_penalty or 0.0,
+                frequency_penalty=self.frequency_penalty or 0.0,
+                repetition_penalty=1.0 if self.repetition_penalty is None else self.repetition_penalty,
+                logit_bias=tuple((int(token), bias) for token, bias in biases),
+            ),
+            max_tokens=self.token_limit,
+            min_tokens=self.min_tokens or 0,
+            ignore_eos=bool(self.ignore_eos),
+            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
+            choices=self.n or 1,
+            logprobs=self.wanted_logprobs,
+            structure=self.structure(),
+        )

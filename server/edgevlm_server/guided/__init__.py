@@ -1,0 +1,1 @@
+"""Answers of a given form: schemas, grammars, and which token may come next."""

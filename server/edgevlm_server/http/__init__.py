@@ -1,0 +1,1 @@
+"""HTTP: routes, bodies, keys, the built-in page. fastapi and starlette live here alone."""

@@ -1,0 +1,92 @@
+"""The description of the API, beside what FastAPI finds out itself: bodies, examples, errors, keys. Knows no model.
+
+Bodies are read by hand, after the key is checked and with a limit, so FastAPI does not see them; each route says
+here what it takes and which errors its clients may get.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from edgevlm_server.api.answer_schema import ErrorAnswer
+
+REFERENCE = "#/components/schemas/{model}"
+
+ERRORS = {
+    400: "The request cannot be served as it is; `param` names the place.",
+    401: "No API key was sent, or one that is not known.",
+    404: "There is no such model, or a picture that was named is not kept any more.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    415: "The body is of another media type.",
+    429: "The queue is full; `retry-after` says in how many seconds to come again.",
+    500: "The engine failed on this request.",
+    503: "The model is loading, the server is shutting down or its engine is dead; see `retry-after`.",
+}
+
+PLAIN = (401, 503)
+"""Errors of a route that takes no body."""
+
+BODY = (400, *PLAIN, 404, 408, 413, 415, 429)
+"""Errors of a route that takes one."""
+
+GENERATING = (*BODY, 500)
+"""Errors of a route that runs the engine."""
+
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+
+_REQUEST_ID = {"x-request-id": {"description": "Also in the server's log.", "schema": {"type": "string"}}}
+_RETRY = {"retry-after": {"description": "Seconds, 1 to 60.", "schema": {"type": "integer"}}}
+
+Answers = dict[int | str, dict[str, Any]]
+
+
+def answers(errors: tuple[int, ...], others: Mapping[str, str] | None = None) -> Answers:
+    """What a route may answer: these errors, and beside JSON `others`, media types with what they hold."""
+    made: Answers = {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in sorted(errors)}
+    made[200] = {"description": "The answer."}
+    if others:
+        made[200]["content"] = {media_type: {"schema": {"description": text}} for media_type, text in others.items()}
+    return made
+
+
+def takes(
+    model: type[BaseModel], examples: Mapping[str, Any], media_type: str = "application/json"
+) -> dict[str, Any]:
+    """The description of a body: its model, and examples by what they show."""
+    content: dict[str, Any] = {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}
+    if examples:
+        content["examples"] = {name: {"value": value} for name, value in examples.items()}
+    return {"requestBody": {"required": True, "content": {media_type: content}}}
+
+
+def describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    """The whole document; `bodies` are the models that its routes take."""
+    document: dict[str, Any] = deepcopy(app.openapi())
+    schemas = document["components"]["schemas"]
+    for path in document["paths"].values():
+        for operation in path.values():
+            _finish(operation)
+    _, made = models_json_schema([(body, "validation") for body in bodies], ref_template=REFERENCE)
+    schemas.update(made.get("$defs", {}))
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    document["components"]["securitySchemes"] = _KEYS
+    return document
+
+
+def _finish(operation: dict[str, Any]) -> None:
+    """What is the same on every route."""
+    found = operation["responses"]
+    found.pop("422", None)  # FastAPI's own refusal, which no route gives
+    for status, answer in found.items():
+        answer["headers"] = {**_REQUEST_ID, **(_RETRY if status in ("429", "503") else {})}
+    if "401" in found:
+        operation["security"] = [{name: []} for name in _KEYS]

@@ -1,0 +1,247 @@
+"""The one thread that owns the engine, and its door to the event loop. Knows sequences, no text and no HTTP.
+
+In: one inbox of verbs. Out: a queue per request, filled by one wake-up of the event loop per step. Every request
+that is submitted gets exactly one `End`, last, whatever happens: `accepted = completed + failed + cancelled`.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import numpy as np
+from edgevlm_engines import Engine, Floats
+
+from edgevlm_server.errors import ApiError, EngineFailed, TooComplex, Unavailable
+from edgevlm_server.runtime.logprobs import logprobs_of
+from edgevlm_server.runtime.prefix_cache import PrefixCache
+from edgevlm_server.runtime.sampling import choose
+from edgevlm_server.runtime.scheduler import Scheduler
+from edgevlm_server.runtime.sequence import Sequence
+from edgevlm_server.runtime.ticket import EarlyReason, End, Event, Reason, Ticket, Token
+
+log = logging.getLogger(__name__)
+
+Verb = Literal["add"] | EarlyReason
+"""Add a ticket, or end it for this reason. `None` in the inbox ends the thread."""
+
+
+class Observer(Protocol):
+    """Told what happens, from any thread. Must be quick and must not raise."""
+
+    def load(self, running: int, waiting: int) -> None: ...
+
+    def step(self, decoded: int, prefilled: int, generated: int) -> None: ...
+
+    def reused(self, looked_up: int, found: int) -> None: ...
+
+    def ended(self, reason: Reason) -> None: ...
+
+
+class Batcher:
+    """Continuous batching: requests join and leave the running batch at any step."""
+
+    def __init__(
+        self, engine: Engine, observer: Observer, on_death: Callable[[], None], prefix_bytes: int = 0
+    ) -> None:
+        """`on_death` is called once, on the event loop, when the engine has failed and all requests were told."""
+        self._engine = engine
+        self._observer = observer
+        self._on_death = on_death
+        self._scheduler = Scheduler(engine.info.rows)
+        self._prefixes = PrefixCache(engine, prefix_bytes)
+        self._tickets: dict[Sequence, Ticket] = {}
+        self._outgoing: list[tuple[Ticket, Event]] = []
+        self._inbox: queue.SimpleQueue[tuple[Verb, Ticket] | None] = queue.SimpleQueue()
+        self._open: set[Ticket] = set()
+        self._refusal: Unavailable | None = None
+        self._abandoned = False
+        self._step_began: float | None = None
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._main, name="batcher", daemon=True)
+        self._thread.start()
+
+    def submit(self, sequence: Sequence) -> Ticket:
+        """Queue a sequence that fits into a row."""
+        ticket = Ticket(sequence, self.end)
+        if self._refusal is not None:
+            self._observer.ended("error")
+            ticket.deliver(End("error", self._refusal))
+            return ticket
+        self._open.add(ticket)
+        ticket.when_ended(lambda end: self._open.discard(ticket))
+        self._inbox.put(("add", ticket))
+        return ticket
+
+    def end(self, ticket: Ticket, reason: EarlyReason) -> None:
+        """See `Ticket.end`."""
+        self._inbox.put((reason, ticket))
+
+    def busy_seconds(self) -> float:
+        """How long the engine call under way has taken so far."""
+        began = self._step_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def refuse(self) -> None:
+        """Answer every later request with an error. Called on the event loop, as `submit` is."""
+        self._refusal = Unavailable.draining()
+
+    def abandon(self, refusal: Unavailable) -> None:
+        """The thread hangs: end every request without it. Called on the event loop."""
+        self._abandoned = True
+        self._refusal = refusal
+        for ticket in list(self._open):
+            ticket.deliver(End("error", refusal))
+            self._observer.ended("error")
+
+    def close(self) -> None:
+        """End every request that is left with an error. Blocks until the thread has ended; `refuse` comes before."""
+        self._inbox.put(None)
+        self._thread.join()
+        self._prefixes.clear()
+
+    # -- below: the batcher's own thread
+
+    def _main(self) -> None:
+        try:
+            self._serve()
+            self._refuse_all(Unavailable.draining())
+        except Exception:
+            log.exception("The engine failed; every request is refused from now on.")
+            self._step_began = None
+            self._refuse_all(Unavailable.dead())
+            self._on_loop(self._on_death)
+            self._refuse_newcomers(Unavailable.dead())
+
+    def _serve(self) -> None:
+        while True:
+            idle = not self._scheduler.running and not self._scheduler.waiting
+            if not self._empty_inbox(wait=idle):
+                return
+            self._step_began = time.monotonic()
+            self._step()
+            self._step_began = None
+            self._flush()
+
+    def _empty_inbox(self, *, wait: bool) -> bool:
+        """Take in all that has arrived, waiting for something if there is nothing to do; false means stop."""
+        while True:
+            try:
+                item = self._inbox.get(block=wait)
+            except queue.Empty:
+                return True
+            if item is None:
+                return False
+            wait = False
+            self._step_began = time.monotonic()  # an early end may copy a row
+            verb, ticket = item
+            if verb == "add":
+                self._tickets[ticket.sequence] = ticket
+                self._scheduler.add(ticket.sequence)
+            elif ticket.sequence in self._tickets:
+                self._end(ticket, End(verb))
+
+    def _step(self) -> None:
+        decode, prefill = self._scheduler.next_step()
+        if decode:
+            self._decode(decode)
+        size = self._prefill(prefill) if prefill is not None else 0
+        generated = sum(isinstance(event, Token) for _, event in self._outgoing)
+        self._observer.step(decoded=len(decode), prefilled=size, generated=generated)
+
+    def _decode(self, sequences: list[Sequence]) -> None:
+        tokens = np.array([sequence.generated[-1] for sequence in sequences], np.int64)
+        lengths = np.array([sequence.cached for sequence in sequences], np.int64)
+        logits = self._engine.decode(tokens, lengths)
+        self._append(sequences, logits)
+
+    def _prefill(self, sequence: Sequence) -> int:
+        if not sequence.computed:
+            sequence.computed = sequence.reused = self._prefixes.restore(sequence)
+            self._observer.reused(len(sequence.prompt), sequence.reused)
+        tokens, features = sequence.chunk(self._engine.info.max_chunk)
+        try:
+            logits = self._engine.prefill(sequence.row, sequence.computed, tokens, features)
+        except ValueError:
+            # the boundary's word for a prompt that it cannot take: nothing has changed, and others go on
+            log.exception("The engine refused a prompt.")
+            self._end(self._tickets[sequence], End("error", EngineFailed()))
+            return 0
+        if self._scheduler.prefilled(sequence, len(tokens)):
+            # at once: the row may be gone with the first token, and others may ask about the same picture meanwhile
+            self._prefixes.keep(sequence)
+            self._append([sequence], logits[np.newaxis])
+        return len(tokens)
+
+    def _append(self, sequences: list[Sequence], logits: Floats) -> None:
+        """Choose the next token of each, `[n, vocab_size]`, and end those that are through."""
+        ends: list[tuple[Ticket, End]] = []
+        tokens = choose([sequence.sampler for sequence in sequences], logits)
+        for sequence, token, row in zip(sequences, tokens, logits, strict=True):
+            ticket = self._tickets[sequence]
+            if token is None:
+                ends.append((ticket, End("error", _why_not(sequence))))
+                continue
+            sequence.generated.append(token)
+            logprobs = None if sequence.logprobs is None else logprobs_of(row, token, sequence.logprobs)
+            self._outgoing.append((ticket, Token(token, logprobs)))
+            if sequence.finish_reason is not None:
+                ends.append((ticket, End(sequence.finish_reason)))
+        # only now: a row copy must not leave behind a position that its sequence does not count yet
+        for ticket, end in ends:
+            self._end(ticket, end)
+
+    def _end(self, ticket: Ticket, end: End) -> None:
+        for move in self._scheduler.remove(ticket.sequence):
+            self._engine.move_row(*move)
+        self._finish(ticket, end)
+
+    def _finish(self, ticket: Ticket, end: End) -> None:
+        del self._tickets[ticket.sequence]
+        self._outgoing.append((ticket, end))
+        if not self._abandoned:
+            self._observer.ended(end.reason)
+
+    def _flush(self) -> None:
+        self._observer.load(self._scheduler.running, self._scheduler.waiting)
+        if self._outgoing:
+            batch, self._outgoing = self._outgoing, []
+            self._on_loop(lambda: _deliver(batch))
+
+    def _refuse_all(self, refusal: Unavailable) -> None:
+        """The end of the thread's life: tell everyone who is here."""
+        for ticket in list(self._tickets.values()):
+            self._finish(ticket, End("error", refusal))
+        self._scheduler = Scheduler(self._engine.info.rows)
+        self._flush()
+
+    def _refuse_newcomers(self, refusal: Unavailable) -> None:
+        """The thread must outlive its engine: a request in the inbox of nobody would wait for ever."""
+        while (item := self._inbox.get()) is not None:
+            verb, ticket = item
+            if verb == "add":
+                self._tickets[ticket.sequence] = ticket
+                self._refuse_all(refusal)
+
+    def _on_loop(self, call: Callable[[], object]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            # the loop is closed: the process is ending and no client is left to be told
+            log.debug("Event loop closed before the last events were delivered.")
+
+
+def _why_not(sequence: Sequence) -> ApiError:
+    """Why no token could be chosen."""
+    if sequence.constraint is not None and sequence.constraint.failed:
+        return TooComplex()
+    log.error("The engine returned logits that are not finite.")
+    return EngineFailed()
+
+
+def _deliver(batch: list[tuple[Ticket, Event]]) -> None:
+    for ticket, event in batch:
+        ticket.deliver(event)

@@ -1,0 +1,60 @@
+"""How likely the model is to say each of some given answers. Knows sequences and tokens, no text and no HTTP.
+
+An answer is fed to the model token by token, its end token last, whatever the model itself would say; the logarithms
+of the tokens' probabilities add up to that of the answer. So answers of any length compare: `1` is not `10`. The
+prompt that they share is computed once and then taken from the prefix cache, as far as that reaches.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from edgevlm_engines import Floats, Tokens
+
+from edgevlm_server.images.pipeline import Seen
+from edgevlm_server.runtime.sampling import Sampler, SamplingParams
+from edgevlm_server.runtime.sequence import Sequence as Row
+from edgevlm_server.runtime.ticket import End, Ticket
+
+
+class Dictated:
+    """Lets one token after the other through, and no other."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = tuple(tokens)
+        self._taken = 0
+
+    def apply(self, logits: Floats) -> Floats:
+        """A changed copy of logits `[vocab_size]`."""
+        out = np.full_like(logits, -np.inf)
+        token = self._tokens[self._taken]
+        out[token] = logits[token]
+        return out
+
+    def take(self, token: int) -> None:
+        """Go on to the next token."""
+        self._taken += 1
+
+
+def dictated(prompt: Tokens, seen: Seen, answer: Sequence[int], number: int) -> Row:
+    """A sequence that says `answer` behind the prompt, and reports how likely each of its tokens was."""
+    row = Row(prompt, seen.features, len(answer), frozenset(), images=seen.files, logprobs=0, number=number)
+    row.sampler = Sampler(SamplingParams(), Dictated(answer))
+    return row
+
+
+async def logprob(ticket: Ticket) -> float:
+    """The natural logarithm of the probability of a dictated answer. Raises `ApiError`, `Cancelled`."""
+    total = 0.0
+    async for event in ticket.events():
+        if not isinstance(event, End):
+            assert event.logprobs is not None, "dictated sequences report them"
+            total += event.logprobs.chosen.logprob
+        elif event.error is not None:
+            raise event.error
+        elif event.reason == "cancelled":
+            raise Cancelled
+    return total
+
+
+class Cancelled(Exception):
+    """Nobody waits for this score any more."""

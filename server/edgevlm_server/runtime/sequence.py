@@ -1,0 +1,78 @@
+"""One answer as the scheduler sees it: the one thing that changes while it runs. No threads, no text, no HTTP."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
+
+from edgevlm_server.guided.constraint import Constraint
+from edgevlm_server.runtime.logits_processors import Adjustments
+from edgevlm_server.runtime.sampling import Sampler, SamplingParams
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """A prompt, what may follow it, and how far it has come.
+
+    `prompt` `[n]` holds token ids and `IMAGE_TOKEN`; `features` `[k, hidden_size]` are those image positions' values,
+    `images` the SHA-256 of the files that they were made from. Of several answers to one request each has a `number`.
+    """
+
+    prompt: Tokens
+    features: Floats
+    max_tokens: int
+    stop_ids: frozenset[int]
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    images: tuple[str, ...] = ()
+    min_tokens: int = 0
+    constraint: Constraint | None = None
+    logprobs: int | None = None
+    """Report each token's probability, and so many of the likeliest tokens'; `None`: do not."""
+    number: int = 0
+
+    row: int = -1
+    """The engine row it owns; -1 while it waits."""
+    computed: int = 0
+    """Prompt positions that are in the cache."""
+    reused: int = 0
+    """How many of those were copied from an earlier prompt."""
+    generated: list[int] = field(default_factory=list)
+    sampler: Sampler = field(init=False)
+
+    def __post_init__(self) -> None:
+        changes = Adjustments(
+            self.sampling,
+            self.prompt,
+            end_ids=self.stop_ids,
+            min_tokens=self.min_tokens,
+            constraint=self.constraint,
+        )
+        self.sampler = Sampler(self.sampling, None if changes.idle else changes, self.number)
+
+    @property
+    def prompt_left(self) -> int:
+        """Prompt positions that are not yet in the cache."""
+        return len(self.prompt) - self.computed
+
+    @property
+    def cached(self) -> int:
+        """Positions in the cache: the token generated last is fed with the next decode."""
+        return self.computed + max(len(self.generated) - 1, 0)
+
+    @property
+    def finish_reason(self) -> Literal["stop", "length"] | None:
+        """`stop` after an end token or a complete form, `length` when no more tokens are allowed, else `None`."""
+        if self.generated and self.generated[-1] in self.stop_ids:
+            return "stop"
+        if self.generated and self.constraint is not None and self.constraint.complete:
+            return "stop"
+        return "length" if len(self.generated) >= self.max_tokens else None
+
+    def chunk(self, size: int) -> tuple[Tokens, Floats]:
+        """Prompt positions up to the next multiple of `size`, with the features of the images among them."""
+        end = min((self.computed // size + 1) * size, len(self.prompt))
+        tokens = self.prompt[self.computed : end]
+        before = int(np.count_nonzero(self.prompt[: self.computed] == IMAGE_TOKEN))
+        inside = int(np.count_nonzero(tokens == IMAGE_TOKEN))
+        return tokens, self.features[before : before + inside]

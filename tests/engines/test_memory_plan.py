@@ -1,0 +1,262 @@
+"""The memory plan: its arithmetic by hand, against what an engine allocates, and that what it proposes fits."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from edgevlm_engines import (
+    Demand,
+    Manifest,
+    alternatives,
+    fewer_rows,
+    model_place,
+    open_bundle,
+    plan_memory,
+    read_manifest,
+    row_length,
+    size_text,
+)
+from edgevlm_engines.manifest import Decoder, File, Precision, Vision
+from edgevlm_engines.memory_plan import CHUNK, MIB, Place, position_bytes
+from edgevlm_engines.ort.engine import OrtEngine
+from edgevlm_export.exporter import export_bundle
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgevlm.demo_bundle import demo_bundle
+from tests.conftest import GOLDEN
+
+GIB = 1024 * MIB
+NO_DIGEST = "0" * 64
+DEMAND = Demand(rows=8, max_length=2048, image_cache=64 * MIB, prefix_cache=256 * MIB, queue=32, max_body=10 * MIB)
+NOTHING_KEPT = {"image_cache": 0, "prefix_cache": 0, "queue": 0, "max_body": 0}
+
+Bundles = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def small(bundles: Bundles) -> Manifest:
+    """The published 1.7B model's shape, in fp32 with files of round sizes."""
+    return read_manifest(bundles("v2")).model_copy(
+        update={
+            "decoder": Decoder(
+                hidden_size=2048,
+                layers=24,
+                heads=16,
+                kv_heads=16,
+                head_dim=128,
+                intermediate_size=5632,
+                vocab_size=32_000,
+                rms_norm_eps=1e-6,
+                rope_theta=10_000,
+            ),
+            "vision": Vision(
+                hidden_size=1024, layers=23, heads=16, patch_size=14, projector="ldpnetv2", image_tokens=144
+            ),
+            "files": {
+                "vision.data": File(size=1_000_000_000, sha256=NO_DIGEST),
+                "decoder.data": File(size=5_000_000_000, sha256=NO_DIGEST),
+                "embedding.npy": File(size=131_072_128, sha256=NO_DIGEST),
+            },
+        }
+    )
+
+
+def test_the_17b_shape_by_hand(small: Manifest) -> None:
+    assert position_bytes(small) == 393_216
+    plan = plan_memory(small, DEMAND, "cpu")
+    assert plan.weights == 6_131_072_128
+    assert plan.kv_cache == 8 * 2048 * 393_216 == 6 * GIB
+    assert (plan.image_cache, plan.prefix_cache) == (67_108_864, 268_435_456)
+    assert plan.requests == 40 * 10 * MIB * 7 // 4 == 700 * MIB
+    vision = 4 * 577 * (577 * 16 + 4 * 1024) * 4
+    chunk = 6 * CHUNK * (3 * 2048 + 2 * 5632) * 4
+    assert plan.work == 448 * MIB + vision + chunk + 8 * 32_000 * 4
+    assert plan.total == sum(
+        (plan.weights, plan.kv_cache, plan.image_cache, plan.prefix_cache, plan.requests, plan.work)
+    )
+
+
+def test_half_the_bytes_in_fp16(small: Manifest) -> None:
+    half = small.model_copy(update={"precision": "fp16", "vision_precision": "fp16"})
+    assert position_bytes(half) == 196_608
+    assert plan_memory(half, DEMAND, "shared").weights == 6_131_072_128
+    # the CPU computes them with copies in fp32
+    assert plan_memory(half, DEMAND, "cpu").weights == 2.4 * 6_000_000_000 + 131_072_128
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_quantised_products_keep_an_exact_cache(small: Manifest, precision: str) -> None:
+    assert position_bytes(small.model_copy(update={"precision": precision})) == 393_216
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int4"])
+@pytest.mark.parametrize("flavour", ["trt-native", "trt-split"])
+def test_on_tensorrt_the_cache_is_fp16_and_rows_have_whole_blocks(
+    small: Manifest, precision: str, flavour: str
+) -> None:
+    made = {"device": "jetpack6", "flavour": flavour, "precision": precision, "vision_precision": "fp16"}
+    manifest = small.model_copy(update=made)
+    assert position_bytes(manifest) == 196_608
+    plan = plan_memory(manifest, replace(DEMAND, max_length=1000), "shared")
+    held = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}[precision]
+    assert plan.weights == 6_131_072_128 + int(manifest.files["decoder.data"].size * (held - 1))
+    assert plan.kv_cache == 8 * 1024 * 196_608
+    assert "KV cache 8 rows x 1000 = 1.5 GiB" in str(plan)
+    vision = 4 * 4 * 577 * (577 * 16 + 4 * 1024) * 2
+    chunk = 6 * 64 * (3 * 2048 + 2 * 5632) * 2
+    assert plan.work == (448 + 1024) * MIB + vision + chunk + 8 * 32_000 * 4 + 64 * 196_608
+
+
+def test_the_demo_model_by_hand(tmp_path: Path) -> None:
+    manifest = read_manifest(demo_bundle(tmp_path))
+    shape = manifest.decoder
+    plan = plan_memory(manifest, replace(DEMAND, rows=3, max_length=512), "cpu")
+    assert plan.kv_cache == 3 * 512 * 2 * shape.layers * shape.kv_heads * shape.head_dim * 4
+    assert plan.weights < 1.2 * sum(file.size for file in manifest.files.values())
+    assert plan.work < 512 * MIB
+
+
+def test_where_the_model_lies_and_what_that_means(small: Manifest) -> None:
+    assert model_place("echo", "cuda", "aarch64") == "nowhere"
+    assert model_place("ort", "cpu", "aarch64") == "cpu"
+    assert model_place("ort", "cuda", "aarch64") == "shared"
+    assert model_place("ort", "cuda", "x86_64") == "gpu"
+    assert model_place("trt", "cpu", "aarch64") == "shared", "the provider is ONNX Runtime's"
+    assert model_place("trt", "cpu", "x86_64") == "gpu"
+    without: tuple[Place, ...] = ("nowhere", "gpu")
+    for place in without:
+        plan = plan_memory(small, DEMAND, place)
+        assert (plan.weights, plan.kv_cache, plan.prefix_cache) == (0, 0, 0)
+        assert (plan.image_cache, plan.requests) == (64 * MIB, 700 * MIB)
+    extra = plan_memory(small, DEMAND, "shared").total - plan_memory(small, DEMAND, "cpu").total
+    assert extra == GIB, "CUDA itself takes memory"
+
+
+def test_how_a_plan_reads(small: Manifest) -> None:
+    plan = plan_memory(small, DEMAND, "cpu")
+    assert str(plan) == (
+        "weights 5.71 GiB, KV cache 8 rows x 2048 = 6 GiB, image cache 64 MiB, prefix cache 256 MiB, 40 requests "
+        f"700 MiB, runtime and work buffers {size_text(plan.work)}, total {size_text(plan.total)}"
+    )
+    nothing = replace(DEMAND, rows=1, **NOTHING_KEPT)
+    assert str(plan_memory(small, nothing, "nowhere")) == "runtime and work buffers 448 MiB, total 448 MiB"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1536, "1.5 KiB"),
+        (10 * MIB, "10 MiB"),
+        (1000 * MIB, "1000 MiB"),
+        (6 * GIB, "6 GiB"),
+        (7_945_689_498, "7.4 GiB"),
+        (2000 * GIB, "2000 GiB"),
+    ],
+)
+def test_sizes_as_people_read_them(size: int, text: str) -> None:
+    assert size_text(size) == text
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_the_engine_allocates_what_the_plan_says(precision: Precision, tmp_path: Path) -> None:
+    case = GOLDEN / "v2"
+    export_bundle(case / "checkpoint", tmp_path / "b", vision_tower=case / "clip", precision=precision)
+    bundle = open_bundle(tmp_path / "b")
+    demand = replace(DEMAND, rows=4, max_length=300)
+    engine = OrtEngine(bundle, rows=demand.rows, max_length=demand.max_length)
+    allocated = sum(buffer.nbytes for buffer in engine._decoder.cache._buffers)  # type: ignore[attr-defined]
+    saved = engine.save(0, 0, 7)
+    engine.close()
+    assert plan_memory(bundle.manifest, demand, "cpu").kv_cache == allocated
+    assert saved.nbytes == 7 * engine.info.position_bytes == 7 * position_bytes(bundle.manifest)
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+import numpy as np
+from edgevlm_engines import plan_memory, Demand
+from edgevlm_server.model import load_model
+from edgevlm_server.settings import Settings
+model = load_model(Path(sys.argv[1]), Settings.offline())
+info = model.engine.info
+none = np.zeros((0, info.hidden_size), np.float32)
+for start in range(0, info.max_length - info.max_chunk, info.max_chunk):
+    model.engine.prefill(0, start, np.zeros(info.max_chunk, np.int64), none)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measured as Linux tells it")
+def test_a_process_stays_within_its_plan(bundles: Bundles) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", MEASURED, bundles("v2")], capture_output=True, text=True, check=True
+    )
+    manifest = read_manifest(bundles("v2"))
+    demand = replace(DEMAND, rows=1, max_length=manifest.max_length, **NOTHING_KEPT)
+    assert 1024 * int(result.stdout) <= plan_memory(manifest, demand, "cpu").total
+
+
+demands = st.builds(
+    Demand,
+    rows=st.integers(1, 64),
+    max_length=st.integers(145, 2048),
+    image_cache=st.integers(0, 2 * GIB),
+    prefix_cache=st.integers(0, 2 * GIB),
+    queue=st.integers(0, 100),
+    max_body=st.integers(1, 20 * MIB),
+)
+places: st.SearchStrategy[Place] = st.sampled_from(get_args(Place))
+STEPS = {"rows": 1, "max_length": 64, "image_cache": MIB, "prefix_cache": MIB, "queue": 1}
+shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@shared
+@given(demands, places, st.integers(0, 60 * GIB))
+def test_every_alternative_fits_and_gives_up_no_more_than_it_must(
+    small: Manifest, demand: Demand, place: Place, budget: int
+) -> None:
+    def total(chosen: Demand) -> int:
+        return plan_memory(small, chosen, place).total
+
+    if total(demand) <= budget:
+        return
+    found = alternatives(small, demand, place, budget)
+    for smaller in found:
+        assert total(smaller) <= budget
+        row_length(small, smaller.rows, smaller.max_length)
+        changed = {field.name: getattr(smaller, field.name) for field in fields(Demand)}
+        changed = {name: value for name, value in changed.items() if value != getattr(demand, name)}
+        assert all(0 <= value < getattr(demand, name) for name, value in changed.items())
+        assert all(total(replace(smaller, **{name: getattr(demand, name)})) > total(smaller) for name in changed)
+        # one step back on the last thing that was given up is too much again
+        assert any(total(replace(smaller, **{name: changed[name] + STEPS[name]})) > budget for name in changed)
+    least = replace(demand, rows=1, prefix_cache=0, image_cache=0, queue=0, max_length=min(demand.max_length, 448))
+    assert bool(found) == (total(least) <= budget)
+
+
+@shared
+@given(demands, places, st.integers(0, 60 * GIB))
+def test_fewer_rows_are_as_many_as_fit(small: Manifest, demand: Demand, place: Place, budget: int) -> None:
+    fitting = [
+        rows
+        for rows in range(1, demand.rows)
+        if plan_memory(small, replace(demand, rows=rows), place).total <= budget
+    ]
+    expected = replace(demand, rows=fitting[-1]) if fitting else None
+    assert fewer_rows(small, demand, place, budget) == expected
+
+
+@pytest.mark.parametrize(("precision", "kept"), [("int4", 4), ("int8", 4), ("fp32", 3)])
+def test_quantised_rows_are_counted_in_pairs_as_the_engine_may_hold_them(
+    small: Manifest, precision: Precision, kept: int
+) -> None:
+    plan = plan_memory(small.model_copy(update={"precision": precision}), replace(DEMAND, rows=3), "cpu")
+    assert plan.kv_cache == kept * 2048 * 393_216

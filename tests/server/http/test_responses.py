@@ -1,0 +1,186 @@
+"""The responses route over a socket, with the openai client as the judge of every answer and every event."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from openai import OpenAI
+from openai.types.responses import ResponseInputParam
+
+from tests.live import LiveServer
+from tests.pictures import data_url, image_part, text_part, user
+from tests.server.engines import FailingEngine
+from tests.server.http.test_openai_client import strictly
+from tests.server.http.test_refusals import check_error
+
+QUESTION: ResponseInputParam = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "input_image", "image_url": data_url(), "detail": "auto"},
+            {"type": "input_text", "text": "What is it?"},
+        ],
+    }
+]
+
+
+@pytest.fixture(scope="module")
+def client(echo_server: LiveServer) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{echo_server.url}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+def test_an_answer_is_the_chat_routes(echo_server: LiveServer, client: OpenAI) -> None:
+    response = client.responses.create(model="v2", input=QUESTION, instructions="Be brief.", metadata={"line": "4"})
+    strictly(response)
+    messages = [{"role": "system", "content": "Be brief."}, *user(image_part(), text_part())]
+    chat = echo_server.client.post("/v1/chat/completions", json={"messages": messages}).json()
+    assert response.output_text == chat["choices"][0]["message"]["content"]
+    assert (response.status, response.metadata, response.instructions) == ("completed", {"line": "4"}, "Be brief.")
+    assert response.usage is not None
+    assert response.usage.input_tokens == chat["usage"]["prompt_tokens"]
+    assert response.usage.output_tokens == chat["usage"]["completion_tokens"]
+
+
+def test_a_stream_is_typed_and_adds_up(client: OpenAI) -> None:
+    whole = client.responses.create(model="v2", input=QUESTION)
+    events = list(client.responses.create(model="v2", input=QUESTION, stream=True))
+    for event in events:
+        strictly(event)
+    kinds = [event.type for event in events]
+    begin = ["response.created", "response.in_progress", "response.output_item.added", "response.content_part.added"]
+    end = [
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert kinds[:4] == begin
+    assert kinds[-4:] == end
+    assert set(kinds[4:-4]) == {"response.output_text.delta"}
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    last = events[-1]
+    assert last.type == "response.completed"
+    assert text == last.response.output_text == whole.output_text
+    assert last.response.usage is not None and whole.usage is not None
+    assert last.response.usage.output_tokens == whole.usage.output_tokens
+
+
+def test_the_clients_own_accumulator_follows(client: OpenAI) -> None:
+    with client.responses.stream(model="v2", input=QUESTION) as stream:
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        assert stream.get_final_response().output_text == text
+
+
+def test_an_answer_that_is_cut_short_is_incomplete(client: OpenAI) -> None:
+    response = client.responses.create(model="v2", input="hello", max_output_tokens=2)
+    strictly(response)
+    assert response.status == "incomplete"
+    assert response.incomplete_details is not None
+    assert response.incomplete_details.reason == "max_output_tokens"
+    *_, last = client.responses.create(model="v2", input="hello", max_output_tokens=2, stream=True)
+    assert last.type == "response.incomplete"
+
+
+def test_an_earlier_answer_can_be_sent_back(client: OpenAI) -> None:
+    first = client.responses.create(model="v2", input=QUESTION)
+    turns: Any = [*QUESTION, *first.output, {"role": "user", "content": "And now?"}]
+    second = client.responses.create(model="v2", input=turns)
+    assert second.output_text.endswith("USER: And now? ASSISTANT:")
+
+
+def test_json_of_a_schema(client: OpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"lamp": {"enum": ["red", "green"]}},
+        "required": ["lamp"],
+        "additionalProperties": False,
+    }
+    response = client.responses.create(
+        model="v2",
+        input="Which lamp?",
+        text={"format": {"type": "json_schema", "name": "lamp", "schema": schema, "strict": True}},
+        max_output_tokens=40,
+    )
+    strictly(response)
+    assert response.output_text.lstrip().startswith("{")
+
+
+def test_probabilities(client: OpenAI) -> None:
+    asked: Any = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    response = client.responses.create(model="v2", input="hello", max_output_tokens=3, **asked)
+    strictly(response)
+    content: Any = response.output[0]
+    listed = content.content[0].logprobs
+    assert len(listed) == 3
+    assert all(len(one.top_logprobs) == 2 for one in listed)
+    events = list(client.responses.create(model="v2", input="hello", max_output_tokens=3, stream=True, **asked))
+    for event in events:
+        strictly(event)
+
+
+def test_tokens_are_counted_as_they_are_used(client: OpenAI) -> None:
+    counted = client.responses.input_tokens.count(model="v2", input=QUESTION)
+    response = client.responses.create(model="v2", input=QUESTION, max_output_tokens=1)
+    assert response.usage is not None
+    assert counted.input_tokens == response.usage.input_tokens
+
+
+def test_a_picture_by_its_name(echo_server: LiveServer) -> None:
+    picture = {"type": "input_image", "image_url": data_url(), "uuid": "frame 7"}
+    question = {"type": "input_text", "text": "Q"}
+    answers = []
+    for shown in (picture, {"type": "input_image", "uuid": "frame 7"}):
+        body = {"input": [{"role": "user", "content": [shown, question]}]}
+        answer = echo_server.client.post("/v1/responses", json=body).json()
+        answers.append(answer["output"][0]["content"][0]["text"])
+    assert answers[0] == answers[1]
+    missing = {"input": [{"role": "user", "content": [{"type": "input_image", "uuid": "none"}, question]}]}
+    error = check_error(echo_server.client.post("/v1/responses", json=missing), 404, "image_not_cached")
+    assert error["param"] == "input.0.content"
+
+
+def test_a_stream_that_breaks_says_so(bundles: Callable[[str], Path]) -> None:
+    engine = FailingEngine(bundles("v2"), rows=1, fail_at=3)
+    with (
+        LiveServer.on_engine(bundles("v2"), engine) as server,
+        OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        *_, last = client.responses.create(model="v2", input="hello", stream=True)
+        assert last.type == "response.failed"
+        strictly(last)
+        assert last.response.error is not None
+        assert "engine is not running" in last.response.error.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "param"),
+    [
+        ({}, "invalid_value", "input"),
+        ({"input": []}, "invalid_value", "input"),
+        ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "invalid_value", "input.0.content.0"),
+        ({"input": [{"type": "function_call_output"}]}, "invalid_value", "input.0.type"),
+        ({"input": [{"role": "assistant", "content": "a"}]}, "invalid_value", "input"),
+        ({"input": "a", "store": True}, "invalid_value", "store"),
+        ({"input": "a", "background": 0}, "invalid_value", "background"),
+        ({"input": "a", "background": True}, "invalid_value", "background"),
+        ({"input": "a", "previous_response_id": "resp_1"}, "invalid_value", "previous_response_id"),
+        ({"input": "a", "truncation": "auto"}, "invalid_value", "truncation"),
+        ({"input": "a", "tools": [{"type": "web_search"}]}, "unsupported_parameter", "tools"),
+        ({"input": "a", "n": 2}, "unsupported_parameter", "n"),
+        ({"input": "a", "max_output_tokens": 0}, "invalid_value", "max_output_tokens"),
+        ({"input": "a", "max_output_tokens": 9999}, "context_length_exceeded", "input"),
+        ({"input": "a", "text": {"format": {"type": "xml"}}}, "invalid_value", "text.format"),
+    ],
+)
+def test_what_is_wrong_is_named(echo_server: LiveServer, fields: dict[str, Any], code: str, param: str) -> None:
+    response = echo_server.client.post("/v1/responses", json=fields)
+    assert check_error(response, 400, code)["param"] == param
+
+
+def test_another_model_is_not_found(client: OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="gpt-5", input="a")

@@ -1,0 +1,64 @@
+"""A decoder for the tests, and what can be seen of its processes from outside (Linux)."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from edgevlm_server.images.decoder import ImageDecoder
+from edgevlm_server.images.limits import ImageError, ImageLimits
+
+from tests.server.images.image_files import encode, plain
+
+SIZE, PAD = 32, (122, 116, 104)
+TEAL = (10, 130, 140)
+GOOD = encode(plain(TEAL, (64, 64)), "PNG")
+
+
+@contextlib.contextmanager
+def decoder(workers: int = 1, limits: ImageLimits | None = None) -> Iterator[ImageDecoder]:
+    """A decoder; afterwards none of its processes and descriptors may be left."""
+    descriptors = len(os.listdir("/proc/self/fd"))
+    before = children()
+    with ImageDecoder(limits or ImageLimits(), SIZE, PAD, workers) as made:
+        yield made
+    assert children() <= before
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
+
+
+def children() -> set[int]:
+    """Processes whose parent is this one, zombies included."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(entry.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.add(int(entry.parent.name))
+    return found
+
+
+def assert_right(made: ImageDecoder) -> None:
+    image = made.decode(GOOD)
+    assert image.mode == "RGB" and image.size == (SIZE, SIZE)
+    assert image.getcolors() == [(SIZE * SIZE, TEAL)]
+
+
+def refusal(made: ImageDecoder, data: bytes) -> ImageError:
+    with pytest.raises(ImageError) as caught:
+        made.decode(data)
+    return caught.value
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s"
+        time.sleep(0.01)
+
+
+def running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
