@@ -35,8 +35,8 @@ def report(result: Result, manifest: Manifest) -> str:
     numbers = f"{manifest.precision}, pictures {manifest.vision_precision}"
     title = f"{manifest.model} for {manifest.device}: {numbers}, {job.threads} threads"
     calls = table(["", "figure", "beside"], _calls(result, manifest))
-    columns = ["rows", "tokens/s", "best step", "read per step", "GB/s", "of the ceiling"]
-    steps = table(columns, [_step(result, manifest, rows) for rows in job.rows])
+    columns = ["slots", "tokens/s", "best step", "read per step", "GB/s", "of the ceiling"]
+    steps = table(columns, [_step(result, manifest, slots) for slots in job.slots])
     limits = f"{title}; the machine {_limits(ceilings)}"
     return f"{heading()}\n{limits}\n\n{calls}\n\nDecode, {job.past} past:\n\n{steps}"
 
@@ -51,7 +51,7 @@ def _limits(ceilings: Ceilings) -> str:
 def _calls(result: Result, manifest: Manifest) -> list[list[str]]:
     job, figures, files = result.job, result.figures, bundle_bytes(manifest)
     start, prefill = figures.start, PROMPT / figures.prefill.median
-    held = files + max(job.rows) * job.capacity * position_bytes(manifest)
+    held = files + max(job.slots) * job.capacity * position_bytes(manifest)
     rate = result.ceilings.multiplications
     beside = f"{percent(prefill * token_operations(manifest) / rate)} of the fp32 ceiling" if rate else ""
     return [
@@ -64,16 +64,16 @@ def _calls(result: Result, manifest: Manifest) -> list[list[str]]:
     ]
 
 
-def _step(result: Result, manifest: Manifest, rows: int) -> list[str]:
-    job, timing = result.job, result.figures.decode[rows]
+def _step(result: Result, manifest: Manifest, slots: int) -> list[str]:
+    job, timing = result.job, result.figures.decode[slots]
     # the first counted step has past + 1 positions behind it, the last past + steps
     length = job.past + (job.steps + 1) / 2
-    read = decoder_bytes(manifest) + rows * length * position_bytes(manifest)
+    read = decoder_bytes(manifest) + slots * length * position_bytes(manifest)
     speed, bandwidth = read / timing.median, result.ceilings.bandwidth
     return [
-        str(rows),
-        f"{rows / timing.median:.1f}",
-        f"{rows / timing.minimum:.1f}",
+        str(slots),
+        f"{slots / timing.median:.1f}",
+        f"{slots / timing.minimum:.1f}",
         gigabytes(read),
         f"{speed / 1e9:.1f}",
         percent(speed / bandwidth) if bandwidth else "not known",
@@ -89,16 +89,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--threads", type=int, default=cores(), help="default: one per physical core")
-    parser.add_argument("--rows", type=_numbers, default=(1, 2, 4, 8, 16), help="default: 1,2,4,8,16")
-    parser.add_argument("--past", type=int, default=256, help="positions of each row before a step (default: 256)")
-    parser.add_argument("--steps", type=int, default=32, help="steps for each number of rows (default: 32)")
+    parser.add_argument("--slots", type=_numbers, default=(1, 2, 4, 8, 16), help="default: 1,2,4,8,16")
+    parser.add_argument("--past", type=int, default=256, help="positions of each slot before a step (default: 256)")
+    parser.add_argument("--steps", type=int, default=32, help="steps for each number of slots (default: 32)")
     parser.add_argument(
-        "--max-length", type=int, metavar="N", help="positions of a row (default: what the steps need)"
+        "--max-length", type=int, metavar="N", help="positions of a slot (default: what the steps need)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     bundle = arguments.bundle.resolve()
-    job = Job(bundle, arguments.threads, arguments.rows, arguments.past, arguments.steps, arguments.max_length)
+    job = Job(bundle, arguments.threads, arguments.slots, arguments.past, arguments.steps, arguments.max_length)
     try:
         manifest = read_manifest(bundle)
         ceilings = measure_ceilings(job.threads) if manifest.flavour == "ort" else module_ceilings()

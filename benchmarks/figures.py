@@ -25,22 +25,22 @@ REPEATS = 3
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to measure: `rows` together, each with `past` positions at first, for `steps` steps.
+    """What to measure: `slots` together, each with `past` positions at first, for `steps` steps.
 
-    `bundle` is an absolute path, since it goes to another process. Rows hold `max_length` positions, or as many as
+    `bundle` is an absolute path, since it goes to another process. Slots hold `max_length` positions, or as many as
     the steps need.
     """
 
     bundle: Path
     threads: int
-    rows: tuple[int, ...]
+    slots: tuple[int, ...]
     past: int
     steps: int
     max_length: int | None = None
 
     @property
     def capacity(self) -> int:
-        """Positions that a row holds; the warm-up is one step more."""
+        """Positions that a slot holds; the warm-up is one step more."""
         return self.max_length or max(PROMPT, self.past + self.steps + 1)
 
 
@@ -55,7 +55,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the engine took. `decode` has the steps of each number of rows; memory in bytes."""
+    """What the engine took. `decode` has the steps of each number of slots; memory in bytes."""
 
     start: Start
     encode: Timing
@@ -84,8 +84,8 @@ def measure(job: Job) -> Figures:
     try:
         encode = timed(lambda _: work.encode(), REPEATS)
         prefill = timed(lambda _: work.prefill(PROMPT), REPEATS)
-        work.fill(max(job.rows), job.past)
-        decode = {rows: _decode(work, job, rows) for rows in job.rows}
+        work.fill(max(job.slots), job.past)
+        decode = {slots: _decode(work, job, slots) for slots in job.slots}
         return Figures(start, encode, prefill, decode, memory().peak)
     finally:
         engine.close()
@@ -103,7 +103,7 @@ def _start(job: Job) -> tuple[Start, Engine]:
     engine = load_engine(
         engine_for(bundle.manifest, None),
         bundle,
-        rows=max(job.rows),
+        slots=max(job.slots),
         max_length=job.capacity,
         provider=provider_for(bundle.manifest, None),
         threads=job.threads,
@@ -111,8 +111,8 @@ def _start(job: Job) -> tuple[Start, Engine]:
     return Start(reading, time.perf_counter() - start, memory().now), engine
 
 
-def _decode(work: Workload, job: Job, rows: int) -> Timing:
-    return timed(lambda index: work.decode(rows, job.past + index), job.steps)
+def _decode(work: Workload, job: Job, slots: int) -> Timing:
+    return timed(lambda index: work.decode(slots, job.past + index), job.steps)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.growth BUNDLE`: how costs grow with the prompt, the past, the rows and the pictures."""
+"""`python -m benchmarks.growth BUNDLE`: how costs grow with the prompt, the past, the slots and the pictures."""
 
 import argparse
 import sys
@@ -34,11 +34,11 @@ def costs(sizes: Iterable[int], call: Callable[[int], object], repeats: int) -> 
 def growth_table(unit: str, measured: Costs) -> str:
     """Medians beside the first. `growth` is time over size: 1.00 in proportion, below it the larger is cheaper."""
     first = min(measured)
-    rows = []
+    slots = []
     for size, timing in measured.items():
         larger, longer = size / first, timing.median / measured[first].median
-        rows.append([str(size), f"{timing.median:.4f}", times(larger), times(longer), f"{longer / larger:.2f}"])
-    return table([unit, "seconds", "size", "time", "growth"], rows)
+        slots.append([str(size), f"{timing.median:.4f}", times(larger), times(longer), f"{longer / larger:.2f}"])
+    return table([unit, "seconds", "size", "time", "growth"], slots)
 
 
 def sections(bundle: Bundle, threads: int) -> Iterator[tuple[str, str]]:
@@ -51,15 +51,15 @@ def sections(bundle: Bundle, threads: int) -> Iterator[tuple[str, str]]:
         yield "Prefill of a text", growth_table("tokens", costs(lengths, work.prefill, REPEATS))
         work.fill(1, max(lengths))
         # a step may be repeated in its place: what the positions behind it hold makes no difference
-        yield "A step of one row", growth_table("past", costs(lengths, lambda past: work.decode(1, past), STEPS))
+        yield "A step of one slot", growth_table("past", costs(lengths, lambda past: work.decode(1, past), STEPS))
         yield "Pictures encoded in one call", growth_table("pictures", costs(counts, work.encode, REPEATS))
         features = work.encode(max(counts))
         prompted = costs(counts, lambda count: work.prefill_pictures(features[: count * picture]), REPEATS)
         yield "Prefill of pictures, with text behind each", growth_table("pictures", prompted)
     with _workload(bundle, max(ROWS), max(PAST, picture) + 1, threads) as work:
         work.fill(max(ROWS), PAST)
-        steps = costs(ROWS, lambda rows: work.decode(rows, PAST), STEPS)
-        yield f"A step of several rows, {PAST} positions each", growth_table("rows", steps)
+        steps = costs(ROWS, lambda slots: work.decode(slots, PAST), STEPS)
+        yield f"A step of several slots, {PAST} positions each", growth_table("slots", steps)
 
 
 def _cost(size: int, call: Callable[[int], object], repeats: int) -> Timing:
@@ -67,8 +67,8 @@ def _cost(size: int, call: Callable[[int], object], repeats: int) -> Timing:
 
 
 @contextmanager
-def _workload(bundle: Bundle, rows: int, length: int, threads: int) -> Iterator[Workload]:
-    engine = load_engine("ort", bundle, rows=rows, max_length=length, threads=threads)
+def _workload(bundle: Bundle, slots: int, length: int, threads: int) -> Iterator[Workload]:
+    engine = load_engine("ort", bundle, slots=slots, max_length=length, threads=threads)
     try:
         yield Workload(engine)
     finally:

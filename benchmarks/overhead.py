@@ -34,7 +34,7 @@ POLL_SECONDS = 0.2
 
 
 class Reading(NamedTuple):
-    """The server's counters at a moment, in seconds: rows taken, prompt positions taken in, tokens generated."""
+    """The server's counters at a moment, in seconds: slots taken, prompt positions taken in, tokens generated."""
 
     moment: float
     running: int
@@ -43,7 +43,7 @@ class Reading(NamedTuple):
 
 
 class Served(NamedTuple):
-    """Tokens a second of all streams together, and how many positions a row held on average meanwhile."""
+    """Tokens a second of all streams together, and how many positions a slot held on average meanwhile."""
 
     rate: float
     length: int

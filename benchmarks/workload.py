@@ -24,24 +24,24 @@ class Workload:
         return self._engine.encode_images(pixels).reshape(-1, self._info.hidden_size)
 
     def prefill(self, length: int) -> None:
-        """A text of `length` tokens from the start of row 0, in the engine's chunks."""
+        """A text of `length` tokens from the start of slot 0, in the engine's chunks."""
         self._prefill(self._text(length), np.empty((0, self._info.hidden_size), np.float32))
 
     def prefill_pictures(self, features: Floats) -> None:
-        """A prompt in row 0 with these features, a question's worth of text behind each picture."""
+        """A prompt in slot 0 with these features, a question's worth of text behind each picture."""
         marks = np.full(self._info.image_tokens, IMAGE_TOKEN, np.int64)
         parts = [np.append(marks, self._text(QUESTION)) for _ in range(len(features) // self._info.image_tokens)]
         self._prefill(np.concatenate(parts), features)
 
-    def fill(self, rows: int, length: int) -> None:
-        """Give rows `0..rows-1` a past of `length` positions: computed in the first, copied to the others."""
+    def fill(self, slots: int, length: int) -> None:
+        """Give slots `0..slots-1` a past of `length` positions: computed in the first, copied to the others."""
         self.prefill(length)
-        for row in range(1, rows):
-            self._engine.move_row(0, row, length)
+        for slot in range(1, slots):
+            self._engine.move_slot(0, slot, length)
 
-    def decode(self, rows: int, length: int) -> None:
-        """One step of rows `0..rows-1`, each with `length` positions behind it."""
-        self._engine.decode(self._text(rows), np.full(rows, length, np.int64))
+    def decode(self, slots: int, length: int) -> None:
+        """One step of slots `0..slots-1`, each with `length` positions behind it."""
+        self._engine.decode(self._text(slots), np.full(slots, length, np.int64))
 
     def _text(self, length: int) -> Tokens:
         return self._random.integers(SPECIAL_TOKENS, self._info.vocab_size, length, dtype=np.int64)

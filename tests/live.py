@@ -44,7 +44,7 @@ class LiveServer:
         """An engine of the test's own, with the tokenizer and the manifest of a bundle."""
         opened = open_bundle(bundle)
         model = Model(opened.manifest, Tokenizer(opened.path("tokenizer.model")), engine)
-        return cls(lambda: model, Settings(max_batch=engine.info.rows, **settings))
+        return cls(lambda: model, Settings(max_batch=engine.info.slots, **settings))
 
     def __enter__(self) -> "LiveServer":
         self._thread.start()

@@ -9,7 +9,7 @@ def no_features(engine: Engine) -> Floats:
 
 
 def prefill(
-    engine: Engine, row: int, tokens: Tokens, features: Floats | None = None, *, start: int = 0, chunk: int = 0
+    engine: Engine, slot: int, tokens: Tokens, features: Floats | None = None, *, start: int = 0, chunk: int = 0
 ) -> Floats:
     """From `start` on, in chunks (the longest that the engine takes if none is given); logits of the last position.
 
@@ -20,6 +20,6 @@ def prefill(
     for begin in range(start, len(tokens), chunk):
         part = tokens[begin : begin + chunk]
         count = int((part == IMAGE_TOKEN).sum())
-        logits = engine.prefill(row, begin, part, features[:count])
+        logits = engine.prefill(slot, begin, part, features[:count])
         features = features[count:]
     return logits

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm_engines import open_bundle, row_length, size_text
+    from edgevlm_engines import open_bundle, size_text, slot_length
     from edgevlm_engines.plan_cache import plan_folder, plan_shape
     from edgevlm_engines.trt.target import this_target
     from edgevlm_export.trt.builder import build_plans
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = from_arguments(arguments)
     configure_log(settings.log_level)
     bundle = open_bundle(arguments.bundle)
-    shape = plan_shape(settings.max_batch, row_length(bundle.manifest, settings.max_batch, settings.max_length))
+    shape = plan_shape(settings.max_batch, slot_length(bundle.manifest, settings.max_batch, settings.max_length))
     target = this_target()
     began = time.monotonic()
     plans = build_plans(
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def ensure_plans(bundle: "Bundle", rows: int, length: int, plans: Path | None = None) -> None:
+def ensure_plans(bundle: "Bundle", slots: int, length: int, plans: Path | None = None) -> None:
     """Build a bundle's plans if this device needs them and has none: the first start of a server.
 
     `plans` is the plans folder, by default the one beside the bundle. Raises `EngineLoadError` with one sentence.
@@ -89,7 +89,7 @@ def ensure_plans(bundle: "Bundle", rows: int, length: int, plans: Path | None = 
     from edgevlm_export.errors import ExportError
     from edgevlm_export.trt.builder import build_plans
 
-    shape, target, folder = plan_shape(rows, length), this_target(), plan_folder(bundle.folder, plans)
+    shape, target, folder = plan_shape(slots, length), this_target(), plan_folder(bundle.folder, plans)
     if has_plans(folder, bundle, serving_shape(folder, bundle.manifest, shape, target), target):
         return
     log.info("TensorRT's plans for this device are built now, once, into %s; that takes minutes.", folder)
@@ -102,7 +102,7 @@ def ensure_plans(bundle: "Bundle", rows: int, length: int, plans: Path | None = 
 
 
 def _described(shape: "PlanShape", target: "Target") -> str:
-    return f"{shape.rows} rows of {shape.capacity} positions on {target.device}, TensorRT {target.tensorrt}"
+    return f"{shape.slots} slots of {shape.capacity} positions on {target.device}, TensorRT {target.tensorrt}"
 
 
 def _waiting() -> None:

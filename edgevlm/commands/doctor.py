@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm.doctor.survey import take_survey
 
     if arguments.ceilings:
-        print(ceilings_table(replace(_demand(), rows=1)))
+        print(ceilings_table(replace(_demand(), slots=1)))
         return 0
     manifest = None if arguments.bundle is None else read_manifest(arguments.bundle)
     plans = arguments.plans or (Path.cwd() if arguments.bundle is None else plan_folder(arguments.bundle))
@@ -81,7 +81,7 @@ def judge(survey: Survey, manifest: "Manifest | None" = None) -> Report:
         fits = [bundle_fit(manifest, _demand(manifest.max_length), survey, bandwidth)]
     elif survey.board.jetson and device is not None:
         fits = published_fits(survey, device, _demand())
-    advice = advise(survey, manifest, fits[0].rows if manifest else None, _demand().rows)
+    advice = advise(survey, manifest, fits[0].slots if manifest else None, _demand().slots)
     return Report(not any(one.stops for one in advice), survey, device, bandwidth, fits, advice)
 
 
@@ -92,20 +92,20 @@ def as_text(report: Report, manifest: "Manifest | None" = None) -> str:
     demand = _demand(manifest.max_length if manifest else None)
     parts = [facts(report.survey, report.bandwidth)]
     if report.fits:
-        parts.append(fits_table(report.fits, demand.rows, demand.max_length))
+        parts.append(fits_table(report.fits, demand.slots, demand.max_length))
     if manifest is None and report.device is not None:
         parts.append(_commands(report, demand))
     return "\n\n".join([*parts, advice_text(report.advice)])
 
 
 def _commands(report: Report, demand: "Demand") -> str:
-    """For the most exact precision of which one row fits; on a CPU, what export does by itself."""
-    fit = next((fit for fit in report.fits if fit.model == PUBLISHED and fit.rows), None)
+    """For the most exact precision of which one slot fits; on a CPU, what export does by itself."""
+    fit = next((fit for fit in report.fits if fit.model == PUBLISHED and fit.slots), None)
     bundle = f"bundles/{PUBLISHED.removeprefix('MobileVLM_').lower()}"
     export = f"edgevlm export {PUBLISHED} {bundle} --device {report.device}"
     if fit is None:
         return f"To export, here or on a PC: {export}"
-    shape = f"{bundle} --max-batch {fit.rows} --max-length {demand.max_length}"
+    shape = f"{bundle} --max-batch {fit.slots} --max-length {demand.max_length}"
     return (
         f"To export, here or on a PC: {export} --precision {fit.precision}\n"
         f"To serve it here: edgevlm build {shape} && edgevlm serve {shape}"
@@ -121,7 +121,7 @@ def _demand(length: int | None = None) -> "Demand":
 
     settings = Settings()
     return Demand(
-        rows=settings.max_batch,
+        slots=settings.max_batch,
         max_length=length or LENGTH,
         image_cache=settings.image_cache,
         prefix_cache=settings.prefix_cache,

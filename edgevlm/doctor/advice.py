@@ -30,18 +30,18 @@ class Advice:
 
 
 def advise(
-    survey: Survey, manifest: Manifest | None = None, rows: int | None = None, asked: int | None = None
+    survey: Survey, manifest: Manifest | None = None, slots: int | None = None, asked: int | None = None
 ) -> list[Advice]:
     """For serving a bundle, or one made for this machine; what stops comes first.
 
-    Of the rows that are `asked` for, so many `rows` of the bundle find room. Without a bundle the engine is TensorRT
-    on a Jetson, and ONNX Runtime elsewhere.
+    Of the slots that are `asked` for, so many `slots` of the bundle find room. Without a bundle the engine is
+    TensorRT on a Jetson, and ONNX Runtime elsewhere.
     """
     on_tensorrt = survey.board.jetson if manifest is None else manifest.flavour != "ort"
     stops = [*(_tensorrt(survey) if on_tensorrt else _onnxruntime(survey, manifest))]
     if manifest is not None:
-        stops += [*_bundle(survey, manifest, rows)]
-    slows = [*_room(rows, asked), *_power(survey), *_memory(survey), *_disk(survey, manifest)]
+        stops += [*_bundle(survey, manifest, slots)]
+    slows = [*_room(slots, asked), *_power(survey), *_memory(survey), *_disk(survey, manifest)]
     slows += [*_wheels(survey), *_heat(survey)]
     return [*(Advice(True, text) for text in stops), *(Advice(False, text) for text in slows)]
 
@@ -121,21 +121,21 @@ def _onnxruntime(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
         )
 
 
-def _bundle(survey: Survey, manifest: Manifest, rows: int | None) -> Iterator[str]:
+def _bundle(survey: Survey, manifest: Manifest, slots: int | None) -> Iterator[str]:
     tensorrt = survey.software.tensorrt
     if manifest.flavour == "trt-native" and tensorrt and version_numbers(tensorrt.version) < NATIVE_SINCE:
         least = ".".join(map(str, NATIVE_SINCE))
         yield f"The bundle needs TensorRT {least}, and this is {tensorrt.version}: export it with --device jetpack6."
-    if rows == 0:
+    if slots == 0:
         yield (
-            "There is not enough memory for one row of this bundle: end other programs, or export it with fewer bits "
-            "(--precision)."
+            "There is not enough memory for one slot of this bundle: end other programs, or export it with fewer "
+            "bits (--precision)."
         )
 
 
-def _room(rows: int | None, asked: int | None) -> Iterator[str]:
-    if rows and asked and rows < asked:
-        yield f"{rows} of {asked} rows find room now: give '--max-batch {rows}' to serve, and to build."
+def _room(slots: int | None, asked: int | None) -> Iterator[str]:
+    if slots and asked and slots < asked:
+        yield f"{slots} of {asked} slots find room now: give '--max-batch {slots}' to serve, and to build."
 
 
 def _power(survey: Survey) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """How fast decoding can be at best: a step reads every weight and the cache once, and nothing else takes time.
 
-tokens/s = bandwidth / (weights + cache), for one row. Sources: sizes of the published configurations of MobileVLM
+tokens/s = bandwidth / (weights + cache), for one slot. Sources: sizes of the published configurations of MobileVLM
 1.7B, 3B and 7B; widths of the memory's bus from NVIDIA's data sheets of the modules, and the memory's clock: LPDDR5
 gives two bits a clock on each line. No engine reaches its ceiling.
 """
@@ -90,7 +90,7 @@ def weight_bytes(model: Model, precision: Precision) -> int:
 
 
 def tokens_a_second(weights: int, cache: int, bandwidth: float) -> float:
-    """The ceiling for one row, from bytes and bytes a second."""
+    """The ceiling for one slot, from bytes and bytes a second."""
     return bandwidth / (weights + cache)
 
 

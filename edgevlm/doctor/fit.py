@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edgevlm_engines import Demand, Manifest, fewer_rows, model_place, plan_memory
+from edgevlm_engines import Demand, Manifest, fewer_slots, model_place, plan_memory
 from edgevlm_engines.bundle import DECODER_WEIGHTS, EMBEDDING, VISION_WEIGHTS
 from edgevlm_engines.manifest import Decoder, Device, File, Precision, Preprocessing, Prompt, Vision
 from edgevlm_engines.memory_plan import position_bytes
@@ -22,7 +22,7 @@ from edgevlm.doctor.survey import Survey
 
 SPLIT_SINCE = (10, 3)
 LENGTH = 2048
-"""Positions of a row, as the published models hold them."""
+"""Positions of a slot, as the published models hold them."""
 
 IMAGE, PATCH, TOWER_WIDTH, TOWER_INNER, TOWER_LAYERS, IMAGE_TOKENS = 336, 14, 1024, 4096, 23, 144
 """CLIP's ViT-L/14-336 without its last layer, which is never run."""
@@ -30,7 +30,7 @@ IMAGE, PATCH, TOWER_WIDTH, TOWER_INNER, TOWER_LAYERS, IMAGE_TOKENS = 336, 14, 10
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """`ceiling` in tokens/s for one row with `PAST` positions; `rows` of those asked for find room in memory.
+    """`ceiling` in tokens/s for one slot with `PAST` positions; `slots` of those asked for find room in memory.
 
     Both are `None` where the machine does not say what they follow from.
     """
@@ -39,7 +39,7 @@ class Fit:
     precision: str
     weights: int
     ceiling: float | None
-    rows: int | None
+    slots: int | None
 
 
 def memory_bandwidth(survey: Survey) -> float | None:
@@ -81,21 +81,21 @@ def bundle_fit(manifest: Manifest, demand: Demand, survey: Survey, speed: float 
         precision=manifest.precision,
         weights=weights,
         ceiling=tokens_a_second(weights, PAST * position_bytes(manifest), speed) if speed else None,
-        rows=rows_that_fit(manifest, demand, survey),
+        slots=rows_that_fit(manifest, demand, survey),
     )
 
 
 def rows_that_fit(manifest: Manifest, demand: Demand, survey: Survey) -> int | None:
-    """How many of the rows that were asked for find room in the memory that is available now."""
+    """How many of the slots that were asked for find room in the memory that is available now."""
     available = survey.memory.available
     if available is None:
         return None
     engine = "ort" if manifest.flavour == "ort" else "trt"
     place = model_place(engine, "cuda" if manifest.device == "cuda" else "cpu", survey.board.machine)
     if plan_memory(manifest, demand, place).total <= available:
-        return demand.rows
-    fewer = fewer_rows(manifest, demand, place, available)
-    return fewer.rows if fewer else 0
+        return demand.slots
+    fewer = fewer_slots(manifest, demand, place, available)
+    return fewer.slots if fewer else 0
 
 
 def published_manifest(model: Model, precision: Precision, device: Device) -> Manifest:
@@ -114,7 +114,7 @@ def published_manifest(model: Model, precision: Precision, device: Device) -> Ma
         device=device,
         precision=precision,
         vision_precision=DEFAULTS[device].vision,
-        max_rows=64,
+        max_slots=64,
         max_length=LENGTH,
         decoder=_decoder(model),
         vision=Vision(

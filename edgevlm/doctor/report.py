@@ -16,7 +16,7 @@ UNKNOWN = "not known"
 
 def facts(survey: Survey, bandwidth: float | None) -> str:
     """One line for each thing."""
-    rows = {
+    lines = {
         "board": _board(survey),
         "system": _system(survey),
         "driver": f"{survey.board.driver or 'none'}, CUDA {survey.board.cuda or 'none'}",
@@ -29,16 +29,16 @@ def facts(survey: Survey, bandwidth: float | None) -> str:
         "clocks": _clocks(survey),
         "temperature": _temperature(survey),
     }
-    return "\n".join(f"{name:<16}{text}" for name, text in rows.items())
+    return "\n".join(f"{name:<16}{text}" for name, text in lines.items())
 
 
-def fits_table(fits: Sequence[Fit], rows: int, length: int) -> str:
+def fits_table(fits: Sequence[Fit], slots: int, length: int) -> str:
     """What each model takes and reaches at best."""
-    title = f"tokens/s at best, one row, {PAST} past"
+    title = f"tokens/s at best, one slot, {PAST} past"
     lines = [
-        (fit.model, fit.precision, decimal_text(fit.weights), _number(fit.ceiling), _rows(fit.rows)) for fit in fits
+        (fit.model, fit.precision, decimal_text(fit.weights), _number(fit.ceiling), _slots(fit.slots)) for fit in fits
     ]
-    return table(("model", "precision", "weights a step", title, f"rows of {length} that fit, of {rows}"), lines)
+    return table(("model", "precision", "weights a step", title, f"slots of {length} that fit, of {slots}"), lines)
 
 
 def ceilings_table(demand: Demand) -> str:
@@ -57,7 +57,7 @@ def ceilings_table(demand: Demand) -> str:
                 for one in MODULES
             )
             lines.append((model.name, precision, decimal_text(read), decimal_text(taken), *cells))
-    return table(("model", "precision", "read a step", "memory, one row", *modules), lines)
+    return table(("model", "precision", "read a step", "memory, one slot", *modules), lines)
 
 
 def advice_text(advice: Sequence[Advice]) -> str:
@@ -152,5 +152,5 @@ def _number(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.0f}"
 
 
-def _rows(rows: int | None) -> str:
-    return UNKNOWN if rows is None else str(rows)
+def _slots(slots: int | None) -> str:
+    return UNKNOWN if slots is None else str(slots)

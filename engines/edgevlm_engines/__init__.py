@@ -6,13 +6,13 @@ from edgevlm_engines.available_memory import available_memory
 from edgevlm_engines.bundle import TOKENIZER, Bundle, open_bundle, read_manifest
 from edgevlm_engines.engine import IMAGE_TOKEN, Engine, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.errors import BundleError, EngineError, EngineLoadError
-from edgevlm_engines.loading import EngineName, Provider, engine_for, load_engine, provider_for, row_length
+from edgevlm_engines.loading import EngineName, Provider, engine_for, load_engine, provider_for, slot_length
 from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt
 from edgevlm_engines.memory_plan import (
     Demand,
     MemoryPlan,
     alternatives,
-    fewer_rows,
+    fewer_slots,
     model_place,
     plan_memory,
     size_text,
@@ -40,15 +40,15 @@ __all__ = [
     "alternatives",
     "available_memory",
     "engine_for",
-    "fewer_rows",
+    "fewer_slots",
     "load_engine",
     "model_place",
     "open_bundle",
     "plan_memory",
     "provider_for",
     "read_manifest",
-    "row_length",
     "size_text",
+    "slot_length",
 ]
 
 # ONNX Runtime from 1.30 on keeps an identifier of the device and sends events over the network, unless it finds this

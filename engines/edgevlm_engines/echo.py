@@ -28,7 +28,7 @@ FIRST_TEXT_TOKEN = 259
 
 @dataclass(frozen=True, slots=True)
 class EchoSegment:
-    """What stands at some positions of a row."""
+    """What stands at some positions of a slot."""
 
     start: int
     tokens: Tokens
@@ -46,13 +46,13 @@ class EchoSegment:
 
 
 class EchoEngine:
-    """Behaves like a model of the given shape. Holds for each row the tokens that were written to it."""
+    """Behaves like a model of the given shape. Holds for each slot the tokens that were written to it."""
 
     def __init__(self, info: EngineInfo, end_token: int) -> None:
         self._info = info
         self._end = end_token
-        self._rows: Tokens = np.full((info.rows, info.max_length), end_token, np.int64)
-        self._prompt_lengths = [0] * info.rows
+        self._slots: Tokens = np.full((info.slots, info.max_length), end_token, np.int64)
+        self._prompt_lengths = [0] * info.slots
 
     @property
     def info(self) -> EngineInfo:
@@ -65,41 +65,41 @@ class EchoEngine:
             out[:] = FIRST_TEXT_TOKEN + zlib.crc32(np.ascontiguousarray(image).tobytes()) % span
         return features
 
-    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        check_prefill(self._info, row, start, tokens, features)
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        check_prefill(self._info, slot, start, tokens, features)
         written = tokens.copy()
         # an image position is remembered as minus the token that its picture stands for
         written[tokens == IMAGE_TOKEN] = -features[:, 0].astype(np.int64)
-        self._rows[row, start : start + len(tokens)] = written
-        self._prompt_lengths[row] = start + len(tokens)
-        return self._logits(row, start + len(tokens))
+        self._slots[slot, start : start + len(tokens)] = written
+        self._prompt_lengths[slot] = start + len(tokens)
+        return self._logits(slot, start + len(tokens))
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         check_decode(self._info, tokens, lengths)
-        for row, (token, length) in enumerate(zip(tokens, lengths, strict=True)):
-            self._rows[row, length] = token
-        return np.stack([self._logits(row, int(length) + 1) for row, length in enumerate(lengths)])
+        for slot, (token, length) in enumerate(zip(tokens, lengths, strict=True)):
+            self._slots[slot, length] = token
+        return np.stack([self._logits(slot, int(length) + 1) for slot, length in enumerate(lengths)])
 
-    def move_row(self, source: int, target: int, length: int) -> None:
+    def move_slot(self, source: int, target: int, length: int) -> None:
         check_move(self._info, source, target, length)
-        self._rows[target, :length] = self._rows[source, :length]
+        self._slots[target, :length] = self._slots[source, :length]
         self._prompt_lengths[target] = self._prompt_lengths[source]
 
-    def save(self, row: int, start: int, stop: int) -> Segment:
-        check_save(self._info, row, start, stop)
-        return EchoSegment(start, self._rows[row, start:stop].copy())
+    def save(self, slot: int, start: int, stop: int) -> Segment:
+        check_save(self._info, slot, start, stop)
+        return EchoSegment(start, self._slots[slot, start:stop].copy())
 
-    def restore(self, row: int, segment: Segment, length: int) -> None:
-        check_restore(self._info, row, segment, length)
+    def restore(self, slot: int, segment: Segment, length: int) -> None:
+        check_restore(self._info, slot, segment, length)
         assert isinstance(segment, EchoSegment)
-        self._rows[row, segment.start : segment.start + length] = segment.tokens[:length]
+        self._slots[slot, segment.start : segment.start + length] = segment.tokens[:length]
 
     def close(self) -> None:
         """There is nothing to release."""
 
-    def _logits(self, row: int, length: int) -> Floats:
-        prompt_length = self._prompt_lengths[row]
-        answer = self._answer(self._rows[row, :prompt_length])
+    def _logits(self, slot: int, length: int) -> Floats:
+        prompt_length = self._prompt_lengths[slot]
+        answer = self._answer(self._slots[slot, :prompt_length])
         step = length - prompt_length
         logits = np.zeros(self._info.vocab_size, np.float32)
         logits[answer[step] if step < len(answer) else self._end] = 30.0

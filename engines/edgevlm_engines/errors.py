@@ -9,8 +9,8 @@ EngineError
     ├── CudaError     of CUDA
     └── TensorRtError of TensorRT
 
-Each message is one sentence for the person who started the program. A mistake of the caller (a row that does
-not exist, a prompt past the end of the row) is a `ValueError`: the scheduler prevents it, no client can cause it.
+Each message is one sentence for the person who started the program. A mistake of the caller (a slot that does
+not exist, a prompt past the end of the slot) is a `ValueError`: the scheduler prevents it, no client can cause it.
 """
 
 

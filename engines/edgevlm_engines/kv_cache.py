@@ -1,7 +1,7 @@
 """Where the KV cache lies: plain buffers with copies, here in host memory, in `cuda_cache.py` on a device. Knows no
 model.
 
-Buffers are zeroed when allocated: positions past a row's end take part in products with weight zero, and
+Buffers are zeroed when allocated: positions past a slot's end take part in products with weight zero, and
 0 x NaN would be NaN.
 """
 
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Shape = tuple[int, int, int, int]
-"""`(rows, kv_heads, max_length, head_dim)`."""
+"""`(slots, kv_heads, max_length, head_dim)`."""
 
 
 @dataclass(slots=True)
 class Copied:
-    """Positions `start..start+length-1` of one row, from every buffer: `[buffers, kv_heads, length, head_dim]`.
+    """Positions `start..start+length-1` of one slot, from every buffer: `[buffers, kv_heads, length, head_dim]`.
 
     `data` is an array, or the address of one on a device; `release` gives it back.
     """
@@ -40,20 +40,20 @@ class Cache(Protocol):
 
     shape: Shape
 
-    def pointer(self, buffer: int, row: int) -> int:
-        """Address of the first element of a row."""
+    def pointer(self, buffer: int, slot: int) -> int:
+        """Address of the first element of a slot."""
         ...
 
-    def move_row(self, source: int, target: int, length: int) -> None:
-        """Copy the first `length` positions of a row over another, in every buffer."""
+    def move_slot(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` positions of a slot over another, in every buffer."""
         ...
 
-    def copy_out(self, row: int, start: int, stop: int) -> Copied:
-        """A copy of some positions of a row. Raises `MemoryError` if there is no room for it."""
+    def copy_out(self, slot: int, start: int, stop: int) -> Copied:
+        """A copy of some positions of a slot. Raises `MemoryError` if there is no room for it."""
         ...
 
-    def copy_in(self, row: int, copied: Copied, length: int) -> None:
-        """Put the first `length` positions of a copy into a row, at the positions that they had."""
+    def copy_in(self, slot: int, copied: Copied, length: int) -> None:
+        """Put the first `length` positions of a copy into a slot, at the positions that they had."""
         ...
 
     def free(self) -> None:
@@ -68,21 +68,21 @@ class CpuCache:
         self.shape = shape
         self._buffers: list[NDArray[Any]] = [np.zeros(shape, dtype) for _ in range(count)]
 
-    def pointer(self, buffer: int, row: int) -> int:
-        return int(self._buffers[buffer][row].ctypes.data)
+    def pointer(self, buffer: int, slot: int) -> int:
+        return int(self._buffers[buffer][slot].ctypes.data)
 
-    def move_row(self, source: int, target: int, length: int) -> None:
+    def move_slot(self, source: int, target: int, length: int) -> None:
         for buffer in self._buffers:
             buffer[target, :, :length] = buffer[source, :, :length]
 
-    def copy_out(self, row: int, start: int, stop: int) -> Copied:
-        data = np.stack([buffer[row, :, start:stop] for buffer in self._buffers])
+    def copy_out(self, slot: int, start: int, stop: int) -> Copied:
+        data = np.stack([buffer[slot, :, start:stop] for buffer in self._buffers])
         return Copied(start, stop - start, data.nbytes, data, lambda: None)
 
-    def copy_in(self, row: int, copied: Copied, length: int) -> None:
+    def copy_in(self, slot: int, copied: Copied, length: int) -> None:
         positions = slice(copied.start, copied.start + length)
         for buffer, data in zip(self._buffers, copied.data, strict=True):
-            buffer[row, :, positions] = data[:, :length]
+            buffer[slot, :, positions] = data[:, :length]
 
     def free(self) -> None:
         self._buffers.clear()

@@ -18,25 +18,25 @@ def load_engine(
     name: str,
     bundle: Bundle,
     *,
-    rows: int,
+    slots: int,
     max_length: int | None = None,
     provider: Provider = "cpu",
     threads: int = 0,
     plans: Path | None = None,
     cuda_graphs: bool = True,
 ) -> Engine:
-    """Load a bundle with room for `rows` sequences of `max_length` positions (default: all that the model can).
+    """Load a bundle with room for `slots` sequences of `max_length` positions (default: all that the model can).
 
     `provider` and `threads` are for ONNX Runtime; `plans`, the folder of plans (default: the one beside the bundle),
     and `cuda_graphs` for TensorRT. Raises `EngineLoadError` with one sentence.
     """
-    length = row_length(bundle.manifest, rows, max_length)
+    length = slot_length(bundle.manifest, slots, max_length)
     if name == "echo":
-        return _echo(bundle, rows, length)
+        return _echo(bundle, slots, length)
     if name == "ort":
-        return _ort(bundle, rows, length, provider, threads)
+        return _ort(bundle, slots, length, provider, threads)
     if name == "trt":
-        return _trt(bundle, rows, length, plans, cuda_graphs)
+        return _trt(bundle, slots, length, plans, cuda_graphs)
     raise EngineLoadError(f"There is no engine '{name}'; known are {', '.join(get_args(EngineName))}.")
 
 
@@ -50,11 +50,11 @@ def provider_for(manifest: Manifest, chosen: Provider | None) -> Provider:
     return chosen or ("cuda" if manifest.device == "cuda" else "cpu")
 
 
-def row_length(manifest: Manifest, rows: int, max_length: int | None) -> int:
-    """Positions of one row. Raises `EngineLoadError` unless a bundle allows that many rows of that length."""
+def slot_length(manifest: Manifest, slots: int, max_length: int | None) -> int:
+    """Positions of one slot. Raises `EngineLoadError` unless a bundle allows that many slots of that length."""
     length = manifest.max_length if max_length is None else max_length
-    if not 0 < rows <= manifest.max_rows:
-        raise EngineLoadError(f"This bundle allows 1 to {manifest.max_rows} rows, not {rows}.")
+    if not 0 < slots <= manifest.max_slots:
+        raise EngineLoadError(f"This bundle allows 1 to {manifest.max_slots} slots, not {slots}.")
     if not manifest.vision.image_tokens < length <= manifest.max_length:
         raise EngineLoadError(
             f"The length must lie between {manifest.vision.image_tokens + 1}, for one image, "
@@ -63,13 +63,13 @@ def row_length(manifest: Manifest, rows: int, max_length: int | None) -> int:
     return length
 
 
-def _echo(bundle: Bundle, rows: int, length: int) -> Engine:
+def _echo(bundle: Bundle, slots: int, length: int) -> Engine:
     manifest = bundle.manifest
     info = EngineInfo(
         name="echo",
         device="none",
         precision="none",
-        rows=rows,
+        slots=slots,
         max_length=length,
         max_chunk=min(256, length),
         position_bytes=8,
@@ -81,17 +81,17 @@ def _echo(bundle: Bundle, rows: int, length: int) -> Engine:
     return EchoEngine(info, manifest.prompt.eos_id)
 
 
-def _ort(bundle: Bundle, rows: int, length: int, provider: Provider, threads: int) -> Engine:
+def _ort(bundle: Bundle, slots: int, length: int, provider: Provider, threads: int) -> Engine:
     try:
         from edgevlm_engines.ort.engine import OrtEngine
     except ImportError:
         raise EngineLoadError(
             "ONNX Runtime is not installed; install edgevlm with its 'cpu' or 'gpu' extra."
         ) from None
-    return OrtEngine(bundle, rows=rows, max_length=length, provider=provider, threads=threads)
+    return OrtEngine(bundle, slots=slots, max_length=length, provider=provider, threads=threads)
 
 
-def _trt(bundle: Bundle, rows: int, length: int, plans: Path | None, cuda_graphs: bool) -> Engine:
+def _trt(bundle: Bundle, slots: int, length: int, plans: Path | None, cuda_graphs: bool) -> Engine:
     if bundle.manifest.flavour == "ort":
         raise EngineLoadError(
             f"This bundle was made for {bundle.manifest.device} and runs on ONNX Runtime; for TensorRT, export the "
@@ -103,4 +103,4 @@ def _trt(bundle: Bundle, rows: int, length: int, plans: Path | None, cuda_graphs
     target = this_target()
     from edgevlm_engines.trt.engine import TrtEngine
 
-    return TrtEngine(bundle, rows=rows, max_length=length, target=target, plans=plans, cuda_graphs=cuda_graphs)
+    return TrtEngine(bundle, slots=slots, max_length=length, target=target, plans=plans, cuda_graphs=cuda_graphs)

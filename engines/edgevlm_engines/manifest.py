@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
 
 Device = Literal["cpu", "cuda", "jetpack6", "jetpack7"]
 Precision = Literal["fp32", "fp16", "int8", "int4"]
@@ -78,19 +78,19 @@ class File(_Part):
 
 
 class Manifest(_Part):
-    """The content of `manifest.json`. `max_length` counts positions of one row, images included.
+    """The content of `manifest.json`. `max_length` counts positions of one slot, images included.
 
     `device` is what the bundle was made for, `precision` that of the decoder's products.
     """
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     model: str = Field(min_length=1)
     family: Literal["mobilevlm", "mobilevlm_v2"]
     flavour: Flavour
     device: Device
     precision: Precision
     vision_precision: VisionPrecision
-    max_rows: int = Field(gt=0)
+    max_slots: int = Field(gt=0)
     max_length: int = Field(gt=0)
     decoder: Decoder
     vision: Vision

@@ -11,7 +11,7 @@ from edgevlm_engines.plan_cache import IMAGES, capacity
 
 MIB = 2**20
 CHUNK = 32
-"""Positions in one prefill call of `ort.py`: few enough not to hold up other rows' next token, and to copy most of a
+"""Positions in one prefill call of `ort.py`: few enough not to hold up other slots' next token, and to copy most of a
 beginning that two prompts share. Here, because `ort.py` cannot be imported without its runtime."""
 
 Place = Literal["cpu", "shared", "gpu", "nowhere"]
@@ -26,7 +26,7 @@ _HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4":
 # layouts of their own, 3.85 GB of 2.60 for 1.7B (`python -m tests.tensorrt.full_depth`).
 _HELD_BY_TENSORRT: dict[str, float] = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}
 
-# Rows come in pairs where the last of an odd number would take another kernel (`ort.py` finds out when it loads).
+# Slots come in pairs where the last of an odd number would take another kernel (`ort.py` finds out when it loads).
 _PAIRED = ("int8", "int4")
 
 # What stays when weights and caches are taken away, measured with the demo bundle: 112 MiB for Python, the server and
@@ -43,7 +43,7 @@ _BODIES_A_REQUEST = 1.75
 
 # Work buffers: fitted to what ONNX Runtime's arena, which grows in powers of two, held after many calls. Vision: 102
 # MiB measured, 117 by this rule. Decoder, in chunks of 256 positions: 52, 104 and 118 MiB for layers 1024, 2048 and
-# 4096 wide, 52, 103 and 201 by this rule; in chunks of 32: 12 and 13. Neither rows nor past nor precision matter.
+# 4096 wide, 52, 103 and 201 by this rule; in chunks of 32: 12 and 13. Neither slots nor past nor precision matter.
 #
 # TensorRT's work memory is known once a plan is built. Until then: the same rule for values of 2 bytes, with as many
 # pictures at once as its plan allows. Not measured.
@@ -53,12 +53,12 @@ _DECODER_BUFFERS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What was asked for. Lengths in positions of one row, sizes in bytes.
+    """What was asked for. Lengths in positions of one slot, sizes in bytes.
 
-    `queue` requests may wait beside `rows` that run.
+    `queue` requests may wait beside `slots` that run.
     """
 
-    rows: int
+    slots: int
     max_length: int
     image_cache: int
     prefix_cache: int
@@ -84,10 +84,10 @@ class MemoryPlan:
         return self.weights + self.kv_cache + self.image_cache + self.prefix_cache + self.requests + self.work
 
     def __str__(self) -> str:
-        rows = f"{self.demand.rows} rows" if self.demand.rows > 1 else "1 row"
+        slots = f"{self.demand.slots} slots" if self.demand.slots > 1 else "1 slot"
         parts = {
             "weights": self.weights,
-            f"KV cache {rows} x {self.demand.max_length} =": self.kv_cache,
+            f"KV cache {slots} x {self.demand.max_length} =": self.kv_cache,
             "image cache": self.image_cache,
             "prefix cache": self.prefix_cache,
             f"{_places(self.demand)} requests": self.requests,
@@ -117,7 +117,7 @@ def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
         weights=_weights(manifest, place) if on_host else 0,
         kv_cache=_kept_positions(manifest, demand) * position_bytes(manifest) if on_host else 0,
         image_cache=demand.image_cache,
-        # its copies stay where the rows are
+        # its copies stay where the slots are
         prefix_cache=demand.prefix_cache if on_host else 0,
         requests=int(_places(demand) * demand.max_body * _BODIES_A_REQUEST),
         work=_RUNTIME + (_CUDA if cuda else 0) + (_work_buffers(manifest, demand) if on_host else 0),
@@ -132,9 +132,9 @@ def position_bytes(manifest: Manifest) -> int:
     return 2 * shape.layers * shape.kv_heads * shape.head_dim * (2 if half else 4)
 
 
-def fewer_rows(manifest: Manifest, demand: Demand, place: Place, budget: int) -> Demand | None:
-    """The demand with as many rows as fit into `budget` bytes, fewer than it has; `None` if not even one does."""
-    return _reduced(demand, _Lever("rows", 1, 1), _fits(manifest, place, budget))
+def fewer_slots(manifest: Manifest, demand: Demand, place: Place, budget: int) -> Demand | None:
+    """The demand with as many slots as fit into `budget` bytes, fewer than it has; `None` if not even one does."""
+    return _reduced(demand, _Lever("slots", 1, 1), _fits(manifest, place, budget))
 
 
 def alternatives(manifest: Manifest, demand: Demand, place: Place, budget: int) -> list[Demand]:
@@ -151,7 +151,7 @@ def alternatives(manifest: Manifest, demand: Demand, place: Place, budget: int) 
         if smaller := _reduced(demand, lever, fits):
             return [smaller]
         least = replace(demand, **{lever.field: min(lever.least, getattr(demand, lever.field))})
-        # on a GPU of its own, rows and their copies take nothing from the host
+        # on a GPU of its own, slots and their copies take nothing from the host
         if plan_memory(manifest, least, place).total < plan_memory(manifest, demand, place).total:
             demand = least
     return []
@@ -177,11 +177,11 @@ def _weights(manifest: Manifest, place: Place) -> int:
 
 
 def _kept_positions(manifest: Manifest, demand: Demand) -> int:
-    """Positions of cache that an engine holds for the rows that were asked for."""
+    """Positions of cache that an engine holds for the slots that were asked for."""
     if _on_tensorrt(manifest):
-        return demand.rows * capacity(demand.max_length)
-    rows = -(-demand.rows // 2) * 2 if manifest.precision in _PAIRED else demand.rows
-    return rows * demand.max_length
+        return demand.slots * capacity(demand.max_length)
+    slots = -(-demand.slots // 2) * 2 if manifest.precision in _PAIRED else demand.slots
+    return slots * demand.max_length
 
 
 def _work_buffers(manifest: Manifest, demand: Demand) -> int:
@@ -190,9 +190,9 @@ def _work_buffers(manifest: Manifest, demand: Demand) -> int:
     patches = (manifest.preprocessing.size // eye.patch_size) ** 2 + 1
     vision = patches * (patches * eye.heads + 4 * eye.hidden_size)
     position = 3 * text.hidden_size + 2 * text.intermediate_size
-    logits = 4 * demand.rows * text.vocab_size
+    logits = 4 * demand.slots * text.vocab_size
     if _on_tensorrt(manifest):
-        positions = max(TRT_CHUNK, demand.rows)
+        positions = max(TRT_CHUNK, demand.slots)
         values = _VISION_BUFFERS * IMAGES * vision + _DECODER_BUFFERS * positions * position
         # keys and values wait there to be appended
         return 2 * values + logits + positions * position_bytes(manifest)
@@ -204,7 +204,7 @@ def _on_tensorrt(manifest: Manifest) -> bool:
 
 
 def _places(demand: Demand) -> int:
-    return demand.rows + demand.queue
+    return demand.slots + demand.queue
 
 
 class _Lever(NamedTuple):
@@ -216,10 +216,10 @@ class _Lever(NamedTuple):
 
 
 def _levers(manifest: Manifest) -> tuple[_Lever, ...]:
-    """What may be given up, the dearest last. Rows stay long enough for a picture and some text."""
+    """What may be given up, the dearest last. Slots stay long enough for a picture and some text."""
     shortest = -(-(manifest.vision.image_tokens + 256) // 64) * 64
     return (
-        _Lever("rows", 1, 1),
+        _Lever("slots", 1, 1),
         _Lever("prefix_cache", 0, MIB),
         _Lever("image_cache", 0, MIB),
         _Lever("queue", 0, 1),

@@ -21,13 +21,13 @@ FORMAT: Literal[1] = 1
 """Of `plan.json`, and of what the builder makes of a graph: raised when plans of before must not be used."""
 
 CHUNK = 64
-"""Positions in one prefill call: few enough not to hold up other rows' next token."""
+"""Positions in one prefill call: few enough not to hold up other slots' next token."""
 
 IMAGES = 4
 """Pictures in one call of the vision encoder."""
 
 POSITIONS = 64
-"""A row's capacity is a multiple of this, so that every row of a cache begins at an address that TensorRT takes."""
+"""A slot's capacity is a multiple of this, so that every slot of a cache begins at an address that TensorRT takes."""
 
 SMALLEST_WINDOW = 256
 
@@ -43,9 +43,9 @@ _GRAPHS = (DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS)
 
 
 class PlanShape(NamedTuple):
-    """What the plans allow: rows, positions of one row, positions of one prefill, pictures of one call."""
+    """What the plans allow: slots, positions of one slot, positions of one prefill, pictures of one call."""
 
-    rows: int
+    slots: int
     capacity: int
     chunk: int = CHUNK
     images: int = IMAGES
@@ -72,7 +72,7 @@ class Sidecar(BaseModel):
     flavour: str
     precision: str
     vision_precision: str
-    rows: int
+    slots: int
     capacity: int
     chunk: int
     images: int
@@ -85,7 +85,7 @@ class Sidecar(BaseModel):
 
     @property
     def shape(self) -> PlanShape:
-        return PlanShape(self.rows, self.capacity, self.chunk, self.images)
+        return PlanShape(self.slots, self.capacity, self.chunk, self.images)
 
     @property
     def target(self) -> Target:
@@ -100,12 +100,12 @@ class Plans(NamedTuple):
 
 
 def capacity(max_length: int) -> int:
-    """Positions that a row of the cache has for prompts and answers of `max_length`."""
+    """Positions that a slot of the cache has for prompts and answers of `max_length`."""
     return -(-max_length // POSITIONS) * POSITIONS
 
 
 def windows(capacity: int) -> tuple[int, ...]:
-    """Lengths of cache that a step may attend to, rising: a step costs what its window costs, not the whole row."""
+    """Lengths of cache that a step may attend to, rising: a step costs what its window costs, not the whole slot."""
     sizes = []
     size = SMALLEST_WINDOW
     while size < capacity:
@@ -114,9 +114,9 @@ def windows(capacity: int) -> tuple[int, ...]:
     return (*sizes, capacity)
 
 
-def plan_shape(rows: int, max_length: int) -> PlanShape:
-    """The shape for a server with `rows` rows of `max_length` positions."""
-    return PlanShape(rows, capacity(max_length))
+def plan_shape(slots: int, max_length: int) -> PlanShape:
+    """The shape for a server with `slots` slots of `max_length` positions."""
+    return PlanShape(slots, capacity(max_length))
 
 
 def plan_folder(bundle: Path, chosen: Path | None = None) -> Path:
@@ -245,8 +245,8 @@ def _difference(sidecar: Sidecar, manifest: Manifest, shape: PlanShape, target: 
         ("on {}, and this is {}", _device(sidecar.target), _device(target)),
         ("under release {} of the system, and this is {}", sidecar.target.release, target.release),
         ("for the flavour {}, and the bundle has {}", sidecar.flavour, manifest.flavour),
-        ("for {} rows of the cache, and {} are asked for", sidecar.shape.rows, shape.rows),
-        ("for rows of {} positions, and {} are asked for", sidecar.shape.capacity, shape.capacity),
+        ("for {} slots of the cache, and {} are asked for", sidecar.shape.slots, shape.slots),
+        ("for slots of {} positions, and {} are asked for", sidecar.shape.capacity, shape.capacity),
     )
     for text, built, here in pairs:
         if built != here:
@@ -264,7 +264,7 @@ def _missing(folder: Path, bundle: Bundle, shape: PlanShape, target: Target) -> 
     """With the reason why those that are there do not serve, if there are any."""
     start = f"{folder} has no TensorRT plans for {bundle.folder} on this device"
     length = min(shape.capacity, bundle.manifest.max_length)
-    command = f"run 'edgevlm build {bundle.folder} --max-batch {shape.rows} --max-length {length}'."
+    command = f"run 'edgevlm build {bundle.folder} --max-batch {shape.slots} --max-length {length}'."
     for path in sorted(folder.glob(f"*/{SIDECAR}")):
         try:
             reason = _difference(_read(path), bundle.manifest, shape, target)

@@ -1,6 +1,6 @@
-"""Which plans of a folder serve: those for more rows than are asked for do as well. Knows no TensorRT.
+"""Which plans of a folder serve: those for more slots than are asked for do as well. Knows no TensorRT.
 
-So a question on the command line, or a server that memory holds to fewer rows, needs no plans of its own.
+So a question on the command line, or a server that memory holds to fewer slots, needs no plans of its own.
 """
 
 from pathlib import Path
@@ -12,13 +12,15 @@ from edgevlm_engines.plan_cache import SIDECAR, PlanShape, Sidecar, Target, plan
 
 
 def serving_shape(folder: Path, manifest: Manifest, wanted: PlanShape, target: Target) -> PlanShape:
-    """The shape of plans in the plans folder that allow what is wanted, with the fewest rows; else what is wanted.
+    """The shape of plans in the plans folder that allow what is wanted, with the fewest slots; else what is wanted.
 
-    Rows of another capacity would take other memory than was planned. Nothing is verified here: see `open_plans`.
+    Slots of another capacity would take other memory than was planned. Nothing is verified here: see `open_plans`.
     """
     there = [shape for path in folder.glob(f"*/{SIDECAR}") if (shape := _shape(path, manifest, target)) is not None]
-    enough = [shape for shape in there if shape.rows >= wanted.rows and shape._replace(rows=wanted.rows) == wanted]
-    return min(enough, key=lambda shape: shape.rows, default=wanted)
+    enough = [
+        shape for shape in there if shape.slots >= wanted.slots and shape._replace(slots=wanted.slots) == wanted
+    ]
+    return min(enough, key=lambda shape: shape.slots, default=wanted)
 
 
 def _shape(path: Path, manifest: Manifest, target: Target) -> PlanShape | None:

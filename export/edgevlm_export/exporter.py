@@ -40,7 +40,7 @@ PAD_COLOUR = (122, 116, 104)
 """CLIP's mean colour as upstream truncates it: `int(mean * 255)`."""
 
 MAX_ROWS = 64
-"""The graphs are free in the number of rows; this bound only keeps a typing error from asking for terabytes."""
+"""The graphs are free in the number of slots; this bound only keeps a typing error from asking for terabytes."""
 
 PROJECTORS = {
     "ldpnet": (write_ldp, "model.mm_projector.model."),
@@ -103,7 +103,7 @@ def export_bundle(
             device=device,
             precision=precision,
             vision_precision=vision_precision,
-            max_rows=MAX_ROWS,
+            max_slots=MAX_ROWS,
             max_length=config.max_length,
             decoder=_decoder_part(config),
             vision=_vision_part(config),

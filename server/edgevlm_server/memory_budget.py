@@ -12,12 +12,12 @@ from edgevlm_engines import (
     MemoryPlan,
     alternatives,
     engine_for,
-    fewer_rows,
+    fewer_slots,
     model_place,
     plan_memory,
     provider_for,
-    row_length,
     size_text,
+    slot_length,
 )
 
 from edgevlm_server.settings import Settings, flag
@@ -25,7 +25,7 @@ from edgevlm_server.settings import Settings, flag
 log = logging.getLogger(__name__)
 
 SETTINGS = {
-    "rows": "max_batch",
+    "slots": "max_batch",
     "max_length": "max_length",
     "prefix_cache": "prefix_cache",
     "image_cache": "image_cache",
@@ -46,8 +46,8 @@ class MemoryBudget:
         engine, provider = engine_for(manifest, settings.engine), provider_for(manifest, settings.provider)
         self._place = model_place(engine, provider, platform.machine())
         self._asked = Demand(
-            rows=settings.max_batch,
-            max_length=row_length(manifest, settings.max_batch, settings.max_length),
+            slots=settings.max_batch,
+            max_length=slot_length(manifest, settings.max_batch, settings.max_length),
             image_cache=settings.image_cache,
             prefix_cache=settings.prefix_cache,
             queue=settings.max_queue,
@@ -56,14 +56,14 @@ class MemoryBudget:
         self._available = UNKNOWN if available is None else available
         self._allowed = self._available if settings.memory is None else settings.memory
         self._limit = min(self._available, self._allowed)
-        self._choose_rows = settings.memory is not None
+        self._choose_slots = settings.memory is not None
 
     def plan(self) -> MemoryPlan:
-        """As asked, or with `--memory` as many of the rows as fit. Raises `EngineLoadError` with advice."""
+        """As asked, or with `--memory` as many of the slots as fit. Raises `EngineLoadError` with advice."""
         plan = self._plan(self._asked)
-        if self._choose_rows and plan.total > self._limit:
-            fewer = fewer_rows(self._manifest, self._asked, self._place, self._limit)
-            plan = self._plan(fewer or replace(self._asked, rows=1))
+        if self._choose_slots and plan.total > self._limit:
+            fewer = fewer_slots(self._manifest, self._asked, self._place, self._limit)
+            plan = self._plan(fewer or replace(self._asked, slots=1))
         if plan.total > self._limit:
             raise EngineLoadError(f"There is not enough memory: {self._account(plan)}; {self._advice(plan)}.")
         log.info("Memory: %s.", self._account(plan))

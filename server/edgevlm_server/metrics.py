@@ -67,8 +67,8 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"edgevlm_{name}", text, buckets=buckets, registry=registry)
 
-        self._running = gauge("num_requests_running", "Requests that own a row.")
-        self._waiting = gauge("num_requests_waiting", "Requests that wait for a row.")
+        self._running = gauge("num_requests_running", "Requests that own a slot.")
+        self._waiting = gauge("num_requests_waiting", "Requests that wait for a slot.")
         self._state = gauge("server_state", "1 for the state that the server is in.", "state")
         self._model = gauge("model_info", "1; what is served.", "model", "engine", "device", "precision")
         build = gauge("build_info", "1; the program's version.", "version")
@@ -84,7 +84,7 @@ class Metrics:
         self._failed = counter("requests_failed", "Accepted requests that ended with an error.")
         self._prompt_tokens = counter("prompt_tokens", "Prompt positions taken in, images included.")
         self._generation_tokens = counter("generation_tokens", "Tokens generated.")
-        self._batch = histogram("decode_batch_size", "Rows in one decode step.", BATCH_BUCKETS)
+        self._batch = histogram("decode_batch_size", "Slots in one decode step.", BATCH_BUCKETS)
         self.first_token = histogram(
             "time_to_first_token_seconds",
             "From the request's arrival to its first token.",

@@ -33,7 +33,7 @@ class Model:
 
 
 Prepare = Callable[[Bundle, int, int], None]
-"""Makes what TensorRT needs to run a bundle with so many rows of so many positions. Raises `EngineError`."""
+"""Makes what TensorRT needs to run a bundle with so many slots of so many positions. Raises `EngineError`."""
 
 
 def load_model(
@@ -45,18 +45,18 @@ def load_model(
 ) -> Model:
     """Verify the bundle, plan its memory, load the engine and run it once.
 
-    `prepare` is called before TensorRT is to load. The engine may have fewer rows than the settings ask for. Raises
+    `prepare` is called before TensorRT is to load. The engine may have fewer slots than the settings ask for. Raises
     `EngineError` with one clear sentence.
     """
     bundle = open_bundle(folder, progress)
     demand = MemoryBudget(bundle.manifest, settings, available_memory()).plan().demand
     name = engine_for(bundle.manifest, settings.engine)
     if name == "trt" and prepare is not None:
-        prepare(bundle, demand.rows, demand.max_length)
+        prepare(bundle, demand.slots, demand.max_length)
     engine = load_engine(
         name,
         bundle,
-        rows=demand.rows,
+        slots=demand.slots,
         max_length=demand.max_length,
         provider=provider_for(bundle.manifest, settings.provider),
         threads=settings.threads,

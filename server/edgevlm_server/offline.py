@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from edgevlm_server.model import Model
 from edgevlm_server.runtime.sampling import SamplingParams
-from edgevlm_server.runtime.sequence import Sequence as Row
+from edgevlm_server.runtime.sequence import Sequence as Slot
 from edgevlm_server.text.detokenizer import TextStream
 from edgevlm_server.text.prompt import Turn, encode_conversation
 
 
 class TooLong(Exception):
-    """The prompt and the room for its answer do not fit into one row."""
+    """The prompt and the room for its answer do not fit into one slot."""
 
 
 def answer(
@@ -32,7 +32,7 @@ def answer(
     room = model.engine.info.max_length - len(tokens)
     if room < (max_tokens or 1):
         raise TooLong(f"The prompt takes {len(tokens)} of {model.engine.info.max_length} positions; shorten it.")
-    sequence = Row(
+    sequence = Slot(
         prompt=tokens,
         features=features,
         max_tokens=max_tokens or room,
@@ -51,8 +51,8 @@ def encode(model: Model, pixels: Sequence[NDArray[np.float32]]) -> Floats:
     return np.concatenate([np.zeros((0, model.engine.info.hidden_size), np.float32), *features])
 
 
-def generate(model: Model, sequence: Row) -> Iterator[int]:
-    """Run one sequence in row 0 to its end; the end token is among the tokens."""
+def generate(model: Model, sequence: Slot) -> Iterator[int]:
+    """Run one sequence in slot 0 to its end; the end token is among the tokens."""
     logits = prefill(model, sequence)
     while True:
         sequence.generated.append(sequence.sampler.sample(logits))
@@ -63,8 +63,8 @@ def generate(model: Model, sequence: Row) -> Iterator[int]:
         logits = model.engine.decode(last, np.array([sequence.cached], np.int64))[0]
 
 
-def prefill(model: Model, sequence: Row) -> Floats:
-    """Write the whole prompt to row 0, chunk by chunk; return the logits of its last position."""
+def prefill(model: Model, sequence: Slot) -> Floats:
+    """Write the whole prompt to slot 0, chunk by chunk; return the logits of its last position."""
     while True:
         tokens, features = sequence.chunk(model.engine.info.max_chunk)
         logits = model.engine.prefill(0, sequence.computed, tokens, features)

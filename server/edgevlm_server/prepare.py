@@ -152,7 +152,7 @@ def _check_size(system: str | None, turns: list[Turn], pictures: list[Picture], 
 
 
 def token_limit(wanted: int | None, prompt_length: int, longest: int, root: str) -> int:
-    """How many tokens may be generated; refused if prompt and answer do not fit into one row."""
+    """How many tokens may be generated; refused if prompt and answer do not fit into one slot."""
     if prompt_length + (wanted or 1) > longest:
         raise _too_long(
             f"The context has {longest} positions; this prompt takes {prompt_length} "

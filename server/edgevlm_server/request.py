@@ -17,7 +17,7 @@ class Structure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """`max_tokens` `None`: as many as fit into the row. `stop`: texts that end an answer, not part of it."""
+    """`max_tokens` `None`: as many as fit into the slot. `stop`: texts that end an answer, not part of it."""
 
     sampling: SamplingParams = field(default_factory=SamplingParams)
     max_tokens: int | None = None

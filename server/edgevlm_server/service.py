@@ -67,7 +67,7 @@ class Service:
         """Load the model in a thread and open for requests. What `load` raises comes out of here."""
         model = await asyncio.to_thread(load)
         info = model.engine.info
-        self.admission.rows = info.rows
+        self.admission.slots = info.slots
         batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache)
         pictures = Pictures(model, self.metrics, self.settings.image_cache, self.settings.image_hosts)
         prompt = model.manifest.prompt

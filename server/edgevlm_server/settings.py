@@ -52,7 +52,7 @@ class Settings:
 
     @classmethod
     def offline(cls, provider: Provider | None = None, max_length: int | None = None) -> "Settings":
-        """For one question after another in this process: one row, and nothing kept for others."""
+        """For one question after another in this process: one slot, and nothing kept for others."""
         return cls(provider=provider, max_batch=1, max_length=max_length, max_queue=0, image_cache=0, prefix_cache=0)
 
     def check(self) -> None:
@@ -159,7 +159,7 @@ OPTIONS: Mapping[str, _Option] = {
     "no_cuda_graphs": _Option(
         "launch TensorRT's kernels one by one in each step: slower, and easier to debug", _flag
     ),
-    "max_batch": _Option("sequences that run together; each owns one row of KV cache", _positive, metavar="ROWS"),
+    "max_batch": _Option("sequences that run together; each owns one slot of KV cache", _positive, metavar="SLOTS"),
     "max_length": _Option(
         "longest prompt with its answer, in positions (default: all that the model can)",
         _positive,
@@ -177,7 +177,7 @@ OPTIONS: Mapping[str, _Option] = {
     "image_cache": _Option("memory for features of pictures that were sent before", _size, metavar="SIZE"),
     "prefix_cache": _Option("memory for keys and values of prompts that were computed before", _size, metavar="SIZE"),
     "memory": _Option(
-        "what the server may use in all: then it has as many rows as fit, --max-batch at most",
+        "what the server may use in all: then it has as many slots as fit, --max-batch at most",
         positive_size,
         metavar="SIZE",
     ),

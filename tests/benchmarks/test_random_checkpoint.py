@@ -40,7 +40,7 @@ def test_a_seed_decides_all_weights(tiny_checkpoint: Path, tmp_path: Path) -> No
 
 
 def test_what_an_engine_computes_with_them_is_finite_and_near_one(tiny_bundle: Path) -> None:
-    engine = load_engine("ort", open_bundle(tiny_bundle), rows=1, threads=1)
+    engine = load_engine("ort", open_bundle(tiny_bundle), slots=1, threads=1)
     size = engine.info.image_size
     pixels = np.random.default_rng(0).standard_normal((1, 3, size, size), dtype=np.float32)
     features = engine.encode_images(pixels)[0]

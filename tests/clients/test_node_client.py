@@ -107,7 +107,7 @@ def test_a_wrong_key(bundles: Bundles, tmp_path: Path, judge: Judge) -> None:
 
 
 def test_a_full_queue_is_a_rate_limit_and_passes_when_retried(bundles: Bundles, judge: Judge) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1, seconds=0)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0)
     engine.gate.clear()
     body = {**BODY, "model": "v2"}
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=0) as server, ThreadPoolExecutor(1) as pool:
@@ -124,7 +124,7 @@ def test_a_full_queue_is_a_rate_limit_and_passes_when_retried(bundles: Bundles, 
 
 @pytest.mark.parametrize("way", ["streamed", "assembled"])
 def test_a_stream_that_breaks_raises(bundles: Bundles, judge: Judge, way: str) -> None:
-    engine = FailingEngine(bundles("v2"), rows=1, fail_at=3)
+    engine = FailingEngine(bundles("v2"), slots=1, fail_at=3)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         error = judge(server, {**BODY, "model": "v2"}, ways=(way,))[way]["error"]
     assert "APIError" in error["kinds"]
@@ -132,7 +132,7 @@ def test_a_stream_that_breaks_raises(bundles: Bundles, judge: Judge, way: str) -
 
 
 def test_a_dead_engine_is_an_internal_server_error(bundles: Bundles, judge: Judge) -> None:
-    engine = FailingEngine(bundles("v2"), rows=1, fail_at=3)
+    engine = FailingEngine(bundles("v2"), slots=1, fail_at=3)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         outcome = judge(server, {**BODY, "model": "v2"})
         for way in WAYS:

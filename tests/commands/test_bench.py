@@ -61,10 +61,10 @@ def test_a_closed_loop_is_counted_shown_and_written(
 
 def test_an_open_loop_sends_at_its_times_whatever_the_answers_do(bundles: Bundles, tmp_path: Path) -> None:
     arguments = ("--rate", "40", "--requests", "8", "--seed", "1", "--same-image", "--max-tokens", "4")
-    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), rows=1, seconds=0.05)) as server:
+    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), slots=1, seconds=0.05)) as server:
         requests = bench(server, tmp_path, *arguments)["requests"]
     requests.sort(key=lambda request: request["intended"])
-    # one row serves 4 a second at the most: 4 steps of 50 ms behind the prompt's
+    # one slot serves 4 a second at the most: 4 steps of 50 ms behind the prompt's
     assert requests[4]["sent"] < requests[0]["ended"]
     assert requests[-1]["end_to_end"] > 2 * requests[0]["end_to_end"], "waiting in the queue is seen"
     for request in requests:
@@ -73,7 +73,7 @@ def test_an_open_loop_sends_at_its_times_whatever_the_answers_do(bundles: Bundle
 
 
 def test_gaps_are_those_of_the_server(bundles: Bundles, tmp_path: Path) -> None:
-    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), rows=2, seconds=0.03)) as server:
+    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), slots=2, seconds=0.03)) as server:
         summary = bench(server, tmp_path, "--requests", "2", "--same-image")["summary"]
     assert summary["gap"]["p50"] >= 0.029
 
@@ -90,7 +90,7 @@ def test_gaps_are_those_of_the_server(bundles: Bundles, tmp_path: Path) -> None:
 def test_pictures_are_fresh_or_not_as_asked(
     bundles: Bundles, tmp_path: Path, arguments: list[str], encoded: int
 ) -> None:
-    engine = SlowSight(bundles("v2"), rows=2, seconds=0)
+    engine = SlowSight(bundles("v2"), slots=2, seconds=0)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         assert len(bench(server, tmp_path, "--requests", "3", *arguments)["requests"]) == 3
     assert engine.encoded == encoded
@@ -99,7 +99,7 @@ def test_pictures_are_fresh_or_not_as_asked(
 def test_refused_requests_are_errors_by_status_and_the_counts_add_up(
     bundles: Bundles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1)
+    engine = SlowEngine(bundles("v2"), slots=1)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=0) as server:
         arguments = ("--requests", "12", "--clients", "4", "--same-image", "--warm-up", "1")
         record = bench(server, tmp_path, *arguments)
@@ -203,11 +203,11 @@ def test_the_benchmark_prints_its_table(bundles: Bundles, tmp_path: Path) -> Non
     command = [sys.executable, "-m", "benchmarks.http", *arguments]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     runs = json.loads(file.read_text())["runs"]
-    names = ["cold", "warm"] * 2 + ["warm, beside the next row", "cold, beside the row above"]
+    names = ["cold", "warm"] * 2 + ["warm, beside the next slot", "cold, beside the slot above"]
     assert [run["pictures"] for run in runs] == names
     assert [run["clients"] for run in runs] == [1, 1, 2, 2, 2, 1]
     assert all(run["summary"]["errors"] == {} for run in runs)
-    assert [run["summary"]["requests"] for run in runs if "next row" not in run["pictures"]] == [3] * 5
+    assert [run["summary"]["requests"] for run in runs if "next slot" not in run["pictures"]] == [3] * 5
     for run in runs:
         assert f"\n| {run['pictures']} | {run['clients']} | {run['summary']['requests']} | 0 |" in result.stdout
 

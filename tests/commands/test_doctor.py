@@ -91,11 +91,11 @@ def test_jetpack_7_on_an_orin(tmp_path: Path) -> None:
     assert (found.ok, found.device, found.advice) == (True, "jetpack7", [])
     assert found.survey.board.release == "39.2.1"
     assert "TensorRT 10.16.2.10, Orin, compute capability 8.7" in as_text(found)
-    rows = {(fit.model, fit.precision): fit.rows for fit in found.fits}
-    assert 0 < rows["MobileVLM_V2-1.7B", "int8"] <= rows["MobileVLM_V2-1.7B", "int4"] <= 8  # type: ignore[operator]
+    slots = {(fit.model, fit.precision): fit.slots for fit in found.fits}
+    assert 0 < slots["MobileVLM_V2-1.7B", "int8"] <= slots["MobileVLM_V2-1.7B", "int4"] <= 8  # type: ignore[operator]
     # a plan in fp16 holds some weights twice
-    assert rows["MobileVLM_V2-1.7B", "fp16"] == rows["MobileVLM_V2-7B", "fp16"] == 0
-    served = f"bundles/v2-1.7b --max-batch {rows['MobileVLM_V2-1.7B', 'int8']} --max-length 2048"
+    assert slots["MobileVLM_V2-1.7B", "fp16"] == slots["MobileVLM_V2-7B", "fp16"] == 0
+    served = f"bundles/v2-1.7b --max-batch {slots['MobileVLM_V2-1.7B', 'int8']} --max-length 2048"
     assert f"edgevlm build {served}" in as_text(found) and f"edgevlm serve {served}" in as_text(found)
 
 
@@ -199,13 +199,13 @@ def test_a_bundle_for_another_machine(machine: Machine, model: str, advice: str,
 def test_a_bundle_that_fits_and_one_that_does_not(tmp_path: Path) -> None:
     small = report(ORIN_NANO_JETPACK_7, tmp_path / "small", published_manifest(MODELS[0], "int4", "jetpack7"))
     [fit] = small.fits
-    assert small.ok and fit.rows and fit.ceiling == pytest.approx(128, abs=1)
+    assert small.ok and fit.slots and fit.ceiling == pytest.approx(128, abs=1)
     assert said(small, stops=False) == [
-        f"{fit.rows} of 8 rows find room now: give '--max-batch {fit.rows}' to serve, and to build."
+        f"{fit.slots} of 8 slots find room now: give '--max-batch {fit.slots}' to serve, and to build."
     ]
     large = report(ORIN_NANO_JETPACK_7, tmp_path / "large", published_manifest(MODELS[2], "fp16", "jetpack7"))
     assert not large.ok
-    assert "not enough memory for one row" in said(large, stops=True)[0]
+    assert "not enough memory for one slot" in said(large, stops=True)[0]
 
 
 def test_a_full_disk_is_told_for_a_bundle(tmp_path: Path) -> None:

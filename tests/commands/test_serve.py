@@ -142,7 +142,7 @@ def test_without_the_page_none_is_promised(bundles: Bundles) -> None:
 
 
 def test_running_requests_end_before_the_process_does(bundles: Bundles) -> None:
-    with started(scripted("engine = SlowEngine(bundle, rows=2, seconds=0.02)", bundles("v2"))) as process:
+    with started(scripted("engine = SlowEngine(bundle, slots=2, seconds=0.02)", bundles("v2"))) as process:
         url = process.url()
         ready(url)
         with httpx.stream(
@@ -167,7 +167,7 @@ HANGING = """
     class Hanging(SlowEngine):
         def decode(self, tokens, lengths):
             time.sleep(600)
-    engine = Hanging(bundle, rows=2)
+    engine = Hanging(bundle, slots=2)
 """
 
 
@@ -215,7 +215,7 @@ def test_a_vision_encoder_that_fails_is_a_dead_engine(bundles: Bundles) -> None:
     class Blind(SlowEngine):
         def encode_images(self, pixels):
             raise RuntimeError("injected: no vision")
-    engine = Blind(bundle, rows=2)
+    engine = Blind(bundle, slots=2)
 """
     with started(scripted(broken, bundles("v2"))) as process:
         url = process.url()
@@ -227,7 +227,7 @@ def test_a_vision_encoder_that_fails_is_a_dead_engine(bundles: Bundles) -> None:
 
 
 def test_while_it_loads_it_answers_503(bundles: Bundles) -> None:
-    slow_load = "time.sleep(1.5); engine = SlowEngine(bundle, rows=2)"
+    slow_load = "time.sleep(1.5); engine = SlowEngine(bundle, slots=2)"
     with started(scripted(slow_load, bundles("v2"))) as process:
         url = process.url()
         assert httpx.get(f"{url}/health").status_code == 200
@@ -240,14 +240,14 @@ def test_while_it_loads_it_answers_503(bundles: Bundles) -> None:
 
 
 def test_a_signal_while_it_loads_ends_it(bundles: Bundles) -> None:
-    with started(scripted("time.sleep(300); engine = SlowEngine(bundle, rows=2)", bundles("v2"))) as process:
+    with started(scripted("time.sleep(300); engine = SlowEngine(bundle, slots=2)", bundles("v2"))) as process:
         process.url()
         process.process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 
 
 def test_a_dead_engine_ends_the_process_with_a_code_that_restarts_it(bundles: Bundles) -> None:
-    with started(scripted("engine = FailingEngine(bundle, rows=2, fail_at=4)", bundles("v2"))) as process:
+    with started(scripted("engine = FailingEngine(bundle, slots=2, fail_at=4)", bundles("v2"))) as process:
         url = process.url()
         ready(url)
         assert chat(url).status_code == 503

@@ -84,7 +84,7 @@ def change(bundle: Path, **fields: object) -> None:
         ({"format": 1}, "format 2 is expected"),
         ({"surprise": 1}, "surprise"),
         ({"precision": "fp8"}, "precision"),
-        ({"max_rows": 0}, "max_rows"),
+        ({"max_slots": 0}, "max_slots"),
         ({"files": {}}, "lists no file 'vision.onnx'"),
     ],
 )
@@ -111,11 +111,11 @@ def test_a_manifest_cannot_name_files_elsewhere(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"rows": 0}, "1 to 64 rows"),
-        ({"rows": 65}, "1 to 64 rows"),
-        ({"rows": 1, "max_length": 144}, "between 145"),
-        ({"rows": 1, "max_length": 4096}, "all that this model can"),
-        ({"rows": 1, "provider": "cuda"}, "fp16 alone"),
+        ({"slots": 0}, "1 to 64 slots"),
+        ({"slots": 65}, "1 to 64 slots"),
+        ({"slots": 1, "max_length": 144}, "between 145"),
+        ({"slots": 1, "max_length": 4096}, "all that this model can"),
+        ({"slots": 1, "provider": "cuda"}, "fp16 alone"),
     ],
 )
 def test_an_engine_that_cannot_be_had_says_why(bundle: Path, options: dict[str, object], sentence: str) -> None:
@@ -128,12 +128,12 @@ def test_cuda_without_its_runtime_says_what_to_install(tmp_path: Path) -> None:
         V2 / "checkpoint", tmp_path / "fp16", vision_tower=V2 / "clip", precision="fp16", vision_precision="fp16"
     )
     with pytest.raises(EngineLoadError, match="has no CUDAExecutionProvider; install the 'gpu' extra"):
-        load_engine("ort", open_bundle(tmp_path / "fp16"), rows=1, provider="cuda")
+        load_engine("ort", open_bundle(tmp_path / "fp16"), slots=1, provider="cuda")
 
 
 def test_an_unknown_engine_is_told_the_known_ones(bundle: Path) -> None:
     with pytest.raises(EngineLoadError, match="known are ort, trt, echo"):
-        load_engine("torch", open_bundle(bundle), rows=1)
+        load_engine("torch", open_bundle(bundle), slots=1)
 
 
 @pytest.mark.parametrize("device", ["jetpack6", "jetpack7"])
@@ -151,13 +151,13 @@ def test_a_bundle_for_tensorrt_is_not_for_onnx_runtime(bundle: Path) -> None:
     with pytest.raises(
         EngineLoadError, match=r"was made for jetpack6 and runs on TensorRT alone; .* --device cpu or cuda"
     ):
-        load_engine("ort", open_bundle(bundle), rows=1)
+        load_engine("ort", open_bundle(bundle), slots=1)
 
 
 def test_without_tensorrt_its_engine_says_what_is_missing(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(EngineLoadError, match=r"made for cpu and runs on ONNX Runtime; .* --device jetpack6 or "):
-        load_engine("trt", open_bundle(bundle), rows=1)
+        load_engine("trt", open_bundle(bundle), slots=1)
     change(bundle, device="jetpack6", flavour="trt-split")
     with pytest.raises(EngineLoadError, match="TensorRT is not installed; it comes with JetPack"):
-        load_engine("trt", open_bundle(bundle), rows=1)
+        load_engine("trt", open_bundle(bundle), slots=1)

@@ -36,13 +36,13 @@ def engine(
             folder = jetson_bundles(case, options[0])
             write_plans(folder, ROWS, LENGTH)
             graphs = "no graphs" not in options
-            loaded = load_engine(name, open_bundle(folder), rows=ROWS, max_length=LENGTH, cuda_graphs=graphs)
+            loaded = load_engine(name, open_bundle(folder), slots=ROWS, max_length=LENGTH, cuda_graphs=graphs)
             yield loaded
             loaded.close()
             del loaded
             machine.check_released()
         return
-    loaded = load_engine(name, open_bundle(bundles(case or "v2")), rows=ROWS, max_length=LENGTH)
+    loaded = load_engine(name, open_bundle(bundles(case or "v2")), slots=ROWS, max_length=LENGTH)
     yield loaded
     loaded.close()
 
@@ -67,7 +67,7 @@ def decode(engine: Engine, lengths: list[int], tokens: list[int]) -> Floats:
 
 def test_shapes_and_types(engine: Engine) -> None:
     info = engine.info
-    assert (info.rows, info.max_length) == (ROWS, LENGTH)
+    assert (info.slots, info.max_length) == (ROWS, LENGTH)
     features = engine.encode_images(np.concatenate([picture(engine, 1), picture(engine, 2)]))
     assert features.shape == (2, info.image_tokens, info.hidden_size)
     logits = prefill(engine, 0, text(engine, 5, 1))
@@ -102,41 +102,41 @@ def test_a_decoded_token_counts_like_a_prefilled_one(engine: Engine) -> None:
         assert_close(engine, stepped, whole)
 
 
-def test_rows_of_different_lengths_decode_as_if_alone(engine: Engine) -> None:
+def test_slots_of_different_lengths_decode_as_if_alone(engine: Engine) -> None:
     prompts = [text(engine, length, length) for length in (3, 41, 7, 120)]
     alone = []
     for prompt in prompts:
         prefill(engine, 0, prompt)
         alone.append([decode(engine, [len(prompt) + step], [300 + step])[0] for step in range(5)])
-    for row, prompt in enumerate(prompts):
-        prefill(engine, row, prompt)
+    for slot, prompt in enumerate(prompts):
+        prefill(engine, slot, prompt)
     for step in range(5):
         together = decode(engine, [len(prompt) + step for prompt in prompts], [300 + step] * 4)
-        for row in range(4):
-            assert_close(engine, together[row], alone[row][step])
-            assert together[row].argmax() == alone[row][step].argmax()
+        for slot in range(4):
+            assert_close(engine, together[slot], alone[slot][step])
+            assert together[slot].argmax() == alone[slot][step].argmax()
 
 
-def test_a_moved_row_goes_on_where_it_was(engine: Engine) -> None:
+def test_a_moved_slot_goes_on_where_it_was(engine: Engine) -> None:
     first, last = text(engine, 20, 5), text(engine, 33, 6)
     prefill(engine, 0, last)
     expected = [decode(engine, [33 + step], [310 + step])[0] for step in range(3)]
     prefill(engine, 0, first)
     prefill(engine, 2, last)
-    engine.move_row(2, 0, 33)
+    engine.move_slot(2, 0, 33)
     prefill(engine, 2, first)  # the old place is free for another sequence
     for step in range(3):
         assert_close(engine, decode(engine, [33 + step], [310 + step])[0], expected[step])
 
 
-def test_what_a_row_held_before_does_not_matter(engine: Engine) -> None:
+def test_what_a_slot_held_before_does_not_matter(engine: Engine) -> None:
     tokens = text(engine, 10, 7)
     fresh = prefill(engine, 3, tokens)
     prefill(engine, 3, text(engine, 200, 8))
     np.testing.assert_array_equal(prefill(engine, 3, tokens), fresh)
 
 
-def test_saved_positions_are_the_same_in_another_row(engine: Engine) -> None:
+def test_saved_positions_are_the_same_in_another_slot(engine: Engine) -> None:
     tokens = text(engine, 60, 21)
     whole = prefill(engine, 0, tokens)
     first, second = engine.save(0, 0, 30), engine.save(0, 30, 50)
@@ -155,20 +155,20 @@ def test_saved_positions_are_the_same_in_another_row(engine: Engine) -> None:
 
 
 def test_positions_that_do_not_exist_are_neither_saved_nor_restored(engine: Engine) -> None:
-    for row, start, stop in [(-1, 0, 1), (ROWS, 0, 1), (0, 5, 5), (0, -1, 2), (0, 0, LENGTH + 1)]:
+    for slot, start, stop in [(-1, 0, 1), (ROWS, 0, 1), (0, 5, 5), (0, -1, 2), (0, 0, LENGTH + 1)]:
         with pytest.raises(ValueError, match="save"):
-            engine.save(row, start, stop)
+            engine.save(slot, start, stop)
     segment = engine.save(0, 0, 4)
-    for row, length in [(-1, 4), (ROWS, 4), (0, 0), (0, 5)]:
+    for slot, length in [(-1, 4), (ROWS, 4), (0, 0), (0, 5)]:
         with pytest.raises(ValueError, match="restore"):
-            engine.restore(row, segment, length)
+            engine.restore(slot, segment, length)
     segment.free()
 
 
 @pytest.mark.parametrize("case", ["v1", "v2-headdim80-bf16"])
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 6e4])
-def test_garbage_behind_a_rows_end_is_never_read(bundles: Callable[[str], Path], case: str, garbage: float) -> None:
-    engine = OrtEngine(open_bundle(bundles(case)), rows=2, max_length=200)
+def test_garbage_behind_a_slots_end_is_never_read(bundles: Callable[[str], Path], case: str, garbage: float) -> None:
+    engine = OrtEngine(open_bundle(bundles(case)), slots=2, max_length=200)
     tokens = text(engine, 9, 1)
     prefill(engine, 0, tokens)
     expected = [decode(engine, [9 + step, 9 + step], [300 + step] * 2)[0] for step in range(3)]
@@ -181,7 +181,7 @@ def test_garbage_behind_a_rows_end_is_never_read(bundles: Callable[[str], Path],
     engine.close()
 
 
-def test_a_prefill_beside_decoding_rows_disturbs_none(engine: Engine) -> None:
+def test_a_prefill_beside_decoding_slots_disturbs_none(engine: Engine) -> None:
     running = text(engine, 15, 9)
     prefill(engine, 0, running)
     expected = [decode(engine, [15 + step], [320 + step])[0] for step in range(4)]
@@ -192,19 +192,19 @@ def test_a_prefill_beside_decoding_rows_disturbs_none(engine: Engine) -> None:
         np.testing.assert_array_equal(decode(engine, [15 + step], [320 + step])[0], expected[step])
 
 
-def test_a_row_can_be_filled_to_its_last_position(engine: Engine) -> None:
+def test_a_slot_can_be_filled_to_its_last_position(engine: Engine) -> None:
     prefill(engine, 0, text(engine, LENGTH - 1, 11))
     assert np.isfinite(decode(engine, [LENGTH - 1], [300])).all()
     with pytest.raises(ValueError, match="positions"):
         decode(engine, [LENGTH], [300])
 
 
-@pytest.mark.parametrize("row", [-1, ROWS])
-def test_rows_that_do_not_exist_are_refused(engine: Engine, row: int) -> None:
-    with pytest.raises(ValueError, match="row"):
-        engine.prefill(row, 0, text(engine, 3, 1), no_features(engine))
-    with pytest.raises(ValueError, match="row"):
-        engine.move_row(row, 0, 1)
+@pytest.mark.parametrize("slot", [-1, ROWS])
+def test_slots_that_do_not_exist_are_refused(engine: Engine, slot: int) -> None:
+    with pytest.raises(ValueError, match="slot"):
+        engine.prefill(slot, 0, text(engine, 3, 1), no_features(engine))
+    with pytest.raises(ValueError, match="slot"):
+        engine.move_slot(slot, 0, 1)
 
 
 def test_what_does_not_fit_is_refused(engine: Engine) -> None:
@@ -242,6 +242,6 @@ def test_pictures_can_be_encoded_while_another_thread_decodes(engine: Engine) ->
 
 @pytest.mark.parametrize("name", ["echo", "ort"])
 def test_closing_twice_is_harmless(name: str, bundles: Callable[[str], Path]) -> None:
-    engine = load_engine(name, open_bundle(bundles("v2")), rows=1)
+    engine = load_engine(name, open_bundle(bundles("v2")), slots=1)
     engine.close()
     engine.close()

@@ -12,13 +12,13 @@ from edgevlm_engines import (
     Demand,
     Manifest,
     alternatives,
-    fewer_rows,
+    fewer_slots,
     model_place,
     open_bundle,
     plan_memory,
     read_manifest,
-    row_length,
     size_text,
+    slot_length,
 )
 from edgevlm_engines.manifest import Decoder, File, Precision, Vision
 from edgevlm_engines.memory_plan import CHUNK, MIB, Place, position_bytes
@@ -32,7 +32,7 @@ from tests.conftest import GOLDEN
 
 GIB = 1024 * MIB
 NO_DIGEST = "0" * 64
-DEMAND = Demand(rows=8, max_length=2048, image_cache=64 * MIB, prefix_cache=256 * MIB, queue=32, max_body=10 * MIB)
+DEMAND = Demand(slots=8, max_length=2048, image_cache=64 * MIB, prefix_cache=256 * MIB, queue=32, max_body=10 * MIB)
 NOTHING_KEPT = {"image_cache": 0, "prefix_cache": 0, "queue": 0, "max_body": 0}
 
 Bundles = Callable[[str], Path]
@@ -96,7 +96,7 @@ def test_quantised_products_keep_an_exact_cache(small: Manifest, precision: str)
 
 @pytest.mark.parametrize("precision", ["fp16", "int8", "int4"])
 @pytest.mark.parametrize("flavour", ["trt-native", "trt-split"])
-def test_on_tensorrt_the_cache_is_fp16_and_rows_have_whole_blocks(
+def test_on_tensorrt_the_cache_is_fp16_and_slots_have_whole_blocks(
     small: Manifest, precision: str, flavour: str
 ) -> None:
     made = {"device": "jetpack6", "flavour": flavour, "precision": precision, "vision_precision": "fp16"}
@@ -106,7 +106,7 @@ def test_on_tensorrt_the_cache_is_fp16_and_rows_have_whole_blocks(
     held = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}[precision]
     assert plan.weights == 6_131_072_128 + int(manifest.files["decoder.data"].size * (held - 1))
     assert plan.kv_cache == 8 * 1024 * 196_608
-    assert "KV cache 8 rows x 1000 = 1.5 GiB" in str(plan)
+    assert "KV cache 8 slots x 1000 = 1.5 GiB" in str(plan)
     vision = 4 * 4 * 577 * (577 * 16 + 4 * 1024) * 2
     chunk = 6 * 64 * (3 * 2048 + 2 * 5632) * 2
     assert plan.work == (448 + 1024) * MIB + vision + chunk + 8 * 32_000 * 4 + 64 * 196_608
@@ -115,7 +115,7 @@ def test_on_tensorrt_the_cache_is_fp16_and_rows_have_whole_blocks(
 def test_the_demo_model_by_hand(tmp_path: Path) -> None:
     manifest = read_manifest(demo_bundle(tmp_path))
     shape = manifest.decoder
-    plan = plan_memory(manifest, replace(DEMAND, rows=3, max_length=512), "cpu")
+    plan = plan_memory(manifest, replace(DEMAND, slots=3, max_length=512), "cpu")
     assert plan.kv_cache == 3 * 512 * 2 * shape.layers * shape.kv_heads * shape.head_dim * 4
     assert plan.weights < 1.2 * sum(file.size for file in manifest.files.values())
     assert plan.work < 512 * MIB
@@ -140,10 +140,10 @@ def test_where_the_model_lies_and_what_that_means(small: Manifest) -> None:
 def test_how_a_plan_reads(small: Manifest) -> None:
     plan = plan_memory(small, DEMAND, "cpu")
     assert str(plan) == (
-        "weights 5.71 GiB, KV cache 8 rows x 2048 = 6 GiB, image cache 64 MiB, prefix cache 256 MiB, 40 requests "
+        "weights 5.71 GiB, KV cache 8 slots x 2048 = 6 GiB, image cache 64 MiB, prefix cache 256 MiB, 40 requests "
         f"700 MiB, runtime and work buffers {size_text(plan.work)}, total {size_text(plan.total)}"
     )
-    nothing = replace(DEMAND, rows=1, **NOTHING_KEPT)
+    nothing = replace(DEMAND, slots=1, **NOTHING_KEPT)
     assert str(plan_memory(small, nothing, "nowhere")) == "runtime and work buffers 448 MiB, total 448 MiB"
 
 
@@ -169,8 +169,8 @@ def test_the_engine_allocates_what_the_plan_says(precision: Precision, tmp_path:
     case = GOLDEN / "v2"
     export_bundle(case / "checkpoint", tmp_path / "b", vision_tower=case / "clip", precision=precision)
     bundle = open_bundle(tmp_path / "b")
-    demand = replace(DEMAND, rows=4, max_length=300)
-    engine = OrtEngine(bundle, rows=demand.rows, max_length=demand.max_length)
+    demand = replace(DEMAND, slots=4, max_length=300)
+    engine = OrtEngine(bundle, slots=demand.slots, max_length=demand.max_length)
     allocated = sum(buffer.nbytes for buffer in engine._decoder.cache._buffers)  # type: ignore[attr-defined]
     saved = engine.save(0, 0, 7)
     engine.close()
@@ -200,13 +200,13 @@ def test_a_process_stays_within_its_plan(bundles: Bundles) -> None:
         [sys.executable, "-c", MEASURED, bundles("v2")], capture_output=True, text=True, check=True
     )
     manifest = read_manifest(bundles("v2"))
-    demand = replace(DEMAND, rows=1, max_length=manifest.max_length, **NOTHING_KEPT)
+    demand = replace(DEMAND, slots=1, max_length=manifest.max_length, **NOTHING_KEPT)
     assert 1024 * int(result.stdout) <= plan_memory(manifest, demand, "cpu").total
 
 
 demands = st.builds(
     Demand,
-    rows=st.integers(1, 64),
+    slots=st.integers(1, 64),
     max_length=st.integers(145, 2048),
     image_cache=st.integers(0, 2 * GIB),
     prefix_cache=st.integers(0, 2 * GIB),
@@ -214,7 +214,7 @@ demands = st.builds(
     max_body=st.integers(1, 20 * MIB),
 )
 places: st.SearchStrategy[Place] = st.sampled_from(get_args(Place))
-STEPS = {"rows": 1, "max_length": 64, "image_cache": MIB, "prefix_cache": MIB, "queue": 1}
+STEPS = {"slots": 1, "max_length": 64, "image_cache": MIB, "prefix_cache": MIB, "queue": 1}
 shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -231,32 +231,32 @@ def test_every_alternative_fits_and_gives_up_no_more_than_it_must(
     found = alternatives(small, demand, place, budget)
     for smaller in found:
         assert total(smaller) <= budget
-        row_length(small, smaller.rows, smaller.max_length)
+        slot_length(small, smaller.slots, smaller.max_length)
         changed = {field.name: getattr(smaller, field.name) for field in fields(Demand)}
         changed = {name: value for name, value in changed.items() if value != getattr(demand, name)}
         assert all(0 <= value < getattr(demand, name) for name, value in changed.items())
         assert all(total(replace(smaller, **{name: getattr(demand, name)})) > total(smaller) for name in changed)
         # one step back on the last thing that was given up is too much again
         assert any(total(replace(smaller, **{name: changed[name] + STEPS[name]})) > budget for name in changed)
-    least = replace(demand, rows=1, prefix_cache=0, image_cache=0, queue=0, max_length=min(demand.max_length, 448))
+    least = replace(demand, slots=1, prefix_cache=0, image_cache=0, queue=0, max_length=min(demand.max_length, 448))
     assert bool(found) == (total(least) <= budget)
 
 
 @shared
 @given(demands, places, st.integers(0, 60 * GIB))
-def test_fewer_rows_are_as_many_as_fit(small: Manifest, demand: Demand, place: Place, budget: int) -> None:
+def test_fewer_slots_are_as_many_as_fit(small: Manifest, demand: Demand, place: Place, budget: int) -> None:
     fitting = [
-        rows
-        for rows in range(1, demand.rows)
-        if plan_memory(small, replace(demand, rows=rows), place).total <= budget
+        slots
+        for slots in range(1, demand.slots)
+        if plan_memory(small, replace(demand, slots=slots), place).total <= budget
     ]
-    expected = replace(demand, rows=fitting[-1]) if fitting else None
-    assert fewer_rows(small, demand, place, budget) == expected
+    expected = replace(demand, slots=fitting[-1]) if fitting else None
+    assert fewer_slots(small, demand, place, budget) == expected
 
 
 @pytest.mark.parametrize(("precision", "kept"), [("int4", 4), ("int8", 4), ("fp32", 3)])
-def test_quantised_rows_are_counted_in_pairs_as_the_engine_may_hold_them(
+def test_quantised_slots_are_counted_in_pairs_as_the_engine_may_hold_them(
     small: Manifest, precision: Precision, kept: int
 ) -> None:
-    plan = plan_memory(small.model_copy(update={"precision": precision}), replace(DEMAND, rows=3), "cpu")
+    plan = plan_memory(small.model_copy(update={"precision": precision}), replace(DEMAND, slots=3), "cpu")
     assert plan.kv_cache == kept * 2048 * 393_216

@@ -23,7 +23,7 @@ from edgevlm_engines.plan_cache import (
     windows,
 )
 
-SHAPE = PlanShape(rows=4, capacity=512)
+SHAPE = PlanShape(slots=4, capacity=512)
 ORIN = Target("10.3.0", "Orin", "8.7", "R36.4.3")
 
 
@@ -94,7 +94,7 @@ def test_the_key_changes_with_every_part(bundle: Bundle) -> None:
 
 
 def test_the_key_does_not_change_with_what_plans_do_not_depend_on(bundle: Bundle) -> None:
-    other = bundle.manifest.model_copy(update={"model": "renamed", "max_rows": 3})
+    other = bundle.manifest.model_copy(update={"model": "renamed", "max_slots": 3})
     assert plan_key(other, SHAPE, ORIN) == plan_key(bundle.manifest, SHAPE, ORIN)
 
 
@@ -116,7 +116,7 @@ def test_damaged_plans_are_refused(plans: Path, bundle: Bundle, name: str) -> No
     [
         ({"surprise": 1}, "surprise"),
         ({"format": 2}, "format"),
-        ({"rows": "many"}, "rows"),
+        ({"slots": "many"}, "slots"),
         ({"files": {}}, "does not belong to these plans"),
         ({"key": "another"}, "does not belong to these plans"),
         ({"tensorrt": "10.7.0"}, "built for TensorRT 10.7.0, and this is 10.3.0"),
@@ -124,8 +124,8 @@ def test_damaged_plans_are_refused(plans: Path, bundle: Bundle, name: str) -> No
         ({"compute": "8.6"}, "built on Orin (compute capability 8.6), and this is Orin (compute capability 8.7)"),
         ({"release": "R36.5.0"}, "built under release R36.5.0 of the system, and this is R36.4.3"),
         ({"flavour": "trt-native"}, "built for the flavour trt-native, and the bundle has trt-split"),
-        ({"rows": 2}, "built for 2 rows of the cache, and 4 are asked for"),
-        ({"capacity": 256}, "built for rows of 256 positions, and 512 are asked for"),
+        ({"slots": 2}, "built for 2 slots of the cache, and 4 are asked for"),
+        ({"capacity": 256}, "built for slots of 256 positions, and 512 are asked for"),
         ({"images": 9}, "from other graphs or lengths of calls"),
         ({"sources": {}}, "from other graphs or lengths of calls"),
         ({"precision": "int4"}, "from other graphs or lengths of calls"),
@@ -151,7 +151,7 @@ def test_a_sidecar_that_is_not_json_is_refused(plans: Path, bundle: Bundle, text
     [
         (SHAPE, ORIN._replace(tensorrt="10.7.0"), "were built for TensorRT 10.3.0, and this is 10.7.0"),
         (SHAPE, ORIN._replace(device="NVIDIA Thor"), "were built on Orin"),
-        (SHAPE._replace(rows=8), ORIN, "were built for 4 rows of the cache, and 8 are asked for"),
+        (SHAPE._replace(slots=8), ORIN, "were built for 4 slots of the cache, and 8 are asked for"),
     ],
 )
 def test_missing_plans_name_the_command_and_why_others_do_not_serve(
@@ -160,7 +160,7 @@ def test_missing_plans_name_the_command_and_why_others_do_not_serve(
     with pytest.raises(PlanMissing) as caught:
         open_plans(plans, bundle, shape, target)
     assert reason in str(caught.value)
-    assert f"run 'edgevlm build {bundle.folder} --max-batch {shape.rows} --max-length 512'" in str(caught.value)
+    assert f"run 'edgevlm build {bundle.folder} --max-batch {shape.slots} --max-length 512'" in str(caught.value)
 
 
 def test_no_plans_at_all(bundle: Bundle, tmp_path: Path) -> None:

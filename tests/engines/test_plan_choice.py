@@ -23,11 +23,11 @@ def put(folder: Path, manifest: Manifest, shape: PlanShape, target: Target = ORI
     return own
 
 
-def test_the_fewest_rows_that_are_enough(manifest: Manifest, tmp_path: Path) -> None:
+def test_the_fewest_slots_that_are_enough(manifest: Manifest, tmp_path: Path) -> None:
     wanted = PlanShape(3, 512)
     assert serving_shape(tmp_path / "none", manifest, wanted, ORIN) == wanted
-    for rows in (2, 16, 8):
-        put(tmp_path, manifest, PlanShape(rows, 512))
+    for slots in (2, 16, 8):
+        put(tmp_path, manifest, PlanShape(slots, 512))
     assert serving_shape(tmp_path, manifest, wanted, ORIN) == PlanShape(8, 512)
     assert serving_shape(tmp_path, manifest, PlanShape(16, 512), ORIN) == PlanShape(16, 512)
     assert serving_shape(tmp_path, manifest, PlanShape(17, 512), ORIN) == PlanShape(17, 512)

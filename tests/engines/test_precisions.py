@@ -1,4 +1,4 @@
-"""Quantised bundles: near the exact one, and the same bits for a row whatever runs beside it."""
+"""Quantised bundles: near the exact one, and the same bits for a slot whatever runs beside it."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ Load = Callable[..., OrtEngine]
 def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
     engines: list[OrtEngine] = []
 
-    def loaded(precision: Precision, vision: VisionPrecision = "fp32", rows: int = ROWS) -> OrtEngine:
+    def loaded(precision: Precision, vision: VisionPrecision = "fp32", slots: int = ROWS) -> OrtEngine:
         folder = tmp_path_factory.mktemp("precision") / precision
         export_bundle(
             CASE / "checkpoint",
@@ -38,7 +38,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
             precision=precision,
             vision_precision=vision,
         )
-        engines.append(OrtEngine(open_bundle(folder), rows=rows, max_length=LENGTH))
+        engines.append(OrtEngine(open_bundle(folder), slots=slots, max_length=LENGTH))
         return engines[-1]
 
     yield loaded
@@ -53,23 +53,23 @@ def prompts(engine: OrtEngine) -> list[Tokens]:
 
 def followed(engine: OrtEngine, chosen: list[Tokens]) -> list[Floats]:
     """Logits of each prompt and of the tokens behind it, which decode together: `[1 + STEPS, vocab]` each."""
-    rows = [[prefill(engine, row, prompt)] for row, prompt in enumerate(chosen)]
+    slots = [[prefill(engine, slot, prompt)] for slot, prompt in enumerate(chosen)]
     for step in range(STEPS):
         tokens = np.array([300 + step + 7 * len(prompt) for prompt in chosen]) % engine.info.vocab_size
         lengths = np.array([len(prompt) + step for prompt in chosen])
-        for row, logits in zip(rows, engine.decode(tokens, lengths), strict=True):
-            row.append(logits)
-    return [np.stack(row) for row in rows]
+        for slot, logits in zip(slots, engine.decode(tokens, lengths), strict=True):
+            slot.append(logits)
+    return [np.stack(slot) for slot in slots]
 
 
 @pytest.mark.parametrize("precision", get_args(Precision))
-def test_a_row_gets_the_same_bits_alone_and_in_any_batch(load: Load, precision: Precision) -> None:
+def test_a_slot_gets_the_same_bits_alone_and_in_any_batch(load: Load, precision: Precision) -> None:
     engine = load(precision)
     chosen = prompts(engine)
     alone = [followed(engine, [prompt])[0] for prompt in chosen]
     for count in range(2, ROWS + 1):
-        for row, together in enumerate(followed(engine, chosen[:count])):
-            np.testing.assert_array_equal(together, alone[row])
+        for slot, together in enumerate(followed(engine, chosen[:count])):
+            np.testing.assert_array_equal(together, alone[slot])
 
 
 @pytest.mark.parametrize("precision", get_args(Precision))
@@ -112,32 +112,32 @@ def test_features_stay_near_the_exact_ones_and_do_not_depend_on_other_pictures(l
     assert 0.995 < cosine < 1
 
 
-def test_kernels_that_depend_on_the_number_of_rows_are_found_out_and_cured(
+def test_kernels_that_depend_on_the_number_of_slots_are_found_out_and_cured(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks of 128 take such kernels on the processors this was measured on; where not, nothing is to be cured."""
-    engine = load("int4", rows=3)
+    engine = load("int4", slots=3)
     chosen = prompts(engine)[:3]
     alone = [followed(engine, [prompt])[0] for prompt in chosen]
-    for row, together in enumerate(followed(engine, chosen)):
-        np.testing.assert_array_equal(together, alone[row])
-    monkeypatch.setattr("edgevlm_engines.ort.engine._row_multiple", lambda decoder, size: decoder.close() or 1)
-    uncured = load("int4", rows=3)
+    for slot, together in enumerate(followed(engine, chosen)):
+        np.testing.assert_array_equal(together, alone[slot])
+    monkeypatch.setattr("edgevlm_engines.ort.engine._slot_multiple", lambda decoder, size: decoder.close() or 1)
+    uncured = load("int4", slots=3)
     same = all(np.array_equal(a[0], b) for a, b in zip([followed(uncured, [p]) for p in chosen], alone, strict=True))
     assert same == (engine._multiple == 1)
 
 
 @pytest.mark.parametrize("multiple", [2, 4])
-def test_idle_rows_that_fill_up_a_step_do_no_harm(
+def test_idle_slots_that_fill_up_a_step_do_no_harm(
     bundles: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, multiple: int
 ) -> None:
-    monkeypatch.setattr("edgevlm_engines.ort.engine._row_multiple", lambda decoder, size: decoder.close() or multiple)
-    engine = OrtEngine(open_bundle(bundles("v2")), rows=3, max_length=LENGTH)
+    monkeypatch.setattr("edgevlm_engines.ort.engine._slot_multiple", lambda decoder, _: decoder.close() or multiple)
+    engine = OrtEngine(open_bundle(bundles("v2")), slots=3, max_length=LENGTH)
     assert engine._multiple == multiple
     short, long = prompts(engine)[2], prompts(engine)[3]
     wanted = prefill(engine, 1, long)
     prefill(engine, 0, short)
-    # a prompt comes in beside a row that decodes alone
+    # a prompt comes in beside a slot that decodes alone
     for number, start in enumerate(range(0, len(long), engine.info.max_chunk)):
         part = long[start : start + engine.info.max_chunk]
         found = engine.prefill(1, start, part, no_features(engine))
@@ -161,7 +161,7 @@ def test_the_encoders_threads_give_way_to_decoding(bundles: Callable[[str], Path
         return found
 
     before = of_lower_priority()
-    engine = OrtEngine(open_bundle(bundles("v2")), rows=1, max_length=LENGTH, threads=2)
+    engine = OrtEngine(open_bundle(bundles("v2")), slots=1, max_length=LENGTH, threads=2)
     own = of_lower_priority() - before
     # the thread that calls the runtime, and one that the runtime has started for it
     assert len(own) == 2

@@ -81,7 +81,7 @@ def test_fp16_stays_near_upstreams_fp16(tmp_path: Path, golden: Path) -> None:
         golden / "checkpoint", tmp_path / "b", vision_tower=golden / "clip", precision="fp16", vision_precision="fp16"
     )
     reference = np.load(golden / "ref.npz")
-    engine = load_engine("ort", open_bundle(tmp_path / "b"), rows=1, max_length=400)
+    engine = load_engine("ort", open_bundle(tmp_path / "b"), slots=1, max_length=400)
     features = engine.encode_images(reference["pixel_values"])
     ids = reference["input_ids"].ravel()
     at = int(np.flatnonzero(ids == IMAGE_TOKEN)[0])

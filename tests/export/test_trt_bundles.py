@@ -94,7 +94,7 @@ def test_the_graphs_have_the_inputs_and_outputs_that_an_engine_binds(export: Exp
     assert inputs == {
         "hidden": ("FLOAT16", ["batch", "sequence", 64]),
         "past_length": ("INT32", ["batch"]),
-        "slots": ("INT32", ["window"]),
+        "cache_positions": ("INT32", ["window"]),
         **past,
     }
     new = {
@@ -229,7 +229,7 @@ def test_int4_of_sizes_without_whole_blocks_is_refused(device: Device, tmp_path:
 def test_onnx_runtime_refuses_a_bundle_for_tensorrt(export: Export, device: Device) -> None:
     bundle = open_bundle(export("v2", device))
     with pytest.raises(EngineLoadError, match=rf"made for {device} and runs on TensorRT alone"):
-        OrtEngine(bundle, rows=1, max_length=200)
+        OrtEngine(bundle, slots=1, max_length=200)
 
 
 def test_every_device_has_a_flavour_and_every_flavour_a_device() -> None:

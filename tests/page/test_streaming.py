@@ -37,7 +37,7 @@ def some_text(visitor: Visitor) -> str:
 
 
 def test_the_answer_grows_as_it_is_made(browser: Browser, bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1, seconds=0.03)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.03)
     with on_engine(browser, bundles("v2"), engine) as (visitor, _):
         visitor.page.get_by_label("Question", exact=True).press("Enter")
         begun = some_text(visitor)
@@ -53,7 +53,7 @@ def test_the_answer_grows_as_it_is_made(browser: Browser, bundles: Bundles) -> N
 
 @pytest.mark.parametrize("way", ["button", "escape", "another picture"])
 def test_an_answer_is_stopped_and_the_server_stops_too(browser: Browser, bundles: Bundles, way: str) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1, seconds=0.02)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.02)
     with on_engine(browser, bundles("v2"), engine) as (visitor, server):
         visitor.page.get_by_role("button", name="Ask", exact=True).click()
         some_text(visitor)
@@ -77,7 +77,7 @@ def test_an_answer_is_stopped_and_the_server_stops_too(browser: Browser, bundles
 
 
 def test_a_question_that_waits_can_be_stopped(browser: Browser, bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1)
+    engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
     with on_engine(browser, bundles("v2"), engine) as (visitor, server):
         visitor.page.get_by_role("button", name="Ask", exact=True).click()
@@ -90,7 +90,7 @@ def test_a_question_that_waits_can_be_stopped(browser: Browser, bundles: Bundles
 
 
 def test_an_engine_that_dies_within_an_answer(browser: Browser, bundles: Bundles) -> None:
-    engine = FailingEngine(bundles("v2"), rows=1, fail_at=20)
+    engine = FailingEngine(bundles("v2"), slots=1, fail_at=20)
     with on_engine(browser, bundles("v2"), engine) as (visitor, _):
         visitor.page.get_by_label("Question", exact=True).press("Enter")
         assert visitor.alert() == "The engine is not running; the server will restart."
@@ -99,7 +99,7 @@ def test_an_engine_that_dies_within_an_answer(browser: Browser, bundles: Bundles
 
 
 def test_a_full_queue(browser: Browser, bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1)
+    engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
     with (
         ThreadPoolExecutor(1) as pool,
@@ -115,7 +115,7 @@ def test_a_full_queue(browser: Browser, bundles: Bundles) -> None:
 
 
 def test_a_server_that_is_gone(browser: Browser, bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1)
+    engine = SlowEngine(bundles("v2"), slots=1)
     with on_engine(browser, bundles("v2"), engine) as (visitor, _):
         visitor.page.context.set_offline(True)
         visitor.page.get_by_label("Question", exact=True).press("Enter")

@@ -10,13 +10,13 @@ from edgevlm_engines import EngineInfo, Floats, Tokens, open_bundle
 from edgevlm_engines.echo import EchoEngine
 
 
-def echo_info(bundle: Path, rows: int, max_length: int = 600) -> EngineInfo:
+def echo_info(bundle: Path, slots: int, max_length: int = 600) -> EngineInfo:
     manifest = open_bundle(bundle).manifest
     return EngineInfo(
         name="echo",
         device="none",
         precision="none",
-        rows=rows,
+        slots=slots,
         max_length=max_length,
         max_chunk=64,
         position_bytes=8,
@@ -27,13 +27,13 @@ def echo_info(bundle: Path, rows: int, max_length: int = 600) -> EngineInfo:
     )
 
 
-def echo_engine(rows: int, image_tokens: int, max_chunk: int) -> EchoEngine:
+def echo_engine(slots: int, image_tokens: int, max_chunk: int) -> EchoEngine:
     """An echo engine without a bundle, of a small model."""
     info = EngineInfo(
         name="echo",
         device="none",
         precision="none",
-        rows=rows,
+        slots=slots,
         max_length=600,
         max_chunk=max_chunk,
         position_bytes=8,
@@ -56,18 +56,18 @@ def until(condition: Callable[[], object], what: str) -> None:
 class SlowEngine(EchoEngine):
     """Takes `seconds` for each step, and counts them; `gate` can hold it up altogether."""
 
-    def __init__(self, bundle: Path, rows: int, seconds: float = 0.01) -> None:
-        super().__init__(echo_info(bundle, rows), end_token=2)
+    def __init__(self, bundle: Path, slots: int, seconds: float = 0.01) -> None:
+        super().__init__(echo_info(bundle, slots), end_token=2)
         self.seconds = seconds
         self.gate = threading.Event()
         self.gate.set()
         self.decoded = 0
         self.widest = 0
 
-    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
         assert self.gate.wait(30)
         time.sleep(self.seconds)
-        return super().prefill(row, start, tokens, features)
+        return super().prefill(slot, start, tokens, features)
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         assert self.gate.wait(30)
@@ -80,8 +80,8 @@ class SlowEngine(EchoEngine):
 class FailingEngine(SlowEngine):
     """Raises in its `fail_at`th decode."""
 
-    def __init__(self, bundle: Path, rows: int, fail_at: int) -> None:
-        super().__init__(bundle, rows)
+    def __init__(self, bundle: Path, slots: int, fail_at: int) -> None:
+        super().__init__(bundle, slots)
         self.fail_at = fail_at
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
@@ -93,14 +93,14 @@ class FailingEngine(SlowEngine):
 class PickyEngine(SlowEngine):
     """Refuses prompts that hold a token, as the boundary allows: with a `ValueError`, and nothing has changed."""
 
-    def __init__(self, bundle: Path, rows: int, refused: int) -> None:
-        super().__init__(bundle, rows)
+    def __init__(self, bundle: Path, slots: int, refused: int) -> None:
+        super().__init__(bundle, slots)
         self.refused = refused
 
-    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
         if self.refused in tokens:
             raise ValueError("injected: this prompt cannot be taken")
-        return super().prefill(row, start, tokens, features)
+        return super().prefill(slot, start, tokens, features)
 
 
 class SlowSight(SlowEngine):
@@ -117,8 +117,8 @@ class SlowSight(SlowEngine):
 class BabblingEngine(SlowEngine):
     """Goes on in another way after every token and at every length, the same each time: there is much to choose."""
 
-    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        super().prefill(row, start, tokens, features)
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        super().prefill(slot, start, tokens, features)
         return self._noise(int(tokens[-1]), start + len(tokens))
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
@@ -133,10 +133,10 @@ class BabblingEngine(SlowEngine):
 
 
 class PoisonedEngine(SlowEngine):
-    """Returns NaN for a row whose last token is `poison`."""
+    """Returns NaN for a slot whose last token is `poison`."""
 
-    def __init__(self, bundle: Path, rows: int, poison: int) -> None:
-        super().__init__(bundle, rows)
+    def __init__(self, bundle: Path, slots: int, poison: int) -> None:
+        super().__init__(bundle, slots)
         self.poison = poison
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:

@@ -1,4 +1,4 @@
-"""The memory plan at start: the line in the log, rows under `--memory`, and refusals whose advice works."""
+"""The memory plan at start: the line in the log, slots under `--memory`, and refusals whose advice works."""
 
 import argparse
 import logging
@@ -55,17 +55,17 @@ def advised(text: str, asked: Settings) -> list[Settings]:
 def test_the_plan_is_one_line_in_the_log(large: Manifest, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     plan = MemoryBudget(large, DEFAULTS, 20 * GIB).plan()
-    assert plan.demand.rows == 8
+    assert plan.demand.slots == 8
     [line] = [record.getMessage() for record in caplog.records]
     assert line.startswith("Memory: weights ")
-    assert "KV cache 8 rows x 2048 = 6 GiB, image cache 64 MiB, prefix cache 256 MiB" in line
+    assert "KV cache 8 slots x 2048 = 6 GiB, image cache 64 MiB, prefix cache 256 MiB" in line
     assert re.search(r"total [\d.]+ GiB of 20 GiB available\.$", line)
 
 
 def test_where_nothing_is_known_nothing_is_refused(large: Manifest, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     asked = replace(DEFAULTS, max_batch=64)
-    assert MemoryBudget(large, asked, None).plan().demand.rows == 64
+    assert MemoryBudget(large, asked, None).plan().demand.slots == 64
     assert caplog.messages[0].endswith("how much there is, this system does not say.")
 
 
@@ -90,37 +90,37 @@ def test_where_no_option_helps_it_says_what_does(large: Manifest) -> None:
     assert not advised(text, DEFAULTS)
 
 
-def test_with_memory_as_many_rows_as_fit(large: Manifest, caplog: pytest.LogCaptureFixture) -> None:
+def test_with_memory_as_many_slots_as_fit(large: Manifest, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     plan = MemoryBudget(large, replace(DEFAULTS, memory=4 * GIB), 20 * GIB).plan()
-    assert plan.demand.rows == 3
-    assert "KV cache 3 rows x 2048" in caplog.messages[0]
+    assert plan.demand.slots == 3
+    assert "KV cache 3 slots x 2048" in caplog.messages[0]
     assert caplog.messages[0].endswith("of 4 GiB that --memory allows.")
-    assert MemoryBudget(large, replace(DEFAULTS, memory=30 * GIB), 40 * GIB).plan().demand.rows == 8
+    assert MemoryBudget(large, replace(DEFAULTS, memory=30 * GIB), 40 * GIB).plan().demand.slots == 8
     # what is not there cannot be allowed
-    assert MemoryBudget(large, replace(DEFAULTS, memory=30 * GIB), 4 * GIB).plan().demand.rows == 3
-    assert MemoryBudget(large, replace(DEFAULTS, memory=4 * GIB), None).plan().demand.rows == 3
+    assert MemoryBudget(large, replace(DEFAULTS, memory=30 * GIB), 4 * GIB).plan().demand.slots == 3
+    assert MemoryBudget(large, replace(DEFAULTS, memory=4 * GIB), None).plan().demand.slots == 3
 
 
 def test_with_too_little_memory_the_amount_is_among_the_advice(large: Manifest) -> None:
     asked = replace(DEFAULTS, memory=1500 * MIB)
     text = refusal(large, asked, 20 * GIB)
-    assert "KV cache 1 row x 2048 = 768 MiB" in text
+    assert "KV cache 1 slot x 2048 = 768 MiB" in text
     assert "of 1.46 GiB that --memory allows; give " in text
     proposals = advised(text, asked)
     assert {proposal.memory for proposal in proposals} > {1500 * MIB}
     for proposal in proposals:
-        assert MemoryBudget(large, proposal, 20 * GIB).plan().demand.rows == 1
+        assert MemoryBudget(large, proposal, 20 * GIB).plan().demand.slots == 1
 
 
 def test_the_bundles_own_limits_come_first(large: Manifest) -> None:
-    with pytest.raises(EngineLoadError, match="allows 1 to 64 rows, not 65"):
+    with pytest.raises(EngineLoadError, match="allows 1 to 64 slots, not 65"):
         MemoryBudget(large, replace(DEFAULTS, max_batch=65, memory=GIB), GIB)
     with pytest.raises(EngineLoadError, match="length must lie between"):
         MemoryBudget(large, replace(DEFAULTS, max_length=100), 20 * GIB)
 
 
-def test_the_echo_engine_takes_neither_weights_nor_rows(large: Manifest) -> None:
+def test_the_echo_engine_takes_neither_weights_nor_slots(large: Manifest) -> None:
     plan = MemoryBudget(large, replace(DEFAULTS, engine="echo"), 20 * GIB).plan()
     assert (plan.weights, plan.kv_cache) == (0, 0)
     assert plan.total < 2 * GIB
@@ -133,15 +133,15 @@ def test_nothing_is_loaded_that_does_not_fit(bundles: Bundles, monkeypatch: pyte
         load_model(bundles("v2"), DEFAULTS)
 
 
-def test_rows_are_those_of_the_engine_everywhere(bundles: Bundles) -> None:
+def test_slots_are_those_of_the_engine_everywhere(bundles: Bundles) -> None:
     manifest = read_manifest(bundles("v2"))
     asked = Settings(max_batch=64, max_queue=3, max_length=2048)
     full = MemoryBudget(manifest, asked, None).plan().total
     with LiveServer.on_bundle(bundles("v2"), max_batch=64, max_queue=3, memory=full - 1) as server:
-        rows = server.service.loaded().model.engine.info.rows
-        assert 1 < rows < 64
-        assert server.service.admission.limit == rows + 3
-        assert server.service.loaded().batcher._scheduler._rows == rows
+        slots = server.service.loaded().model.engine.info.slots
+        assert 1 < slots < 64
+        assert server.service.admission.limit == slots + 3
+        assert server.service.loaded().batcher._scheduler._slots == slots
 
 
 sizes = st.integers(0, 2 * GIB)
@@ -168,4 +168,4 @@ def test_every_advice_is_accepted(large: Manifest, asked: Settings, share: float
             assert MemoryBudget(large, proposal, available).plan().total <= available
     else:
         assert plan.total <= min(available, asked.memory or available)
-        assert 1 <= plan.demand.rows <= asked.max_batch
+        assert 1 <= plan.demand.slots <= asked.max_batch

@@ -47,9 +47,9 @@ def jetson_bundle(bundles: Callable[[str], Path], tmp_path: Path) -> Path:
 def test_plans_are_prepared_before_tensorrt_loads_them(jetson_bundle: Path, asked: list[Any]) -> None:
     prepared = []
 
-    def prepare(bundle: Bundle, rows: int, length: int) -> None:
+    def prepare(bundle: Bundle, slots: int, length: int) -> None:
         assert not asked
-        prepared.append((bundle.folder, rows, length))
+        prepared.append((bundle.folder, slots, length))
 
     settings = Settings(max_batch=3, max_length=300, plans=Path("elsewhere"), no_cuda_graphs=True)
     with pytest.raises(Loading):
@@ -57,11 +57,11 @@ def test_plans_are_prepared_before_tensorrt_loads_them(jetson_bundle: Path, aske
     assert prepared == [(jetson_bundle, 3, 300)]
     [(name, options)] = asked
     assert name == "trt"
-    assert (options["rows"], options["max_length"]) == (3, 300)
+    assert (options["slots"], options["max_length"]) == (3, 300)
     assert (options["plans"], options["cuda_graphs"]) == (Path("elsewhere"), False)
 
 
-def test_rows_that_memory_does_not_allow_are_not_prepared(
+def test_slots_that_memory_does_not_allow_are_not_prepared(
     jetson_bundle: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
@@ -72,9 +72,9 @@ def test_rows_that_memory_does_not_allow_are_not_prepared(
         load_model(
             jetson_bundle,
             replace(settings, memory=full - 1),
-            prepare=lambda bundle, rows, length: plans.append(rows),
+            prepare=lambda bundle, slots, length: plans.append(slots),
         )
-    assert plans == [asked[0][1]["rows"]]
+    assert plans == [asked[0][1]["slots"]]
     assert 1 <= plans[0] < 64
 
 

@@ -53,9 +53,9 @@ class Device:
     def unread(self) -> int:
         """Connections with bytes that it has not read, as the system counts them."""
         port = f":{int(self.host.partition(':')[2]):04X}"
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        here = [row for row in rows if row[1].endswith(port) and row[3] == ESTABLISHED]
-        return sum(int(row[4].partition(":")[2], 16) > 0 for row in here)
+        slots = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        here = [slot for slot in slots if slot[1].endswith(port) and slot[3] == ESTABLISHED]
+        return sum(int(slot[4].partition(":")[2], 16) > 0 for slot in here)
 
     def metric(self, name: str) -> float:
         """The sum over all labels."""

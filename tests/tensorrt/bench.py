@@ -27,21 +27,21 @@ class Bench:
     def split(self) -> bool:
         return self.machine.tensorrt.startswith("10.3")
 
-    def build(self, rows: int) -> Path:
-        """Plans for so many rows; their folder."""
-        return write_plans(self.folder, rows, LENGTH, self._plans)
+    def build(self, slots: int) -> Path:
+        """Plans for so many slots; their folder."""
+        return write_plans(self.folder, slots, LENGTH, self._plans)
 
-    def load(self, rows: int = ROWS, max_length: int = LENGTH, *, cuda_graphs: bool = True) -> Engine:
+    def load(self, slots: int = ROWS, max_length: int = LENGTH, *, cuda_graphs: bool = True) -> Engine:
         bundle = open_bundle(self.folder)
         engine = load_engine(
-            "trt", bundle, rows=rows, max_length=max_length, plans=self._plans, cuda_graphs=cuda_graphs
+            "trt", bundle, slots=slots, max_length=max_length, plans=self._plans, cuda_graphs=cuda_graphs
         )
         self.engines.append(engine)
         return engine
 
     def runs(self) -> list[dict[str, Any]]:
         """Every execution of the decoder, in order."""
-        return [run for run in self.machine.named("execute_async_v3") if "slots" in run["shapes"]]
+        return [run for run in self.machine.named("execute_async_v3") if "cache_positions" in run["shapes"]]
 
     def forget(self) -> None:
         """What is recorded from now on is what comes now."""

@@ -48,13 +48,13 @@ def _report(arguments: argparse.Namespace, folder: Path) -> str:
     job = {
         "bundle": str(folder / "bundle"),
         "plans": str(folder / "plans"),
-        "rows": arguments.max_batch,
+        "slots": arguments.max_batch,
         "max_length": arguments.max_length,
     }
     [answer] = run_twin(arguments.twin, [job])
     what = (
-        f"{arguments.checkpoint.name} for {arguments.device} in {arguments.precision}, {arguments.max_batch} rows of "
-        f"{arguments.max_length} positions, on TensorRT-RTX {arguments.twin} without a GPU"
+        f"{arguments.checkpoint.name} for {arguments.device} in {arguments.precision}, {arguments.max_batch} slots "
+        f"of {arguments.max_length} positions, on TensorRT-RTX {arguments.twin} without a GPU"
     )
     if "error" in answer:
         return f"{heading()}\n{what}: {answer['error']}"

@@ -24,12 +24,12 @@ def test_a_bundle_for_a_jetson_is_measured(
     device: str, jetson_bundles: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = jetson_bundles("v2", device)
-    job = Job(folder, threads=1, rows=(1, 2), past=20, steps=3, max_length=LENGTH)
+    job = Job(folder, threads=1, slots=(1, 2), past=20, steps=3, max_length=LENGTH)
     with installed(JETSONS[device]) as machine:
-        write_plans(folder, max(job.rows), LENGTH)
+        write_plans(folder, max(job.slots), LENGTH)
         figures = measure(job)
         machine.check_released()
-    assert {rows: len(steps.seconds) for rows, steps in figures.decode.items()} == {1: 3, 2: 3}
+    assert {slots: len(steps.seconds) for slots, steps in figures.decode.items()} == {1: 3, 2: 3}
     survey = AGX_ORIN.survey(tmp_path)
 
     def surveyed(folder: Path) -> Survey:

@@ -63,7 +63,7 @@ def test_it_builds_both_plans_and_finds_them_again(jetson: Jetson, capsys: pytes
     assert build(jetson) == 0
     assert jetson.builds() == 2
     line = capsys.readouterr().out
-    assert f"2 rows of 512 positions on Stand-in Orin, TensorRT {jetson.machine.tensorrt}" in line
+    assert f"2 slots of 512 positions on Stand-in Orin, TensorRT {jetson.machine.tensorrt}" in line
     assert jetson.opened().decoder.parent.parent == jetson.plans
     assert sorted(path.name for path in jetson.plans.iterdir() if not path.is_dir()) == ["lock", "timing.cache"]
     assert build(jetson) == 0

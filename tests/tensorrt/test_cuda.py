@@ -99,11 +99,11 @@ def test_while_one_thread_captures_others_may_wait_and_allocate(machine: Machine
 appends = st.fixed_dictionaries(
     {
         "buffers": st.integers(1, 6),
-        "rows": st.integers(1, 5),
+        "slots": st.integers(1, 5),
         "heads": st.integers(1, 4),
         "sequence": st.integers(1, 70),
         "half_dim": st.integers(1, 40),
-        "more_rows": st.integers(0, 3),
+        "more_slots": st.integers(0, 3),
         "seed": st.integers(0, 99),
     }
 )
@@ -111,13 +111,13 @@ appends = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(appends)
-def test_the_append_kernel_puts_each_row_where_its_cache_ends(case: dict[str, int]) -> None:
+def test_the_append_kernel_puts_each_slot_where_its_cache_ends(case: dict[str, int]) -> None:
     """The text that a GPU would compile, compiled for this processor."""
-    buffers, rows, heads, sequence = (case[name] for name in ("buffers", "rows", "heads", "sequence"))
-    dim, capacity, total = 2 * case["half_dim"], 128, rows + case["more_rows"]
-    first = np.random.default_rng(case["seed"]).integers(0, case["more_rows"] + 1)
-    past = np.random.default_rng(case["seed"]).integers(0, capacity - sequence + 1, rows)
-    fresh = random((buffers, rows, heads, sequence, dim), case["seed"])
+    buffers, slots, heads, sequence = (case[name] for name in ("buffers", "slots", "heads", "sequence"))
+    dim, capacity, total = 2 * case["half_dim"], 128, slots + case["more_slots"]
+    first = np.random.default_rng(case["seed"]).integers(0, case["more_slots"] + 1)
+    past = np.random.default_rng(case["seed"]).integers(0, capacity - sequence + 1, slots)
+    fresh = random((buffers, slots, heads, sequence, dim), case["seed"])
     cache = random((buffers, total, heads, capacity, dim), case["seed"] + 1)
     with installed() as machine:
         from edgevlm_engines.cuda.kv_append import Append
@@ -125,7 +125,7 @@ def test_the_append_kernel_puts_each_row_where_its_cache_ends(case: dict[str, in
 
         enter_thread()
         stream = Stream(urgent=True)
-        lengths = HostArray((rows,), np.int32)
+        lengths = HostArray((slots,), np.int32)
         lengths.array[:] = past
         news, caches = ([DeviceMemory(one.nbytes) for one in array] for array in (fresh, cache))
         for array, memories in ((fresh, news), (cache, caches)):
@@ -133,10 +133,10 @@ def test_the_append_kernel_puts_each_row_where_its_cache_ends(case: dict[str, in
                 memory.upload(one)
         pairs = [(new.address, old.address) for new, old in zip(news, caches, strict=True)]
         append = Append(pairs, heads, capacity, dim * HALF.itemsize)
-        append.launch(int(first), rows, sequence, lengths.address, stream)
+        append.launch(int(first), slots, sequence, lengths.address, stream)
         stream.synchronize()
-        for row in range(rows):
-            cache[:, first + row, :, past[row] : past[row] + sequence] = fresh[:, row]
+        for slot in range(slots):
+            cache[:, first + slot, :, past[slot] : past[slot] + sequence] = fresh[:, slot]
         for memory, wanted in zip(caches, cache, strict=True):
             found = machine.array_at(memory.address, wanted.shape, HALF, "test")
             np.testing.assert_array_equal(found, wanted)
@@ -190,7 +190,7 @@ def test_a_thread_that_has_not_met_the_device_may_not_launch(machine: Machine) -
         with pytest.raises(CudaError, match="CUDA_ERROR_INVALID_CONTEXT"):
             pool.submit(append.launch, 0, 1, 1, 0, stream).result()
         pool.submit(enter_thread).result()
-        with pytest.raises(CudaError, match="CUDA_ERROR_INVALID_VALUE"):  # met, and then it is asked for no rows
+        with pytest.raises(CudaError, match="CUDA_ERROR_INVALID_VALUE"):  # met, and then it is asked for no slots
             pool.submit(append.launch, 0, 0, 1, 0, stream).result()
     append.free()
     stream.free()
@@ -231,8 +231,8 @@ def test_copies_on_the_device_do_what_copies_on_the_host_do(machine: Machine) ->
     caches = Caches(machine)
     caches.fill()
     for source, target, length in [(0, 2, 64), (1, 3, 17), (2, 0, 1), (3, 3, 9), (1, 0, 0)]:
-        caches.device.move_row(source, target, length)
-        caches.host.move_row(source, target, length)
+        caches.device.move_slot(source, target, length)
+        caches.host.move_slot(source, target, length)
         caches.same()
     on_device, on_host = caches.device.copy_out(1, 5, 35), caches.host.copy_out(1, 5, 35)
     assert (on_device.nbytes, on_device.start, on_device.length) == (on_host.nbytes, 5, 30)
@@ -269,17 +269,17 @@ def test_memory_of_a_copy_is_used_again_for_the_next_of_its_size(machine: Machin
 def test_a_cache_without_room_says_what_would_fit(machine: Machine) -> None:
     from edgevlm_engines.cuda.kv_cache import CudaCache
 
-    row = 4 * 2 * 128 * 64 * 2
+    slot = 4 * 2 * 128 * 64 * 2
     for rows_left, advice in [
         (3.5, "give --max-batch 3 or --max-length 64 at most."),
         (1.2, "give --max-batch 1 at most."),
         (0.9, "end other programs."),
     ]:
-        machine.capacity = int(rows_left * row)
+        machine.capacity = int(rows_left * slot)
         with pytest.raises(EngineLoadError) as caught:
             CudaCache(4, (4, 2, 128, 64), HALF)
         assert str(caught.value).startswith(
-            "The KV cache of 4 rows x 128 positions takes 512 KiB, and the device has "
+            "The KV cache of 4 slots x 128 positions takes 512 KiB, and the device has "
         )
         assert str(caught.value).endswith(f" left: {advice}")
         assert not machine.blocks

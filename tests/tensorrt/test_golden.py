@@ -33,11 +33,11 @@ FEATURES, LOGITS = 3e-3, 0.03
 
 @pytest.fixture(params=[(case, device) for case in CASES for device in JETSONS], ids=" on ".join)
 def case(request: pytest.FixtureRequest, jetson_bundles: Callable[[str, str], Path]) -> Iterator[tuple[Path, Path]]:
-    """Golden case and bundle, with plans for one row."""
+    """Golden case and bundle, with plans for one slot."""
     name, device = request.param
     with installed(JETSONS[device]) as machine:
         folder = jetson_bundles(name, device)
-        write_plans(folder, rows=1, max_length=2048)
+        write_plans(folder, slots=1, max_length=2048)
         yield GOLDEN / name, folder
         machine.check_released()
 

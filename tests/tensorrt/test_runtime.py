@@ -18,7 +18,7 @@ ALLOCATIONS = ("cudaMalloc", "cudaHostAlloc")
 def test_the_engine_says_what_it_is(bench: Bench) -> None:
     info = bench.load().info
     assert (info.name, info.device, info.precision) == ("trt", "Stand-in Orin", "fp16")
-    assert (info.rows, info.max_length, info.max_chunk) == (ROWS, LENGTH, 64)
+    assert (info.slots, info.max_length, info.max_chunk) == (ROWS, LENGTH, 64)
     shape = open_bundle(bench.folder).manifest.decoder
     assert info.position_bytes == 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim
 
@@ -28,13 +28,13 @@ def test_prefill_takes_profile_0_and_decode_profile_1_with_the_shortest_window(b
     bench.forget()
     for start, length in [(0, 64), (192, 64), (193, 64), (636, 64)]:
         engine.prefill(2, start, text(length), no_features(engine))
-    found = [(run["profile"], run["shapes"]["hidden"][:2], run["shapes"]["slots"]) for run in bench.runs()]
+    found = [(run["profile"], run["shapes"]["hidden"][:2], run["shapes"]["cache_positions"]) for run in bench.runs()]
     assert found == [(0, (1, 64), (window,)) for window in (256, 256, 512, CAPACITY)]
     bench.forget()
     for lengths in [(1,), (255, 3), (256,), (3, 511, 4), (1, 512), (5, 6, 699, 7)]:
         decode(engine, *lengths)
     runs = bench.runs()
-    assert [(run["profile"], run["shapes"]["hidden"][:2], run["shapes"]["slots"][0]) for run in runs] == [
+    assert [(run["profile"], run["shapes"]["hidden"][:2], run["shapes"]["cache_positions"][0]) for run in runs] == [
         (1, (1, 1), 256),
         (1, (2, 1), 256),
         (1, (1, 1), 512),
@@ -45,17 +45,17 @@ def test_prefill_takes_profile_0_and_decode_profile_1_with_the_shortest_window(b
     assert all(run["shapes"]["past_key.0"][2] == CAPACITY for run in runs)
 
 
-def test_plans_for_more_rows_serve_fewer_with_a_cache_of_these(bench: Bench) -> None:
+def test_plans_for_more_slots_serve_fewer_with_a_cache_of_these(bench: Bench) -> None:
     engine = bench.load()
     prefill(engine, 0, text(30))
     wanted = decode(engine, 30)
     used = bench.machine.used()
     engine.close()
     bench.build(ROWS + 5)
-    single = bench.load(rows=1)
+    single = bench.load(slots=1)
     prefill(single, 0, text(30))
     np.testing.assert_array_equal(decode(single, 30), wanted)
-    assert (single.info.rows, single.info.max_length) == (1, LENGTH)
+    assert (single.info.slots, single.info.max_length) == (1, LENGTH)
     assert used - bench.machine.used() >= (ROWS - 1) * CAPACITY * single.info.position_bytes
 
 
@@ -68,10 +68,10 @@ def test_a_longer_window_computes_the_same(bench: Bench) -> None:
     np.testing.assert_allclose(decode(engine, 20, 600)[0], short, atol=5e-3)
 
 
-def test_a_step_is_run_then_captured_then_replayed_for_each_number_of_rows_and_window(bench: Bench) -> None:
+def test_a_step_is_run_then_captured_then_replayed_for_each_number_of_slots_and_window(bench: Bench) -> None:
     engine = bench.load()
-    for row in range(2):
-        prefill(engine, row, text(300, row))
+    for slot in range(2):
+        prefill(engine, slot, text(300, slot))
     bench.forget()
     logits = [decode(engine, 10, 10) for _ in range(5)]
     for one in logits:
@@ -80,7 +80,9 @@ def test_a_step_is_run_then_captured_then_replayed_for_each_number_of_rows_and_w
     assert counts(bench.machine, "cudaGraphLaunch") == 4
     for lengths in [(10,), (300, 10), (10,), (300, 10), (10, 10), (10,)]:
         decode(engine, *lengths)
-    kinds = {(run["shapes"]["hidden"][0], run["shapes"]["slots"][0]) for run in bench.runs() if run["captured"]}
+    kinds = {
+        (run["shapes"]["hidden"][0], run["shapes"]["cache_positions"][0]) for run in bench.runs() if run["captured"]
+    }
     assert kinds == {(2, 256), (1, 256), (2, 512)}
     captured = {run["context"] for run in bench.runs() if run["captured"]}
     assert len(captured) == 3, "a context a graph"
@@ -102,8 +104,8 @@ def test_graphs_are_as_many_as_contexts_are_allowed(bench: Bench, monkeypatch: p
     from edgevlm_engines.trt import graphs
 
     monkeypatch.setattr(graphs, "MOST", 2)
-    for rows in (1, 2, 3, 4) * 3:
-        decode(engine, *[5] * rows)
+    for slots in (1, 2, 3, 4) * 3:
+        decode(engine, *[5] * slots)
     assert {run["shapes"]["hidden"][0] for run in bench.runs() if run["captured"]} == {1, 2}
     assert bench.machine.objects["IExecutionContext"] == 3 + 2
 
@@ -117,9 +119,9 @@ def test_after_loading_nothing_is_allocated(bench: Bench) -> None:
         prefill(engine, 0, text(150))
         prefill(engine, 3, text(400, 2))
         engine.encode_images(np.zeros((6, 3, size, size), np.float32))
-        for rows in (1, 2, 4):
-            decode(engine, *[150] * rows)
-        engine.move_row(3, 1, 400)
+        for slots in (1, 2, 4):
+            decode(engine, *[150] * slots)
+        engine.move_slot(3, 1, 400)
     assert counts(bench.machine, *ALLOCATIONS, "cudaFree", "cudaFreeHost") == 0
 
 
@@ -189,8 +191,8 @@ def test_pictures_are_encoded_beside_captures_and_copies_in_another_thread(bench
             segment = engine.save(3, 0, 50)
             engine.restore(0, segment, 50)
             segment.free()
-            for rows in (1, 2, 3):
-                decode(engine, *[50] * rows)
+            for slots in (1, 2, 3):
+                decode(engine, *[50] * slots)
     for encoding in encodings:
         np.testing.assert_array_equal(encoding.result(), expected)
 

@@ -39,13 +39,13 @@ def test_without_room_for_a_segment_nothing_else_changes(bench: Bench) -> None:
 
 def test_a_cache_that_finds_no_room_is_refused_with_what_would_fit(bench: Bench) -> None:
     engine = bench.load()
-    row = CAPACITY * engine.info.position_bytes
-    others = bench.machine.used() - ROWS * row
+    slot = CAPACITY * engine.info.position_bytes
+    others = bench.machine.used() - ROWS * slot
     engine.close()
-    bench.machine.capacity = others + int(2.5 * row)
+    bench.machine.capacity = others + int(2.5 * slot)
     with pytest.raises(EngineLoadError) as caught:
         bench.load()
-    assert str(caught.value).startswith(f"The KV cache of 4 rows x {CAPACITY} positions takes ")
+    assert str(caught.value).startswith(f"The KV cache of 4 slots x {CAPACITY} positions takes ")
     assert str(caught.value).endswith(" left: give --max-batch 2 or --max-length 384 at most.")
     nothing_is_left(bench.machine)
 
@@ -145,10 +145,10 @@ def test_where_no_further_context_can_be_had_decoding_goes_on_plainly(
     assert "TensorRT refused a context" in warning
 
 
-@pytest.mark.parametrize(("rows", "length"), [(ROWS + 1, LENGTH), (ROWS, LENGTH + 64), (1, LENGTH - 64)])
-def test_plans_for_fewer_rows_or_another_length_do_not_serve(bench: Bench, rows: int, length: int) -> None:
+@pytest.mark.parametrize(("slots", "length"), [(ROWS + 1, LENGTH), (ROWS, LENGTH + 64), (1, LENGTH - 64)])
+def test_plans_for_fewer_slots_or_another_length_do_not_serve(bench: Bench, slots: int, length: int) -> None:
     with pytest.raises(PlanMissing, match="run 'edgevlm build"):
-        bench.load(rows, length)
+        bench.load(slots, length)
     assert not bench.machine.named("deserialize_cuda_engine")
 
 

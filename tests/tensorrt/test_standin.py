@@ -13,8 +13,8 @@ SIZE = 4
 
 
 def plan() -> bytes:
-    """`y = x + 1`, and `present_k = past_k + 1`, with 1 to 4 rows, in profiles of 1 to 2 and 2 to 4."""
-    shape: list[str | int | None] = ["rows", SIZE]
+    """`y = x + 1`, and `present_k = past_k + 1`, with 1 to 4 slots, in profiles of 1 to 2 and 2 to 4."""
+    shape: list[str | int | None] = ["slots", SIZE]
     values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "y")}
     cache = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("past_k", "present_k")}
     one = helper.make_tensor("one", TensorProto.FLOAT, [], [1])
@@ -65,11 +65,11 @@ class Bench:
         assert isinstance(value, int)
         return value
 
-    def new_context(self, rows: int = 2) -> object:
+    def new_context(self, slots: int = 2) -> object:
         context = self.engine.create_execution_context(self.managed)
         context.set_device_memory(self.scratch, 1 << 14)
         for name in ("x", "past_k"):
-            assert context.set_input_shape(name, (rows, SIZE))
+            assert context.set_input_shape(name, (slots, SIZE))
         for name, address in self.memory.items():
             context.set_tensor_address(name, address)
         context.set_tensor_address("present_k", self.memory["past_k"])
@@ -191,7 +191,7 @@ def destroy_a_busy_stream(bench: Bench) -> None:
         (align_badly, "not aligned"),
         (lack_scratch_memory, "bytes of scratch memory are needed"),
         (share_scratch_at_a_time, "share their scratch memory"),
-        (disagree_about_a_dimension, "rows is 2, elsewhere 1"),
+        (disagree_about_a_dimension, "slots is 2, elsewhere 1"),
         (capture_without_a_run, "did not run once"),
         (change_a_captured_context, "a graph was captured from"),
         (destroy_a_busy_stream, "destroyed with work on it"),

@@ -44,7 +44,7 @@ def export(checkpoint: Path, vision_tower: Path, folder: Path, device: Any, prec
             vision_precision="fp16",
         )
     plans = tempfile.mkdtemp(prefix=f"{bundle.name}.plans.", dir=folder)
-    return {"bundle": str(bundle), "plans": plans, "rows": 4, "max_length": 500}
+    return {"bundle": str(bundle), "plans": plans, "slots": 4, "max_length": 500}
 
 
 class Published:

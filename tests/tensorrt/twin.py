@@ -92,7 +92,7 @@ def _bundle(job: dict[str, Any]) -> dict[str, int]:
     from edgevlm_export.trt.builder import build_plans
 
     target = Target(job["tensorrt"], f"TensorRT-RTX {tensorrt_rtx.__version__} without a GPU", "8.6")
-    shape = plan_shape(job["rows"], job["max_length"])
+    shape = plan_shape(job["slots"], job["max_length"])
     plans = build_plans(open_bundle(Path(job["bundle"])), shape, Path(job["plans"]), target)
     return {path.name: path.stat().st_size for path in plans.glob("*.plan")}
 

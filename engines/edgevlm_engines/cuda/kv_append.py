@@ -16,22 +16,22 @@ from edgevlm_engines.errors import CudaError
 
 SOURCE = r"""
 /* Grid: x over the words of one row, y over the buffers, z over the rows of the step. `table` holds two addresses for
-   each buffer: of what is new, [rows, heads, sequence, words], and of the cache, [all rows, heads, capacity, words].
-   Row z is row `first + z` of the cache and goes to its positions from past_length[z] on. A word is 4 bytes. */
+   each buffer: of what is new, [rows, heads, sequence, words], and of the cache, [slots, heads, capacity, words].
+   Row z is slot `first + z` of the cache and goes to its positions from past_length[z] on. A word is 4 bytes. */
 extern "C" __global__ void append(const unsigned long long *table, const int *past_length, int first, int heads,
                                   int sequence, int capacity, int words)
 {
     const unsigned int *fresh = (const unsigned int *)table[2 * blockIdx.y];
     unsigned int *cache = (unsigned int *)table[2 * blockIdx.y + 1];
-    const int row = blockIdx.z;
-    const int past = past_length[row];
+    const int slot = blockIdx.z;
+    const int past = past_length[slot];
     const int head_words = sequence * words;
     if (past < 0 || past + sequence > capacity)
         return;
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < heads * head_words; i += gridDim.x * blockDim.x) {
         const long long head = i / head_words;
-        const long long target = ((long long)(first + row) * heads + head) * capacity + past;
-        cache[target * words + i % head_words] = fresh[(long long)row * heads * head_words + i];
+        const long long target = ((long long)(first + slot) * heads + head) * capacity + past;
+        cache[target * words + i % head_words] = fresh[(long long)slot * heads * head_words + i];
     }
 }
 """
@@ -57,17 +57,17 @@ class Append:
             self._table.upload(table)
             self._release = release.pop_all()
 
-    def launch(self, first_row: int, rows: int, sequence: int, past_length: int, stream: Stream) -> None:
-        """Enqueue the step of rows `first_row` on; `past_length` is the address of int32 `[rows]` before the step."""
+    def launch(self, first_slot: int, slots: int, sequence: int, past_length: int, stream: Stream) -> None:
+        """Enqueue the step of slots `first_slot` on; `past_length` is the address of int32 `[slots]` before it."""
         words = self._heads * sequence * self._words
         blocks = min(-(-words // THREADS), MOST_BLOCKS)
         pointer, number = ctypes.c_void_p, ctypes.c_int
         values = (
             *(self._table.address, past_length),
-            *(first_row, self._heads, sequence, self._capacity, self._words),
+            *(first_slot, self._heads, sequence, self._capacity, self._words),
         )
         types = (pointer, pointer, number, number, number, number, number)
-        grid, block, shared_memory = (blocks, self._buffers, rows), (THREADS, 1, 1), 0
+        grid, block, shared_memory = (blocks, self._buffers, slots), (THREADS, 1, 1), 0
         call(driver.cuLaunchKernel, self._function, *grid, *block, shared_memory, stream.number, (values, types), 0)
 
     def free(self) -> None:

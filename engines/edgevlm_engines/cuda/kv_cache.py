@@ -21,14 +21,14 @@ class CudaCache:
     def __init__(self, count: int, shape: Shape, dtype: np.dtype[Any]) -> None:
         self.shape = shape
         self._vector_bytes = shape[3] * dtype.itemsize
-        self._row_bytes = prod(shape[1:]) * dtype.itemsize
+        self._slot_bytes = prod(shape[1:]) * dtype.itemsize
         self._buffers: list[DeviceMemory] = []
         self._spare: dict[int, list[DeviceMemory]] = {}
         self._open = True
         self._stream = Stream(urgent=True)
         try:
             for _ in range(count):
-                self._buffers.append(DeviceMemory(shape[0] * self._row_bytes))
+                self._buffers.append(DeviceMemory(shape[0] * self._slot_bytes))
                 self._buffers[-1].zero(self._stream)
             self._stream.synchronize()
         except CudaError as error:
@@ -37,30 +37,30 @@ class CudaCache:
                 raise EngineLoadError(self._what_fits(count, free_memory())) from None
             raise
 
-    def pointer(self, buffer: int, row: int) -> int:
-        return self._buffers[buffer].address + row * self._row_bytes
+    def pointer(self, buffer: int, slot: int) -> int:
+        return self._buffers[buffer].address + slot * self._slot_bytes
 
-    def move_row(self, source: int, target: int, length: int) -> None:
+    def move_slot(self, source: int, target: int, length: int) -> None:
         if source == target:  # what a copy onto itself does, CUDA leaves open
             return
         for buffer in range(len(self._buffers)):
             self._copy(self._lines(buffer, target), self._lines(buffer, source), length * self._vector_bytes)
         self._stream.synchronize()
 
-    def copy_out(self, row: int, start: int, stop: int) -> Copied:
+    def copy_out(self, slot: int, start: int, stop: int) -> Copied:
         width = (stop - start) * self._vector_bytes
         size = width * self.shape[1]
         memory = self._memory(size * len(self._buffers))
         for buffer in range(len(self._buffers)):
-            self._copy(Lines(memory.address + buffer * size, width), self._lines(buffer, row, start), width)
+            self._copy(Lines(memory.address + buffer * size, width), self._lines(buffer, slot, start), width)
         self._stream.synchronize()
         return Copied(start, stop - start, memory.size, memory.address, lambda: self._give_back(memory))
 
-    def copy_in(self, row: int, copied: Copied, length: int) -> None:
+    def copy_in(self, slot: int, copied: Copied, length: int) -> None:
         pitch, width = copied.length * self._vector_bytes, length * self._vector_bytes
         for buffer in range(len(self._buffers)):
             source = Lines(copied.data + buffer * pitch * self.shape[1], pitch)
-            self._copy(self._lines(buffer, row, copied.start), source, width)
+            self._copy(self._lines(buffer, slot, copied.start), source, width)
         self._stream.synchronize()
 
     def free(self) -> None:
@@ -72,9 +72,9 @@ class CudaCache:
             self._buffers.pop().free()
         self._stream.free()
 
-    def _lines(self, buffer: int, row: int, start: int = 0) -> Lines:
-        """A row's positions from `start` on, a stretch a head."""
-        return Lines(self.pointer(buffer, row) + start * self._vector_bytes, self.shape[2] * self._vector_bytes)
+    def _lines(self, buffer: int, slot: int, start: int = 0) -> Lines:
+        """A slot's positions from `start` on, a stretch a head."""
+        return Lines(self.pointer(buffer, slot) + start * self._vector_bytes, self.shape[2] * self._vector_bytes)
 
     def _copy(self, to: Lines, start: Lines, width: int) -> None:
         """`width` bytes of every head."""
@@ -113,12 +113,12 @@ class CudaCache:
 
     def _what_fits(self, count: int, left: int) -> str:
         """What to ask for instead of a cache that finds no room."""
-        rows, _, length, _ = self.shape
-        row = count * self._row_bytes
+        slots, _, length, _ = self.shape
+        slot = count * self._slot_bytes
         # smaller than now even where enough is left, but in pieces
-        fewer = min(left // row, rows - 1)
-        shorter = min(left * length // (rows * row), length - 1) // 64 * 64
+        fewer = min(left // slot, slots - 1)
+        shorter = min(left * length // (slots * slot), length - 1) // 64 * 64
         ways = [f"--max-batch {fewer}"] * (fewer > 0) + [f"--max-length {shorter}"] * (shorter > 0)
         advice = f"give {' or '.join(ways)} at most" if ways else "end other programs"
-        needed = f"The KV cache of {rows} rows x {length} positions takes {size_text(rows * row)}"
+        needed = f"The KV cache of {slots} slots x {length} positions takes {size_text(slots * slot)}"
         return f"{needed}, and the device has {size_text(left)} left: {advice}."

@@ -1,7 +1,7 @@
 """The ONNX Runtime engine, on the CPU or on CUDA. Knows ONNX Runtime's binding, nothing of how graphs were written.
 
-The KV cache is one buffer per layer and side, `[rows, kv_heads, max_length, head_dim]`. Rows are its leading
-dimension, so "rows 0..n-1" and "row r alone" are both contiguous pieces of it: each call binds a pointer into the
+The KV cache is one buffer per layer and side, `[slots, kv_heads, max_length, head_dim]`. Slots are its leading
+dimension, so "slots 0..n-1" and "slot s alone" are both contiguous pieces of it: each call binds a pointer into the
 buffer, as past and as present, and the runtime updates it in place.
 """
 
@@ -52,7 +52,7 @@ class OrtEngine:
         self,
         bundle: Bundle,
         *,
-        rows: int,
+        slots: int,
         max_length: int,
         provider: Provider = "cpu",
         threads: int = 0,
@@ -73,16 +73,16 @@ class OrtEngine:
         self._one_picture_a_call = manifest.vision_precision == "int8"
         session = _session(bundle, DECODER, provider, threads)
         self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
-        multiple = _row_multiple(_Decoder(session, manifest, PROBED_ROWS, 8, provider), manifest.decoder.hidden_size)
+        multiple = _slot_multiple(_Decoder(session, manifest, PROBED_ROWS, 8, provider), manifest.decoder.hidden_size)
         self._multiple = multiple
-        padded = -(-rows // multiple) * multiple
+        padded = -(-slots // multiple) * multiple
         self._decoder = _Decoder(session, manifest, padded, max_length, provider)
         self._written = np.zeros(padded, np.int64)
         self._info = EngineInfo(
             name="ort",
             device=provider,
             precision=manifest.precision,
-            rows=rows,
+            slots=slots,
             max_length=max_length,
             max_chunk=min(CHUNK, max_length),
             position_bytes=position_bytes(manifest),
@@ -101,14 +101,14 @@ class OrtEngine:
             return np.concatenate([self.encode_images(picture[np.newaxis]) for picture in pixels])
         return self._encoder.run(pixels)
 
-    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        check_prefill(self._info, row, start, tokens, features)
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        check_prefill(self._info, slot, start, tokens, features)
         is_image = tokens == IMAGE_TOKEN
         hidden = self._embedding[np.where(is_image, 0, tokens)].astype(self._decoder.dtype)
         hidden[is_image] = features
         end = start + len(tokens)
-        logits: Floats = self._decoder.run(row, hidden[np.newaxis], np.array([end - 1]))[0]
-        self._written[row] = end
+        logits: Floats = self._decoder.run(slot, hidden[np.newaxis], np.array([end - 1]))[0]
+        self._written[slot] = end
         return logits
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
@@ -121,27 +121,27 @@ class OrtEngine:
         self._written[:count] = lengths[:count] + 1
         return logits[:count]
 
-    def move_row(self, source: int, target: int, length: int) -> None:
+    def move_slot(self, source: int, target: int, length: int) -> None:
         check_move(self._info, source, target, length)
-        self._decoder.cache.move_row(source, target, length)
+        self._decoder.cache.move_slot(source, target, length)
         self._written[target] = length
 
-    def save(self, row: int, start: int, stop: int) -> Segment:
-        check_save(self._info, row, start, stop)
-        return self._decoder.cache.copy_out(row, start, stop)
+    def save(self, slot: int, start: int, stop: int) -> Segment:
+        check_save(self._info, slot, start, stop)
+        return self._decoder.cache.copy_out(slot, start, stop)
 
-    def restore(self, row: int, segment: Segment, length: int) -> None:
-        check_restore(self._info, row, segment, length)
+    def restore(self, slot: int, segment: Segment, length: int) -> None:
+        check_restore(self._info, slot, segment, length)
         assert isinstance(segment, Copied)
-        self._decoder.cache.copy_in(row, segment, length)
-        self._written[row] = segment.start + length
+        self._decoder.cache.copy_in(slot, segment, length)
+        self._written[slot] = segment.start + length
 
     def close(self) -> None:
         self._decoder.close()
         self._encoder.close()
 
     def _idle_positions(self, first: int, count: int) -> Tokens:
-        """Where rows that do not decode may be written to: behind what was last written there."""
+        """Where slots that do not decode may be written to: behind what was last written there."""
         written = self._written[first : first + count]
         return np.where(written < self._info.max_length, written, 0)
 
@@ -174,19 +174,19 @@ class _Encoder:
 
 
 class _Decoder:
-    """The decoder's session, its cache, and one prepared binding for each stretch of rows that was run."""
+    """The decoder's session, its cache, and one prepared binding for each stretch of slots that was run."""
 
     def __init__(
         self,
         session: onnxruntime.InferenceSession,
         manifest: Manifest,
-        rows: int,
+        slots: int,
         max_length: int,
         provider: Provider,
     ) -> None:
         shape = manifest.decoder
         self.dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
-        cache_shape = (rows, shape.kv_heads, max_length, shape.head_dim)
+        cache_shape = (slots, shape.kv_heads, max_length, shape.head_dim)
         self.cache = _cache(provider, 2 * shape.layers, cache_shape, self.dtype)
         self._session: onnxruntime.InferenceSession | None = session
         self._provider = provider
@@ -195,10 +195,10 @@ class _Decoder:
         self._names = [(f"past_{name}", f"present_{name}") for name in names]
         self._bindings: dict[tuple[int, int], Any] = {}
 
-    def run(self, first_row: int, hidden: NDArray[Any], last_position: NDArray[np.integer[Any]]) -> Floats:
-        """Advance rows `first_row..first_row+n-1`: `[n, s, hidden_size]`, `[n]` -> logits `[n, vocab_size]`."""
+    def run(self, first_slot: int, hidden: NDArray[Any], last_position: NDArray[np.integer[Any]]) -> Floats:
+        """Advance slots `first_slot..first_slot+n-1`: `[n, s, hidden_size]`, `[n]` -> logits `[n, vocab_size]`."""
         assert self._session is not None, "closed"
-        binding = self._binding(first_row, len(hidden))
+        binding = self._binding(first_slot, len(hidden))
         last = last_position.astype(np.int32)
         total_length = np.array(last.max() + 1, np.int32)
         # bound by address, which keeps nothing alive
@@ -215,18 +215,18 @@ class _Decoder:
         self._session = None
         self.cache.free()
 
-    def _binding(self, first_row: int, count: int) -> Any:
-        """With the cache of these rows bound: a hundred pointers that never change."""
+    def _binding(self, first_slot: int, count: int) -> Any:
+        """With the cache of these slots bound: a hundred pointers that never change."""
         assert self._session is not None, "closed"
-        if (first_row, count) not in self._bindings:
+        if (first_slot, count) not in self._bindings:
             binding = self._session.io_binding()
             shape = (count, *self.cache.shape[1:])
             for buffer, (past, present) in enumerate(self._names):
-                pointer = self.cache.pointer(buffer, first_row)
+                pointer = self.cache.pointer(buffer, first_slot)
                 binding.bind_input(past, self._provider, 0, self.dtype, shape, pointer)
                 binding.bind_output(present, self._provider, 0, self.dtype, shape, pointer)
-            self._bindings[first_row, count] = binding
-        return self._bindings[first_row, count]
+            self._bindings[first_slot, count] = binding
+        return self._bindings[first_slot, count]
 
 
 def _cache(provider: Provider, count: int, shape: CacheShape, dtype: np.dtype[Any]) -> Cache:
@@ -242,10 +242,10 @@ def _cache(provider: Provider, count: int, shape: CacheShape, dtype: np.dtype[An
         raise EngineLoadError(f"The KV cache cannot be allocated: {error}") from None
 
 
-def _row_multiple(decoder: _Decoder, hidden_size: int) -> int:
-    """The smallest multiple of rows whose results do not depend on their number.
+def _slot_multiple(decoder: _Decoder, hidden_size: int) -> int:
+    """The smallest multiple of slots whose results do not depend on their number.
 
-    On some processors quantised products round differently for a row alone, or for the last of an odd number.
+    On some processors quantised products round differently for a slot alone, or for the last of an odd number.
     """
     random = np.random.default_rng(0)
     hidden = random.standard_normal((PROBED_ROWS, 1, hidden_size)).astype(decoder.dtype)
@@ -254,7 +254,7 @@ def _row_multiple(decoder: _Decoder, hidden_size: int) -> int:
     decoder.close()
     agree = {count for count in counts if np.array_equal(logits[count], logits[PROBED_ROWS][:count])}
     if 4 not in agree:
-        log.warning("Answers may depend on what else runs: this device rounds differently for 4 rows and for 8.")
+        log.warning("Answers may depend on what else runs: this device rounds differently for 4 slots and for 8.")
     if agree == set(counts):
         return 1
     return 2 if 2 in agree else 4

@@ -1,7 +1,7 @@
 """The decoder on TensorRT: its cache, its buffers, and one call a step. Knows the graph's inputs, and no tokens.
 
 Everything that the device reads or writes is allocated here, at load. Small inputs and outputs are the host's memory,
-which a Jetson's GPU works on in place. The step attends to a window of the cache, the shortest that holds all rows.
+which a Jetson's GPU works on in place. The step attends to a window of the cache, the shortest that holds all slots.
 """
 
 from contextlib import ExitStack
@@ -36,19 +36,19 @@ class TrtDecoder:
         self._windows = windows(shape.capacity)
         self._sides = [f"{side}.{layer}" for layer in range(model.layers) for side in ("key", "value")]
         check_tensors(plan, self._expected())
-        positions = max(shape.chunk, shape.rows)
+        positions = max(shape.chunk, shape.slots)
         with ExitStack() as release:
             self._stream = owned(release, Stream(urgent=True))
             self._scratch = owned(release, DeviceMemory(max(plan.scratch_bytes, 1)))
             self._hidden = owned(release, HostArray((positions, model.hidden_size), np.float16))
-            self._past = owned(release, HostArray((shape.rows,), np.int32))
-            self._logits = owned(release, HostArray((shape.rows, model.vocab_size), np.float32))
-            self._slots = owned(release, DeviceMemory(4 * shape.capacity))
-            self._slots.upload(np.arange(shape.capacity, dtype=np.int32))
+            self._past = owned(release, HostArray((shape.slots,), np.int32))
+            self._logits = owned(release, HostArray((shape.slots, model.vocab_size), np.float32))
+            self._cache_positions = owned(release, DeviceMemory(4 * shape.capacity))
+            self._cache_positions.upload(np.arange(shape.capacity, dtype=np.int32))
             new_bytes = 0 if self._native else positions * model.kv_heads * model.head_dim * FP16.itemsize
             self._new = [owned(release, DeviceMemory(new_bytes)) for _ in self._sides if new_bytes]
             # the largest last: what is left then says what would fit
-            cache_shape = (shape.rows, model.kv_heads, shape.capacity, model.head_dim)
+            cache_shape = (shape.slots, model.kv_heads, shape.capacity, model.head_dim)
             self.cache = owned(release, CudaCache(len(self._sides), cache_shape, FP16))
             self._append = None if self._native else owned(release, self._make_append())
             self._prefill_context = owned(release, plan.context(PREFILL, self._stream, self._scratch))
@@ -57,40 +57,40 @@ class TrtDecoder:
             self._graphs = owned(release, steps) if graphs else None
             self._release = release.pop_all()
 
-    def prefill(self, row: int, start: int, hidden: NDArray[np.float16]) -> Floats:
-        """Positions `start` on of one row: `[1, s, hidden_size]` -> `[1, vocab]`."""
+    def prefill(self, slot: int, start: int, hidden: NDArray[np.float16]) -> Floats:
+        """Positions `start` on of one slot: `[1, s, hidden_size]` -> `[1, vocab]`."""
         count = hidden.shape[1]
         self._fill(hidden, np.array([start]))
         context, window = self._prefill_context, self._window(start + count)
-        self._bind(context, first_row=row, rows=1, positions=count, window=window)
-        self._enqueue(context, first_row=row, rows=1, positions=count)
+        self._bind(context, first_slot=slot, slots=1, positions=count, window=window)
+        self._enqueue(context, first_slot=slot, slots=1, positions=count)
         return self._result(1)
 
     def decode(self, lengths: NDArray[np.int64], hidden: NDArray[np.float16]) -> Floats:
-        """One position of rows `0..n-1`, which hold `lengths` `[n]`: `[n, 1, hidden_size]` -> `[n, vocab]`."""
+        """One position of slots `0..n-1`, which hold `lengths` `[n]`: `[n, 1, hidden_size]` -> `[n, vocab]`."""
         self._fill(hidden, lengths)
         kind = Kind(len(hidden), self._window(int(lengths.max()) + 1))
         if self._graphs is None or not self._graphs.run(kind):
             self._bind_decode(self._decode_context, kind)
             self._enqueue_decode(self._decode_context, kind)
-        return self._result(kind.rows)
+        return self._result(kind.slots)
 
     def free(self) -> None:
         """Give everything back. Calling it again does nothing."""
         self._release.close()
 
     def _fill(self, hidden: NDArray[np.float16], lengths: NDArray[np.int64]) -> None:
-        rows, positions, _ = hidden.shape
-        self._hidden.array[: rows * positions] = hidden.reshape(rows * positions, -1)
-        self._past.array[:rows] = lengths
+        slots, positions, _ = hidden.shape
+        self._hidden.array[: slots * positions] = hidden.reshape(slots * positions, -1)
+        self._past.array[:slots] = lengths
 
-    def _result(self, rows: int) -> Floats:
+    def _result(self, slots: int) -> Floats:
         self._stream.synchronize()
-        logits: Floats = self._logits.array[:rows].copy()
+        logits: Floats = self._logits.array[:slots].copy()
         return logits
 
     def _window(self, length: int) -> int:
-        """The shortest window with room for the longest row after the step."""
+        """The shortest window with room for the longest slot after the step."""
         return next(window for window in self._windows if window >= length)
 
     def _prepare(self, kind: Kind) -> Context:
@@ -99,27 +99,27 @@ class TrtDecoder:
         return context
 
     def _bind_decode(self, context: Context, kind: Kind) -> None:
-        self._bind(context, first_row=0, rows=kind.rows, positions=1, window=kind.window)
+        self._bind(context, first_slot=0, slots=kind.slots, positions=1, window=kind.window)
 
     def _enqueue_decode(self, context: Context, kind: Kind) -> None:
-        self._enqueue(context, first_row=0, rows=kind.rows, positions=1)
+        self._enqueue(context, first_slot=0, slots=kind.slots, positions=1)
 
-    def _bind(self, context: Context, *, first_row: int, rows: int, positions: int, window: int) -> None:
+    def _bind(self, context: Context, *, first_slot: int, slots: int, positions: int, window: int) -> None:
         model = self._model
-        cache_shape = (rows, model.kv_heads, self._shape.capacity, model.head_dim)
+        cache_shape = (slots, model.kv_heads, self._shape.capacity, model.head_dim)
         shapes: dict[str, Shape] = {
-            "hidden": (rows, positions, model.hidden_size),
-            "past_length": (rows,),
-            "slots": (window,),
+            "hidden": (slots, positions, model.hidden_size),
+            "past_length": (slots,),
+            "cache_positions": (window,),
         }
         addresses = {
             "hidden": self._hidden.address,
             "past_length": self._past.address,
-            "slots": self._slots.address,
+            "cache_positions": self._cache_positions.address,
             "logits": self._logits.address,
         }
         for buffer, side in enumerate(self._sides):
-            past = self.cache.pointer(buffer, first_row)
+            past = self.cache.pointer(buffer, first_slot)
             shapes[f"past_{side}"] = cache_shape
             addresses[f"past_{side}"] = past
             if self._native:
@@ -128,10 +128,10 @@ class TrtDecoder:
                 addresses[f"new_{side}"] = self._new[buffer].address
         context.bind(shapes, addresses)
 
-    def _enqueue(self, context: Context, *, first_row: int, rows: int, positions: int) -> None:
+    def _enqueue(self, context: Context, *, first_slot: int, slots: int, positions: int) -> None:
         context.enqueue()
         if self._append is not None:
-            self._append.launch(first_row, rows, positions, self._past.address, self._stream)
+            self._append.launch(first_slot, slots, positions, self._past.address, self._stream)
 
     def _make_append(self) -> Append:
         pairs = [(new.address, self.cache.pointer(buffer, 0)) for buffer, new in enumerate(self._new)]
@@ -144,7 +144,7 @@ class TrtDecoder:
         tensors: Tensors = {
             "hidden": ((-1, -1, model.hidden_size), half),
             "past_length": ((-1,), integer),
-            "slots": ((-1,), integer),
+            "cache_positions": ((-1,), integer),
             "logits": ((-1, model.vocab_size), single),
         }
         cache = (-1, model.kv_heads, self._shape.capacity, model.head_dim)

@@ -41,7 +41,7 @@ class TrtEngine:
         self,
         bundle: Bundle,
         *,
-        rows: int,
+        slots: int,
         max_length: int,
         target: Target,
         plans: Path | None = None,
@@ -51,7 +51,7 @@ class TrtEngine:
 
         Raises `EngineLoadError`.
         """
-        manifest, shape = bundle.manifest, plan_shape(rows, max_length)
+        manifest, shape = bundle.manifest, plan_shape(slots, max_length)
         enter_thread()
         folder = plan_folder(bundle.folder, plans)
         opened = open_plans(folder, bundle, serving_shape(folder, manifest, shape, target), target)
@@ -64,7 +64,7 @@ class TrtEngine:
             name="trt",
             device=target.device,
             precision=manifest.precision,
-            rows=rows,
+            slots=slots,
             max_length=max_length,
             max_chunk=min(shape.chunk, max_length),
             position_bytes=position_bytes(manifest),
@@ -82,13 +82,13 @@ class TrtEngine:
         enter_thread()
         return self._vision.encode(pixels)
 
-    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        check_prefill(self._info, row, start, tokens, features)
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        check_prefill(self._info, slot, start, tokens, features)
         enter_thread()
         is_image = tokens == IMAGE_TOKEN
         hidden = self._embedding[np.where(is_image, 0, tokens)]
         hidden[is_image] = features
-        logits: Floats = self._decoder.prefill(row, start, hidden[np.newaxis])[0]
+        logits: Floats = self._decoder.prefill(slot, start, hidden[np.newaxis])[0]
         return logits
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
@@ -96,21 +96,21 @@ class TrtEngine:
         enter_thread()
         return self._decoder.decode(lengths, self._embedding[tokens][:, np.newaxis])
 
-    def move_row(self, source: int, target: int, length: int) -> None:
+    def move_slot(self, source: int, target: int, length: int) -> None:
         check_move(self._info, source, target, length)
         enter_thread()
-        self._decoder.cache.move_row(source, target, length)
+        self._decoder.cache.move_slot(source, target, length)
 
-    def save(self, row: int, start: int, stop: int) -> Segment:
-        check_save(self._info, row, start, stop)
+    def save(self, slot: int, start: int, stop: int) -> Segment:
+        check_save(self._info, slot, start, stop)
         enter_thread()
-        return self._decoder.cache.copy_out(row, start, stop)
+        return self._decoder.cache.copy_out(slot, start, stop)
 
-    def restore(self, row: int, segment: Segment, length: int) -> None:
-        check_restore(self._info, row, segment, length)
+    def restore(self, slot: int, segment: Segment, length: int) -> None:
+        check_restore(self._info, slot, segment, length)
         assert isinstance(segment, Copied)
         enter_thread()
-        self._decoder.cache.copy_in(row, segment, length)
+        self._decoder.cache.copy_in(slot, segment, length)
 
     def close(self) -> None:
         enter_thread()

@@ -1,4 +1,4 @@
-"""Decode steps as CUDA graphs: one for each number of rows and window, made when first worth it. Knows no model.
+"""Decode steps as CUDA graphs: one for each number of slots and window, made when first worth it. Knows no model.
 
 A captured graph freezes shapes, addresses and its context, so each has a context of its own. The first step of a kind
 runs plainly, as TensorRT wants it before a capture; the second is captured, and all from then on are one launch.
@@ -15,13 +15,13 @@ from edgevlm_engines.trt.context import Context
 log = logging.getLogger(__name__)
 
 MOST = 32
-"""Each holds a context, whose memory no plan foresees. Enough for 8 rows in 4 windows."""
+"""Each holds a context, whose memory no plan foresees. Enough for 8 slots in 4 windows."""
 
 
 class Kind(NamedTuple):
     """What is the same in all steps of one graph."""
 
-    rows: int
+    slots: int
     window: int
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.plan_cache import PlanShape
 
-USUAL_ROWS = 4
+USUAL_SLOTS = 4
 USUAL_WINDOW = 512
 """Kernels are timed with this many, or with the most that a plan allows if that is less."""
 
@@ -35,11 +35,11 @@ class Effort:
 
 
 def decoder_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:
-    """Profile 0 takes a piece of one row's prompt, profile 1 a token of each of several rows."""
-    rows = (1, min(USUAL_ROWS, shape.rows), shape.rows)
+    """Profile 0 takes a piece of one slot's prompt, profile 1 a token of each of several slots."""
+    slots = (1, min(USUAL_SLOTS, shape.slots), shape.slots)
     return [
-        _decoder_profile(manifest, shape.capacity, rows=(1, 1, 1), sequence=(1, shape.chunk, shape.chunk)),
-        _decoder_profile(manifest, shape.capacity, rows=rows, sequence=(1, 1, 1)),
+        _decoder_profile(manifest, shape.capacity, slots=(1, 1, 1), sequence=(1, shape.chunk, shape.chunk)),
+        _decoder_profile(manifest, shape.capacity, slots=slots, sequence=(1, 1, 1)),
     ]
 
 
@@ -50,14 +50,14 @@ def vision_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:
 
 
 def _decoder_profile(
-    manifest: Manifest, capacity: int, rows: tuple[int, int, int], sequence: tuple[int, int, int]
+    manifest: Manifest, capacity: int, slots: tuple[int, int, int], sequence: tuple[int, int, int]
 ) -> Profile:
     model = manifest.decoder
-    cache = Range(*((count, model.kv_heads, capacity, model.head_dim) for count in rows))
+    cache = Range(*((count, model.kv_heads, capacity, model.head_dim) for count in slots))
     profile = {
-        "hidden": Range(*((*both, model.hidden_size) for both in zip(rows, sequence, strict=True))),
-        "past_length": Range(*((count,) for count in rows)),
-        "slots": Range((1,), (min(USUAL_WINDOW, capacity),), (capacity,)),
+        "hidden": Range(*((*both, model.hidden_size) for both in zip(slots, sequence, strict=True))),
+        "past_length": Range(*((count,) for count in slots)),
+        "cache_positions": Range((1,), (min(USUAL_WINDOW, capacity),), (capacity,)),
     }
     caches = [f"past_{side}.{layer}" for layer in range(model.layers) for side in ("key", "value")]
     return profile | dict.fromkeys(caches, cache)

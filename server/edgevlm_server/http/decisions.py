@@ -1,6 +1,6 @@
 """`POST /v1/decisions`: questions with a fixed set of answers, and how likely each is. Knows HTTP, no wire shape.
 
-Each way to write each answer is a sequence of its own behind a prompt that they share. A request takes no more rows
+Each way to write each answer is a sequence of its own behind a prompt that they share. A request takes no more slots
 at once than its largest question has of them, or than there are; the others wait until these are through.
 """
 
@@ -31,7 +31,7 @@ from edgevlm_server.model import Model
 from edgevlm_server.prepare import check_model, read_conversation, token_limit
 from edgevlm_server.runtime.admission import Place
 from edgevlm_server.runtime.scoring import Cancelled, dictated, logprob
-from edgevlm_server.runtime.sequence import Sequence as Row
+from edgevlm_server.runtime.sequence import Sequence as Slot
 from edgevlm_server.runtime.ticket import Ticket, when_all_ended
 from edgevlm_server.service import Loaded, Service
 
@@ -54,13 +54,13 @@ class _Weighed(NamedTuple):
 
 
 class _Accepted(NamedTuple):
-    """A request that has its places, `rows` of them, and whose pictures are encoded."""
+    """A request that has its places, `slots` of them, and whose pictures are encoded."""
 
     questions: list[_Weighed]
     seen: Seen
     place: Place
     watch: DisconnectWatch
-    rows: int
+    slots: int
 
 
 @router.post(
@@ -101,8 +101,8 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Accept
             code="invalid_value",
             param="questions",
         )
-    rows = min(service.admission.rows, max(counts))
-    place = service.admission.enter(rows)
+    slots = min(service.admission.slots, max(counts))
+    place = service.admission.enter(slots)
     watch = DisconnectWatch(request)
     try:
         questions, seen = await unless_left(watch, _prepare(service, loaded, wanted, client_of(request)))
@@ -110,7 +110,7 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Accept
         watch.stop()
         place.leave(served=False)
         raise
-    return _Accepted(questions, seen, place, watch, rows)
+    return _Accepted(questions, seen, place, watch, slots)
 
 
 async def _prepare(
@@ -139,10 +139,10 @@ def _weigh(
 
 async def _answer(service: Service, loaded: Loaded, accepted: _Accepted, wave: list[Ticket]) -> dict[str, Any]:
     """Score wave by wave; `wave` always holds the latest one. Raises `ApiError` if the engine fails, `Cancelled`."""
-    rows = _rows(accepted)
+    slots = _slots(accepted)
     scored: list[float] = []
     cached = 0
-    while sequences := list(islice(rows, accepted.rows)):
+    while sequences := list(islice(slots, accepted.slots)):
         wave[:] = [loaded.batcher.submit(sequence) for sequence in sequences]
         # the first of all was counted when the request came
         service.metrics.received.inc(len(wave) - (not scored))
@@ -161,7 +161,7 @@ def _over(wave: list[Ticket], place: Place) -> None:
         place.leave(served=False)
 
 
-def _rows(accepted: _Accepted) -> Iterator[Row]:
+def _slots(accepted: _Accepted) -> Iterator[Slot]:
     """A sequence for each way; of one question's the first has the number 0."""
     for one in accepted.questions:
         for number, way in enumerate(one.ways):

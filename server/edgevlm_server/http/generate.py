@@ -157,7 +157,7 @@ async def _accept(
 ) -> Accepted:
     """Read, check, prepare and queue."""
     wish = await service.admission.receive(read)
-    most = service.admission.rows
+    most = service.admission.slots
     if wish.answers > most:
         raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
     place = service.admission.enter(wish.answers)

@@ -27,14 +27,14 @@ class Place:
 
 
 class Admission:
-    """Counts requests with a whole body until their end: `rows` that can run and `queue` that may wait.
+    """Counts requests with a whole body until their end: `slots` that can run and `queue` that may wait.
 
     A request whose body is still on its way has no place, so that slow senders cannot take them all; their number
     is bounded by the same limit.
     """
 
-    def __init__(self, rows: int, queue: int) -> None:
-        self.rows = rows
+    def __init__(self, slots: int, queue: int) -> None:
+        self.slots = slots
         """May be set until the first request comes: an engine can have fewer than were asked for."""
         self._queue = queue
         self._inside = 0
@@ -50,7 +50,7 @@ class Admission:
     @property
     def limit(self) -> int:
         """Places that there are."""
-        return self.rows + self._queue
+        return self.slots + self._queue
 
     async def receive(self, read: Callable[[], Awaitable[Body]]) -> Body:
         """Read a body, unless it would be refused anyway. Raises `QueueFull`, or `Unavailable` in a drain."""
@@ -80,8 +80,8 @@ class Admission:
         return Place(self._left, count)
 
     def retry_after(self) -> int:
-        """Seconds until the requests inside have passed through the rows, 1 to 60 as client libraries take it."""
-        return min(60, max(1, math.ceil(self._seconds * self._inside / self.rows)))
+        """Seconds until the requests inside have passed through the slots, 1 to 60 as client libraries take it."""
+        return min(60, max(1, math.ceil(self._seconds * self._inside / self.slots)))
 
     def _left(self, place: Place, served: bool) -> None:
         self._inside -= place.count

@@ -51,7 +51,7 @@ class Batcher:
         self._engine = engine
         self._observer = observer
         self._on_death = on_death
-        self._scheduler = Scheduler(engine.info.rows)
+        self._scheduler = Scheduler(engine.info.slots)
         self._prefixes = PrefixCache(engine, prefix_bytes)
         self._tickets: dict[Sequence, Ticket] = {}
         self._outgoing: list[tuple[Ticket, Event]] = []
@@ -65,7 +65,7 @@ class Batcher:
         self._thread.start()
 
     def submit(self, sequence: Sequence) -> Ticket:
-        """Queue a sequence that fits into a row."""
+        """Queue a sequence that fits into a slot."""
         ticket = Ticket(sequence, self.end)
         if self._refusal is not None:
             self._observer.ended("error")
@@ -136,7 +136,7 @@ class Batcher:
             if item is None:
                 return False
             wait = False
-            self._step_began = time.monotonic()  # an early end may copy a row
+            self._step_began = time.monotonic()  # an early end may copy a slot
             verb, ticket = item
             if verb == "add":
                 self._tickets[ticket.sequence] = ticket
@@ -164,14 +164,14 @@ class Batcher:
             self._observer.reused(len(sequence.prompt), sequence.reused)
         tokens, features = sequence.chunk(self._engine.info.max_chunk)
         try:
-            logits = self._engine.prefill(sequence.row, sequence.computed, tokens, features)
+            logits = self._engine.prefill(sequence.slot, sequence.computed, tokens, features)
         except ValueError:
             # the boundary's word for a prompt that it cannot take: nothing has changed, and others go on
             log.exception("The engine refused a prompt.")
             self._end(self._tickets[sequence], End("error", EngineFailed()))
             return 0
         if self._scheduler.prefilled(sequence, len(tokens)):
-            # at once: the row may be gone with the first token, and others may ask about the same picture meanwhile
+            # at once: the slot may be gone with the first token, and others may ask about the same picture meanwhile
             self._prefixes.keep(sequence)
             self._append([sequence], logits[np.newaxis])
         return len(tokens)
@@ -180,23 +180,23 @@ class Batcher:
         """Choose the next token of each, `[n, vocab_size]`, and end those that are through."""
         ends: list[tuple[Ticket, End]] = []
         tokens = choose([sequence.sampler for sequence in sequences], logits)
-        for sequence, token, row in zip(sequences, tokens, logits, strict=True):
+        for sequence, token, slot in zip(sequences, tokens, logits, strict=True):
             ticket = self._tickets[sequence]
             if token is None:
                 ends.append((ticket, End("error", _why_not(sequence))))
                 continue
             sequence.generated.append(token)
-            logprobs = None if sequence.logprobs is None else logprobs_of(row, token, sequence.logprobs)
+            logprobs = None if sequence.logprobs is None else logprobs_of(slot, token, sequence.logprobs)
             self._outgoing.append((ticket, Token(token, logprobs)))
             if sequence.finish_reason is not None:
                 ends.append((ticket, End(sequence.finish_reason)))
-        # only now: a row copy must not leave behind a position that its sequence does not count yet
+        # only now: a slot copy must not leave behind a position that its sequence does not count yet
         for ticket, end in ends:
             self._end(ticket, end)
 
     def _end(self, ticket: Ticket, end: End) -> None:
         for move in self._scheduler.remove(ticket.sequence):
-            self._engine.move_row(*move)
+            self._engine.move_slot(*move)
         self._finish(ticket, end)
 
     def _finish(self, ticket: Ticket, end: End) -> None:
@@ -215,7 +215,7 @@ class Batcher:
         """The end of the thread's life: tell everyone who is here."""
         for ticket in list(self._tickets.values()):
             self._finish(ticket, End("error", refusal))
-        self._scheduler = Scheduler(self._engine.info.rows)
+        self._scheduler = Scheduler(self._engine.info.slots)
         self._flush()
 
     def _refuse_newcomers(self, refusal: Unavailable) -> None:

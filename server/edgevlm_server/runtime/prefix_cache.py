@@ -33,13 +33,13 @@ class PrefixCache:
         self._chunks: OrderedDict[bytes, Segment] = OrderedDict()  # in the order of use
 
     def restore(self, sequence: Sequence) -> int:
-        """Copy what is known of a sequence's prompt into its row; the number of positions, which need no prefill."""
+        """Copy what is known of a sequence's prompt into its slot; the number of positions, which need no prefill."""
         # something must be left to compute the next token from
         names = self._names(sequence)[: (len(sequence.prompt) - 1) // self._size]
         known = list(takewhile(self._chunks.__contains__, names))
         for name in known:
             segment = self._chunks[name]
-            self._engine.restore(sequence.row, segment, segment.length)
+            self._engine.restore(sequence.slot, segment, segment.length)
         self._use(known)
         return len(known) * self._size
 
@@ -54,7 +54,7 @@ class PrefixCache:
                 self._chunks.popitem(last=False)[1].free()
             try:
                 start = index * self._size
-                self._chunks[name] = self._engine.save(sequence.row, start, start + self._size)
+                self._chunks[name] = self._engine.save(sequence.slot, start, start + self._size)
             except MemoryError:
                 log.warning("There is no memory left for prompts that were computed before.")
                 names = names[:index]

@@ -1,8 +1,8 @@
-"""Who runs, who waits, in which row. Plain Python: no threads, no arrays, no clock.
+"""Who runs, who waits, in which slot. Plain Python: no threads, no arrays, no clock.
 
-Rows 0..n-1 decode. Row n takes in one prompt, a chunk a step. When it is through it simply is one more decoding
-row; when a decoding row ends, the last one moves into its place and the prompt's row moves down. A sequence is
-admitted only when a row is free, and a row holds any accepted prompt with its answer, so nothing is ever preempted.
+Slots 0..n-1 decode. Slot n takes in one prompt, a chunk a step. When it is through it simply is one more decoding
+slot; when a decoding slot ends, the last one moves into its place and the prompt's slot moves down. A sequence is
+admitted only when a slot is free, and a slot holds any accepted prompt with its answer, so nothing is ever preempted.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ class Step(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Copy `length` positions of row `source` to row `target`."""
+    """Copy `length` positions of slot `source` to slot `target`."""
 
     source: int
     target: int
@@ -29,20 +29,20 @@ class Move(NamedTuple):
 class Scheduler:
     """Holds every sequence from `add` to `remove`."""
 
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._prefilling: Sequence | None = None
 
     @property
     def running(self) -> int:
-        """Sequences that own a row."""
+        """Sequences that own a slot."""
         return len(self._running) + (self._prefilling is not None)
 
     @property
     def waiting(self) -> int:
-        """Sequences without a row."""
+        """Sequences without a slot."""
         return len(self._waiting)
 
     def add(self, sequence: Sequence) -> None:
@@ -50,10 +50,10 @@ class Scheduler:
         self._waiting.append(sequence)
 
     def next_step(self) -> Step:
-        """What to run now; admits the first waiting sequence if no prompt is being taken in and a row is free."""
-        if self._prefilling is None and self._waiting and len(self._running) < self._rows:
+        """What to run now; admits the first waiting sequence if no prompt is being taken in and a slot is free."""
+        if self._prefilling is None and self._waiting and len(self._running) < self._slots:
             self._prefilling = self._waiting.popleft()
-            self._prefilling.row = len(self._running)
+            self._prefilling.slot = len(self._running)
         return Step(list(self._running), self._prefilling)
 
     def prefilled(self, sequence: Sequence, count: int) -> bool:
@@ -67,11 +67,11 @@ class Scheduler:
         return True
 
     def remove(self, sequence: Sequence) -> list[Move]:
-        """Forget a sequence, wherever it is; return the row copies that must be done before the next step."""
-        if sequence.row < 0:
+        """Forget a sequence, wherever it is; return the slot copies that must be done before the next step."""
+        if sequence.slot < 0:
             self._waiting.remove(sequence)
             return []
-        hole, sequence.row = sequence.row, -1
+        hole, sequence.slot = sequence.slot, -1
         if sequence is self._prefilling:
             self._prefilling = None
             return []
@@ -85,6 +85,6 @@ class Scheduler:
 
     @staticmethod
     def _move(sequence: Sequence, target: int) -> Move:
-        move = Move(sequence.row, target, sequence.cached)
-        sequence.row = target
+        move = Move(sequence.slot, target, sequence.cached)
+        sequence.slot = target
         return move

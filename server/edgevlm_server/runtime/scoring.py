@@ -12,7 +12,7 @@ from edgevlm_engines import Floats, Tokens
 
 from edgevlm_server.images.pipeline import Seen
 from edgevlm_server.runtime.sampling import Sampler, SamplingParams
-from edgevlm_server.runtime.sequence import Sequence as Row
+from edgevlm_server.runtime.sequence import Sequence as Slot
 from edgevlm_server.runtime.ticket import End, Ticket
 
 
@@ -35,11 +35,11 @@ class Dictated:
         self._taken += 1
 
 
-def dictated(prompt: Tokens, seen: Seen, answer: Sequence[int], number: int) -> Row:
+def dictated(prompt: Tokens, seen: Seen, answer: Sequence[int], number: int) -> Slot:
     """A sequence that says `answer` behind the prompt, and reports how likely each of its tokens was."""
-    row = Row(prompt, seen.features, len(answer), frozenset(), images=seen.files, logprobs=0, number=number)
-    row.sampler = Sampler(SamplingParams(), Dictated(answer))
-    return row
+    slot = Slot(prompt, seen.features, len(answer), frozenset(), images=seen.files, logprobs=0, number=number)
+    slot.sampler = Sampler(SamplingParams(), Dictated(answer))
+    return slot
 
 
 async def logprob(ticket: Ticket) -> float:

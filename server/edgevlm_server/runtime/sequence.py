@@ -31,8 +31,8 @@ class Sequence:
     """Report each token's probability, and so many of the likeliest tokens'; `None`: do not."""
     number: int = 0
 
-    row: int = -1
-    """The engine row it owns; -1 while it waits."""
+    slot: int = -1
+    """The engine slot it owns; -1 while it waits."""
     computed: int = 0
     """Prompt positions that are in the cache."""
     reused: int = 0

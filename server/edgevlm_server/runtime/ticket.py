@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from edgevlm_server.errors import ApiError
 from edgevlm_server.runtime.logprobs import Logprobs
-from edgevlm_server.runtime.sequence import Sequence as Row
+from edgevlm_server.runtime.sequence import Sequence as Slot
 
 Reason = Literal["stop", "length", "cancelled", "error"]
 EarlyReason = Literal["stop", "cancelled"]
@@ -34,7 +34,7 @@ Event = Token | End
 class Ticket:
     """`ask_to_end` is called with the ticket and a reason when the request is to end early."""
 
-    def __init__(self, sequence: Row, ask_to_end: "Callable[[Ticket, EarlyReason], None]") -> None:
+    def __init__(self, sequence: Slot, ask_to_end: "Callable[[Ticket, EarlyReason], None]") -> None:
         self.sequence = sequence
         self._ask_to_end = ask_to_end
         self._events: asyncio.Queue[Event] = asyncio.Queue()
@@ -49,7 +49,7 @@ class Ticket:
             self._callbacks.append(callback)
 
     def end(self, reason: EarlyReason) -> None:
-        """Ask for an early end. Its row is free within a step; the `End` still comes. Harmless when it is over."""
+        """Ask for an early end. Its slot is free within a step; the `End` still comes. Harmless when it is over."""
         self._ask_to_end(self, reason)
 
     async def events(self) -> AsyncIterator[Event]:

@@ -152,7 +152,7 @@ class Rows:
             feeds |= {"last_position": past + count - 1, "total_length": np.array(past.max() + count, np.int32)}
         else:
             window = window or int(past.max()) + count
-            feeds |= {"past_length": past, "slots": np.arange(window, dtype=np.int32)}
+            feeds |= {"past_length": past, "cache_positions": np.arange(window, dtype=np.int32)}
         found = dict(zip(self._names, self._run(feeds), strict=True))
         for name, side in self.cache.items():
             if self._flavour == "trt-split":

@@ -108,7 +108,7 @@ def test_a_wider_window_changes_nothing(model: Model, rows: MakeRows, flavour: F
         for dtype in (np.float32, np.float16)
         for garbage in (99, 6e4, np.inf, np.nan)
         # the runtime's Attention adds its mask, and a score of two large numbers is infinite in float16; what an
-        # engine leaves in unused slots are zeros and older keys
+        # engine leaves in unused positions are zeros and older keys
         if flavour == "trt-split" or garbage == 99 or (dtype, garbage) == (np.float32, 6e4)
     ],
 )

@@ -237,7 +237,7 @@ def test_fields_that_ask_for_nothing_are_taken(server: LiveServer) -> None:
 
 
 def test_places_are_counted_an_answer(bundles: Callable[[str], Path]) -> None:
-    engine = BabblingEngine(bundles("v2"), rows=2)
+    engine = BabblingEngine(bundles("v2"), slots=2)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=1) as server:
         url = f"{server.url}/v1/chat/completions"
         body = {"messages": QUESTION, "n": 2, "max_tokens": 300, "stream": True, "temperature": 1.0}
@@ -264,7 +264,7 @@ def test_a_failure_ends_all_answers(bundles: Callable[[str], Path]) -> None:
                 raise RuntimeError("injected: the device is lost")
             return super().decode(tokens, lengths)
 
-    with LiveServer.on_engine(bundles("v2"), Lost(bundles("v2"), rows=3)) as server:
+    with LiveServer.on_engine(bundles("v2"), Lost(bundles("v2"), slots=3)) as server:
         response = server.chat("hi", n=3, temperature=1.0, max_tokens=50)
         assert response.json()["error"]["code"] == "engine_unavailable"
         assert server.service.admission.inside == 0

@@ -128,7 +128,7 @@ def test_only_forms_within_the_limit_are_taken(echo_server: LiveServer) -> None:
 
 
 def test_a_full_queue_refuses_forms_too(bundles: Callable[[str], Path]) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1)
+    engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=0) as server:
         first = threading.Thread(target=server.chat, args=("hold the only place",))

@@ -33,7 +33,7 @@ def balanced(server: LiveServer) -> dict[str, float]:
 
 @pytest.fixture
 def slow(bundles: Bundles) -> Iterator[tuple[LiveServer, SlowEngine]]:
-    engine = SlowEngine(bundles("v2"), rows=4)
+    engine = SlowEngine(bundles("v2"), slots=4)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=8) as server:
         yield server, engine
         engine.gate.set()
@@ -90,12 +90,12 @@ def open_chat(server: LiveServer, *, stream: bool, content: object = "tell me " 
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_frees_its_row(slow: tuple[LiveServer, SlowEngine], stream: bool) -> None:
+def test_a_client_that_leaves_frees_its_slot(slow: tuple[LiveServer, SlowEngine], stream: bool) -> None:
     server, engine = slow
     connection = open_chat(server, stream=stream)
     until(lambda: engine.decoded > 3, "the answer to begin")
     connection.close()
-    until(lambda: inside(server) == 0, "the row to be free")
+    until(lambda: inside(server) == 0, "the slot to be free")
     assert engine.decoded < 60, "it went on to the end"
     assert balanced(server)["edgevlm_requests_cancelled_total"] == 1
     assert server.chat("next").json()["choices"][0]["message"]["content"].endswith("next ASSISTANT:")
@@ -136,7 +136,7 @@ def test_one_too_many_is_told_when_to_come_back(slow: tuple[LiveServer, SlowEngi
 
 
 def test_an_engine_failure_ends_everyone_and_refuses_everyone_later(bundles: Bundles) -> None:
-    engine = FailingEngine(bundles("v2"), rows=2, fail_at=12)
+    engine = FailingEngine(bundles("v2"), slots=2, fail_at=12)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=8) as server:
         with ThreadPoolExecutor(6) as pool:
             replies = list(pool.map(lambda n: server.chat("word " * 20), range(6)))
@@ -155,7 +155,7 @@ def test_an_engine_failure_ends_everyone_and_refuses_everyone_later(bundles: Bun
 
 
 def test_a_stream_that_has_begun_ends_with_an_error_event_and_no_done(bundles: Bundles) -> None:
-    engine = FailingEngine(bundles("v2"), rows=2, fail_at=5)
+    engine = FailingEngine(bundles("v2"), slots=2, fail_at=5)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         body = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
         with server.client.stream("POST", "/v1/chat/completions", json=body) as response:
@@ -168,12 +168,12 @@ def test_a_stream_that_has_begun_ends_with_an_error_event_and_no_done(bundles: B
 
 
 def test_broken_numbers_end_one_request_and_spare_the_others(bundles: Bundles) -> None:
-    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), rows=1)) as server:
+    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), slots=1)) as server:
         expected = server.chat("hello").json()["choices"][0]["message"]["content"]
         tokenizer = server.service.loaded().model.tokenizer
     [*_, poison] = tokenizer.encode("Zebra", space_prefix=False)
     assert poison not in tokenizer.encode(expected, space_prefix=True)
-    engine = PoisonedEngine(bundles("v2"), rows=4, poison=tokenizer.encode("Z", space_prefix=False)[0])
+    engine = PoisonedEngine(bundles("v2"), slots=4, poison=tokenizer.encode("Z", space_prefix=False)[0])
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         with ThreadPoolExecutor(4) as pool:
             replies = list(pool.map(server.chat, ["hello", "Zebra", "hello", "hello"]))
@@ -185,9 +185,9 @@ def test_broken_numbers_end_one_request_and_spare_the_others(bundles: Bundles) -
 
 
 def test_a_prompt_that_the_engine_refuses_ends_one_request_alone(bundles: Bundles) -> None:
-    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), rows=1)) as server:
+    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), slots=1)) as server:
         tokenizer = server.service.loaded().model.tokenizer
-    engine = PickyEngine(bundles("v2"), rows=3, refused=tokenizer.encode("Z", space_prefix=False)[0])
+    engine = PickyEngine(bundles("v2"), slots=3, refused=tokenizer.encode("Z", space_prefix=False)[0])
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         with ThreadPoolExecutor(3) as pool:
             replies = list(pool.map(server.chat, ["hello", "Zebra", "hello"]))
@@ -204,12 +204,12 @@ def test_a_client_that_leaves_after_stray_bytes_is_noticed_too(slow: tuple[LiveS
     connection.sendall(b"\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     until(lambda: engine.decoded > 1, "the answer to begin")
     connection.close()
-    until(lambda: inside(server) == 0, "the row to be free")
+    until(lambda: inside(server) == 0, "the slot to be free")
     assert engine.decoded < 60, "it went on to the end"
 
 
 def test_pictures_of_a_client_that_has_left_are_not_encoded(bundles: Bundles) -> None:
-    engine = SlowSight(bundles("v2"), rows=1)
+    engine = SlowSight(bundles("v2"), slots=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         parts = [image_part(data_url((n, n, n))) for n in range(3)]
         connection = open_chat(server, stream=False, content=[*parts, text_part()])
@@ -245,9 +245,9 @@ def test_refused_requests_do_not_shorten_the_advice_to_others(slow: tuple[LiveSe
     assert server.service.admission._seconds < 20
 
 
-def test_rows_are_reused_by_many_more_requests_than_there_are_rows(bundles: Bundles) -> None:
+def test_slots_are_reused_by_many_more_requests_than_there_are_slots(bundles: Bundles) -> None:
     """Lengths, leavers and bad requests at random; each answer must be its own."""
-    engine = SlowEngine(bundles("v2"), rows=3, seconds=0.0005)
+    engine = SlowEngine(bundles("v2"), slots=3, seconds=0.0005)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=40) as server:
 
         def one(number: int) -> None:
@@ -269,7 +269,7 @@ def test_rows_are_reused_by_many_more_requests_than_there_are_rows(bundles: Bund
 
 
 def test_stopping_ends_what_runs_with_an_error_after_the_drain(bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1, seconds=0.05)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.05)
     replies: list[int] = []
     server = LiveServer.on_engine(bundles("v2"), engine, drain_timeout=0.2)
     with server:

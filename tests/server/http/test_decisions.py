@@ -49,11 +49,11 @@ def balanced(server: LiveServer) -> None:
 class Opinionated(SlowEngine):
     """Says token `t` with a weight of `t % 7`, and depends on the token before: a language of known probabilities."""
 
-    def __init__(self, bundle: Path, rows: int) -> None:
-        super().__init__(bundle, rows, seconds=0)
+    def __init__(self, bundle: Path, slots: int) -> None:
+        super().__init__(bundle, slots, seconds=0)
 
-    def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        super().prefill(row, start, tokens, features)
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        super().prefill(slot, start, tokens, features)
         return self.opinion(int(tokens[-1]))
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
@@ -72,9 +72,9 @@ class Opinionated(SlowEngine):
         return total
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4])
-def test_probabilities_are_those_of_whole_answers(bundles: Bundles, rows: int) -> None:
-    engine = Opinionated(bundles("v2"), rows)
+@pytest.mark.parametrize("slots", [1, 2, 4])
+def test_probabilities_are_those_of_whole_answers(bundles: Bundles, slots: int) -> None:
+    engine = Opinionated(bundles("v2"), slots)
     values = ("red", "red and green", "834.2", "日本")
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         [found] = post(server, pick(*values))["answers"]
@@ -143,11 +143,11 @@ def test_the_model_sees_the_question_behind_the_input(bundles: Bundles) -> None:
     class Watched(SlowEngine):
         """Notes the prompts."""
 
-        def prefill(self, row: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
             seen.append(tokens.tolist())
-            return super().prefill(row, start, tokens, features)
+            return super().prefill(slot, start, tokens, features)
 
-    engine = Watched(bundles("v2"), rows=1, seconds=0)
+    engine = Watched(bundles("v2"), slots=1, seconds=0)
     with LiveServer.on_engine(bundles("v2"), engine, prefix_cache=0) as server:
         post(server, {**pick("a", "b"), "choices": [{"value": "a", "description": "first"}, {"value": "b"}]})
         tokenizer = server.service.loaded().model.tokenizer
@@ -205,7 +205,7 @@ def test_a_message_that_is_full_still_gets_its_question(echo_server: LiveServer)
 
 
 def test_a_full_queue_refuses(bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1)
+    engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=0) as server, ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, server, YES_NO)
@@ -218,7 +218,7 @@ def test_a_full_queue_refuses(bundles: Bundles) -> None:
 
 
 def test_a_client_that_leaves_ends_the_scoring(bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), rows=2, seconds=0.05)
+    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.05)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         body = {"input": "a", "questions": [pick(*(f"a long answer, number {n}" for n in range(32)))]}
         with pytest.raises(httpx.ReadTimeout):
@@ -232,7 +232,7 @@ def test_a_client_that_leaves_ends_the_scoring(bundles: Bundles) -> None:
 
 
 def test_an_engine_that_dies_is_said(bundles: Bundles) -> None:
-    engine = FailingEngine(bundles("v2"), rows=2, fail_at=1)
+    engine = FailingEngine(bundles("v2"), slots=2, fail_at=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         body = {"input": "a", "questions": [pick("one answer", "another answer")]}
         check_error(server.client.post("/v1/decisions", json=body), 503, "engine_unavailable")

@@ -43,7 +43,7 @@ def test_no_generating_route_is_left_out(echo_server: LiveServer) -> None:
 
 
 def test_a_full_queue_refuses_every_one(bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1)
+    engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=0) as server, ThreadPoolExecutor(1) as pool:
         first = pool.submit(server.chat, "hold the only place")
@@ -59,7 +59,7 @@ def test_a_full_queue_refuses_every_one(bundles: Bundles) -> None:
 
 @pytest.mark.parametrize("path", REQUESTS)
 def test_a_client_that_leaves_gives_its_place_back(bundles: Bundles, path: str) -> None:
-    engine = SlowEngine(bundles("v2"), rows=2, seconds=0.03)
+    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         leave_early(server, path, REQUESTS[path])
         until(lambda: server.service.admission.inside == 0, "the place to be given back")
@@ -77,7 +77,7 @@ def test_a_client_that_leaves_gives_its_place_back(bundles: Bundles, path: str) 
 
 @pytest.mark.parametrize("path", STREAMED)
 def test_so_does_one_that_leaves_a_stream(bundles: Bundles, path: str) -> None:
-    engine = SlowEngine(bundles("v2"), rows=2, seconds=0.03)
+    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         with server.client.stream("POST", path, **STREAMED[path]) as response:
             assert response.status_code == 200

@@ -96,7 +96,7 @@ def test_an_unknown_model_is_a_not_found_error(client: OpenAI) -> None:
 
 
 def test_overload_is_a_rate_limit_error_and_passes_when_retried(bundles: Callable[[str], Path]) -> None:
-    engine = SlowEngine(bundles("v2"), rows=1)
+    engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=0) as server, ThreadPoolExecutor(1) as pool:
         first = pool.submit(server.chat, "hold the only place")
@@ -113,7 +113,7 @@ def test_overload_is_a_rate_limit_error_and_passes_when_retried(bundles: Callabl
 
 
 def test_a_dead_engine_is_an_internal_server_error(bundles: Callable[[str], Path]) -> None:
-    engine = FailingEngine(bundles("v2"), rows=1, fail_at=3)
+    engine = FailingEngine(bundles("v2"), slots=1, fail_at=3)
     with (
         LiveServer.on_engine(bundles("v2"), engine) as server,
         OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,
@@ -124,7 +124,7 @@ def test_a_dead_engine_is_an_internal_server_error(bundles: Callable[[str], Path
 
 
 def test_a_stream_that_breaks_raises(bundles: Callable[[str], Path]) -> None:
-    engine = FailingEngine(bundles("v2"), rows=1, fail_at=3)
+    engine = FailingEngine(bundles("v2"), slots=1, fail_at=3)
     with (
         LiveServer.on_engine(bundles("v2"), engine) as server,
         OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,

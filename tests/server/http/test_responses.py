@@ -144,7 +144,7 @@ def test_a_picture_by_its_name(echo_server: LiveServer) -> None:
 
 
 def test_a_stream_that_breaks_says_so(bundles: Callable[[str], Path]) -> None:
-    engine = FailingEngine(bundles("v2"), rows=1, fail_at=3)
+    engine = FailingEngine(bundles("v2"), slots=1, fail_at=3)
     with (
         LiveServer.on_engine(bundles("v2"), engine) as server,
         OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,

@@ -21,7 +21,7 @@ Bundles = Callable[[str], Path]
 
 
 def features(key: int) -> Floats:
-    return np.full((key + 1, 4), key, np.float32)  # 16 bytes a row
+    return np.full((key + 1, 4), key, np.float32)  # 16 bytes a slot
 
 
 @given(st.lists(st.integers(0, 7), max_size=60), st.integers(0, 300))
@@ -100,7 +100,7 @@ def ask(server: LiveServer, *parts: dict[str, Any]) -> str:
 
 
 def test_the_same_frame_from_many_clients_is_encoded_once(bundles: Bundles) -> None:
-    engine = SlowSight(bundles("v2"), rows=4)
+    engine = SlowSight(bundles("v2"), slots=4)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         frame, other = image_part(data_url((1, 2, 3))), image_part(data_url((3, 2, 1)))
         with ThreadPoolExecutor(6) as pool:
@@ -118,7 +118,7 @@ def test_the_same_frame_from_many_clients_is_encoded_once(bundles: Bundles) -> N
 
 def test_near_misses_are_misses(bundles: Bundles) -> None:
     """Equal in size, in pixels or in colour, but never all three: each is a picture of its own."""
-    engine = SlowSight(bundles("v2"), rows=1)
+    engine = SlowSight(bundles("v2"), slots=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         shapes = [((9, 9, 9), (30, 100)), ((9, 9, 9), (100, 30)), ((9, 9, 8), (30, 100)), ((9, 9, 9), (31, 100))]
         answers = [ask(server, image_part(data_url(colour, size))) for colour, size in shapes]

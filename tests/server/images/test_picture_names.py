@@ -62,7 +62,7 @@ def test_an_unknown_name_is_a_404_that_says_what_to_do(echo_server: LiveServer) 
 
 
 def test_a_second_question_by_name_encodes_nothing(bundles: Bundles) -> None:
-    engine = SlowSight(bundles("v2"), rows=1)
+    engine = SlowSight(bundles("v2"), slots=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         first = said(server, part("a", RED))
         assert said(server, part("a")) == first

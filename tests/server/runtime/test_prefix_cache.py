@@ -1,4 +1,4 @@
-"""What the prefix cache puts into a row is what computing it would have put there, whatever was kept and dropped."""
+"""What the prefix cache puts into a slot is what computing it would have put there, whatever was kept and dropped."""
 
 import hashlib
 from itertools import pairwise
@@ -42,29 +42,29 @@ def sequence(engine: EchoEngine, parts: list[int]) -> Sequence:
 def compute(engine: EchoEngine, one: Sequence) -> None:
     while one.prompt_left:
         tokens, features = one.chunk(CHUNK)
-        engine.prefill(one.row, one.computed, tokens, features)
+        engine.prefill(one.slot, one.computed, tokens, features)
         one.computed += len(tokens)
 
 
 def content(engine: EchoEngine, one: Sequence) -> Tokens:
-    """What stands at the positions of its row."""
-    held: Tokens = engine._rows[one.row, : len(one.prompt)].copy()
+    """What stands at the positions of its slot."""
+    held: Tokens = engine._slots[one.slot, : len(one.prompt)].copy()
     return held
 
 
 def alone(engine: EchoEngine, parts: list[int]) -> Tokens:
-    """What computing all of a prompt puts into a row."""
+    """What computing all of a prompt puts into a slot."""
     one = sequence(engine, parts)
-    one.row = ROWS - 1
+    one.slot = ROWS - 1
     compute(engine, one)
     return content(engine, one)
 
 
-def serve(engine: EchoEngine, cache: PrefixCache, parts: list[int], row: int = 0) -> int:
-    """Run one prompt as the batcher does; checks every position of its row; the number that was reused."""
+def serve(engine: EchoEngine, cache: PrefixCache, parts: list[int], slot: int = 0) -> int:
+    """Run one prompt as the batcher does; checks every position of its slot; the number that was reused."""
     one = sequence(engine, parts)
-    one.row = row
-    engine._rows[row] = -1
+    one.slot = slot
+    engine._slots[slot] = -1
     one.computed = one.reused = cache.restore(one)
     compute(engine, one)
     cache.keep(one)
@@ -82,7 +82,7 @@ def test_never_a_wrong_hit_and_never_over_the_budget(prompts: list[list[int]], c
     engine = echo_engine(ROWS, IMAGE_TOKENS, CHUNK)
     cache = PrefixCache(engine, chunks * CHUNK_BYTES + 3)
     for number, parts in enumerate(prompts):
-        reused = serve(engine, cache, parts, row=number % (ROWS - 1))
+        reused = serve(engine, cache, parts, slot=number % (ROWS - 1))
         assert reused % CHUNK == 0
         assert sum(segment.nbytes for segment in cache._chunks.values()) <= chunks * CHUNK_BYTES
         # everything that is kept can be reached: the prompt just served is, as far as it fits
@@ -151,9 +151,9 @@ def test_no_memory_left_means_not_kept(engine: EchoEngine, monkeypatch: pytest.M
     room = iter([True, True])
     save = engine.save
 
-    def full(row: int, start: int, stop: int) -> object:
+    def full(slot: int, start: int, stop: int) -> object:
         if next(room, False):
-            return save(row, start, stop)
+            return save(slot, start, stop)
         raise MemoryError
 
     serve(engine, cache, [1] * 40)

@@ -1,4 +1,4 @@
-"""The scheduler against a model of the cache: whatever joins, ends and leaves, every row holds its own sequence."""
+"""The scheduler against a model of the cache: whatever joins, ends and leaves, every slot holds its own sequence."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def sequence(length: int, max_tokens: int = 4) -> Sequence:
 
 
 class Machine(RuleBasedStateMachine):
-    """Plays the batcher: `cache[row]` is what an engine's row would hold, as (sequence, position) pairs."""
+    """Plays the batcher: `cache[slot]` is what an engine's slot would hold, as (sequence, position) pairs."""
 
     ROWS = 3
     CHUNK = 4
@@ -40,7 +40,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def step(self) -> None:
         decode, prefill = self.scheduler.next_step()
-        assert [one.row for one in decode] == list(range(len(decode)))
+        assert [one.slot for one in decode] == list(range(len(decode)))
         for one in decode:
             self.write(one, one.cached, 1)
             one.generated.append(7)
@@ -63,9 +63,9 @@ class Machine(RuleBasedStateMachine):
         self.leave(data.draw(st.sampled_from(self.alive)))
 
     def write(self, one: Sequence, start: int, count: int) -> None:
-        row = self.cache[one.row]
-        assert row[:start] == [(one, position) for position in range(start)], "the row holds another past"
-        row[start:] = [(one, start + step) for step in range(count)]
+        slot = self.cache[one.slot]
+        assert slot[:start] == [(one, position) for position in range(start)], "the slot holds another past"
+        slot[start:] = [(one, start + step) for step in range(count)]
 
     def leave(self, one: Sequence) -> None:
         for source, target, length in self.scheduler.remove(one):
@@ -74,10 +74,10 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def rows_are_owned_once(self) -> None:
-        rows = [one.row for one in self.alive if one.row >= 0]
-        assert sorted(rows) == list(range(len(rows)))
-        assert len(rows) == self.scheduler.running <= self.ROWS
-        assert self.scheduler.waiting == len(self.alive) - len(rows)
+        slots = [one.slot for one in self.alive if one.slot >= 0]
+        assert sorted(slots) == list(range(len(slots)))
+        assert len(slots) == self.scheduler.running <= self.ROWS
+        assert self.scheduler.waiting == len(self.alive) - len(slots)
 
     @invariant()
     def admission_is_first_come_first_served(self) -> None:
@@ -90,7 +90,7 @@ TestScheduler: Callable[[], object] = Machine.TestCase
 
 
 def test_one_prompt_at_a_time_beside_all_decodes() -> None:
-    scheduler = Scheduler(rows=3)
+    scheduler = Scheduler(slots=3)
     first, second, third = sequence(2), sequence(2), sequence(9)
     for one in (first, second, third):
         scheduler.add(one)
@@ -103,8 +103,8 @@ def test_one_prompt_at_a_time_beside_all_decodes() -> None:
     assert scheduler.next_step() == ([first, second], third)
 
 
-def test_no_prompt_is_admitted_without_a_row() -> None:
-    scheduler = Scheduler(rows=1)
+def test_no_prompt_is_admitted_without_a_slot() -> None:
+    scheduler = Scheduler(slots=1)
     first, second = sequence(1), sequence(1)
     scheduler.add(first)
     scheduler.add(second)
@@ -115,8 +115,8 @@ def test_no_prompt_is_admitted_without_a_row() -> None:
     assert scheduler.next_step() == ([], second)
 
 
-def test_both_the_last_row_and_the_prompts_row_move() -> None:
-    scheduler = Scheduler(rows=4)
+def test_both_the_last_slot_and_the_prompts_slot_move() -> None:
+    scheduler = Scheduler(slots=4)
     running = [sequence(3), sequence(5)]
     prompt = sequence(8)
     for one in (*running, prompt):
@@ -126,7 +126,7 @@ def test_both_the_last_row_and_the_prompts_row_move() -> None:
         if not one.prompt_left:
             one.generated += [1, 2]
     assert scheduler.remove(running[0]) == [Move(1, 0, 6), Move(2, 1, 5)]
-    assert (running[1].row, prompt.row) == (0, 1)
+    assert (running[1].slot, prompt.slot) == (0, 1)
 
 
 @given(st.lists(st.sampled_from([-200, 5]), min_size=1, max_size=40), st.integers(1, 9))
@@ -134,12 +134,12 @@ def test_chunks_carry_the_features_of_their_images(marks: list[int], size: int) 
     prompt = np.array(marks)
     features = np.arange((prompt == -200).sum(), dtype=np.float32)[:, np.newaxis]
     one = Sequence(prompt, features, 1, frozenset())
-    tokens, rows = [], []
+    tokens, slots = [], []
     while one.prompt_left:
         chunk, inside = one.chunk(size)
         assert len(inside) == (chunk == -200).sum()
         one.computed += len(chunk)
         tokens.append(chunk)
-        rows.append(inside)
+        slots.append(inside)
     assert np.concatenate(tokens).tolist() == marks
-    assert np.concatenate(rows).ravel().tolist() == features.ravel().tolist()
+    assert np.concatenate(slots).ravel().tolist() == features.ravel().tolist()

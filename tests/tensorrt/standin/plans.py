@@ -23,13 +23,13 @@ from edgevlm_export.trt.profiles import Profile, decoder_profiles, vision_profil
 from tests.tensorrt.standin.plan_file import pack_plan
 
 
-def write_plans(folder: Path, rows: int, max_length: int, plans: Path | None = None) -> Path:
+def write_plans(folder: Path, slots: int, max_length: int, plans: Path | None = None) -> Path:
     """Both plans of the bundle in `folder`, for the machine that stands in now; returns their folder.
 
     `plans` is the plans folder, by default the one beside the bundle.
     """
     bundle = open_bundle(folder)
-    shape, target = plan_shape(rows, max_length), this_target()
+    shape, target = plan_shape(slots, max_length), this_target()
     own = plan_folder(folder, plans) / plan_key(bundle.manifest, shape, target)
     own.mkdir(parents=True, exist_ok=True)
     for graph, plan, profiles in (

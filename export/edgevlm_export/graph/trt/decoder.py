@@ -25,26 +25,26 @@ class Positions(NamedTuple):
     new: ir.Value
     """Positions of the new tokens in their rows, `[B, S]`."""
     steps: ir.Value
-    slots: ir.Value
+    cached: ir.Value
     """Positions of the cache that are read, 0..W-1."""
     window: ir.Value
     """W, `[1]`."""
 
 
 def write_inputs(graph: GraphWriter, config: ModelConfig) -> tuple[ir.Value, Positions]:
-    """Declare `hidden`, `past_length` int32 `[B]` and `slots` int32 `[W]`, which holds 0..W-1.
+    """Declare `hidden`, `past_length` int32 `[B]` and `cache_positions` int32 `[W]`, which holds 0..W-1.
 
     W is the window: of C positions in each row's cache as many are read, so a step costs what its longest row needs.
     """
     hidden = hidden_input(graph, config)
     past_length = graph.input("past_length", ("batch",), np.int32)
-    slots = graph.input("slots", ("window",), np.int32)
+    cached = graph.input("cache_positions", ("window",), np.int32)
     past = graph.cast(past_length, np.int64)
     zero, one = (graph.constant(np.array(number, np.int64)) for number in (0, 1))
     length = graph.op("Gather", graph.op("Shape", hidden), one, axis=0)
     steps = graph.op("Range", zero, length, one)
     new = graph.op("Add", graph.op("Unsqueeze", past, graph.shape_op([1])), steps)
-    return hidden, Positions(past, new, steps, graph.cast(slots, np.int64), graph.op("Shape", slots))
+    return hidden, Positions(past, new, steps, graph.cast(cached, np.int64), graph.op("Shape", cached))
 
 
 def split_heads(graph: GraphWriter, config: ModelConfig, packed: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:

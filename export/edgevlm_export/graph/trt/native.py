@@ -22,7 +22,7 @@ class NativeDecoderParts:
         self._tables = rope_weights(graph, config)
         # [B, 1, S, 1] and [W]: a position is seen from itself on
         column = graph.op("Unsqueeze", self._positions.new, graph.shape_op([1, 3]))
-        self._seen = graph.op("LessOrEqual", self._positions.slots, column)
+        self._seen = graph.op("LessOrEqual", self._positions.cached, column)
 
     def norm(self, hidden: ir.Value, scale: ir.Value) -> ir.Value:
         # stash_type 1, the default, computes in float32: squares of large activations are beyond float16

@@ -35,8 +35,8 @@ class SplitDecoderParts:
             for table in rope_weights(graph, config)
         )
         past_column = graph.op("Unsqueeze", positions.past, graph.shape_op([1, 2, 3]))
-        self._cached = graph.op("Less", positions.slots, past_column)
-        """Which slots of the cache hold something, `[B, 1, 1, W]`."""
+        self._cached = graph.op("Less", positions.cached, past_column)
+        """Which positions of the cache hold something, `[B, 1, 1, W]`."""
         self._held = graph.op("Transpose", self._cached, perm=[0, 1, 3, 2])
         rows = graph.op("Tile", positions.steps, graph.shape_op([config.heads // config.kv_heads]))
         self._causal = graph.op("LessOrEqual", positions.steps, graph.op("Unsqueeze", rows, graph.shape_op([1])))
@@ -100,8 +100,8 @@ class SplitDecoderParts:
     def _weights(self, rows: ir.Value, past_key: ir.Value, key: ir.Value) -> tuple[ir.Value, ir.Value]:
         """One softmax over cache and new positions: `[B, kv_heads, R, W]` and `[B, kv_heads, R, S]`.
 
-        A masked score is replaced, not lowered: what lies in unused slots may be large. The softmax is in float32, as
-        upstream has it.
+        A masked score is replaced, not lowered: what lies in unused positions may be large. The softmax is in
+        float32, as upstream has it.
         """
         graph = self._graph
         pieces = (self._scores(rows, past_key, self._cached), self._scores(rows, key, self._causal))
