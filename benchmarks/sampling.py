@@ -14,9 +14,9 @@ from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.guided.constraint import Constraint
 from edgevlm_server.guided.grammar import any_object, one_of, that_matches, valid_json
 from edgevlm_server.request import Structure
-from edgevlm_server.runtime.logits_processors import Adjustments
+from edgevlm_server.runtime.logits_processors import LogitsProcessors
 from edgevlm_server.runtime.logprobs import logprobs_of
-from edgevlm_server.runtime.sampling import Sampler, SamplingParams, choose
+from edgevlm_server.runtime.sampling import Sampler, SamplingParams, sample_batch
 from edgevlm_server.text.tokenizer import Tokenizer
 
 from benchmarks.random_tokenizer import tokenizer_model
@@ -64,7 +64,7 @@ def microseconds(call: Callable[[], object]) -> float:
 def line(name: str, params: SamplingParams, logits: Floats) -> str:
     """One line of the table for logits `[n, vocab_size]`."""
     samplers = [Sampler(params) for _ in logits]
-    ours = microseconds(lambda: choose(samplers, logits))
+    ours = microseconds(lambda: sample_batch(samplers, logits))
     loop = microseconds(lambda: [plain(params, 0.5, row) for row in logits])
     rows, vocabulary = logits.shape
     return f"| {vocabulary:,} | {rows} | {name} | {ours:,.0f} | {loop:,.0f} |"
@@ -100,9 +100,9 @@ FORMS = {
 def extra_line(name: str, params: SamplingParams, logits: Floats) -> str:
     """One line of the second table: a greedy row of logits `[vocab_size]` that is changed first."""
     prompt = np.arange(PROMPT, dtype=np.int64)
-    sampler = Sampler(params, Adjustments(params, prompt))
+    sampler = Sampler(params, LogitsProcessors(params, prompt))
     batch = logits[np.newaxis]
-    return f"| {name} | {microseconds(lambda: choose([sampler], batch)):,.0f} |"
+    return f"| {name} | {microseconds(lambda: sample_batch([sampler], batch)):,.0f} |"
 
 
 def form_line(name: str, begun: Constraint, tokens: int) -> str:
@@ -130,7 +130,7 @@ def extras(random: np.random.Generator, vocabulary: int) -> None:
     logits = (SPREAD * random.standard_normal(vocabulary)).astype(np.float32)
     print(f"\n| one greedy row of {vocabulary:,} | microseconds a step |\n|---|---:|")
     alone, batch = Sampler(SamplingParams()), logits[np.newaxis]
-    print(f"| nothing else | {microseconds(lambda: choose([alone], batch)):,.0f} |")
+    print(f"| nothing else | {microseconds(lambda: sample_batch([alone], batch)):,.0f} |")
     for name, params in EXTRAS.items():
         print(extra_line(name, params, logits), flush=True)
     for count in (0, 20):

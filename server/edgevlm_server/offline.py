@@ -1,6 +1,7 @@
 """One question at a time on a loaded model, without HTTP and without threads: for the command line."""
 
-from collections.abc import Iterator, Sequence
+from collections import abc
+from collections.abc import Iterator
 
 import numpy as np
 from edgevlm_engines import Floats
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 
 from edgevlm_server.model import Model
 from edgevlm_server.runtime.sampling import SamplingParams
-from edgevlm_server.runtime.sequence import Sequence as Slot
-from edgevlm_server.text.detokenizer import TextStream
+from edgevlm_server.runtime.sequence import Sequence
+from edgevlm_server.text.detokenizer import Detokenizer
 from edgevlm_server.text.prompt import Turn, encode_conversation
 
 
@@ -19,7 +20,7 @@ class TooLong(Exception):
 
 def answer(
     model: Model,
-    turns: Sequence[Turn],
+    turns: abc.Sequence[Turn],
     features: Floats,
     *,
     max_tokens: int | None = None,
@@ -32,26 +33,26 @@ def answer(
     room = model.engine.info.max_length - len(tokens)
     if room < (max_tokens or 1):
         raise TooLong(f"The prompt takes {len(tokens)} of {model.engine.info.max_length} positions; shorten it.")
-    sequence = Slot(
+    sequence = Sequence(
         prompt=tokens,
         features=features,
         max_tokens=max_tokens or room,
         stop_ids=frozenset(model.manifest.prompt.stop_ids),
         sampling=sampling or SamplingParams(),
     )
-    text = TextStream(model.tokenizer)
+    text = Detokenizer(model.tokenizer)
     for token in generate(model, sequence):
         yield text.push(token)
     yield text.finish()
 
 
-def encode(model: Model, pixels: Sequence[NDArray[np.float32]]) -> Floats:
+def encode(model: Model, pixels: abc.Sequence[NDArray[np.float32]]) -> Floats:
     """Features of all images, one after another: `[n * image_tokens, hidden_size]`."""
     features = [model.engine.encode_images(picture[np.newaxis])[0] for picture in pixels]
     return np.concatenate([np.zeros((0, model.engine.info.hidden_size), np.float32), *features])
 
 
-def generate(model: Model, sequence: Slot) -> Iterator[int]:
+def generate(model: Model, sequence: Sequence) -> Iterator[int]:
     """Run one sequence in slot 0 to its end; the end token is among the tokens."""
     logits = prefill(model, sequence)
     while True:
@@ -63,7 +64,7 @@ def generate(model: Model, sequence: Slot) -> Iterator[int]:
         logits = model.engine.decode(last, np.array([sequence.cached], np.int64))[0]
 
 
-def prefill(model: Model, sequence: Slot) -> Floats:
+def prefill(model: Model, sequence: Sequence) -> Floats:
     """Write the whole prompt to slot 0, chunk by chunk; return the logits of its last position."""
     while True:
         tokens, features = sequence.chunk(model.engine.info.max_chunk)

@@ -1,6 +1,6 @@
 """A checked request becomes sequences: messages to token ids, fields to limits. Knows no state, no threads."""
 
-from collections.abc import Sequence as Series
+from collections import abc
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,9 +11,9 @@ from edgevlm_server.api.completions import CompletionRequest
 from edgevlm_server.api.strict_model import MAX_TEXT
 from edgevlm_server.errors import InvalidRequest, NotFound
 from edgevlm_server.guided.constraint import Constraint
-from edgevlm_server.images.pipeline import Picture, Seen
+from edgevlm_server.images.pipeline import EncodedImages
 from edgevlm_server.model import Model
-from edgevlm_server.request import Generation
+from edgevlm_server.request import Generation, Picture
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.text.prompt import Turn, encode_conversation
 
@@ -34,7 +34,7 @@ class Prepared(NamedTuple):
     stop_ids: frozenset[int]
     generation: Generation
 
-    def sequences(self, seen: Seen, constraint: Constraint | None) -> list[Sequence]:
+    def sequences(self, seen: EncodedImages, constraint: Constraint | None) -> list[Sequence]:
         """One for each answer, once the images are encoded."""
         assert len(seen.features) == np.count_nonzero(self.prompt == IMAGE_TOKEN)
         return [
@@ -54,7 +54,7 @@ class Prepared(NamedTuple):
         ]
 
 
-def prepare(chat: ChatRequest, model: Model, max_images: int, places: Series[str] | None = None) -> Prepared:
+def prepare(chat: ChatRequest, model: Model, max_images: int, places: abc.Sequence[str] | None = None) -> Prepared:
     """Raises `ApiError` for what cannot be served; short enough for the event loop, since texts are bounded.
 
     `places` say where the content of each message stands in a request of another shape.
@@ -82,7 +82,7 @@ def check_model(name: str | None, model: Model) -> None:
         raise NotFound(f"This server has one model, '{model.manifest.model}'.", code="model_not_found", param="model")
 
 
-def check_ids(ids: Series[int], model: Model, place: str) -> None:
+def check_ids(ids: abc.Sequence[int], model: Model, place: str) -> None:
     """Raises `InvalidRequest` for the first id outside the vocabulary."""
     size = model.tokenizer.vocab_size
     for index, token in enumerate(ids):
@@ -90,12 +90,14 @@ def check_ids(ids: Series[int], model: Model, place: str) -> None:
             raise _invalid(f"The model has the tokens 0 to {size - 1}.", f"{place}.{index}")
 
 
-def chat_places(messages: Series[Message]) -> list[str]:
+def chat_places(messages: abc.Sequence[Message]) -> list[str]:
     """Where the content of each message stands in a chat request."""
     return [f"messages.{index}.content" for index in range(len(messages))]
 
 
-def read_conversation(messages: Series[Message], model: Model, max_images: int, places: Series[str]) -> Conversation:
+def read_conversation(
+    messages: abc.Sequence[Message], model: Model, max_images: int, places: abc.Sequence[str]
+) -> Conversation:
     """Messages through the template. Raises `ApiError` for what no template can hold, and for too much of it."""
     system, turns, pictures = _turns(messages, places)
     if not turns or turns[-1].role != "user":
@@ -124,7 +126,9 @@ def plan(ids: list[int], pictures: list[Picture], generation: Generation, model:
     )
 
 
-def _turns(messages: Series[Message], places: Series[str]) -> tuple[str | None, list[Turn], list[Picture]]:
+def _turns(
+    messages: abc.Sequence[Message], places: abc.Sequence[str]
+) -> tuple[str | None, list[Turn], list[Picture]]:
     """System text, turns, and images with their places."""
     system: str | None = None
     turns: list[Turn] = []
@@ -139,7 +143,7 @@ def _turns(messages: Series[Message], places: Series[str]) -> tuple[str | None, 
             continue
         role: Literal["user", "assistant"] = "assistant" if message.role == "assistant" else "user"
         turns.append(Turn(role, message.text, len(message.images)))
-        pictures += [Picture(image.url, image.uuid, place) for image in message.images]
+        pictures += [Picture(image.url, image.uuid, place=place) for image in message.images]
     return system, turns, pictures
 
 
@@ -162,7 +166,7 @@ def token_limit(wanted: int | None, prompt_length: int, longest: int, root: str)
     return longest - prompt_length if wanted is None else wanted
 
 
-def _root(places: Series[str]) -> str:
+def _root(places: abc.Sequence[str]) -> str:
     """The field of the request that holds the conversation."""
     return places[-1].split(".")[0]
 

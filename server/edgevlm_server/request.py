@@ -1,8 +1,21 @@
-"""What one request wants generated, whichever route it came by. Plain values: no wire names, no HTTP, no model."""
+"""One request, whichever route it came by. Plain values: no wire names, no HTTP, no model."""
 
 from dataclasses import dataclass, field
 
 from edgevlm_server.runtime.sampling import SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image: a file's bytes, or the text of an `image_url`, and the client's name for it; at least one of them.
+
+    A text is a data URL, base64 alone or an address. With a name alone, the picture is one that was sent before.
+    `place` says where it stands in the request, for errors.
+    """
+
+    source: bytes | str | None
+    name: str | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

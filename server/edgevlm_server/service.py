@@ -9,7 +9,7 @@ from typing import Literal
 
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
-from edgevlm_server.images.pipeline import Pictures
+from edgevlm_server.images.pipeline import ImagePipeline
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
 from edgevlm_server.runtime.admission import Admission
@@ -29,7 +29,7 @@ class Loaded:
     """What exists once the model is loaded."""
 
     model: Model
-    pictures: Pictures
+    pictures: ImagePipeline
     batcher: Batcher
     grammars: GrammarCompiler
 
@@ -69,7 +69,7 @@ class Service:
         info = model.engine.info
         self.admission.slots = info.slots
         batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache)
-        pictures = Pictures(model, self.metrics, self.settings.image_cache, self.settings.image_hosts)
+        pictures = ImagePipeline(model, self.metrics, self.settings.image_cache, self.settings.image_hosts)
         prompt = model.manifest.prompt
         grammars = GrammarCompiler(model.tokenizer, prompt.bos_id, {prompt.eos_id, *prompt.stop_ids})
         self._loaded = Loaded(model, pictures, batcher, grammars)

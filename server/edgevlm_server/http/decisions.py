@@ -5,7 +5,8 @@ at once than its largest question has of them, or than there are; the others wai
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import abc
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -24,14 +25,15 @@ from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.auth import Served, client_of
 from edgevlm_server.http.body import read_model
 from edgevlm_server.http.disconnect import DisconnectWatch
-from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, in_ledger, see, unless_left
+from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, count_request, see, unless_left
 from edgevlm_server.http.openapi import GENERATING, answers, takes
-from edgevlm_server.images.pipeline import Picture, Seen
+from edgevlm_server.images.pipeline import EncodedImages
 from edgevlm_server.model import Model
 from edgevlm_server.prepare import check_model, read_conversation, token_limit
+from edgevlm_server.request import Picture
 from edgevlm_server.runtime.admission import Place
-from edgevlm_server.runtime.scoring import Cancelled, dictated, logprob
-from edgevlm_server.runtime.sequence import Sequence as Slot
+from edgevlm_server.runtime.scoring import Cancelled, forced, logprob
+from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.runtime.ticket import Ticket, when_all_ended
 from edgevlm_server.service import Loaded, Service
 
@@ -57,7 +59,7 @@ class _Accepted(NamedTuple):
     """A request that has its places, `slots` of them, and whose pictures are encoded."""
 
     questions: list[_Weighed]
-    seen: Seen
+    seen: EncodedImages
     place: Place
     watch: DisconnectWatch
     slots: int
@@ -74,7 +76,7 @@ async def decisions(request: Request, service: Served) -> Response:
 
     Nothing is generated. The model sees the input and, behind it, the question's instructions as they are.
     """
-    accepted = await in_ledger(service, lambda loaded: _accept(request, service, loaded))
+    accepted = await count_request(service, lambda loaded: _accept(request, service, loaded))
     if accepted is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     loaded, ready = accepted
@@ -115,7 +117,7 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Accept
 
 async def _prepare(
     service: Service, loaded: Loaded, wanted: DecisionRequest, client: str | None
-) -> tuple[list[_Weighed], Seen]:
+) -> tuple[list[_Weighed], EncodedImages]:
     questions, pictures = [], list[Picture]()
     for question in wanted.questions:
         weighed, pictures = _weigh(wanted, question, loaded.model, service.settings.max_images)
@@ -161,14 +163,16 @@ def _over(wave: list[Ticket], place: Place) -> None:
         place.leave(served=False)
 
 
-def _slots(accepted: _Accepted) -> Iterator[Slot]:
+def _slots(accepted: _Accepted) -> Iterator[Sequence]:
     """A sequence for each way; of one question's the first has the number 0."""
     for one in accepted.questions:
         for number, way in enumerate(one.ways):
-            yield dictated(one.prompt, accepted.seen, way, number)
+            yield forced(one.prompt, accepted.seen, way, number)
 
 
-def _body(model: Model, questions: Sequence[_Weighed], scored: Sequence[float], cached: int) -> dict[str, Any]:
+def _body(
+    model: Model, questions: abc.Sequence[_Weighed], scored: abc.Sequence[float], cached: int
+) -> dict[str, Any]:
     left = iter(scored)
     found = [answer(one.question, [list(islice(left, len(ways))) for ways in one.answers]) for one in questions]
     usage = Usage(

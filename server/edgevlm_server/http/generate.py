@@ -17,16 +17,16 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest, QueueFull, Unavailable
 from edgevlm_server.http.auth import client_of
 from edgevlm_server.http.disconnect import DisconnectWatch
-from edgevlm_server.images.pipeline import Picture, Seen, VisionFailed
+from edgevlm_server.images.pipeline import EncodedImages, VisionFailed
 from edgevlm_server.model import Model
 from edgevlm_server.prepare import Prepared
-from edgevlm_server.request import Generation
+from edgevlm_server.request import Generation, Picture
 from edgevlm_server.runtime.admission import Place
 from edgevlm_server.runtime.choices import Choices, Whole
 from edgevlm_server.runtime.output import Answer, ClientLeft, Delta, Usage
 from edgevlm_server.runtime.ticket import Ticket, when_all_ended
 from edgevlm_server.service import Loaded, Service
-from edgevlm_server.text.detokenizer import TextStream
+from edgevlm_server.text.detokenizer import Detokenizer
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Form(Protocol):
 
 
 @runtime_checkable
-class StreamForm(Form, Protocol):
+class StreamWriter(Form, Protocol):
     """The same, piece by piece as well."""
 
     def first_chunk(self, index: int, usage: Usage) -> str:
@@ -99,7 +99,7 @@ class Accepted(NamedTuple):
 async def answer_request(request: Request, service: Service, read: Callable[[], Awaitable[Wish]]) -> Response:
     """Answer one request. Raises `ApiError` for whatever goes wrong before the first byte of the answer."""
     arrived = time.monotonic()
-    accepted = await in_ledger(service, lambda loaded: _accept(request, service, loaded, read))
+    accepted = await count_request(service, lambda loaded: _accept(request, service, loaded, read))
     if accepted is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     loaded, queued = accepted
@@ -116,7 +116,9 @@ async def answer_request(request: Request, service: Service, read: Callable[[], 
         raise
 
 
-async def in_ledger(service: Service, accept: Callable[[Loaded], Awaitable[Result]]) -> tuple[Loaded, Result] | None:
+async def count_request(
+    service: Service, accept: Callable[[Loaded], Awaitable[Result]]
+) -> tuple[Loaded, Result] | None:
     """Count a request in, and as rejected if `accept` raises; `None` if its client left meanwhile."""
     service.metrics.received.inc()
     try:
@@ -143,10 +145,10 @@ async def unless_left(watch: DisconnectWatch, doing: Awaitable[Result]) -> Resul
         raise
 
 
-async def see(service: Service, loaded: Loaded, pictures: list[Picture], client: str | None) -> Seen:
+async def see(service: Service, loaded: Loaded, pictures: list[Picture], client: str | None) -> EncodedImages:
     """The features of a request's images. Raises `ApiError`."""
     try:
-        return await loaded.pictures.see(pictures, client)
+        return await loaded.pictures.encode(pictures, client)
     except VisionFailed:
         service.engine_died()
         raise Unavailable.dead() from None
@@ -192,7 +194,7 @@ def _choices(accepted: Accepted, loaded: Loaded, service: Service, arrived: floa
     generation, tokenizer = accepted.generation, loaded.model.tokenizer
 
     def answer(ticket: Ticket) -> Answer:
-        text = TextStream(tokenizer, generation.stop, generation.min_tokens, keep_space=accepted.keep_space)
+        text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=accepted.keep_space)
         return Answer(ticket, text, service.metrics, arrived)
 
     return Choices([answer(ticket) for ticket in accepted.tickets])
@@ -219,7 +221,7 @@ async def _events(
     rest: AsyncGenerator[tuple[int, Delta], None],
 ) -> AsyncIterator[str]:
     form = accepted.form
-    assert isinstance(form, StreamForm), "only routes that have events ask for a stream"
+    assert isinstance(form, StreamWriter), "only routes that have events ask for a stream"
     try:
         for index in range(len(choices)):
             if begin := form.first_chunk(index, choices.usage):

@@ -25,6 +25,7 @@ from edgevlm_server.images.limits import ImageError, ImageLimits
 from edgevlm_server.images.picture_names import PictureNames
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
+from edgevlm_server.request import Picture
 
 log = logging.getLogger(__name__)
 
@@ -39,22 +40,14 @@ class VisionFailed(Exception):
     """The vision encoder raised or hangs: the engine must not be used again."""
 
 
-class Picture(NamedTuple):
-    """An image of a request: the text that holds it, the client's name for it, or both; `place` is for errors."""
-
-    url: str | None
-    name: str | None
-    place: str
-
-
-class Seen(NamedTuple):
+class EncodedImages(NamedTuple):
     """What a request's images became: `features` `[n * image_tokens, hidden_size]`, and each file's SHA-256."""
 
     features: Floats
     files: tuple[str, ...]
 
 
-class Pictures:
+class ImagePipeline:
     """A few pools. Methods are called on the event loop; `close` blocks and may run in a thread."""
 
     def __init__(self, model: Model, metrics: Metrics, cache_bytes: int, hosts: ImageHosts | None = None) -> None:
@@ -77,7 +70,7 @@ class Pictures:
         began = self._encode_began
         return 0.0 if began is None else time.monotonic() - began
 
-    async def see(self, pictures: Sequence[Picture], client: str | None) -> Seen:
+    async def encode(self, pictures: Sequence[Picture], client: str | None) -> EncodedImages:
         """The images in order. Names are the client's own: no other client can reach a picture by them.
 
         Raises `ApiError` or `VisionFailed`.
@@ -93,7 +86,7 @@ class Pictures:
                 raise Unavailable.undecoded() from None
             features.append(one)
             files.append(sha256)
-        return Seen(np.concatenate(features), tuple(files))
+        return EncodedImages(np.concatenate(features), tuple(files))
 
     def refuse(self) -> None:
         """Begin no more work: what is under way may end."""
@@ -108,10 +101,11 @@ class Pictures:
 
     async def _one(self, picture: Picture, client: str | None) -> tuple[Floats, str]:
         """Features `[image_tokens, hidden_size]`, from the cache if the file was sent before, and its SHA-256."""
-        if picture.url is None:
+        if picture.source is None:
             assert picture.name is not None, "the schema asks for one of the two"
             return self._named(client, picture.name, picture.place)
-        data, sha256 = await self._file(picture.url)
+        assert isinstance(picture.source, str)
+        data, sha256 = await self._file(picture.source)
         self._metrics.image_queries.inc()
         features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
         if known:

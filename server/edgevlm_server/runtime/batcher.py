@@ -18,7 +18,7 @@ from edgevlm_engines import Engine, Floats
 from edgevlm_server.errors import ApiError, EngineFailed, TooComplex, Unavailable
 from edgevlm_server.runtime.logprobs import logprobs_of
 from edgevlm_server.runtime.prefix_cache import PrefixCache
-from edgevlm_server.runtime.sampling import choose
+from edgevlm_server.runtime.sampling import sample_batch
 from edgevlm_server.runtime.scheduler import Scheduler
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.runtime.ticket import EarlyReason, End, Event, Reason, Ticket, Token
@@ -179,7 +179,7 @@ class Batcher:
     def _append(self, sequences: list[Sequence], logits: Floats) -> None:
         """Choose the next token of each, `[n, vocab_size]`, and end those that are through."""
         ends: list[tuple[Ticket, End]] = []
-        tokens = choose([sequence.sampler for sequence in sequences], logits)
+        tokens = sample_batch([sequence.sampler for sequence in sequences], logits)
         for sequence, token, slot in zip(sequences, tokens, logits, strict=True):
             ticket = self._tickets[sequence]
             if token is None:

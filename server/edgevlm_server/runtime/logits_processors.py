@@ -16,7 +16,7 @@ LARGEST = float(np.finfo(np.float32).max)
 FORBIDDEN = np.float32(-np.inf)
 
 
-class Adjustments:
+class LogitsProcessors:
     """One answer's, in step with its tokens. A row that asks for none of it has no such object and costs nothing."""
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Literal
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.ticket import End, Ticket
-from edgevlm_server.text.detokenizer import TextStream
+from edgevlm_server.text.detokenizer import Detokenizer
 
 FinishReason = Literal["stop", "length"]
 
@@ -42,7 +42,7 @@ class Usage:
 class Answer:
     """Reads a ticket's events once, from the first to the last."""
 
-    def __init__(self, ticket: Ticket, text: TextStream, metrics: Metrics, arrived: float) -> None:
+    def __init__(self, ticket: Ticket, text: Detokenizer, metrics: Metrics, arrived: float) -> None:
         self._ticket = ticket
         self._text = text
         self._metrics = metrics

@@ -8,8 +8,7 @@ kept, because decoding may round differently; as part of a later prompt they are
 
 import hashlib
 import logging
-from collections import OrderedDict
-from collections.abc import Sequence as Series
+from collections import OrderedDict, abc
 from itertools import takewhile
 
 import numpy as np
@@ -66,7 +65,7 @@ class PrefixCache:
         while self._chunks:
             self._chunks.popitem()[1].free()
 
-    def _use(self, names: Series[bytes]) -> None:
+    def _use(self, names: abc.Sequence[bytes]) -> None:
         for name in reversed(names):
             self._chunks.move_to_end(name)
 
@@ -77,7 +76,7 @@ class PrefixCache:
         return chunk_names(sequence.prompt, sequence.images, self._engine.info.image_tokens, self._size)
 
 
-def chunk_names(prompt: Tokens, images: Series[str], image_tokens: int, size: int) -> list[bytes]:
+def chunk_names(prompt: Tokens, images: abc.Sequence[str], image_tokens: int, size: int) -> list[bytes]:
     """Names of a prompt's whole chunks of `size` positions; `images` are the SHA-256 of its files in hexadecimal.
 
     An image takes `image_tokens` positions, all of them marked alike; what it shows is named where it begins. Raises

@@ -49,7 +49,7 @@ class SamplingParams:
         return bool(self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1)
 
 
-class Changes(Protocol):
+class LogitsProcessor(Protocol):
     """What one answer does to its logits before they are sampled; in step with its tokens."""
 
     def apply(self, logits: Floats) -> Floats | None:
@@ -67,7 +67,7 @@ class Sampler:
     Several answers to one request differ in `number`.
     """
 
-    def __init__(self, params: SamplingParams, changes: Changes | None = None, number: int = 0) -> None:
+    def __init__(self, params: SamplingParams, changes: LogitsProcessor | None = None, number: int = 0) -> None:
         self.params = params
         self.changes = changes
         seed = None if params.seed is None else params.seed % 2**64
@@ -77,7 +77,7 @@ class Sampler:
 
     def sample(self, logits: Floats) -> int:
         """Choose from logits `[vocab_size]`. Raises `NotFinite` rather than answering from broken numbers."""
-        [token] = choose([self], logits[np.newaxis])
+        [token] = sample_batch([self], logits[np.newaxis])
         if token is None:
             raise NotFinite
         return token
@@ -90,7 +90,7 @@ class Sampler:
         return int(place) if place < len(cumulated) else int(cumulated.searchsorted(cumulated[-1]))
 
 
-def choose(samplers: Sequence[Sampler], logits: Floats) -> list[int | None]:
+def sample_batch(samplers: Sequence[Sampler], logits: Floats) -> list[int | None]:
     """One token for each row of logits `[n, vocab_size]`; None where a row holds NaN or infinity, or cannot go on."""
     best = logits.argmax(axis=1)
     # argmax takes NaN for the largest, so the largest and the smallest show whatever is not finite

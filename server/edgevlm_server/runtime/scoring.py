@@ -5,21 +5,21 @@ of the tokens' probabilities add up to that of the answer. So answers of any len
 prompt that they share is computed once and then taken from the prefix cache, as far as that reaches.
 """
 
-from collections.abc import Sequence
+from collections import abc
 
 import numpy as np
 from edgevlm_engines import Floats, Tokens
 
-from edgevlm_server.images.pipeline import Seen
+from edgevlm_server.images.pipeline import EncodedImages
 from edgevlm_server.runtime.sampling import Sampler, SamplingParams
-from edgevlm_server.runtime.sequence import Sequence as Slot
+from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.runtime.ticket import End, Ticket
 
 
-class Dictated:
+class ForcedTokens:
     """Lets one token after the other through, and no other."""
 
-    def __init__(self, tokens: Sequence[int]) -> None:
+    def __init__(self, tokens: abc.Sequence[int]) -> None:
         self._tokens = tuple(tokens)
         self._taken = 0
 
@@ -35,19 +35,19 @@ class Dictated:
         self._taken += 1
 
 
-def dictated(prompt: Tokens, seen: Seen, answer: Sequence[int], number: int) -> Slot:
+def forced(prompt: Tokens, seen: EncodedImages, answer: abc.Sequence[int], number: int) -> Sequence:
     """A sequence that says `answer` behind the prompt, and reports how likely each of its tokens was."""
-    slot = Slot(prompt, seen.features, len(answer), frozenset(), images=seen.files, logprobs=0, number=number)
-    slot.sampler = Sampler(SamplingParams(), Dictated(answer))
+    slot = Sequence(prompt, seen.features, len(answer), frozenset(), images=seen.files, logprobs=0, number=number)
+    slot.sampler = Sampler(SamplingParams(), ForcedTokens(answer))
     return slot
 
 
 async def logprob(ticket: Ticket) -> float:
-    """The natural logarithm of the probability of a dictated answer. Raises `ApiError`, `Cancelled`."""
+    """The natural logarithm of the probability of a forced answer. Raises `ApiError`, `Cancelled`."""
     total = 0.0
     async for event in ticket.events():
         if not isinstance(event, End):
-            assert event.logprobs is not None, "dictated sequences report them"
+            assert event.logprobs is not None, "forced sequences report them"
             total += event.logprobs.chosen.logprob
         elif event.error is not None:
             raise event.error

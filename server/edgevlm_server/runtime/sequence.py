@@ -7,7 +7,7 @@ import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
 
 from edgevlm_server.guided.constraint import Constraint
-from edgevlm_server.runtime.logits_processors import Adjustments
+from edgevlm_server.runtime.logits_processors import LogitsProcessors
 from edgevlm_server.runtime.sampling import Sampler, SamplingParams
 
 
@@ -41,7 +41,7 @@ class Sequence:
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
-        changes = Adjustments(
+        changes = LogitsProcessors(
             self.sampling,
             self.prompt,
             end_ids=self.stop_ids,

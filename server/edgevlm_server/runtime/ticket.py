@@ -1,13 +1,14 @@
 """A submitted request on the event loop's side: tokens and the end arrive here. Knows no engine and no threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import abc
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from edgevlm_server.errors import ApiError
 from edgevlm_server.runtime.logprobs import Logprobs
-from edgevlm_server.runtime.sequence import Sequence as Slot
+from edgevlm_server.runtime.sequence import Sequence
 
 Reason = Literal["stop", "length", "cancelled", "error"]
 EarlyReason = Literal["stop", "cancelled"]
@@ -34,7 +35,7 @@ Event = Token | End
 class Ticket:
     """`ask_to_end` is called with the ticket and a reason when the request is to end early."""
 
-    def __init__(self, sequence: Slot, ask_to_end: "Callable[[Ticket, EarlyReason], None]") -> None:
+    def __init__(self, sequence: Sequence, ask_to_end: "Callable[[Ticket, EarlyReason], None]") -> None:
         self.sequence = sequence
         self._ask_to_end = ask_to_end
         self._events: asyncio.Queue[Event] = asyncio.Queue()
@@ -71,7 +72,7 @@ class Ticket:
                 callback(event)
 
 
-def when_all_ended(tickets: Sequence[Ticket], callback: Callable[[bool], None]) -> None:
+def when_all_ended(tickets: abc.Sequence[Ticket], callback: Callable[[bool], None]) -> None:
     """Call `callback` on the event loop when all have ended, with whether each got its whole answer."""
     ends: list[End] = []
 

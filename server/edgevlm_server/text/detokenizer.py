@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from edgevlm_server.text.tokenizer import Tokenizer
 
 
-class TextStream:
+class Detokenizer:
     """The text of one answer.
 
     Bytes are held back until a UTF-8 character is complete, and characters that may yet become a stop string until

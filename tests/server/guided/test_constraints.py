@@ -12,9 +12,9 @@ from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.guided.constraint import Constraint, ConstraintFailed
 from edgevlm_server.guided.grammar import any_object, one_of, that_matches, valid_json
 from edgevlm_server.request import Structure
-from edgevlm_server.runtime.sampling import SamplingParams, choose
+from edgevlm_server.runtime.sampling import SamplingParams, sample_batch
 from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.text.detokenizer import TextStream
+from edgevlm_server.text.detokenizer import Detokenizer
 from edgevlm_server.text.tokenizer import Tokenizer
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -47,10 +47,10 @@ def written(constraint: Constraint, seed: int, max_tokens: int = MAX_TOKENS, **p
         SamplingParams(temperature=1.0, seed=seed, **params),
         constraint=constraint,
     )
-    noise, stream, text = np.random.default_rng(seed), TextStream(TOKENIZER), ""
+    noise, stream, text = np.random.default_rng(seed), Detokenizer(TOKENIZER), ""
     while sequence.finish_reason is None:
         logits = (2 * noise.standard_normal((1, TOKENIZER.vocab_size))).astype(np.float32)
-        [token] = choose([sequence.sampler], logits)
+        [token] = sample_batch([sequence.sampler], logits)
         assert token is not None
         sequence.generated.append(token)
         text += stream.push(token)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, Floats
-from edgevlm_server.runtime.logits_processors import Adjustments
-from edgevlm_server.runtime.sampling import Sampler, SamplingParams, choose
+from edgevlm_server.runtime.logits_processors import LogitsProcessors
+from edgevlm_server.runtime.sampling import Sampler, SamplingParams, sample_batch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_st
@@ -39,7 +39,7 @@ def asked(draw: st.DrawFn) -> SamplingParams:
 
 @given(asked(), st.lists(TOKEN | st.just(IMAGE_TOKEN), max_size=5), st.lists(TOKEN, max_size=8), LOGITS)
 def test_the_formulas(params: SamplingParams, prompt: list[int], taken: list[int], logits: Floats) -> None:
-    adjustments = Adjustments(params, np.array(prompt, np.int64))
+    adjustments = LogitsProcessors(params, np.array(prompt, np.int64))
     before = logits.copy()
     for token in taken:
         adjustments.apply(logits)
@@ -53,7 +53,7 @@ def test_the_formulas(params: SamplingParams, prompt: list[int], taken: list[int
 @pytest.mark.parametrize("value", [np.finfo(np.float32).max, np.finfo(np.float32).min])
 @pytest.mark.parametrize("penalty", [0.01, 10.0])
 def test_the_largest_numbers_stay_finite(value: float, penalty: float) -> None:
-    adjustments = Adjustments(SamplingParams(repetition_penalty=penalty), np.array([0], np.int64))
+    adjustments = LogitsProcessors(SamplingParams(repetition_penalty=penalty), np.array([0], np.int64))
     changed = adjustments.apply(np.full(SIZE, value, np.float32))
     assert changed is not None
     assert np.isfinite(changed).all()
@@ -62,21 +62,23 @@ def test_the_largest_numbers_stay_finite(value: float, penalty: float) -> None:
 def test_a_repetition_ends_when_it_is_penalised() -> None:
     logits = np.array([[3, 2.5, 0, 0]], np.float32)
     params = SamplingParams(frequency_penalty=0.4)
-    sampler = Sampler(params, Adjustments(params, np.zeros(0, np.int64)))
-    assert [choose([sampler], logits)[0] for _ in range(6)] == [0, 0, 1, 0, 1, 0]
+    sampler = Sampler(params, LogitsProcessors(params, np.zeros(0, np.int64)))
+    assert [sample_batch([sampler], logits)[0] for _ in range(6)] == [0, 0, 1, 0, 1, 0]
 
 
 def test_an_end_token_waits_until_enough_tokens_are_there() -> None:
     logits = np.array([[0, 1, 9]], np.float32)
     params = SamplingParams()
-    sampler = Sampler(params, Adjustments(params, np.zeros(0, np.int64), end_ids={2}, min_tokens=3))
-    assert [choose([sampler], logits)[0] for _ in range(4)] == [1, 1, 1, 2]
+    sampler = Sampler(params, LogitsProcessors(params, np.zeros(0, np.int64), end_ids={2}, min_tokens=3))
+    assert [sample_batch([sampler], logits)[0] for _ in range(4)] == [1, 1, 1, 2]
 
 
 @given(LOGITS, st.floats(0.1, 2), st.floats(0, 1), st.integers(0, 2**32))
 def test_min_p_keeps_what_is_likely_enough(logits: Floats, temperature: float, min_p: float, seed: int) -> None:
     weights = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
-    [token] = choose([Sampler(SamplingParams(temperature=temperature, min_p=min_p, seed=seed))], logits[np.newaxis])
+    [token] = sample_batch(
+        [Sampler(SamplingParams(temperature=temperature, min_p=min_p, seed=seed))], logits[np.newaxis]
+    )
     assert token is not None
     assert weights[token] >= min_p
 
@@ -86,16 +88,17 @@ def test_min_p_leaves_top_p_its_share_of_what_is_left() -> None:
     params = SamplingParams(temperature=1.0, min_p=0.6, top_p=0.5, seed=1)
     sampler = Sampler(params)
     # 0.4 and 0.3 are left, and 0.4 is more than half of them
-    assert {choose([sampler], logits)[0] for _ in range(200)} == {0}
+    assert {sample_batch([sampler], logits)[0] for _ in range(200)} == {0}
 
 
 def test_several_answers_draw_for_themselves_and_the_first_as_it_would_alone() -> None:
     logits = np.zeros((1, 1000), np.float32)
     params = SamplingParams(temperature=1.0, seed=7)
     drawn = [
-        [choose([sampler], logits)[0] for _ in range(20)] for sampler in (Sampler(params, None, n) for n in (0, 1, 2))
+        [sample_batch([sampler], logits)[0] for _ in range(20)]
+        for sampler in (Sampler(params, None, n) for n in (0, 1, 2))
     ]
-    assert drawn[0] == [choose([sampler], logits)[0] for sampler in [Sampler(params)] for _ in range(20)]
+    assert drawn[0] == [sample_batch([sampler], logits)[0] for sampler in [Sampler(params)] for _ in range(20)]
     assert len({tuple(one) for one in drawn}) == 3
 
 
@@ -106,9 +109,9 @@ def test_a_batch_gets_what_its_rows_would_get_alone(data: st.DataObject, setting
     )
 
     def samplers() -> list[Sampler]:
-        return [Sampler(one, Adjustments(one, np.array([1, 2], np.int64))) for one in settings]
+        return [Sampler(one, LogitsProcessors(one, np.array([1, 2], np.int64))) for one in settings]
 
     together, alone = samplers(), samplers()
     for logits in steps:
-        expected = [choose([one], row[np.newaxis])[0] for one, row in zip(alone, logits, strict=True)]
-        assert choose(together, logits) == expected
+        expected = [sample_batch([one], row[np.newaxis])[0] for one, row in zip(alone, logits, strict=True)]
+        assert sample_batch(together, logits) == expected

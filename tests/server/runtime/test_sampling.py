@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from edgevlm_engines import Floats
-from edgevlm_server.runtime.sampling import NotFinite, Sampler, SamplingParams, choose
+from edgevlm_server.runtime.sampling import NotFinite, Sampler, SamplingParams, sample_batch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_st
@@ -100,7 +100,7 @@ def compare(settings: list[SamplingParams], steps: list[Floats]) -> None:
             plain(one, uniform.random() if one.temperature and np.isfinite(row).all() else 0.0, row)
             for one, uniform, row in zip(settings, uniforms, logits, strict=True)
         ]
-        assert choose(samplers, logits) == expected
+        assert sample_batch(samplers, logits) == expected
 
 
 @given(st.data(), st.lists(params(), min_size=1, max_size=6), st.integers(1, 50))
@@ -135,4 +135,4 @@ def test_a_broken_row_ends_alone(broken: float) -> None:
     logits = np.tile(LOGITS, (3, 1))
     logits[1, 2] = broken
     samplers = [Sampler(SamplingParams(temperature=temperature, top_p=0.4)) for temperature in (0.0, 1.0, 1.0)]
-    assert choose(samplers, logits) == [0, None, 0]
+    assert sample_batch(samplers, logits) == [0, None, 0]

@@ -2,7 +2,7 @@
 
 import pytest
 import sentencepiece
-from edgevlm_server.text.detokenizer import TextStream
+from edgevlm_server.text.detokenizer import Detokenizer
 from edgevlm_server.text.tokenizer import Tokenizer
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,8 +15,8 @@ REFERENCE = sentencepiece.SentencePieceProcessor(model_file=str(MODEL))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("aeé°€😀 \n"), max_size=40)
 
 
-def pieces(ids: list[int], stop: tuple[str, ...] = ()) -> tuple[list[str], TextStream]:
-    stream = TextStream(TOKENIZER, stop)
+def pieces(ids: list[int], stop: tuple[str, ...] = ()) -> tuple[list[str], Detokenizer]:
+    stream = Detokenizer(TOKENIZER, stop)
     return [*(stream.push(token) for token in ids), stream.finish()], stream
 
 
@@ -80,7 +80,7 @@ def test_a_stop_string_across_tokens_is_never_shown_in_part(stop: str) -> None:
 @example("aaaa", ["aa"], 1)
 def test_stop_strings_count_behind_the_least_number_of_tokens(text: str, stops: list[str], least: int) -> None:
     ids = TOKENIZER.encode(text, space_prefix=True)
-    stream, free = TextStream(TOKENIZER, stops, least), TextStream(TOKENIZER)
+    stream, free = Detokenizer(TOKENIZER, stops, least), Detokenizer(TOKENIZER)
     early = "".join(stream.push(token) for token in ids[:least])
     assert early == "".join(free.push(token) for token in ids[:least])
     late = "".join(stream.push(token) for token in ids[least:]) + stream.finish()
@@ -92,7 +92,7 @@ def test_stop_strings_count_behind_the_least_number_of_tokens(text: str, stops: 
 
 @given(st.lists(st.integers(3, 399), max_size=30), st.lists(st.text("ae \nb", min_size=1, max_size=3), max_size=2))
 def test_characters_are_counted_as_they_come_and_as_they_are_shown(ids: list[int], stops: list[str]) -> None:
-    stream, out = TextStream(TOKENIZER, stops), ""
+    stream, out = Detokenizer(TOKENIZER, stops), ""
     for token in ids:
         out += stream.push(token)
         assert stream.shown == len(out) <= stream.read
@@ -109,7 +109,7 @@ def test_what_looks_like_a_stop_string_and_is_none_comes_out_later() -> None:
 
 
 def test_nothing_comes_after_a_stop_string() -> None:
-    stream = TextStream(TOKENIZER, ("b",))
+    stream = Detokenizer(TOKENIZER, ("b",))
     for token in TOKENIZER.encode("abab", space_prefix=True):
         stream.push(token)
     assert [stream.push(token) for token in TOKENIZER.encode("more", space_prefix=True)] == [""] * len(
