@@ -11,9 +11,8 @@ from edgevlm_server.api.completions import CompletionRequest
 from edgevlm_server.api.strict_model import MAX_TEXT
 from edgevlm_server.errors import InvalidRequest, NotFound
 from edgevlm_server.guided.constraint import Constraint
-from edgevlm_server.images.pipeline import EncodedImages
 from edgevlm_server.model import Model
-from edgevlm_server.request import Generation, Picture
+from edgevlm_server.request import EncodedImages, Generation, Picture
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.text.prompt import Turn, encode_conversation
 

@@ -1,6 +1,9 @@
 """One request, whichever route it came by. Plain values: no wire names, no HTTP, no model."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from edgevlm_engines import Floats
 
 from edgevlm_server.runtime.sampling import SamplingParams
 
@@ -16,6 +19,13 @@ class Picture:
     source: bytes | str | None
     name: str | None = None
     place: str = ""
+
+
+class EncodedImages(NamedTuple):
+    """What a request's images became: `features` `[n * image_tokens, hidden_size]`, and each file's SHA-256."""
+
+    features: Floats
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

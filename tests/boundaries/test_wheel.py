@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgevlm_server.http.static import FILES
 
-from tests.boundaries.test_imports import ROOMS, ROOT
+from tests.boundaries.walls import ROOMS, ROOT
 
 
 def test_the_wheel_is_complete(tmp_path: Path) -> None:

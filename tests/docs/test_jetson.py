@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from edgevlm.cli import COMMANDS
 from edgevlm.doctor.advice import BINDINGS, PYTHONS
-from tests.boundaries.test_imports import ROOMS, ROOT
+from tests.boundaries.walls import ROOMS, ROOT
 
 PAGE = ROOT / "docs/jetson.md"
 TEXT = PAGE.read_text(encoding="utf-8")

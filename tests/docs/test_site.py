@@ -12,7 +12,7 @@ from edgevlm_server.settings import Settings
 from benchmarks.nginx import Tls, site_text
 from benchmarks.site import AFFINITY
 from edgevlm.cli import COMMANDS
-from tests.boundaries.test_imports import ROOT
+from tests.boundaries.walls import ROOT
 
 TEXT = (ROOT / "docs/site.md").read_text(encoding="utf-8")
 SITE = (ROOT / "docs/nginx-site.conf").read_text(encoding="utf-8")

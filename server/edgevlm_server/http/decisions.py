@@ -27,10 +27,9 @@ from edgevlm_server.http.body import read_model
 from edgevlm_server.http.disconnect import DisconnectWatch
 from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, count_request, see, unless_left
 from edgevlm_server.http.openapi import GENERATING, answers, takes
-from edgevlm_server.images.pipeline import EncodedImages
 from edgevlm_server.model import Model
 from edgevlm_server.prepare import check_model, read_conversation, token_limit
-from edgevlm_server.request import Picture
+from edgevlm_server.request import EncodedImages, Picture
 from edgevlm_server.runtime.admission import Place
 from edgevlm_server.runtime.scoring import Cancelled, forced, logprob
 from edgevlm_server.runtime.sequence import Sequence

@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest, QueueFull, Unavailable
 from edgevlm_server.http.auth import client_of
 from edgevlm_server.http.disconnect import DisconnectWatch
-from edgevlm_server.images.pipeline import EncodedImages, VisionFailed
+from edgevlm_server.images.pipeline import VisionFailed
 from edgevlm_server.model import Model
 from edgevlm_server.prepare import Prepared
-from edgevlm_server.request import Generation, Picture
+from edgevlm_server.request import EncodedImages, Generation, Picture
 from edgevlm_server.runtime.admission import Place
 from edgevlm_server.runtime.choices import Choices, Whole
 from edgevlm_server.runtime.output import Answer, ClientLeft, Delta, Usage

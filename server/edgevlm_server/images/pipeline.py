@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from edgevlm_engines import Floats
@@ -25,7 +25,7 @@ from edgevlm_server.images.limits import ImageError, ImageLimits
 from edgevlm_server.images.picture_names import PictureNames
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
-from edgevlm_server.request import Picture
+from edgevlm_server.request import EncodedImages, Picture
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,6 @@ Result = TypeVar("Result")
 
 class VisionFailed(Exception):
     """The vision encoder raised or hangs: the engine must not be used again."""
-
-
-class EncodedImages(NamedTuple):
-    """What a request's images became: `features` `[n * image_tokens, hidden_size]`, and each file's SHA-256."""
-
-    features: Floats
-    files: tuple[str, ...]
 
 
 class ImagePipeline:

@@ -10,7 +10,7 @@ from collections import abc
 import numpy as np
 from edgevlm_engines import Floats, Tokens
 
-from edgevlm_server.images.pipeline import EncodedImages
+from edgevlm_server.request import EncodedImages
 from edgevlm_server.runtime.sampling import Sampler, SamplingParams
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.runtime.ticket import End, Ticket

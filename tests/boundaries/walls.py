@@ -1,0 +1,172 @@
+"""The walls, stated by folder: which folder may import which, and where a library may be imported.
+
+`python -m tests.boundaries` prints every import that goes through a wall; the tests of this folder fail on one.
+"""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+
+ROOMS = {
+    "edgevlm": ROOT / "edgevlm",
+    "edgevlm_server": ROOT / "server/edgevlm_server",
+    "edgevlm_engines": ROOT / "engines/edgevlm_engines",
+    "edgevlm_export": ROOT / "export/edgevlm_export",
+    "edgevlm_demo": ROOT / "demo/edgevlm_demo",
+}
+
+ARROWS: dict[str, set[str]] = {
+    "edgevlm": {"edgevlm_server", "edgevlm_engines", "edgevlm_export", "edgevlm_demo"},
+    "edgevlm_export": {"edgevlm_engines"},
+    "edgevlm_server": {"edgevlm_engines"},
+    "edgevlm_engines": set(),
+    # training makes its tokens and pixels with serving's own code
+    "edgevlm_demo": {"edgevlm_server"},
+}
+"""From room to room."""
+
+INSIDE: dict[str, set[str]] = {
+    # a room's own files on top see all of its folders, but for those that say otherwise here
+    "edgevlm.commands": {"edgevlm", "edgevlm.bench", "edgevlm.doctor"},
+    "edgevlm.bench": {"edgevlm"},
+    "edgevlm.doctor": {"edgevlm"},
+    "edgevlm_engines.ort": {"edgevlm_engines", "edgevlm_engines.cuda"},
+    "edgevlm_engines.trt": {"edgevlm_engines", "edgevlm_engines.cuda"},
+    "edgevlm_engines.cuda": {"edgevlm_engines"},
+    "edgevlm_export.checkpoint": {"edgevlm_export"},
+    "edgevlm_export.graph": {
+        *("edgevlm_export", "edgevlm_export.checkpoint", "edgevlm_export.graph.ort", "edgevlm_export.graph.trt"),
+    },
+    "edgevlm_export.graph.ort": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
+    "edgevlm_export.graph.trt": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
+    "edgevlm_export.trt": {"edgevlm_export", "edgevlm_export.graph.trt"},
+    "edgevlm_server.http": {
+        *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),
+    },
+    "edgevlm_server.api": {
+        *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
+    },
+    "edgevlm_server.runtime": {"edgevlm_server", "edgevlm_server.guided", "edgevlm_server.text"},
+    "edgevlm_server.guided": {"edgevlm_server", "edgevlm_server.text"},
+    "edgevlm_server.images": {"edgevlm_server"},
+    "edgevlm_server.text": set(),
+    "edgevlm_demo.scenes": set(),
+}
+"""From folder to folder of a room."""
+
+LIBRARIES: dict[str, set[str]] = {
+    "fastapi": {"edgevlm_server.http"},
+    "starlette": {"edgevlm_server.http"},
+    "uvicorn": {"edgevlm_server.http", "edgevlm_server.run"},
+    "pydantic": {
+        *("edgevlm_server.api", "edgevlm_server.http", "edgevlm_engines", "edgevlm.commands.doctor"),
+    },
+    "prometheus_client": {"edgevlm_server.metrics"},
+    "llguidance": {"edgevlm_server.guided"},
+    "sentencepiece": {"edgevlm_server.text", "edgevlm_export.checkpoint", "edgevlm_export.exporter", "edgevlm_demo"},
+    "PIL": {"edgevlm_server.images", "edgevlm_demo"},
+    "pillow_heif": {"edgevlm_server.images"},
+    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.commands.parity"},
+    "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
+    "cuda": {"edgevlm_engines.cuda"},
+    "onnx": {"edgevlm_export", "edgevlm.commands.parity"},
+    "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
+    "torch": {"edgevlm_demo"},
+    "pickle": set(),
+    # the evaluation's threads are clients, not parts of the server
+    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images"},
+    "concurrent": {
+        *("edgevlm_server.guided.compiler", "edgevlm_server.images", "edgevlm_engines.ort"),
+        "edgevlm.commands.evaluate",
+    },
+}
+"""Folders or files that may import a library."""
+
+
+class Import(NamedTuple):
+    """`importer` and `imported` are modules; a package stands for its `__init__.py`."""
+
+    importer: str
+    imported: str
+    line: int
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the product."""
+    found = {}
+    for room, folder in ROOMS.items():
+        for path in sorted(folder.rglob("*.py")):
+            name = ".".join((room, *path.relative_to(folder).with_suffix("").parts))
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports(module: str, path: Path, known: dict[str, Path]) -> Iterator[Import]:
+    """Every module that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module, alias.name, node.lineno)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}:{node.lineno}: relative imports hide where an arrow points"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield Import(module, full if full in known else node.module, node.lineno)
+
+
+def all_imports() -> list[Import]:
+    """Of every module of the product."""
+    known = modules()
+    return [one for module, path in known.items() for one in imports(module, path, known)]
+
+
+def breaches(found: list[Import]) -> Iterator[str]:
+    """One line for each import that goes through a wall."""
+    known = modules()
+    for one in found:
+        if (reason := _reason(one, known)) is not None:
+            yield f"{known[one.importer].relative_to(ROOT)}:{one.line}: imports {one.imported}: {reason}"
+
+
+def circle(found: list[Import]) -> list[str]:
+    """Modules that import each other on a way round, the first one again at the end; empty if there is none."""
+    known = modules()
+    graph: dict[str, set[str]] = {}
+    for one in found:
+        if one.imported in known and one.imported != one.importer:
+            graph.setdefault(one.importer, set()).add(one.imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [str(name) for name in reversed(error.args[1])]
+    return []
+
+
+def _reason(one: Import, known: dict[str, Path]) -> str | None:
+    """Why an import is not allowed; `None` if it is."""
+    top = one.imported.split(".")[0]
+    if top in LIBRARIES and not any(_within(one.importer, home) for home in LIBRARIES[top]):
+        return f"{top} is imported in {', '.join(sorted(LIBRARIES[top])) or 'no room'} alone"
+    room = one.importer.split(".")[0]
+    if top not in ROOMS:
+        return None
+    if top != room:
+        return (
+            None if top in ARROWS[room] else f"{room} may import {', '.join(sorted(ARROWS[room])) or 'no other room'}"
+        )
+    here, there = _folder(one.importer, known), _folder(one.imported, known)
+    if here == there or here not in INSIDE or there in INSIDE[here]:
+        return None
+    return f"{here} may import {', '.join(sorted(INSIDE[here])) or 'no other folder'}"
+
+
+def _within(module: str, home: str) -> bool:
+    return module == home or module.startswith(f"{home}.")
+
+
+def _folder(module: str, known: dict[str, Path]) -> str:
+    return module if known[module].name == "__init__.py" else module.rpartition(".")[0]
