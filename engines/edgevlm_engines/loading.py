@@ -7,11 +7,9 @@ from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.echo import EchoEngine
 from edgevlm_engines.engine import Engine, EngineInfo
 from edgevlm_engines.errors import EngineLoadError
-from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.manifest import Manifest, Provider
 
 EngineName = Literal["ort", "trt", "echo"]
-Provider = Literal["cpu", "cuda"]
-"""Where ONNX Runtime runs."""
 
 
 def load_engine(
@@ -65,18 +63,15 @@ def slot_length(manifest: Manifest, slots: int, max_length: int | None) -> int:
 
 def _echo(bundle: Bundle, slots: int, length: int) -> Engine:
     manifest = bundle.manifest
-    info = EngineInfo(
+    info = EngineInfo.of(
+        manifest,
         name="echo",
         device="none",
         precision="none",
         slots=slots,
         max_length=length,
-        max_chunk=min(256, length),
+        chunk=256,
         position_bytes=8,
-        vocab_size=manifest.decoder.vocab_size,
-        hidden_size=manifest.decoder.hidden_size,
-        image_size=manifest.preprocessing.size,
-        image_tokens=manifest.vision.image_tokens,
     )
     return EchoEngine(info, manifest.prompt.eos_id)
 

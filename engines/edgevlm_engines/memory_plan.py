@@ -6,8 +6,7 @@ from typing import Literal, NamedTuple
 
 from edgevlm_engines.bundle import DECODER_WEIGHTS, VISION_WEIGHTS
 from edgevlm_engines.manifest import Manifest
-from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK
-from edgevlm_engines.plan_cache import IMAGES, capacity
+from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK, capacity
 
 MIB = 2**20
 CHUNK = 32
@@ -193,7 +192,7 @@ def _work_buffers(manifest: Manifest, demand: Demand) -> int:
     logits = 4 * demand.slots * text.vocab_size
     if _on_tensorrt(manifest):
         positions = max(TRT_CHUNK, demand.slots)
-        values = _VISION_BUFFERS * IMAGES * vision + _DECODER_BUFFERS * positions * position
+        values = _VISION_BUFFERS * vision + _DECODER_BUFFERS * positions * position
         # keys and values wait there to be appended
         return 2 * values + logits + positions * position_bytes(manifest)
     return 4 * (_VISION_BUFFERS * vision + _DECODER_BUFFERS * min(CHUNK, demand.max_length) * position) + logits

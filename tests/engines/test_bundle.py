@@ -81,7 +81,7 @@ def change(bundle: Path, **fields: object) -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"format": 1}, "format 2 is expected"),
+        ({"format": 1}, "format 3 is expected"),
         ({"surprise": 1}, "surprise"),
         ({"precision": "fp8"}, "precision"),
         ({"max_slots": 0}, "max_slots"),

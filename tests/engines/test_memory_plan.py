@@ -20,6 +20,7 @@ from edgevlm_engines import (
     size_text,
     slot_length,
 )
+from edgevlm_engines.kv_cache import Copied
 from edgevlm_engines.manifest import Decoder, File, Precision, Vision
 from edgevlm_engines.memory_plan import CHUNK, MIB, Place, position_bytes
 from edgevlm_engines.ort.engine import OrtEngine
@@ -173,9 +174,10 @@ def test_the_engine_allocates_what_the_plan_says(precision: Precision, tmp_path:
     engine = OrtEngine(bundle, slots=demand.slots, max_length=demand.max_length)
     allocated = sum(buffer.nbytes for buffer in engine._decoder.cache._buffers)  # type: ignore[attr-defined]
     saved = engine.save(0, 0, 7)
+    assert isinstance(saved, Copied)
     engine.close()
     assert plan_memory(bundle.manifest, demand, "cpu").kv_cache == allocated
-    assert saved.nbytes == 7 * engine.info.position_bytes == 7 * position_bytes(bundle.manifest)
+    assert saved.data.nbytes == 7 * engine.info.position_bytes == 7 * position_bytes(bundle.manifest)
 
 
 MEASURED = """

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import onnx
 import pytest
 from edgevlm_engines import EngineLoadError, open_bundle
-from edgevlm_engines.plan_cache import Plans, open_plans, plan_shape
+from edgevlm_engines.plan_cache import PlanFiles, open_plans, plan_shape
 from edgevlm_engines.trt.target import this_target
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
@@ -42,7 +42,7 @@ class Jetson(NamedTuple):
         """How often TensorRT has built a plan."""
         return len(self.machine.named("build_serialized_network"))
 
-    def opened(self, folder: Path | None = None) -> Plans:
+    def opened(self, folder: Path | None = None) -> PlanFiles:
         return open_plans(folder or self.plans, open_bundle(self.bundle), plan_shape(ROWS, LENGTH), this_target())
 
 
