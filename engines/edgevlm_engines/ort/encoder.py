@@ -36,8 +36,9 @@ class OrtEncoder:
         """`[3, image_size, image_size]` -> `[image_tokens, hidden_size]`."""
         assert self._session is not None, "closed"
         pixels = picture[np.newaxis]
-        features: Floats = self._thread.submit(self._session.run, ["features"], {"pixels": pixels}).result()[0]
-        return features[0]
+        [features] = self._thread.submit(self._session.run, ["features"], {"pixels": pixels}).result()
+        encoded: Floats = features[0]
+        return encoded
 
     def close(self) -> None:
         """Wait for the picture at hand, then release the session. Calling it again does nothing."""
