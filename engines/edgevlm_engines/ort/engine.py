@@ -17,7 +17,7 @@ from edgevlm_engines.ort.encoder import OrtEncoder
 from edgevlm_engines.ort.invariance import invariant_sizes
 from edgevlm_engines.ort.session import open_session
 
-TRIED_LENGTH: dict[Provider, int] = {"cpu": 64, "cuda": 640}
+TRIED_LENGTH: dict[Provider, int] = {"cpu": 40, "cuda": 640}
 """Positions of a slot when sizes of step are tried. The CPU's attention goes slot by slot, and its memory, once
 touched, stays with the process; a GPU shares the work out by the length of the longest slot, from some hundreds on."""
 

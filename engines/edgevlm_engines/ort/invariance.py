@@ -19,7 +19,7 @@ from edgevlm_engines.kv_cache import Cache
 
 log = logging.getLogger(__name__)
 
-LENGTHS = (12, 600, 60)
+LENGTHS = (12, 600, 30)
 """Positions before the step, of the three contents that slots take in turn; less where slots are shorter. Three,
 since kernels handle slots in groups of two or four: each content comes to each place of such a group."""
 
@@ -46,7 +46,7 @@ class Decoder(Protocol):
 
 
 def invariant_sizes(make: Callable[[int], Decoder], slots: int) -> tuple[int, ...]:
-    """The sizes of step to run, rising, from a set that gives every slot the same bits; the last is at least `slots`.
+    """The sizes of step to run, rising, such that every slot gets the same bits from each; the last is >= `slots`.
 
     `make` makes a decoder with a number of slots, which is tried and closed. There may be some more slots than were
     asked for, where kernels want pairs or fours. A warning in the log says if no sizes give every slot the same bits.
@@ -55,55 +55,70 @@ def invariant_sizes(make: Callable[[int], Decoder], slots: int) -> tuple[int, ..
         return (1,)
     for multiple in (1, 2, 4):
         padded = -(-slots // multiple) * multiple
-        if agreeing := agreeing_sizes(make(padded), padded):
-            if agreeing != step_sizes(padded):
-                log.info("Steps run with %s slots: with other numbers this device rounds differently.", agreeing)
-            return agreeing
+        if sizes := _agreeing(make(padded), padded):
+            if sizes != step_sizes(padded):
+                log.info("Steps run with %s slots: with other numbers this device rounds differently.", sizes)
+            return sizes
     log.warning(
         "Answers may depend on what else runs: on this device a slot's logits change in their last bits with the "
-        "number of slots in a step, with their lengths, or from slot to slot."
+        "number of slots in a step, with the lengths of the others, or from slot to slot."
     )
     return step_sizes(slots)
 
 
 def step_sizes(slots: int) -> tuple[int, ...]:
-    """Sizes of step to try: all up to 8, then four for each doubling, so that no step is a quarter larger than need be."""
+    """Sizes of step to try: all up to 8, then four for each doubling, so that few slots are needed to fill one up."""
     sizes = [*range(1, 9), *(start * quarter // 4 for start in (8, 16, 32) for quarter in (5, 6, 7, 8))]
     return (*(size for size in sizes if size < slots), slots)
 
 
-def agreeing_sizes(decoder: Decoder, slots: int) -> tuple[int, ...]:
-    """The sizes of step that give the same bits as one of `slots` slots; none if that does not agree with itself."""
-    kinds = np.arange(slots) % len(LENGTHS)
-    lengths = np.minimum(LENGTHS, decoder.cache.shape[2] - 1)
-    random = np.random.default_rng(0)
-    _write_past(decoder, slots, lengths, random)
-    hidden = random.standard_normal((len(LENGTHS), 1, decoder.hidden_size)).astype(decoder.dtype)
-
-    def run(contents: Tokens) -> Floats:
-        return decoder.run(0, hidden[contents], lengths[contents])
-
-    together = run(kinds)
-    reference = together[: len(LENGTHS)]
-
-    def agree(contents: Tokens, logits: Floats) -> bool:
-        return all(np.array_equal(row, reference[kind]) for row, kind in zip(logits, contents, strict=True))
-
-    smaller = [size for size in step_sizes(slots)[:-1] if agree(kinds[:size], run(kinds[:size]))]
-    # last, since it writes into the past of the others: the shortest content without longer neighbours
-    shortest = np.zeros(slots, np.int64)
-    same = agree(kinds, together) and agree(shortest, run(shortest))
+def _agreeing(decoder: Decoder, slots: int) -> tuple[int, ...]:
+    """The sizes of step that give the same bits as one of all `slots` slots; none if that itself does not."""
+    contents = np.arange(slots) % len(LENGTHS)
+    trial = _Trial(decoder, contents)
+    sizes: list[int] = []
+    for size in step_sizes(slots)[:-1]:
+        # where three disagree kernels take pairs: no time is spent on larger odd numbers
+        if (size % 2 == 0 or size <= 3 or 3 in sizes) and trial.agrees(contents[:size]):
+            sizes.append(size)
+    # last, since it writes into what the others have read: the shortest content without longer neighbours
+    holds = trial.holds and trial.agrees(np.zeros_like(contents))
     decoder.close()
-    return (*smaller, slots) if same else ()
+    return (*sizes, slots) if holds else ()
 
 
-def _write_past(decoder: Decoder, slots: int, lengths: Tokens, random: np.random.Generator) -> None:
-    """The same for all slots: a few keys and values at the beginning, and again at the end of each length."""
-    past = min(PAST, int(lengths.min()))
-    hidden = random.standard_normal((1, past, decoder.hidden_size)).astype(decoder.dtype)
-    decoder.run(0, hidden, np.array([past - 1]))
-    copied = decoder.cache.copy_out(0, 0, past)
-    for slot in range(slots):
-        for start in (0, *(int(length) - past for length in lengths)):
-            decoder.cache.copy_in(slot, replace(copied, start=start), past)
-    copied.free()
+class _Trial:
+    """Slots with a past, and the logits that each of three contents gets in a step of all slots."""
+
+    def __init__(self, decoder: Decoder, contents: Tokens) -> None:
+        self._decoder = decoder
+        self._lengths = np.minimum(LENGTHS, decoder.cache.shape[2] - 1)
+        random = np.random.default_rng(0)
+        self._write_past(len(contents), random)
+        hidden = random.standard_normal((len(LENGTHS), 1, decoder.hidden_size))
+        self._hidden = hidden.astype(decoder.dtype)
+        together = self._step(contents)
+        self._wanted = together[: len(LENGTHS)]
+        self.holds = self._same(contents, together)
+        """Whether in that step a content gets the same logits in each of its slots."""
+
+    def agrees(self, contents: Tokens) -> bool:
+        """Whether a step with these contents in slots `0..n-1` gives each of them the same logits again."""
+        return self._same(contents, self._step(contents))
+
+    def _same(self, contents: Tokens, logits: Floats) -> bool:
+        return all(map(np.array_equal, logits, self._wanted[contents]))
+
+    def _step(self, contents: Tokens) -> Floats:
+        return self._decoder.run(0, self._hidden[contents], self._lengths[contents])
+
+    def _write_past(self, slots: int, random: np.random.Generator) -> None:
+        """The same for all slots: a few keys and values at the beginning, and again at the end of each length."""
+        past = min(PAST, int(self._lengths.min()))
+        hidden = random.standard_normal((1, past, self._decoder.hidden_size)).astype(self._decoder.dtype)
+        self._decoder.run(0, hidden, np.array([past - 1]))
+        copied = self._decoder.cache.copy_out(0, 0, past)
+        for slot in range(slots):
+            for start in (0, *(int(length) - past for length in self._lengths)):
+                self._decoder.cache.copy_in(slot, replace(copied, start=start), past)
+        copied.free()
