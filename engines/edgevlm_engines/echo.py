@@ -11,9 +11,24 @@ import numpy as np
 
 from edgevlm_engines.checked_engine import CheckedEngine
 from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
+from edgevlm_engines.manifest import Manifest
 
 FIRST_TEXT_TOKEN = 259
 """In a SentencePiece vocabulary with byte fallback, ids below are control tokens and bytes."""
+
+
+def echo_info(manifest: Manifest, *, slots: int, max_length: int, chunk: int) -> EngineInfo:
+    """Of an echo engine with the shape of a bundle's model."""
+    return EngineInfo.of(
+        manifest,
+        name="echo",
+        device="none",
+        precision="none",
+        slots=slots,
+        max_length=max_length,
+        chunk=chunk,
+        position_bytes=8,
+    )
 
 
 @dataclass(frozen=True, slots=True)

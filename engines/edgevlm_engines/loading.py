@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from edgevlm_engines.bundle import Bundle
-from edgevlm_engines.echo import EchoEngine
-from edgevlm_engines.engine import Engine, EngineInfo
+from edgevlm_engines.echo import EchoEngine, echo_info
+from edgevlm_engines.engine import Engine
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.manifest import Manifest, Provider
 
@@ -62,18 +62,8 @@ def slot_length(manifest: Manifest, slots: int, max_length: int | None) -> int:
 
 
 def _echo(bundle: Bundle, slots: int, length: int) -> Engine:
-    manifest = bundle.manifest
-    info = EngineInfo.of(
-        manifest,
-        name="echo",
-        device="none",
-        precision="none",
-        slots=slots,
-        max_length=length,
-        chunk=256,
-        position_bytes=8,
-    )
-    return EchoEngine(info, manifest.prompt.eos_id)
+    info = echo_info(bundle.manifest, slots=slots, max_length=length, chunk=256)
+    return EchoEngine(info, bundle.manifest.prompt.eos_id)
 
 
 def _ort(bundle: Bundle, slots: int, length: int, provider: Provider, threads: int) -> Engine:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from edgevlm_engines.bundle import DECODER_WEIGHTS, VISION_WEIGHTS
 from edgevlm_engines.manifest import Manifest
-from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK, capacity
+from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK
+from edgevlm_engines.plan_cache import capacity
 
 MIB = 2**20
 CHUNK = 32

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import DECODER, EMBEDDING, TOKENIZER, VISION
-from edgevlm_engines.manifest import Decoder as DecoderPart
 from edgevlm_engines.manifest import MOST_SLOTS, Device, Flavour, Manifest, Precision, VisionPrecision
+from edgevlm_engines.manifest import Decoder as DecoderPart
 from edgevlm_engines.manifest import Preprocessing as PreprocessingPart
 from edgevlm_engines.manifest import Prompt as PromptPart
 from edgevlm_engines.manifest import Source as SourcePart

@@ -121,7 +121,9 @@ def test_only_sizes_that_agree_are_run(
     assert told == (
         []
         if sizes == step_sizes(slots)
-        else [f"Steps run with {sizes} slots: with other numbers this device rounds differently."]
+        else [
+            f"Steps run with {', '.join(map(str, sizes))} slots: with other numbers this device rounds differently."
+        ]
     )
 
 

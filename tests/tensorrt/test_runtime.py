@@ -10,7 +10,7 @@ import pytest
 from edgevlm_engines import open_bundle
 
 from tests.prefill import no_features, prefill
-from tests.tensorrt.bench import CAPACITY, LENGTH, ROWS, Bench, counts, decode, text
+from tests.tensorrt.bench import CAPACITY, LENGTH, SLOTS, Bench, counts, decode, text
 
 ALLOCATIONS = ("cudaMalloc", "cudaHostAlloc")
 
@@ -18,7 +18,7 @@ ALLOCATIONS = ("cudaMalloc", "cudaHostAlloc")
 def test_the_engine_says_what_it_is(bench: Bench) -> None:
     info = bench.load().info
     assert (info.name, info.device, info.precision) == ("trt", "Stand-in Orin", "fp16")
-    assert (info.slots, info.max_length, info.max_chunk) == (ROWS, LENGTH, 64)
+    assert (info.slots, info.max_length, info.max_chunk) == (SLOTS, LENGTH, 64)
     shape = open_bundle(bench.folder).manifest.decoder
     assert info.position_bytes == 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim
 
@@ -51,12 +51,12 @@ def test_plans_for_more_slots_serve_fewer_with_a_cache_of_these(bench: Bench) ->
     wanted = decode(engine, 30)
     used = bench.machine.used()
     engine.close()
-    bench.build(ROWS + 5)
+    bench.build(SLOTS + 5)
     single = bench.load(slots=1)
     prefill(single, 0, text(30))
     np.testing.assert_array_equal(decode(single, 30), wanted)
     assert (single.info.slots, single.info.max_length) == (1, LENGTH)
-    assert used - bench.machine.used() >= (ROWS - 1) * CAPACITY * single.info.position_bytes
+    assert used - bench.machine.used() >= (SLOTS - 1) * CAPACITY * single.info.position_bytes
 
 
 def test_a_longer_window_computes_the_same(bench: Bench) -> None:

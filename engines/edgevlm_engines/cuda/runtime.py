@@ -35,18 +35,17 @@ def enter_thread() -> None:
 
 
 class Device(NamedTuple):
-    """The GPU: `compute` is its capability, such as `(8, 7)`; `memory` in bytes."""
+    """The GPU: `compute` is its capability, such as `(8, 7)`."""
 
     name: str
     compute: tuple[int, int]
-    memory: int
 
 
 def device() -> Device:
     """What this machine has. Raises `CudaError` if that is no GPU."""
     properties = call(runtime.cudaGetDeviceProperties, DEVICE)
     name = properties.name.split(b"\0")[0].decode("ascii", "replace")
-    return Device(name, (properties.major, properties.minor), properties.totalGlobalMem)
+    return Device(name, (properties.major, properties.minor))
 
 
 def free_memory() -> int:

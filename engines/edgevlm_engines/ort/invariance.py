@@ -57,7 +57,8 @@ def invariant_sizes(make: Callable[[int], Decoder], slots: int) -> tuple[int, ..
         padded = -(-slots // multiple) * multiple
         if sizes := _agreeing(make(padded), padded):
             if sizes != step_sizes(padded):
-                log.info("Steps run with %s slots: with other numbers this device rounds differently.", sizes)
+                named = ", ".join(map(str, sizes))
+                log.info("Steps run with %s slots: with other numbers this device rounds differently.", named)
             return sizes
     log.warning(
         "Answers may depend on what else runs: on this device a slot's logits change in their last bits with the "

@@ -4,7 +4,7 @@
 were built from and for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -78,21 +78,15 @@ def describe(manifest: Manifest, shape: PlanShape, target: Target, files: Mappin
     )
 
 
-def open_plans(
-    folder: Path,
-    bundle: Bundle,
-    shape: PlanShape,
-    target: Target,
-    progress: Callable[[int], None] = lambda count: None,
-) -> PlanFiles:
+def open_plans(folder: Path, bundle: Bundle, shape: PlanShape, target: Target) -> PlanFiles:
     """Check everything about a bundle's plans in the plans folder `folder`, before any byte of them is deserialised.
 
-    `progress` is told the number of bytes just verified. Raises `PlanMissing` where `edgevlm build` has not made
-    them for this shape and target, `PlanError` where they must not be used; each with one sentence.
+    Raises `PlanMissing` where `edgevlm build` has not made them for this shape and target, `PlanError` where they
+    must not be used; each with one sentence.
     """
     plans, sidecar = _find(folder, bundle, shape, target)
     for path in plans:
-        _check_digest(path, sidecar.files[path.name], progress)
+        _check_digest(path, sidecar.files[path.name])
     return plans
 
 
@@ -184,9 +178,9 @@ def _check_size(path: Path, expected: File) -> None:
         raise PlanError(f"{path} is damaged: it has {size} bytes, {SIDECAR} says {expected.size}; {AGAIN}.")
 
 
-def _check_digest(path: Path, expected: File, progress: Callable[[int], None]) -> None:
+def _check_digest(path: Path, expected: File) -> None:
     try:
-        digest = file_digest(path, progress)
+        digest = file_digest(path)
     except BundleError as error:
         raise PlanError(str(error)) from None
     if digest != expected.sha256:
