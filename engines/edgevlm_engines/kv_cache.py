@@ -1,4 +1,4 @@
-"""The KV cache: plain buffers and copies of parts of them, here in host memory, in `cuda/` on a device. Knows no model.
+"""The KV cache: buffers and copies of parts of them, here in host memory, in `cuda/` on a device. Knows no model.
 
 Buffers are zeroed when allocated: positions past a slot's end take part in products with weight zero, and
 0 x NaN would be NaN.

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 FORMAT: Literal[3] = 3
 
 MOST_SLOTS = 64
-"""The most slots that a bundle may allow. Graphs take any number; this keeps a typing error from asking for terabytes."""
+"""The most slots that a bundle may allow. Graphs take any number; this keeps a typing error from asking for
+terabytes."""
 
 Device = Literal["cpu", "cuda", "jetpack6", "jetpack7"]
 Precision = Literal["fp32", "fp16", "int8", "int4"]

@@ -1,7 +1,7 @@
-"""What to ask for instead of a demand that does not fit into memory. Knows what may be given up, not what takes memory.
+"""What to ask for instead of a demand that does not fit into memory. Knows what can be given up, not what it takes.
 
-A demand has levers: fields that may be made smaller in steps. The memory plan grows by the same bytes with each pair
-of steps, so the largest value that fits is found by a division.
+A demand has levers: fields that may be made smaller in steps. From the second step on the memory plan grows by the
+same bytes with each two steps, so the largest value that fits is found by a division.
 """
 
 from dataclasses import replace
@@ -81,8 +81,10 @@ def _reduced(manifest: Manifest, demand: Demand, place: Place, budget: int, leve
     most = (getattr(demand, lever.field) - 1 - lever.least) // lever.step
     if most < 0 or left(0) < 0:
         return None
-    two_steps = left(0) - left(2)
-    steps = 2 * left(0) // two_steps if two_steps else most
-    # of a pair of slots the second may take no more cache
-    steps += left(steps + 1) >= 0
+    if left(1) < 0:
+        return at(0)
+    two_steps = left(1) - left(3)
+    steps = 1 + 2 * left(1) // two_steps if two_steps else most
+    # the first of a pair of slots takes the cache of both
+    steps -= left(steps) < 0
     return at(min(steps, most))

@@ -29,7 +29,7 @@ _HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4":
 # layouts of their own, 3.85 GB of 2.60 for 1.7B (`python -m tests.tensorrt.full_depth`).
 _HELD_BY_TENSORRT: dict[str, float] = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}
 
-# Slots come in pairs where the last of an odd number would take another kernel (`ort/invariance.py` finds out when it loads).
+# Slots come in pairs where the last of an odd number would take another kernel (`ort/invariance.py` finds out).
 _PAIRED = ("int8", "int4")
 
 # What stays when weights and caches are taken away, measured with the demo bundle: 112 MiB for Python, the server and
@@ -157,7 +157,8 @@ def _kept_positions(manifest: Manifest, demand: Demand) -> int:
     """Positions of cache that an engine holds for the slots that were asked for."""
     if _on_tensorrt(manifest):
         return demand.slots * capacity(demand.max_length)
-    slots = -(-demand.slots // 2) * 2 if manifest.precision in _PAIRED else demand.slots
+    paired = manifest.precision in _PAIRED and demand.slots > 1
+    slots = -(-demand.slots // 2) * 2 if paired else demand.slots
     return slots * demand.max_length
 
 

@@ -88,7 +88,7 @@ def smaller_by_one(demand: Demand) -> Iterator[list[Demand]]:
     places,
     few_caches,
     few_caches,
-    st.floats(0.8, 1),
+    st.floats(0.1, 1),
 )
 def test_divisions_find_what_trying_all_would_find(
     small: Manifest, demand: Demand, kind: dict[str, str], place: Place, images: int, prefixes: int, share: float

@@ -173,9 +173,11 @@ def test_a_process_stays_within_its_plan(bundles: Bundles) -> None:
     assert 1024 * int(result.stdout) <= plan_memory(manifest, demand, "cpu").total
 
 
-@pytest.mark.parametrize(("precision", "kept"), [("int4", 4), ("int8", 4), ("fp32", 3)])
+@pytest.mark.parametrize(
+    ("precision", "slots", "kept"), [("int4", 3, 4), ("int8", 3, 4), ("fp32", 3, 3), ("int4", 2, 2), ("int4", 1, 1)]
+)
 def test_quantised_slots_are_counted_in_pairs_as_the_engine_may_hold_them(
-    small: Manifest, precision: Precision, kept: int
+    small: Manifest, precision: Precision, slots: int, kept: int
 ) -> None:
-    plan = plan_memory(small.model_copy(update={"precision": precision}), replace(DEMAND, slots=3), "cpu")
+    plan = plan_memory(small.model_copy(update={"precision": precision}), replace(DEMAND, slots=slots), "cpu")
     assert plan.kv_cache == kept * 2048 * 393_216

@@ -15,10 +15,10 @@ from edgevlm_engines.cuda.runtime import DeviceMemory, Stream, call, device
 from edgevlm_engines.errors import CudaError
 
 SOURCE = r"""
-/* Grid: x over the words of one slot, y over the buffers, z over the slots of the step. `table` holds two addresses for
-   each buffer: of what is new, [slots of the step, heads, sequence, words], and of the cache, [slots, heads, capacity,
-   words]. Slot z of the step is slot `first + z` of the cache, and its new positions begin at past_length[z]. A word is
-   4 bytes. */
+/* Grid: x over the words of one slot, y over the buffers, z over the slots of the step. `table` holds two addresses
+   for each buffer: of what is new, [slots of the step, heads, sequence, words], and of the cache, [slots, heads,
+   capacity, words]. Slot z of the step is slot `first + z` of the cache, and its new positions begin at
+   past_length[z]. A word is 4 bytes. */
 extern "C" __global__ void append(const unsigned long long *table, const int *past_length, int first, int heads,
                                   int sequence, int capacity, int words)
 {

@@ -1,4 +1,4 @@
-"""The ONNX Runtime engine, on the CPU or on CUDA: tokens, slots and steps. Knows nothing of how graphs were written."""
+"""The ONNX Runtime engine, on the CPU or on CUDA: tokens, slots and steps. Knows nothing of how graphs are made."""
 
 from bisect import bisect_left
 
@@ -18,8 +18,8 @@ from edgevlm_engines.ort.invariance import invariant_sizes
 from edgevlm_engines.ort.session import open_session
 
 TRIED_LENGTH: dict[Provider, int] = {"cpu": 40, "cuda": 640}
-"""Positions of a slot when sizes of step are tried. The CPU's attention goes slot by slot, and its memory, once
-touched, stays with the process; a GPU shares the work out by the length of the longest slot, from some hundreds on."""
+"""Positions of a slot while sizes of step are tried. On a CPU attention is computed slot by slot, and filling long
+slots takes time; a GPU divides the work by the length of the longest slot, from some hundreds on."""
 
 
 class OrtEngine(CheckedEngine):
