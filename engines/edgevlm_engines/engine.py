@@ -109,8 +109,8 @@ class Engine(Protocol):
         `[vocab_size]`.
 
         Each `IMAGE_TOKEN` takes the next row of `features` `[k, hidden_size]`; `k` must equal their number.
-        Positions before `start` must have been written by earlier calls. In how many chunks matters to rounding
-        alone.
+        Positions before `start` must have been written by earlier calls. Into how many chunks a prompt is cut
+        changes rounding at most.
         """
         ...
 

@@ -23,7 +23,7 @@ def load_engine(
     plans: Path | None = None,
     cuda_graphs: bool = True,
 ) -> Engine:
-    """Load a bundle with room for `slots` sequences of `max_length` positions (default: all that the model can).
+    """Load a bundle with room for `slots` sequences of `max_length` positions (default: the most it takes).
 
     `provider` and `threads` are for ONNX Runtime; `plans`, the folder of plans (default: the one beside the bundle),
     and `cuda_graphs` for TensorRT. Raises `EngineLoadError` with one sentence.
@@ -56,7 +56,7 @@ def slot_length(manifest: Manifest, slots: int, max_length: int | None) -> int:
     if not manifest.vision.image_tokens < length <= manifest.max_length:
         raise EngineLoadError(
             f"The length must lie between {manifest.vision.image_tokens + 1}, for one image, "
-            f"and {manifest.max_length}, which is all that this model can; not {length}."
+            f"and {manifest.max_length}, the most that this model takes; it is {length}."
         )
     return length
 
@@ -84,7 +84,7 @@ def _trt(bundle: Bundle, slots: int, length: int, plans: Path | None, cuda_graph
         )
     from edgevlm_engines.trt.target import this_target
 
-    # says what is missing, in a sentence
+    # first, since it says in a sentence what is missing
     target = this_target()
     from edgevlm_engines.trt.engine import TrtEngine
 

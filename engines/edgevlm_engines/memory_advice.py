@@ -11,10 +11,10 @@ from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.memory_plan import MIB, Demand, Place, plan_memory
 
 TEXT = 256
-"""Positions that a slot must have beside a picture's."""
+"""Positions that a slot needs for text, beside those of a picture."""
 
 BLOCK = 64
-"""Lengths are advised in multiples of this, as TensorRT's caches have them."""
+"""Advice on lengths comes in multiples of this, as slots have them on TensorRT."""
 
 
 class _Lever(NamedTuple):

@@ -1,7 +1,7 @@
 """Appends new keys and values to the KV cache on the device: one kernel for all layers. Not yet run on a GPU.
 
-For decoders that hand out what is new and leave the cache alone. A kernel and not copies, because a captured graph
-repeats it, and where it writes must be read anew each time.
+For decoders that output new keys and values and leave the cache alone. A kernel and not copies: a captured graph
+repeats it, and must read anew each time where to write.
 """
 
 import ctypes

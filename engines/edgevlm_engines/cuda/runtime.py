@@ -18,10 +18,10 @@ DEVICE = 0
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of CUDA returns behind its status, `None` if nothing. Raises `CudaError` naming both."""
+    """What a CUDA function returns after its status, `None` if nothing. Raises `CudaError` that names both."""
     try:
         status, *results = function(*arguments)
-    except RuntimeError as error:  # so the bindings say that the driver or a library is not there at all
+    except RuntimeError as error:  # how the bindings say that the driver or a library is missing
         raise CudaError(function.__name__, str(error).rstrip(".")) from None
     if status.value != 0:
         runtime.cudaGetLastError()  # or the next caller of the runtime would be told of it again
@@ -55,9 +55,9 @@ def free_memory() -> int:
 
 
 class Stream:
-    """Work in order. It does not wait for the default stream, nor that for it.
+    """Work in order. It and the default stream do not wait for each other.
 
-    What is enqueued on an `urgent` one goes before what waits on others.
+    Work on an `urgent` stream goes before work that waits on others.
     """
 
     def __init__(self, *, urgent: bool) -> None:

@@ -1,9 +1,9 @@
-"""Sizes of a decode step that give every slot the same bits, found by trying. Knows a decoder's `run` and its cache.
+"""Which sizes of decode step give every slot the same bits, found by trying. Knows a decoder's `run` and its cache.
 
 On some processors quantised products round differently for a slot alone, or for the last of an odd number; on a GPU
-a kernel may be chosen for the number of slots, or share the work by the length of the longest. So each size of step
-that will ever run is tried once, on slots with a past: equal contents must give equal logits in whatever slot they
-are, in a step of whatever size, and beside whatever neighbours.
+the number of slots may choose the kernel, and the longest slot how the work is divided. So every size of step that
+will ever run is tried once, on slots with a past: equal contents must give equal logits in any slot, in a step of any
+size and beside any neighbours.
 """
 
 import logging
@@ -20,12 +20,12 @@ from edgevlm_engines.kv_cache import Cache
 log = logging.getLogger(__name__)
 
 LENGTHS = (12, 600, 30)
-"""Positions before the step, of the three contents that slots take in turn; less where slots are shorter. Three,
-since kernels handle slots in groups of two or four: each content comes to each place of such a group."""
+"""Positions before the step of three contents, which slots hold in turn; fewer where slots are shorter. Three,
+because kernels handle slots in groups of two or four: so each content comes to every place in such a group."""
 
 PAST = 4
-"""Positions with keys and values at the beginning and at each of these ends. Between them are zeros: those take as
-long a way through the cache, and nothing to compute or to copy."""
+"""Positions of keys and values at the beginning of a slot and before each of these lengths. The rest is zeros, which
+attention reads all the same and which take no time to fill in."""
 
 
 class Decoder(Protocol):
