@@ -6,6 +6,7 @@ at once than its largest question has of them, or than there are; the others wai
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -103,8 +104,8 @@ async def decisions(request: Request, service: Served) -> Response:
 
 async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
     """Read, check and prepare; the caller gives the places back."""
-    most = service.settings.max_body
-    asked = await service.admission.receive(lambda arriving: read_json(request, DecisionRequest, most, arriving))
+    read = partial(read_json, request, DecisionRequest, service.settings.max_body)
+    asked = await service.admission.receive(read)
     counts = [sum(map(len, to_score(question).answers)) for question in asked.questions]
     if sum(counts) > MAX_SCORES:
         raise InvalidRequest(

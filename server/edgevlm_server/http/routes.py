@@ -1,5 +1,6 @@
 """The routes of the API: what each takes and answers, and how it is described. Knows HTTP, no model."""
 
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
@@ -35,8 +36,7 @@ TYPED_EVENTS = {"text/event-stream": "With `stream`: typed events, `response.com
 )
 async def chat_completions(request: Request, service: Served) -> Response:
     """Answer a conversation with images, whole or streamed; OpenAI's route."""
-    most = service.settings.max_body
-    return await generate(request, service, lambda arriving: read_json(request, ChatRequest, most, arriving))
+    return await generate(request, service, partial(read_json, request, ChatRequest, service.settings.max_body))
 
 
 @generation.post(
@@ -47,8 +47,7 @@ async def chat_completions(request: Request, service: Served) -> Response:
 )
 async def completions(request: Request, service: Served) -> Response:
     """Go on with a text that no template is put around, whole or streamed; OpenAI's older route."""
-    most = service.settings.max_body
-    return await generate(request, service, lambda arriving: read_json(request, CompletionRequest, most, arriving))
+    return await generate(request, service, partial(read_json, request, CompletionRequest, service.settings.max_body))
 
 
 @generation.post(
@@ -59,8 +58,7 @@ async def completions(request: Request, service: Served) -> Response:
 )
 async def responses(request: Request, service: Served) -> Response:
     """Answer text and images, whole or as typed events; OpenAI's newer route, as far as it needs no memory."""
-    most = service.settings.max_body
-    return await generate(request, service, lambda arriving: read_json(request, ResponsesRequest, most, arriving))
+    return await generate(request, service, partial(read_json, request, ResponsesRequest, service.settings.max_body))
 
 
 @generation.post(
@@ -71,8 +69,7 @@ async def responses(request: Request, service: Served) -> Response:
 )
 async def ask(request: Request, service: Served) -> Response:
     """Answer a question about files: `curl -F image=@part.jpg -F 'question=Which lamp is on?'`."""
-    most = service.settings.max_body
-    return await generate(request, service, lambda arriving: read_form(request, most, arriving))
+    return await generate(request, service, partial(read_form, request, service.settings.max_body))
 
 
 @tokens.post("/tokenize", responses=may_answer(BODY), openapi_extra=takes(TokenizeRequest, examples.TOKENIZE))
@@ -139,8 +136,7 @@ async def program_version() -> answers.Version:
 
 
 async def _body(request: Request, service: Service, model: type[Model]) -> Model:
-    most = service.settings.max_body
-    return await service.admission.receive(lambda arriving: read_json(request, model, most, arriving))
+    return await service.admission.receive(partial(read_json, request, model, service.settings.max_body))
 
 
 def _card(service: Service) -> answers.ModelCard:
