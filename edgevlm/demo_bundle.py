@@ -6,7 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgevlm_engines import BundleError, EngineLoadError, open_bundle
-from edgevlm_engines.manifest import FORMAT, Device
+from edgevlm_engines.manifest import FORMAT
+from edgevlm_engines.names import Device
 from platformdirs import user_cache_path
 
 DEMO_NAME = "edgevlm-demo"

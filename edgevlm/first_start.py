@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from edgevlm_engines import EngineError, EngineLoadError
 from edgevlm_engines.bundle import MANIFEST
-from edgevlm_engines.manifest import FORMAT, Device, Precision, VisionPrecision
+from edgevlm_engines.manifest import FORMAT
+from edgevlm_engines.names import Device, Precision, VisionPrecision
 from platformdirs import user_cache_path
 
 from edgevlm.cli import CommandError

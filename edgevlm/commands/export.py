@@ -9,7 +9,7 @@ from edgevlm.cli import CommandError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from edgevlm_engines.manifest import Device
+    from edgevlm_engines.names import Device
 
     parser.add_argument("checkpoint", type=Path, help="folder with config.json, weights and tokenizer.model")
     parser.add_argument("bundle", type=Path, help="folder to make; it must not exist")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_conversion(parser: argparse._ActionsContainer) -> None:
     """How a checkpoint is to be converted, for whatever device."""
-    from edgevlm_engines.manifest import Precision, VisionPrecision
+    from edgevlm_engines.names import Precision, VisionPrecision
 
     parser.add_argument(
         "--vision-tower",

@@ -4,7 +4,6 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from edgevlm_server.run import serve
 from edgevlm_server.settings import add_arguments as add_settings
 from edgevlm_server.settings import from_arguments
 
@@ -26,9 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.model import load_model
+    from edgevlm_server.run import serve
 
-    from edgevlm.commands.build import ensure_plans
     from edgevlm.first_start import Conversion, check_conversion, served_bundle
+    from edgevlm.plans import ensure_plans
 
     settings = from_arguments(arguments)
     conversion = Conversion.of(arguments)

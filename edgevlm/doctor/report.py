@@ -2,16 +2,29 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from edgevlm_engines import Demand, plan_memory, size_text
+from edgevlm_engines import Demand, Manifest, plan_memory, size_text
 
 from edgevlm.doctor.advice import Advice
 from edgevlm.doctor.board import jetpack
 from edgevlm.doctor.ceilings import MODELS, MODULES, PAST, PRECISIONS, ceiling, weight_bytes
 from edgevlm.doctor.clocks import Clock
 from edgevlm.doctor.fit import Fit, published_manifest
+from edgevlm.doctor.judge import Report, demand
 from edgevlm.doctor.survey import Survey
 
 UNKNOWN = "not known"
+PUBLISHED = "MobileVLM_V2-1.7B"
+
+
+def as_text(report: Report, manifest: Manifest | None = None) -> str:
+    """For people."""
+    asked = demand(manifest.max_length if manifest else None)
+    parts = [facts(report.survey, report.bandwidth)]
+    if report.fits:
+        parts.append(fits_table(report.fits, asked.slots, asked.max_length))
+    if manifest is None and report.device is not None:
+        parts.append(_commands(report, asked))
+    return "\n\n".join([*parts, advice_text(report.advice)])
 
 
 def facts(survey: Survey, bandwidth: float | None) -> str:
@@ -76,6 +89,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def decimal_text(count: int) -> str:
     """Bytes, in units of 10^9, as bandwidths are stated."""
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+def _commands(report: Report, demand: Demand) -> str:
+    """For the most exact precision of which one slot fits; on a CPU, what export does by itself."""
+    fit = next((fit for fit in report.fits if fit.model == PUBLISHED and fit.slots), None)
+    bundle = f"bundles/{PUBLISHED.removeprefix('MobileVLM_').lower()}"
+    export = f"edgevlm export {PUBLISHED} {bundle} --device {report.device}"
+    if fit is None:
+        return f"To export, here or on a PC: {export}"
+    shape = f"{bundle} --max-batch {fit.slots} --max-length {demand.max_length}"
+    return (
+        f"To export, here or on a PC: {export} --precision {fit.precision}\n"
+        f"To serve it here: edgevlm build {shape} && edgevlm serve {shape}"
+    )
 
 
 def _board(survey: Survey) -> str:

@@ -1,17 +1,14 @@
 """Engines by name. Each one's runtime is imported when it is asked for, and only then."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.echo import EchoEngine
 from edgevlm_engines.engine import Engine, EngineInfo
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.manifest import Manifest
-
-EngineName = Literal["ort", "trt", "echo"]
-Provider = Literal["cpu", "cuda"]
-"""Where ONNX Runtime runs."""
+from edgevlm_engines.names import EngineName, Provider
 
 
 def load_engine(

@@ -4,11 +4,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgevlm_engines.names import Device, Precision, VisionPrecision
+
 FORMAT: Literal[3] = 3
 
-Device = Literal["cpu", "cuda", "jetpack6", "jetpack7"]
-Precision = Literal["fp32", "fp16", "int8", "int4"]
-VisionPrecision = Literal["fp32", "fp16", "int8"]
 Flavour = Literal["ort", "trt-native", "trt-split"]
 """For whom graphs are written: ONNX Runtime; TensorRT with operators for attention and cache, and without."""
 Projector = Literal["ldpnet", "ldpnetv2"]

@@ -8,6 +8,7 @@ from edgevlm_engines.bundle import DECODER_WEIGHTS, VISION_WEIGHTS
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK
 from edgevlm_engines.plan_cache import IMAGES, capacity
+from edgevlm_engines.sizes import size_text
 
 MIB = 2**20
 CHUNK = 32
@@ -155,16 +156,6 @@ def alternatives(manifest: Manifest, demand: Demand, place: Place, budget: int) 
         if plan_memory(manifest, least, place).total < plan_memory(manifest, demand, place).total:
             demand = least
     return []
-
-
-def size_text(size: int) -> str:
-    """Bytes as a person reads them: `448 MiB`, `6.25 GiB`."""
-    value, unit = float(size), "bytes"
-    for larger in ("KiB", "MiB", "GiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _weights(manifest: Manifest, place: Place) -> int:

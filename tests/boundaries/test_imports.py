@@ -90,11 +90,13 @@ def test_no_code_is_taken_from_data() -> None:
     ("command", "absent"),
     [
         ("import edgevlm.cli", {"torch", "onnxruntime", "fastapi", "numpy", "onnx"}),
-        ("import edgevlm.commands.serve", {"torch", "onnxruntime", "onnx", "tensorrt", "cuda"}),
+        ("import edgevlm.commands.serve, edgevlm.plans", {"torch", "onnxruntime", "onnx", "tensorrt", "cuda"}),
+        ("import edgevlm_server.run", {"torch", "onnxruntime", "onnx", "tensorrt", "cuda"}),
         ("import edgevlm_export.exporter", {"torch", "onnxruntime", "fastapi"}),
         ("import edgevlm_demo", {"torch", "onnxruntime", "fastapi"}),
         ("import edgevlm_demo.scenes, edgevlm_demo.evaluation", {"torch", "onnxruntime"}),
-        ("import edgevlm_engines", {"torch", "onnxruntime", "fastapi", "onnx", "tensorrt", "cuda"}),
+        ("import edgevlm_engines", {"numpy", "pydantic"}),
+        ("from edgevlm_engines import load_engine", {"torch", "onnxruntime", "fastapi", "onnx", "tensorrt", "cuda"}),
     ],
 )
 def test_heavy_libraries_are_imported_late(command: str, absent: set[str]) -> None:

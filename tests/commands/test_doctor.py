@@ -10,12 +10,13 @@ import pytest
 from edgevlm_engines import Manifest, read_manifest
 
 from edgevlm import cli
-from edgevlm.commands.doctor import Report, as_text, judge
 from edgevlm.demo_bundle import demo_bundle
 from edgevlm.doctor import software
 from edgevlm.doctor.ceilings import MODELS
 from edgevlm.doctor.fit import published_manifest
+from edgevlm.doctor.judge import Report, judge
 from edgevlm.doctor.power import Mode, Power
+from edgevlm.doctor.report import as_text
 from edgevlm.doctor.software import Trial, this_interpreter
 from tests.devices import AGX_ORIN, MACHINES, ORIN_NANO_JETPACK_7, ORIN_NANO_SUPER, PC, RELEASE, Machine
 

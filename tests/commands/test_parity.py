@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgevlm.cli import main
-from edgevlm.commands.parity import compare
+from edgevlm.parity import compare
 from tests.conftest import GOLDEN
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgevlm_demo import checkpoint_folder, clip_folder
-from edgevlm_engines.manifest import Precision, VisionPrecision
+from edgevlm_engines.names import Precision, VisionPrecision
 from edgevlm_export.exporter import export_bundle
 
 from edgevlm.cli import main

@@ -304,13 +304,6 @@ def test_killed_outright_it_starts_again(bundles: Bundles) -> None:
             assert chat(url).status_code == 200
 
 
-@pytest.mark.parametrize("arguments", [["serve", "--port", "x"], ["serve", "a", "b"], ["nonsense"], []])
-def test_wrong_arguments_show_the_usage(arguments: list[str]) -> None:
-    result = subprocess.run([sys.executable, "-m", "edgevlm", *arguments], capture_output=True, text=True)
-    assert result.returncode == 2
-    assert "usage: edgevlm" in result.stderr
-
-
 def test_the_openapi_description_names_the_chat_request(bundles: Bundles) -> None:
     with started(serve(bundles("v2"), "--engine", "echo")) as process:
         url = process.url()

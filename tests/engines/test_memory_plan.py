@@ -20,8 +20,9 @@ from edgevlm_engines import (
     size_text,
     slot_length,
 )
-from edgevlm_engines.manifest import Decoder, File, Precision, Vision
+from edgevlm_engines.manifest import Decoder, File, Vision
 from edgevlm_engines.memory_plan import CHUNK, MIB, Place, position_bytes
+from edgevlm_engines.names import Precision
 from edgevlm_engines.ort.engine import OrtEngine
 from edgevlm_export.exporter import export_bundle
 from hypothesis import HealthCheck, given, settings

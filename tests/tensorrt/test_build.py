@@ -18,7 +18,7 @@ from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 
 from edgevlm.cli import main
-from edgevlm.commands.build import ensure_plans
+from edgevlm.plans import ensure_plans
 from tests.live import LiveServer
 from tests.tensorrt.graphs import scatter_attention
 from tests.tensorrt.jetsons import JETSONS

@@ -11,8 +11,8 @@ from edgevlm_engines import EngineLoadError
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.settings import Settings
 
-from edgevlm.commands.build import ensure_plans
 from edgevlm.first_start import Conversion, served_bundle, this_device
+from edgevlm.plans import ensure_plans
 from tests.conftest import GOLDEN
 from tests.live import LiveServer
 from tests.tensorrt.jetsons import JETSONS

@@ -31,9 +31,9 @@ from edgevlm_engines.engine import (
 from edgevlm_engines.errors import CudaError, EngineLoadError
 from edgevlm_engines.kv_cache import Cache, Copied, CpuCache
 from edgevlm_engines.kv_cache import Shape as CacheShape
-from edgevlm_engines.loading import Provider
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.memory_plan import CHUNK, position_bytes
+from edgevlm_engines.names import Provider
 
 log = logging.getLogger(__name__)
 

@@ -25,10 +25,11 @@ from edgevlm_engines.engine import (
 )
 from edgevlm_engines.errors import DeviceError, EngineLoadError
 from edgevlm_engines.kv_cache import Copied
-from edgevlm_engines.memory_plan import position_bytes, size_text
+from edgevlm_engines.memory_plan import position_bytes
 from edgevlm_engines.owned import owned
 from edgevlm_engines.plan_cache import Plans, PlanShape, Target, open_plans, plan_folder, plan_shape
 from edgevlm_engines.plan_choice import serving_shape
+from edgevlm_engines.sizes import size_text
 from edgevlm_engines.trt.context import Plan
 from edgevlm_engines.trt.decoder import TrtDecoder
 from edgevlm_engines.trt.vision import TrtVision

@@ -5,7 +5,6 @@ import re
 import time
 import uuid
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -28,6 +27,7 @@ from edgevlm_server.http.openapi import answers, describe
 from edgevlm_server.http.static import page_router
 from edgevlm_server.metrics import CONTENT_TYPE
 from edgevlm_server.service import Service
+from edgevlm_server.version import version
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     """The whole application as uvicorn runs it."""
     app = FastAPI(
         title="edgevlm",
-        version=version("edgevlm"),
+        version=version(),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

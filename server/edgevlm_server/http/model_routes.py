@@ -1,7 +1,5 @@
 """The routes that say what is served, and by which program. Knows HTTP."""
 
-from importlib.metadata import version
-
 from fastapi import APIRouter
 
 from edgevlm_server.api.answer_schema import ModelCard, ModelList, Version
@@ -9,6 +7,7 @@ from edgevlm_server.errors import NotFound
 from edgevlm_server.http.auth import Served
 from edgevlm_server.http.openapi import PLAIN, answers
 from edgevlm_server.service import Service
+from edgevlm_server.version import commit, version
 
 router = APIRouter(tags=["models"])
 
@@ -31,8 +30,8 @@ async def one_model(model: str, service: Served) -> ModelCard:
 
 @router.get("/version", responses=answers((401,)))
 async def program_version() -> Version:
-    """The program's version; vLLM's route. Answered while the model is loading, too."""
-    return Version(version=version("edgevlm"))
+    """The program's version, and the commit it was built from if known; vLLM's route. Answered while loading, too."""
+    return Version(version=version(), commit=commit())
 
 
 def _card(service: Service) -> ModelCard:

@@ -1,0 +1,47 @@
+"""TensorRT plans at a server's first start: built if this device needs them and has none."""
+
+import logging
+import time
+from pathlib import Path
+
+from edgevlm_engines import Bundle, EngineLoadError
+from edgevlm_engines.plan_cache import PlanShape, Target, has_plans, plan_folder, plan_shape
+from edgevlm_engines.plan_choice import serving_shape
+from edgevlm_engines.trt.target import this_target
+from edgevlm_export.errors import ExportError
+
+from edgevlm.progress import Lines
+
+log = logging.getLogger(__name__)
+
+
+def ensure_plans(bundle: Bundle, slots: int, length: int, plans: Path | None = None) -> None:
+    """Build a bundle's plans if this device needs them and has none: the first start of a server.
+
+    `plans` is the plans folder, by default the one beside the bundle. Raises `EngineLoadError` with one sentence.
+    """
+    if bundle.manifest.flavour == "ort":
+        return
+    shape, target, folder = plan_shape(slots, length), this_target(), plan_folder(bundle.folder, plans)
+    if has_plans(folder, bundle, serving_shape(folder, bundle.manifest, shape, target), target):
+        return
+    # it needs onnx, which a server whose plans are there does without
+    from edgevlm_export.trt.builder import build_plans
+
+    log.info("TensorRT's plans for this device are built now, once, into %s; that takes minutes.", folder)
+    began = time.monotonic()
+    try:
+        build_plans(bundle, shape, folder, target, progress=Lines, waiting=waiting)
+    except ExportError as error:
+        raise EngineLoadError(str(error)) from error
+    log.info("Built for %s, in %.0f s.", described(shape, target), time.monotonic() - began)
+
+
+def described(shape: PlanShape, target: Target) -> str:
+    """For people."""
+    return f"{shape.slots} slots of {shape.capacity} positions on {target.device}, TensorRT {target.tensorrt}"
+
+
+def waiting() -> None:
+    """What a build tells that has to wait."""
+    log.info("Another process builds these plans; waiting for it.")
