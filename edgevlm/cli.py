@@ -33,6 +33,7 @@ COMMANDS = {
     "bench": Command("edgevlm.commands.bench", "measure a server under load, as its clients feel it"),
     "parity": Command("edgevlm.commands.parity", "compare every stage with a reference made by upstream's code"),
     "doctor": Command("edgevlm.commands.doctor", "say what this machine has, what fits it, and what is wrong"),
+    "cache": Command("edgevlm.commands.cache", "show and remove what was made once and kept"),
     "keys": Command("edgevlm.commands.keys", "make API keys"),
 }
 

@@ -6,7 +6,6 @@ import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +14,12 @@ from edgevlm_engines import EngineError, EngineLoadError
 from edgevlm_engines.bundle import MANIFEST
 from edgevlm_engines.manifest import FORMAT
 from edgevlm_engines.names import Device, Precision, VisionPrecision
-from platformdirs import user_cache_path
+from edgevlm_export.folder_lock import hold
+from edgevlm_server.version import version
 
+from edgevlm.cache.folder import cache_folder, usable
 from edgevlm.cli import CommandError
-from edgevlm.demo_bundle import demo_bundle, usable
+from edgevlm.demo_bundle import demo_bundle
 
 if TYPE_CHECKING:
     from edgevlm_server.settings import Settings
@@ -63,7 +64,7 @@ def served_bundle(
         return demo_bundle(cache, this_device(settings))
     if not is_checkpoint(named):
         return named
-    return _exported(named, conversion, this_device(settings), cache or user_cache_path("edgevlm"))
+    return _exported(named, conversion, this_device(settings), cache or cache_folder())
 
 
 def this_device(settings: "Settings") -> Device:
@@ -101,6 +102,7 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
                 shutil.rmtree(left, ignore_errors=True)
             if not usable(bundle):
                 _export(checkpoint, bundle, conversion, device)
+                hold(bundle)
     except ExportError as error:
         raise EngineLoadError(str(error)) from None
     return bundle
@@ -128,7 +130,7 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
 
 def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:
     """Changes with the files, as their sizes and times tell: to hash gigabytes at every start would take too long."""
-    parts = [version("edgevlm"), FORMAT, device, conversion.precision, conversion.vision_precision]
+    parts = [version(), FORMAT, device, conversion.precision, conversion.vision_precision]
     digest = hashlib.sha256(repr(parts).encode())
     for folder in (checkpoint, conversion.vision_tower):
         digest.update("\n".join(_stamps(folder) if folder else ["none"]).encode() + b"\n\n")

@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 
 from edgevlm_engines import Bundle, EngineLoadError
-from edgevlm_engines.plan_cache import PlanShape, Target, has_plans, plan_folder, plan_shape
+from edgevlm_engines.plan_cache import PlanShape, Target, has_plans, plan_folder, plan_key, plan_shape
 from edgevlm_engines.plan_choice import serving_shape
 from edgevlm_engines.trt.target import this_target
 from edgevlm_export.errors import ExportError
+from edgevlm_export.folder_lock import hold
 
 from edgevlm.progress import Lines
 
@@ -23,7 +24,9 @@ def ensure_plans(bundle: Bundle, slots: int, length: int, plans: Path | None = N
     if bundle.manifest.flavour == "ort":
         return
     shape, target, folder = plan_shape(slots, length), this_target(), plan_folder(bundle.folder, plans)
-    if has_plans(folder, bundle, serving_shape(folder, bundle.manifest, shape, target), target):
+    serving = serving_shape(folder, bundle.manifest, shape, target)
+    if has_plans(folder, bundle, serving, target):
+        hold(folder / plan_key(bundle.manifest, serving, target))
         return
     # it needs onnx, which a server whose plans are there does without
     from edgevlm_export.trt.builder import build_plans
@@ -31,7 +34,7 @@ def ensure_plans(bundle: Bundle, slots: int, length: int, plans: Path | None = N
     log.info("TensorRT's plans for this device are built now, once, into %s; that takes minutes.", folder)
     began = time.monotonic()
     try:
-        build_plans(bundle, shape, folder, target, progress=Lines, waiting=waiting)
+        hold(build_plans(bundle, shape, folder, target, progress=Lines, waiting=waiting))
     except ExportError as error:
         raise EngineLoadError(str(error)) from error
     log.info("Built for %s, in %.0f s.", described(shape, target), time.monotonic() - began)

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+"""Of pictures, also of those that are refused: the sentence then is about the question that is missing."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from edgevlm_engines import Provider
+    from edgevlm_server.option_values import at_least_one
 
     parser.add_argument("input", nargs="+", help="picture files, then the question")
     parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to ask (default: the demo model)")
@@ -24,11 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-length",
-        type=int,
+        type=at_least_one,
         metavar="N",
-        help="longest prompt with its answer, in positions (default: all that the model can)",
+        help="longest prompt plus its answer, in positions (default: as long as the model allows)",
     )
-    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest answer (default: 256)")
+    parser.add_argument(
+        "--max-tokens", type=at_least_one, default=256, metavar="N", help="longest answer (default: 256)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,8 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm.demo_bundle import find_bundle
 
     *pictures, question = arguments.input
-    if arguments.max_tokens < 1:
-        raise CommandError("--max-tokens must be at least 1.")
+    if _is_picture(question):
+        raise CommandError(
+            f"What do you want to ask? Give a question after the picture: edgevlm ask {question} '...'"
+        )
     settings = Settings.offline(arguments.provider, arguments.max_length)
     model = load_model(find_bundle(arguments.model), settings)
     try:
@@ -59,6 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         model.engine.close()
     return 0
+
+
+def _is_picture(text: str) -> bool:
+    """Whether what should be a question is a file, or the name of a picture that is not there."""
+    one_word = len(text.split()) == 1
+    return one_word and (Path(text).suffix.lower() in SUFFIXES or Path(text).is_file())
 
 
 def _read(intake: "ImageIntake", path: Path) -> "NDArray[np.float32]":

@@ -6,6 +6,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgevlm_export.trt.effort import LEVEL, WORKSPACE
+from edgevlm_server.option_values import positive_size
+from edgevlm_server.settings import add_arguments as add_settings
+from edgevlm_server.settings import from_arguments
+
 from edgevlm.cli import configure_log
 
 if TYPE_CHECKING:
@@ -17,10 +22,6 @@ SHARED = ("max_batch", "max_length", "plans", "log_level")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from edgevlm_export.trt.effort import LEVEL, WORKSPACE
-    from edgevlm_server.option_values import positive_size
-    from edgevlm_server.settings import add_arguments as add_settings
-
     parser.add_argument(
         "bundle", type=Path, help="folder made by 'edgevlm export' with --device jetpack6 or jetpack7"
     )
@@ -46,11 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm_engines.plan_cache import plan_folder, plan_shape
     from edgevlm_engines.trt.target import this_target
     from edgevlm_export.trt.builder import build_plans
-    from edgevlm_server.settings import from_arguments
 
     from edgevlm.plans import described, waiting
 
-    settings = from_arguments(arguments)
+    settings = from_arguments(arguments, names=SHARED)
     configure_log(settings.log_level)
     bundle = open_bundle(arguments.bundle)
     shape = plan_shape(settings.max_batch, slot_length(bundle.manifest, settings.max_batch, settings.max_length))

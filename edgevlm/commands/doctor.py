@@ -4,7 +4,13 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from edgevlm_server.settings import add_arguments as add_settings
+from edgevlm_server.settings import from_arguments
+
 from edgevlm.cli import EXIT_FAILED
+
+SHARED = ("plans",)
+"""Settings of the server that say what it looks at, under the same names."""
 
 EPILOG = """
 Exit code 0: an engine could start, TensorRT on a Jetson and ONNX Runtime elsewhere, or the one that BUNDLE is for.
@@ -19,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "bundle", type=Path, nargs="?", help="folder made by 'edgevlm export', to be judged for this machine"
     )
-    parser.add_argument(
-        "--plans", type=Path, metavar="DIR", help="folder of TensorRT's plans (default: BUNDLE.plans)"
-    )
+    add_settings(parser, SHARED)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print everything as JSON")
     form.add_argument(
@@ -42,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(ceilings_table(replace(demand(), slots=1)))
         return 0
     manifest = None if arguments.bundle is None else read_manifest(arguments.bundle)
-    plans = arguments.plans or (Path.cwd() if arguments.bundle is None else plan_folder(arguments.bundle))
+    chosen = from_arguments(arguments, names=SHARED).plans
+    plans = chosen or Path.cwd() if arguments.bundle is None else plan_folder(arguments.bundle, chosen)
     report = judge(take_survey(plans), manifest)
     if arguments.json:
         print(TypeAdapter(Report).dump_json(report, indent=1).decode())

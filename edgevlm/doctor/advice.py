@@ -42,7 +42,7 @@ def advise(
     if manifest is not None:
         stops += [*_bundle(survey, manifest, slots)]
     slows = [*_room(slots, asked), *_power(survey), *_memory(survey), *_disk(survey, manifest)]
-    slows += [*_wheels(survey), *_heat(survey)]
+    slows += [*_wheels(survey), *_heat(survey), *_cache(survey)]
     return [*(Advice(True, text) for text in stops), *(Advice(False, text) for text in slows)]
 
 
@@ -192,3 +192,12 @@ def _heat(survey: Survey) -> Iterator[str]:
     for zone in survey.clocks.zones:
         if zone.throttles_at is not None and zone.temperature >= zone.throttles_at:
             yield f"{zone.name} is at {zone.temperature:.0f} °C and slows down from {zone.throttles_at:.0f}: cool it."
+
+
+def _cache(survey: Survey) -> Iterator[str]:
+    cache = survey.cache
+    if cache.useless:
+        yield (
+            f"{size_text(cache.useless)} in {cache.folder} are of no use to this version: 'edgevlm cache prune' "
+            "removes them."
+        )

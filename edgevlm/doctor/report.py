@@ -38,6 +38,7 @@ def facts(survey: Survey, bandwidth: float | None) -> str:
         "ONNX Runtime": _runtimes(survey),
         "memory": _memory(survey, bandwidth),
         "disk": f"{_size(survey.disk.free)} free in {survey.disk.folder}",
+        "cache": _cache(survey),
         "power mode": _power(survey),
         "clocks": _clocks(survey),
         "temperature": _temperature(survey),
@@ -139,6 +140,12 @@ def _memory(survey: Survey, bandwidth: float | None) -> str:
     speed = f"; {bandwidth / 1e9:.1f} GB/s at best in this mode" if bandwidth else ""
     swap = f"swap {size_text(memory.swap)}, zram {size_text(memory.zram)}"
     return f"{_size(memory.total)}, {_size(memory.available)} available, {swap}{speed}"
+
+
+def _cache(survey: Survey) -> str:
+    cache = survey.cache
+    useless = f", {size_text(cache.useless)} of it of no use to this version" if cache.useless else ""
+    return f"{size_text(cache.size)} in {cache.folder}{useless}"
 
 
 def _power(survey: Survey) -> str:

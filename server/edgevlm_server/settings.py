@@ -153,10 +153,19 @@ def _add(parser: argparse.ArgumentParser, name: str, option: Option, default: An
         parser.add_argument(flag(name), type=option.parse, choices=option.choices, metavar=option.metavar, help=text)
 
 
-def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Flags first, then the environment, then defaults. Raises `SettingsError`."""
+def from_arguments(
+    arguments: argparse.Namespace,
+    environment: Mapping[str, str] = os.environ,
+    names: Container[str] = OPTIONS,
+) -> Settings:
+    """Flags first, then the environment, then defaults; only the options named, as for `add_arguments`.
+
+    Raises `SettingsError`.
+    """
     chosen: dict[str, Any] = {}
     for name, option in OPTIONS.items():
+        if name not in names:
+            continue
         value = getattr(arguments, name, None)
         text = environment.get(variable(name))
         if value is None and text:  # compose files set what is not given to nothing
@@ -164,7 +173,8 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
         if value is not None:
             chosen[name] = value
     settings = Settings(**chosen)
-    settings.check()
+    if "host" in names:
+        settings.check()
     return settings
 
 

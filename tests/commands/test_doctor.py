@@ -1,13 +1,14 @@
 """`edgevlm doctor` on machines made of files, and on this one: what it finds, what it advises, how it ends."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edgevlm_engines import Manifest, read_manifest
+from edgevlm_engines import Manifest, read_manifest, size_text
 
 from edgevlm import cli
 from edgevlm.demo_bundle import demo_bundle
@@ -15,6 +16,7 @@ from edgevlm.doctor import software
 from edgevlm.doctor.ceilings import MODELS
 from edgevlm.doctor.fit import published_manifest
 from edgevlm.doctor.judge import Report, judge
+from edgevlm.doctor.memory import Cache
 from edgevlm.doctor.power import Mode, Power
 from edgevlm.doctor.report import as_text
 from edgevlm.doctor.software import Trial, this_interpreter
@@ -216,6 +218,18 @@ def test_a_full_disk_is_told_for_a_bundle(tmp_path: Path) -> None:
     [text] = said(judge(full, manifest), stops=False)
     assert text.startswith("4.66 GiB are free in ") and "--plans chooses another folder" in text
     assert judge(full).advice == []
+
+
+def test_what_another_version_left_in_the_cache_is_told(demo: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    old = shutil.copytree(demo, cache / "demo-0000000000000000")
+    size = sum(path.stat().st_size for path in old.iterdir())
+    found = report(AGX_ORIN, tmp_path)
+    assert found.ok and found.survey.cache == Cache(cache, size, size)
+    assert said(found, stops=False) == [
+        f"{size_text(size)} in {cache} are of no use to this version: 'edgevlm cache prune' removes them."
+    ]
+    assert f"{size_text(size)} in {cache}, {size_text(size)} of it of no use" in as_text(found)
 
 
 def test_a_cpu_bundle_is_judged_for_onnx_runtime_on_a_jetson_too(demo: Path, tmp_path: Path) -> None:

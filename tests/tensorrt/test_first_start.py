@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from edgevlm_engines import EngineLoadError
+from edgevlm_export.folder_lock import unused
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.settings import Settings
 
@@ -55,7 +56,9 @@ def test_it_exports_and_builds_once(
         for line in (f"becomes a bundle for {device}", "Exporting: done", "Building decoder.plan: done"):
             assert (line in caplog.text) == (start == "first"), line
     assert len(machine.named("build_serialized_network")) == 2
-    assert (tmp_path / "plans").is_dir()
+    [plans] = (path for path in (tmp_path / "plans").iterdir() if path.is_dir())
+    with unused(plans) as free:
+        assert not free, "what is served must not be pruned"
 
 
 def test_the_demo_model_is_made_for_the_jetson_too(jetson: tuple[str, Machine], tmp_path: Path) -> None:
