@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.boundaries.walls import ARROWS, INSIDE, LIBRARIES, Import, all_imports, breaches, circle, modules
+from tests.boundaries.walls import (
+    ARROWS,
+    INSIDE,
+    LIBRARIES,
+    ROOT,
+    Import,
+    all_imports,
+    breaches,
+    circle,
+    imports,
+    modules,
+)
 
 
 def test_no_import_goes_through_a_wall() -> None:
@@ -77,6 +88,15 @@ def test_only_the_service_runs_things_in_a_thread_of_the_loop() -> None:
     for name, path, node in _nodes():
         if isinstance(node, ast.Attribute) and node.attr in ("to_thread", "run_sync"):
             assert name == "edgevlm_server.service", path
+
+
+def test_commands_and_benchmarks_share_one_http_client() -> None:
+    files = {f"benchmarks.{path.stem}": path for path in (ROOT / "benchmarks").glob("*.py")}
+    for name, path in (
+        files | {name: path for name, path in modules().items() if name.startswith("edgevlm.")}
+    ).items():
+        for one in imports(name, path, {}):
+            assert not one.imported.startswith(("urllib.request", "http.", "httpx", "requests")), one
 
 
 def test_no_code_is_taken_from_data() -> None:

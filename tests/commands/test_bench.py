@@ -203,11 +203,11 @@ def test_the_benchmark_prints_its_table(bundles: Bundles, tmp_path: Path) -> Non
     command = [sys.executable, "-m", "benchmarks.http", *arguments]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     runs = json.loads(file.read_text())["runs"]
-    names = ["cold", "warm"] * 2 + ["warm, beside the next slot", "cold, beside the slot above"]
+    names = ["cold", "warm"] * 2 + ["warm, beside the next row", "cold, beside the row above"]
     assert [run["pictures"] for run in runs] == names
     assert [run["clients"] for run in runs] == [1, 1, 2, 2, 2, 1]
     assert all(run["summary"]["errors"] == {} for run in runs)
-    assert [run["summary"]["requests"] for run in runs if "next slot" not in run["pictures"]] == [3] * 5
+    assert [run["summary"]["requests"] for run in runs if "next row" not in run["pictures"]] == [3] * 5
     for run in runs:
         assert f"\n| {run['pictures']} | {run['clients']} | {run['summary']['requests']} | 0 |" in result.stdout
 

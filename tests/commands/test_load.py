@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from edgevlm.bench.bodies import chat_bodies, drawn_pictures
 from edgevlm.bench.client import BROKEN_OFF, OK, STREAM_ERROR, TIMEOUT, Sample, ask
 from edgevlm.bench.events import EventParser
-from edgevlm.bench.http import Endpoint
 from edgevlm.bench.phase import Phase, closed_loop, open_loop, poisson_times
 from edgevlm.bench.report import percentile, spread, summarise
 from edgevlm.cli import CommandError
+from edgevlm.http_client import Server
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def test_an_event_is_given_as_soon_as_it_is_complete() -> None:
     assert parser.feed(b"\n") == ["b"]
 
 
-async def _with_server(pieces: Sequence[bytes], use: Callable[[Endpoint], Coroutine[Any, Any, T]]) -> T:
+async def _with_server(pieces: Sequence[bytes], use: Callable[[Server], Coroutine[Any, Any, T]]) -> T:
     """What comes of a server that answers everyone with exactly these bytes; without any it waits."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,14 +83,14 @@ async def _with_server(pieces: Sequence[bytes], use: Callable[[Endpoint], Corout
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        return await use(Endpoint.at(f"http://127.0.0.1:{port}", None))
+        return await use(Server.at(f"http://127.0.0.1:{port}", None))
     finally:
         server.close()
 
 
 async def _answered(pieces: Sequence[bytes], *, timeout: float = 30) -> Sample:
     """What a client makes of these bytes. Its clock stands at 1."""
-    return await _with_server(pieces, lambda endpoint: ask(endpoint, b"{}", 0.0, lambda: 1.0, timeout))
+    return await _with_server(pieces, lambda server: ask(server, b"{}", 0.0, lambda: 1.0, timeout))
 
 
 def answered(text: bytes, cut: int = 1000) -> Sample:
@@ -202,7 +202,7 @@ def test_a_late_request_counts_from_when_it_should_have_gone() -> None:
         time.sleep(0.3)
         yield 0.01, b"{}"
 
-    phase = Phase(Endpoint.at("http://127.0.0.1:9", None))
+    phase = Phase(Server.at("http://127.0.0.1:9", None))
     asyncio.run(open_loop(phase, held_up()))
     late = max(phase.samples, key=lambda sample: sample.intended)
     assert late.intended == 0.01
@@ -211,7 +211,7 @@ def test_a_late_request_counts_from_when_it_should_have_gone() -> None:
 
 
 def test_a_closed_loop_sends_each_body_once_and_stops_in_time() -> None:
-    phase = Phase(Endpoint.at("http://127.0.0.1:9", None))
+    phase = Phase(Server.at("http://127.0.0.1:9", None))
     asyncio.run(closed_loop(phase, iter([b"{}"] * 7), clients=3))
     assert [sample.outcome for sample in phase.samples] == ["no connection"] * 7
     asyncio.run(closed_loop(phase, iter([b"{}"]), clients=3, seconds=0))
@@ -221,9 +221,9 @@ def test_a_closed_loop_sends_each_body_once_and_stops_in_time() -> None:
 def test_a_load_that_is_cancelled_ends_whenever_it_is() -> None:
     """`asyncio.wait_for` lost the cancellation if it came together with an answer, and the load went on."""
 
-    async def cancelled_often(endpoint: Endpoint) -> None:
+    async def cancelled_often(server: Server) -> None:
         for turn in range(60):
-            phase = Phase(endpoint)
+            phase = Phase(server)
             load = asyncio.create_task(closed_loop(phase, repeat(b"{}"), clients=4))
             await asyncio.sleep(turn / 10_000)
             load.cancel()
@@ -252,19 +252,19 @@ def test_pictures_and_questions_go_in_turn_and_drawings_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "root", "host", "port"),
+    ("url", "prefix", "host", "port"),
     [
-        ("http://127.0.0.1:8000", "/v1", "127.0.0.1", 8000),
-        ("http://h:1/v1/", "/v1", "h", 1),
-        ("https://h/team/v1", "/team/v1", "h", 443),
-        ("http://[::1]:7/v1/chat/completions", "/v1", "::1", 7),
-        ("camera.local:80", "/v1", "camera.local", 80),
+        ("http://127.0.0.1:8000", "", "127.0.0.1", 8000),
+        ("http://h:1/v1/", "", "h", 1),
+        ("https://h/team/v1", "/team", "h", 443),
+        ("http://[::1]:7/v1/chat/completions", "", "::1", 7),
+        ("camera.local:80", "", "camera.local", 80),
     ],
 )
-def test_an_address_may_be_written_in_several_ways(url: str, root: str, host: str, port: int) -> None:
-    endpoint = Endpoint.at(url, None)
-    assert (endpoint.root, endpoint.host, endpoint.port) == (root, host, port)
-    assert (endpoint.tls is not None) == url.startswith("https")
+def test_an_address_may_be_written_in_several_ways(url: str, prefix: str, host: str, port: int) -> None:
+    server = Server.at(url, None)
+    assert (server.prefix, server.host, server.port) == (prefix, host, port)
+    assert (server.tls is not None) == url.startswith("https")
 
 
 @pytest.mark.parametrize(
@@ -272,4 +272,4 @@ def test_an_address_may_be_written_in_several_ways(url: str, root: str, host: st
 )
 def test_what_is_no_address_or_no_key_is_refused(url: str, key: str | None) -> None:
     with pytest.raises(CommandError):
-        Endpoint.at(url, key)
+        Server.at(url, key)
