@@ -91,10 +91,9 @@ def test_only_the_service_runs_things_in_a_thread_of_the_loop() -> None:
 
 
 def test_commands_and_benchmarks_share_one_http_client() -> None:
-    files = {f"benchmarks.{path.stem}": path for path in (ROOT / "benchmarks").glob("*.py")}
-    for name, path in (
-        files | {name: path for name, path in modules().items() if name.startswith("edgevlm.")}
-    ).items():
+    commands = {name: path for name, path in modules().items() if name.startswith("edgevlm.")}
+    benchmarks = {f"benchmarks.{path.stem}": path for path in (ROOT / "benchmarks").glob("*.py")}
+    for name, path in (commands | benchmarks).items():
         for one in imports(name, path, {}):
             assert not one.imported.startswith(("urllib.request", "http.", "httpx", "requests")), one
 
