@@ -30,10 +30,10 @@ COMMANDS = {
     "export": Command("edgevlm.commands.export", "turn a MobileVLM checkpoint into a bundle"),
     "build": Command("edgevlm.commands.build", "build a bundle's TensorRT plans on the device that will run them"),
     "eval": Command("edgevlm.commands.evaluate", "measure the demo model on drawings it has never seen"),
-    "bench": Command("edgevlm.commands.bench", "measure a server under load, as its clients feel it"),
-    "parity": Command("edgevlm.commands.parity", "compare every stage with a reference made by upstream's code"),
-    "doctor": Command("edgevlm.commands.doctor", "say what this machine has, what fits it, and what is wrong"),
-    "cache": Command("edgevlm.commands.cache", "show and remove what was made once and kept"),
+    "bench": Command("edgevlm.commands.bench", "measure a server under load, as its clients experience it"),
+    "parity": Command("edgevlm.commands.parity", "compare every stage with a reference computed by upstream's code"),
+    "doctor": Command("edgevlm.commands.doctor", "report what this machine has, what fits on it, and what is wrong"),
+    "cache": Command("edgevlm.commands.cache", "list and remove cached bundles and TensorRT plans"),
     "keys": Command("edgevlm.commands.keys", "make API keys"),
 }
 

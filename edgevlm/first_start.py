@@ -51,8 +51,8 @@ def check_conversion(named: Path | None, conversion: Conversion) -> None:
     """Refuse options that would do nothing. Raises `CommandError`."""
     if conversion != Conversion() and (named is None or not is_checkpoint(named)):
         raise CommandError(
-            "--vision-tower, --precision and --vision-precision say how a checkpoint is converted, and what is to be "
-            "served is none; leave them out."
+            "--vision-tower, --precision and --vision-precision say how a checkpoint is converted, but no checkpoint "
+            "was given; leave them out."
         )
 
 
@@ -115,7 +115,7 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
     from edgevlm.progress import Lines
 
     default = DEFAULTS[device]
-    log.info("%s becomes a bundle for %s now, once, in %s.", checkpoint, device, bundle)
+    log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)
     export_bundle(
         checkpoint,
         bundle,
@@ -144,4 +144,4 @@ def _stamps(folder: Path) -> Iterator[str]:
 
 
 def _waiting() -> None:
-    log.info("Another process makes a bundle; waiting for it.")
+    log.info("Another process is making a bundle; waiting for it.")

@@ -130,7 +130,7 @@ class Response:
         while length:
             piece = await self._reader.read(min(length, READ_BYTES))
             if not piece:
-                raise BrokenOff("the connection was closed before the answer was whole")
+                raise BrokenOff("the connection was closed before the answer was complete")
             length -= len(piece)
             yield piece
 
@@ -154,7 +154,7 @@ async def exchange(
             await writer.drain()
         yield await _response(reader)
     except OSError:
-        raise BrokenOff("the connection was lost before the answer was whole") from None
+        raise BrokenOff("the connection was lost before the answer was complete") from None
     finally:
         # closing politely would wait for a server that does not read
         writer.transport.abort()
@@ -229,9 +229,9 @@ async def _line(reader: asyncio.StreamReader) -> str:
     try:
         line = await reader.readline()
     except ValueError:
-        raise BrokenOff("the answer has a header line without end") from None
+        raise BrokenOff("a header line of the answer is too long") from None
     if not line.endswith(b"\n"):
-        raise BrokenOff("the connection was closed before the answer was whole")
+        raise BrokenOff("the connection was closed before the answer was complete")
     return line.decode("latin-1").rstrip("\r\n")
 
 

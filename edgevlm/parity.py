@@ -77,7 +77,7 @@ def _load(case: Path) -> tuple[str, dict[str, Array]]:
         with np.load(case / "ref.npz", allow_pickle=False) as arrays:
             reference = {name: arrays[name] for name in REFERENCES}
     except (OSError, ValueError, KeyError) as error:
-        raise CommandError(f"{case} is not a case: {error}.") from None
+        raise CommandError(f"{case} cannot be used as a reference case: {error}.") from None
     return str(prompt), reference
 
 
@@ -105,7 +105,7 @@ def _prompt_ids(model: Model, prompt: str) -> Array:
     system, _, rest = prompt.partition(" USER: <image>\n")
     question = rest.removesuffix(" ASSISTANT:")
     if not rest.endswith(" ASSISTANT:"):
-        raise CommandError("The case's prompt is not one turn of template v1 with one image.")
+        raise CommandError("The prompt of the case is not a single turn of template v1 with one image.")
     turns = [Turn("user", question, images=1)]
     tokens = encode_conversation(
         model.tokenizer, model.manifest.prompt, model.manifest.vision.image_tokens, turns, system

@@ -31,7 +31,7 @@ def ensure_plans(bundle: Bundle, slots: int, length: int, plans: Path | None = N
     # it needs onnx, which a server whose plans are there does without
     from edgevlm_export.trt.builder import build_plans
 
-    log.info("TensorRT's plans for this device are built now, once, into %s; that takes minutes.", folder)
+    log.info("Building TensorRT plans for this device in %s; this happens once and takes minutes.", folder)
     began = time.monotonic()
     try:
         hold(build_plans(bundle, shape, folder, target, progress=Lines, waiting=waiting))
@@ -47,4 +47,4 @@ def described(shape: PlanShape, target: Target) -> str:
 
 def waiting() -> None:
     """What a build tells that has to wait."""
-    log.info("Another process builds these plans; waiting for it.")
+    log.info("Another process is building these plans; waiting for it.")

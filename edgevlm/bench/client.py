@@ -155,7 +155,7 @@ async def _converse(server: Server, body: bytes, reply: Reply, now: Callable[[],
             for data in events.feed(piece):
                 reply.take(data, arrived)
     if not reply.whole:
-        raise Failure(BROKEN_OFF, "the answer has no end, or is not a stream")
+        raise Failure(BROKEN_OFF, "the answer is incomplete, or not a stream")
 
 
 def _parsed(text: str | bytes) -> Any:

@@ -83,7 +83,7 @@ def _times(arguments: argparse.Namespace, seed: int) -> list[float] | None:
     times = list(islice(takewhile(lambda time: time < until, poisson_times(arguments.rate, seed)), _limit(arguments)))
     if not times:
         raise CommandError(
-            f"At {arguments.rate:g} requests a second none falls into {until:g} s; give more --seconds."
+            f"At {arguments.rate:g} requests per second, none is due within {until:g} s; give a larger --seconds."
         )
     return times
 
@@ -109,9 +109,9 @@ def _description(arguments: argparse.Namespace, model: str, seed: int) -> str:
     if arguments.rate is None:
         load = "1 client" if arguments.clients == 1 else f"{arguments.clients} clients"
     else:
-        load = f"{arguments.rate:g} requests a second at random times (seed {seed})"
+        load = f"{arguments.rate:g} requests per second at random times (seed {seed})"
     if arguments.same_image or (arguments.image is not None and len(arguments.image) == 1):
-        pictures = "the same picture always"
+        pictures = "always the same picture"
     elif arguments.image is None:
         pictures = "a fresh drawing each time"
     else:

@@ -62,7 +62,7 @@ def _sentence(server: Server, outcome: str, detail: str) -> str:
     if outcome == NO_MODEL:
         return f"{server.url} lists no model; name one with --model."
     if outcome in ("401", "403"):
-        wanted = "wants an API key, see --key-file" if server.key is None else "does not accept this API key"
+        wanted = "requires an API key; see --key-file" if server.key is None else "does not accept this API key"
         return f"{server.url} {wanted} ({outcome}{said})."
     if outcome == "404":
         return f"{server.url} has no such model, or no chat endpoint under {server.prefix}/v1 ({outcome}{said})."

@@ -117,7 +117,7 @@ def _is_left(path: Path) -> bool:
 
 
 def _left(path: Path) -> Entry:
-    return _entry(path, "unfinished", "", "whoever was writing it did not finish")
+    return _entry(path, "unfinished", "", "it was never finished")
 
 
 def _entry(path: Path, kind: str, made_by: str, useless: str | None) -> Entry:

@@ -9,13 +9,13 @@ from edgevlm_engines import size_text
 from edgevlm.cache.entries import Entry
 from edgevlm.cache.prune import Outcome
 
-COLUMNS = ("name", "kind", "size", "made by", "last used", "of use to this version")
+COLUMNS = ("name", "kind", "size", "made by", "last used", "usable by this version")
 
 
 def listed(entries: Sequence[Entry], folder: Path) -> str:
     """A table in Markdown, and what `prune` would free; names are relative to the folder."""
     if not entries:
-        return f"{folder} holds nothing."
+        return f"{folder} is empty."
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(entry, folder) for entry in entries)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
     useless = sum(entry.size for entry in entries if entry.useless)

@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     http = kinds.add_parser("http", help="send chat requests to a server and measure what its clients would feel")
     http.add_argument("--url", default=URL, help=f"the server, with or without /v1 (default: {URL})")
-    http.add_argument("--model", metavar="NAME", help="model to ask for (default: the first that the server lists)")
+    http.add_argument("--model", metavar="NAME", help="model to ask (default: the first one the server lists)")
     keys = http.add_mutually_exclusive_group()
-    keys.add_argument("--key", help="API key; others on this machine may see it in the list of processes")
+    keys.add_argument("--key", help="API key; other users of this machine may see it in the process list")
     keys.add_argument("--key-file", type=Path, metavar="FILE", help="file that holds the API key")
     _add_what(http)
     _add_how_much(http)
-    http.add_argument("--json", type=Path, metavar="FILE", help="write every request's times")
+    http.add_argument("--json", type=Path, metavar="FILE", help="write the times of every request")
 
 
 def _add_what(http: argparse.ArgumentParser) -> None:
@@ -40,11 +40,15 @@ def _add_what(http: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="pictures to send in turn (default: drawn, a fresh one each)",
+        help="pictures to send in turn (default: a newly drawn one each time)",
     )
-    http.add_argument("--same-image", action="store_true", help="send one picture always, so that caches are warm")
+    http.add_argument(
+        "--same-image", action="store_true", help="always send the same picture, so that caches are warm"
+    )
     http.add_argument("--question", nargs="+", metavar="TEXT", help="questions to ask in turn")
-    http.add_argument("--max-tokens", type=at_least_one, default=64, metavar="N", help="longest answer (default: 64)")
+    http.add_argument(
+        "--max-tokens", type=at_least_one, default=64, metavar="N", help="longest answer, in tokens (default: 64)"
+    )
 
 
 def _add_how_much(http: argparse.ArgumentParser) -> None:
@@ -54,27 +58,33 @@ def _add_how_much(http: argparse.ArgumentParser) -> None:
         type=at_least_one,
         default=1,
         metavar="N",
-        help="each sends when its last answer has ended (default: 1)",
+        help="number of clients; each sends its next request when its last answer has ended (default: 1)",
     )
     load.add_argument(
-        "--rate", type=above_zero, metavar="R", help="requests a second at random times, whether answers come or not"
+        "--rate",
+        type=above_zero,
+        metavar="R",
+        help="requests per second, at random times, whether or not answers come back",
     )
     http.add_argument("--requests", type=at_least_one, metavar="N", help=f"requests to send (default: {REQUESTS})")
     http.add_argument(
         "--seconds",
         type=above_zero,
         metavar="S",
-        help=f"send no more after this time; at most {MOST_DRAWN} drawings without --requests",
+        help=f"stop sending after this time; without --requests, after {MOST_DRAWN} drawn pictures at the latest",
     )
     http.add_argument(
-        "--warm-up", type=at_least_one, metavar="N", help="requests before, not counted (default: one a client)"
+        "--warm-up",
+        type=at_least_one,
+        metavar="N",
+        help="requests sent first and not counted (default: one per client)",
     )
     http.add_argument(
         "--seed",
         type=not_negative,
         metavar="N",
-        help="of drawn pictures and random times (default: another each time, so that "
-        "no picture of an earlier run is in the server's cache)",
+        help="seed of drawn pictures and random times (default: a new one each time, so that the server's cache "
+        "holds no picture from an earlier run)",
     )
 
 
@@ -86,12 +96,12 @@ def run(arguments: argparse.Namespace) -> int:
     server = Server.at(arguments.url, _key(arguments))
     load = load_of(arguments, arguments.model or served_model(server))
     warm_up(server, load.warm_up, load.clients)
-    print(f"Measuring {load.description}. Ctrl-C ends it and shows what there is.", file=sys.stderr, flush=True)
+    print(
+        f"Measuring {load.description}. Ctrl-C stops early and shows the results so far.", file=sys.stderr, flush=True
+    )
     phase, seconds, interrupted = measure(server, load.send, load.total)
     if load.times is None and arguments.requests is None and not interrupted and seconds < load.seconds < inf:
-        print(
-            f"All {load.total} drawings were sent before the time was over; --requests draws more.", file=sys.stderr
-        )
+        print(f"All {load.total} pictures were sent before the time was up; --requests draws more.", file=sys.stderr)
     summary = summarise(phase.samples, seconds)
     print(f"{load.description}\n\n{markdown(summary)}", end="", flush=True)
     if arguments.json is not None:

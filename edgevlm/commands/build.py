@@ -31,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_size,
         default=WORKSPACE,
         metavar="SIZE",
-        help=f"what one kernel may take beside its inputs and outputs (default: {WORKSPACE // 2**20} MiB)",
+        help=f"memory one kernel may use in addition to its inputs and outputs (default: {WORKSPACE // 2**20} MiB)",
     )
     parser.add_argument(
         "--level",
         type=int,
         choices=LEVELS,
         default=LEVEL,
-        help=f"how many kernels TensorRT tries; less takes less time and memory (default: {LEVEL})",
+        help=f"how many kernels TensorRT tries; a lower level takes less time and memory (default: {LEVEL})",
     )
 
 

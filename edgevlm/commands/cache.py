@@ -21,12 +21,14 @@ SHARED = ("plans",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listed = actions.add_parser("list", help="show what is kept, and whether this version can use it")
-    pruned = actions.add_parser("prune", help="remove what this version can never use; what a process uses stays")
+    listed = actions.add_parser("list", help="show what is cached, and whether this version can use it")
+    pruned = actions.add_parser(
+        "prune", help="remove what this version can never use, except what a running process uses"
+    )
     for action in (listed, pruned):
         _add_where(action)
     pruned.add_argument("--all", action="store_true", help="also remove what this version can use")
-    pruned.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    pruned.add_argument("--dry-run", action="store_true", help="only show what would be removed")
 
 
 def _add_where(action: argparse.ArgumentParser) -> None:
@@ -34,7 +36,7 @@ def _add_where(action: argparse.ArgumentParser) -> None:
         "bundle",
         type=Path,
         nargs="?",
-        help="a bundle whose TensorRT plans are meant (default: everything in the user's cache)",
+        help="bundle whose TensorRT plans are meant (default: everything in the user's cache)",
     )
     add_settings(action, SHARED)
 

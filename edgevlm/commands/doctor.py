@@ -13,23 +13,23 @@ SHARED = ("plans",)
 """Settings of the server that say what it looks at, under the same names."""
 
 EPILOG = """
-Exit code 0: an engine could start, TensorRT on a Jetson and ONNX Runtime elsewhere, or the one that BUNDLE is for.
-Exit code 1: it could not, and each line that begins with "must" says what is missing. Exit code 78: BUNDLE is no
-bundle. Nothing is loaded on a GPU, nothing is changed. Ceilings are arithmetic: what memory can deliver over what a
-step reads.
+Exit code 0: an engine can start: TensorRT on a Jetson, ONNX Runtime elsewhere, or the engine that BUNDLE is for.
+Exit code 1: it cannot, and each line that begins with "must" says what is missing. Exit code 78: BUNDLE is not a
+bundle. Nothing is loaded onto a GPU and nothing is changed. Ceilings are calculated: memory bandwidth divided by what
+one step reads.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = " ".join(EPILOG.split())
     parser.add_argument(
-        "bundle", type=Path, nargs="?", help="folder made by 'edgevlm export', to be judged for this machine"
+        "bundle", type=Path, nargs="?", help="bundle folder made by 'edgevlm export', to check against this machine"
     )
     add_settings(parser, SHARED)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print everything as JSON")
     form.add_argument(
-        "--ceilings", action="store_true", help="print the ceilings of all modules that are known, and nothing else"
+        "--ceilings", action="store_true", help="print the ceilings of all known modules, and nothing else"
     )
 
 

@@ -11,7 +11,13 @@ from edgevlm.cli import EXIT_FAILED
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("case", type=Path, help="folder with checkpoint/, clip/, image.png, ref.json and ref.npz")
-    parser.add_argument("--tolerance", type=float, default=1e-3, help="for features and logits (default: 1e-3)")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-3,
+        metavar="X",
+        help="largest difference allowed in features and logits (default: 1e-3)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

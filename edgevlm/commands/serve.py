@@ -16,11 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "bundle",
         type=Path,
         nargs="?",
-        help="folder made by 'edgevlm export', or that of a checkpoint, which is then exported for this machine at "
-        "the first start, into the user's cache (default: the embedded demo model)",
+        help="bundle folder made by 'edgevlm export', or a checkpoint folder, which is exported for this machine and "
+        "cached at the first start (default: the built-in demo model)",
     )
     add_settings(parser)
-    add_conversion(parser.add_argument_group("only for a checkpoint"))
+    add_conversion(parser.add_argument_group("for a checkpoint only"))
 
 
 def run(arguments: argparse.Namespace) -> int:

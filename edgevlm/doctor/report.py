@@ -12,7 +12,7 @@ from edgevlm.doctor.fit import Fit, published_manifest
 from edgevlm.doctor.judge import Report, demand
 from edgevlm.doctor.survey import Survey
 
-UNKNOWN = "not known"
+UNKNOWN = "unknown"
 PUBLISHED = "MobileVLM_V2-1.7B"
 
 
@@ -48,7 +48,7 @@ def facts(survey: Survey, bandwidth: float | None) -> str:
 
 def fits_table(fits: Sequence[Fit], slots: int, length: int) -> str:
     """What each model takes and reaches at best."""
-    title = f"tokens/s at best, one slot, {PAST} past"
+    title = f"max. tokens/s, one slot, {PAST} past"
     lines = [
         (fit.model, fit.precision, decimal_text(fit.weights), _number(fit.ceiling), _slots(fit.slots)) for fit in fits
     ]
@@ -113,14 +113,14 @@ def _board(survey: Survey) -> str:
 
 def _system(survey: Survey) -> str:
     release = survey.board.release
-    named = f"L4T {release} ({jetpack(release) or 'a JetPack that is not known'}), " if release else ""
+    named = f"L4T {release} ({jetpack(release) or 'an unknown JetPack'}), " if release else ""
     return f"{named}Python {survey.software.python}{' in a virtual environment' if survey.software.in_venv else ''}"
 
 
 def _tensorrt(survey: Survey) -> str:
     software = survey.software
     if software.tensorrt is None:
-        return "on the system, but this Python does not see it" if software.tensorrt_outside else "none"
+        return "on the system, but not visible to this Python" if software.tensorrt_outside else "none"
     if software.target is None:
         return software.tensorrt.version
     return software.target.text if software.target.done else f"{software.tensorrt.version}: {software.target.text}"
@@ -137,21 +137,21 @@ def _runtimes(survey: Survey) -> str:
 
 def _memory(survey: Survey, bandwidth: float | None) -> str:
     memory = survey.memory
-    speed = f"; {bandwidth / 1e9:.1f} GB/s at best in this mode" if bandwidth else ""
+    speed = f"; {bandwidth / 1e9:.1f} GB/s at most in this mode" if bandwidth else ""
     swap = f"swap {size_text(memory.swap)}, zram {size_text(memory.zram)}"
     return f"{_size(memory.total)}, {_size(memory.available)} available, {swap}{speed}"
 
 
 def _cache(survey: Survey) -> str:
     cache = survey.cache
-    useless = f", {size_text(cache.useless)} of it of no use to this version" if cache.useless else ""
+    useless = f", {size_text(cache.useless)} of it not usable by this version" if cache.useless else ""
     return f"{size_text(cache.size)} in {cache.folder}{useless}"
 
 
 def _power(survey: Survey) -> str:
     power = survey.power
     if not power.modes:
-        return "none: not a Jetson's"
+        return "none: this is not a Jetson"
     active = f"{power.active.name} ({power.active.number})" if power.active else UNKNOWN
     return f"{active}, of {', '.join(f'{mode.name} ({mode.number})' for mode in power.modes)}"
 
@@ -174,7 +174,7 @@ def _temperature(survey: Survey) -> str:
 
 def _zones(survey: Survey) -> Iterator[str]:
     for zone in survey.clocks.zones:
-        limit = "" if zone.throttles_at is None else f" (slows from {zone.throttles_at:.0f})"
+        limit = "" if zone.throttles_at is None else f" (slows down at {zone.throttles_at:.0f})"
         yield f"{zone.name} {zone.temperature:.0f} °C{limit}"
 
 

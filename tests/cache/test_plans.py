@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def runs_on(target: Target | None, monkeypatch: pytest.MonkeyPatch) -> None:
             raise EngineLoadError("TensorRT is not installed.")
         return target
 
-    monkeypatch.setattr("edgevlm_engines.trt.target.this_target", this_target)
+    monkeypatch.setattr(import_module("edgevlm_engines.trt.target"), "this_target", this_target)
 
 
 def write(folder: Path, manifest: Manifest, target: Target = ORIN, fields: Mapping[str, object] = {}) -> Path:

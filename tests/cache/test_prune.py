@@ -27,7 +27,7 @@ def changed(bundle: Path, name: str, **fields: object) -> Path:
 
 
 def test_an_empty_cache(run: Run, cache: Path) -> None:
-    assert run("list") == f"{cache} holds nothing.\n"
+    assert run("list") == f"{cache} is empty.\n"
     assert run("prune") == f"There is nothing to remove in {cache}.\n"
 
 
@@ -75,7 +75,7 @@ def test_what_was_left_unfinished_goes_and_what_is_being_written_stays(run: Run,
         done = run("prune")
         assert writing.exists()
     assert not left.exists()
-    assert f"Removed {left.name} (5 bytes): whoever was writing it did not finish." in done
+    assert f"Removed {left.name} (5 bytes): it was never finished." in done
     assert f"Kept {writing.name} (0 bytes): a running process uses it." in done
     assert done.endswith("Freed 5 bytes.\n")
 

@@ -136,7 +136,7 @@ def test_a_key_opens_and_no_key_or_a_wrong_one_is_one_sentence(
     assert bench(server, tmp_path, "--requests", "1", "--key", key_file.read_text().strip())["summary"]["ok"] == 1
     capsys.readouterr()
     assert main(["bench", "http", "--url", server.url]) == 1
-    assert "wants an API key, see --key-file (401" in capsys.readouterr().err
+    assert "requires an API key; see --key-file (401" in capsys.readouterr().err
     assert main(["bench", "http", "--url", server.url, "--model", "v2", "--requests", "1", "--key", "x"]) == 1
     assert "does not accept this API key (401" in capsys.readouterr().err
 
@@ -149,7 +149,7 @@ def test_a_key_opens_and_no_key_or_a_wrong_one_is_one_sentence(
         (["--max-tokens", "9999"], "the first answer is 400: The context has"),
         (["--image", "absent.png"], "absent.png cannot be read"),
         (["--key-file", "absent.key"], "absent.key cannot be read"),
-        (["--rate", "0.001", "--seconds", "0.1"], "none falls into"),
+        (["--rate", "0.001", "--seconds", "0.1"], "none is due within"),
         (["--json", "absent/file"], "absent/file cannot be written"),
     ],
 )

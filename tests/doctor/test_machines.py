@@ -60,7 +60,7 @@ def test_a_device_as_it_should_be(tmp_path: Path) -> None:
     assert (zone.name, zone.temperature, zone.throttles_at) == ("tj-thermal", 52.875, 99.0)
     text = as_text(found)
     assert "L4T 36.4.7 (JetPack 6.1 or 6.2), Python 3.10.12 in a virtual environment" in text
-    assert "204.7 GB/s at best in this mode" in text
+    assert "204.7 GB/s at most in this mode" in text
     assert "| MobileVLM_V2-1.7B | fp16 | 2.60 GB | 76 | 8 |" in text
     assert "edgevlm export MobileVLM_V2-1.7B bundles/v2-1.7b --device jetpack6 --precision fp16" in text
     assert text.endswith("Nothing is wrong.")
@@ -80,8 +80,8 @@ def test_a_device_as_flashed(tmp_path: Path) -> None:
     mode, loose, swap, desktop = said(found, stops=False)
     # its fastest mode has neither the highest number nor the lowest
     assert mode == "Power mode 15W limits the clocks: 'sudo nvpmodel -m 2' sets MAXN_SUPER."
-    assert loose == "Clocks of CPU and GPU move with the load: 'sudo jetson_clocks' pins them until a restart."
-    assert "make a swap file" in swap and "desktop" in desktop
+    assert loose == "CPU and GPU clocks change with the load: 'sudo jetson_clocks' pins them until a restart."
+    assert "create a swap file" in swap and "desktop" in desktop
     assert as_text(found).count("- must: ") == 2 and as_text(found).count("- should: ") == 4
 
 
@@ -102,7 +102,7 @@ def test_a_pc(tmp_path: Path) -> None:
     found = report(PC, tmp_path)
     assert (found.ok, found.device, found.fits, found.bandwidth, found.advice) == (True, "cpu", [], None, [])
     assert found.survey.board.model == "Intel(R) Xeon(R) Processor"
-    assert "--device cpu" in as_text(found) and "not a Jetson's" in as_text(found)
+    assert "--device cpu" in as_text(found) and "this is not a Jetson" in as_text(found)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,14 @@ def test_a_pc(tmp_path: Path) -> None:
         (ORIN_NANO_JETPACK_7.with_packages(cuda_bindings=None), "'pip install cuda-bindings==13.2.0'"),
         (replace(AGX_ORIN, target=Trial(False, "CUDA finds no GPU here")), "together here: CUDA finds no GPU here."),
         (AGX_ORIN.with_files(nv_tegra_release=RELEASE.format(38, "2.0")), "is for Thor only"),
-        (AGX_ORIN.with_files(nv_tegra_release=RELEASE.format(36, "3.0")), "L4T 36.3.0 (JetPack 6.0) has too old"),
-        (AGX_ORIN.with_files(nv_tegra_release=RELEASE.format(35, "4.1")), "L4T 35.4.1 (JetPack 5) has too old"),
+        (
+            AGX_ORIN.with_files(nv_tegra_release=RELEASE.format(36, "3.0")),
+            "L4T 36.3.0 (JetPack 6.0): TensorRT is too old",
+        ),
+        (
+            AGX_ORIN.with_files(nv_tegra_release=RELEASE.format(35, "4.1")),
+            "L4T 35.4.1 (JetPack 5): TensorRT is too old",
+        ),
         (AGX_ORIN.with_files(nv_tegra_release="garbled"), "/etc/nv_tegra_release is missing or cannot be read"),
         (PC.with_packages(onnxruntime=None), "ONNX Runtime is not installed"),
         (replace(PC, providers=""), "cannot be imported"),
@@ -134,9 +140,9 @@ def test_what_stops_an_engine(machine: Machine, advice: str, tmp_path: Path) -> 
     [
         (AGX_ORIN.with_files(status="pmode:0003"), "Power mode MODE_50W limits the clocks: 'sudo nvpmodel -m 0'"),
         (AGX_ORIN.with_files(status=""), "Power mode MODE_30W limits the clocks"),
-        (AGX_ORIN.with_files(status="pmode:0009"), "Which power mode is set is not known"),
-        (AGX_ORIN.with_files(scaling_min_freq="729600"), "Clocks of CPU move"),
-        (AGX_ORIN.with_files(temp="99500"), "tj-thermal is at 100 °C and slows down from 99"),
+        (AGX_ORIN.with_files(status="pmode:0009"), "The active power mode is unknown"),
+        (AGX_ORIN.with_files(scaling_min_freq="729600"), "CPU clocks change"),
+        (AGX_ORIN.with_files(temp="99500"), "tj-thermal is at 100 °C and slows down at 99"),
         (
             ORIN_NANO_JETPACK_7.with_packages(onnxruntime_gpu=("1.31.1", "cp312-cp312-manylinux_2_28_aarch64")),
             "PyPI's build, which holds no code for Orin's GPU",
@@ -172,7 +178,7 @@ def test_garbled_and_missing_files_are_unknown_and_no_error(machine: str, tmp_pa
         left = {other: text for other, text in whole.files.items() if other != name}
         as_text(report(replace(whole, files=left), tmp_path / f"{number}-missing"))
     empty = report(replace(whole, files={}, packages={}), tmp_path / "empty")
-    assert empty.survey.board.release is None and "not known" in as_text(empty)
+    assert empty.survey.board.release is None and "unknown" in as_text(empty)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +189,7 @@ def test_garbled_and_missing_files_are_unknown_and_no_error(machine: str, tmp_pa
             "jetpack7",
             "The bundle needs TensorRT 10.15, and this is 10.3.0: export it with --device jetpack6.",
         ),
-        (PC, "jetpack7", "This is no Jetson: TensorRT bundles are built and run on the Jetson itself"),
+        (PC, "jetpack7", "This is not a Jetson: TensorRT bundles are built and run on the Jetson itself"),
         (PC, "cuda", "The bundle is for CUDA, and this ONNX Runtime has no CUDA in it"),
     ],
 )
@@ -200,7 +206,7 @@ def test_a_bundle_that_fits_and_one_that_does_not(tmp_path: Path) -> None:
     [fit] = small.fits
     assert small.ok and fit.slots and fit.ceiling == pytest.approx(128, abs=1)
     assert said(small, stops=False) == [
-        f"{fit.slots} of 8 slots find room now: give '--max-batch {fit.slots}' to serve, and to build."
+        f"{fit.slots} of 8 slots fit into memory now: pass '--max-batch {fit.slots}' to serve and to build."
     ]
     large = report(ORIN_NANO_JETPACK_7, tmp_path / "large", published_manifest(MODELS[2], "fp16", "jetpack7"))
     assert not large.ok
@@ -212,7 +218,7 @@ def test_a_full_disk_is_told_for_a_bundle(tmp_path: Path) -> None:
     full = replace(survey, disk=replace(survey.disk, free=5 * 10**9))
     manifest = published_manifest(MODELS[0], "fp16", "jetpack6")
     [text] = said(judge(full, manifest), stops=False)
-    assert text.startswith("4.66 GiB are free in ") and "--plans chooses another folder" in text
+    assert text.startswith("4.66 GiB is free in ") and "--plans chooses another folder" in text
     assert judge(full).advice == []
 
 
@@ -223,9 +229,9 @@ def test_what_another_version_left_in_the_cache_is_told(demo: Path, tmp_path: Pa
     found = report(AGX_ORIN, tmp_path)
     assert found.ok and found.survey.cache == Cache(cache, size, size)
     assert said(found, stops=False) == [
-        f"{size_text(size)} in {cache} are of no use to this version: 'edgevlm cache prune' removes them."
+        f"{size_text(size)} in {cache} can never be used by this version: 'edgevlm cache prune' removes it."
     ]
-    assert f"{size_text(size)} in {cache}, {size_text(size)} of it of no use" in as_text(found)
+    assert f"{size_text(size)} in {cache}, {size_text(size)} of it not usable" in as_text(found)
 
 
 def test_a_cpu_bundle_is_judged_for_onnx_runtime_on_a_jetson_too(demo: Path, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_a_server_builds_on_its_first_start_and_not_on_its_second(
             LiveServer(lambda: load_model(jetson.bundle, settings, prepare=ensure_plans), settings) as live,
         ):
             assert live.chat().status_code == 200
-        assert ("are built now, once" in caplog.text) == (start == "first")
+        assert ("this happens once and takes minutes" in caplog.text) == (start == "first")
         assert ("Building decoder.plan: done after" in caplog.text) == (start == "first")
     assert jetson.builds() == 2
 
@@ -170,7 +170,7 @@ def test_progress_of_a_build_is_logged_as_it_goes_on(
     with caplog.at_level(logging.INFO):
         assert build(jetson) == 0
     lines = [line for line in caplog.messages if line.startswith("Building decoder.plan")]
-    assert lines[0] == "Building decoder.plan: begun."
+    assert lines[0] == "Building decoder.plan: started."
     assert "50 %" in lines[1]
     assert "100 %" in lines[-2]
     assert "done after" in lines[-1]
