@@ -81,9 +81,10 @@ def read_board(root: Root, machine: str) -> Board:
 def jetpack(release: str | None) -> str | None:
     """The name under which NVIDIA published a release of Jetson's system, as far as it matters here."""
     numbers = version_numbers(release or "")
-    if numbers[:1] == (36,):
+    major = numbers[0] if numbers else 0
+    if major == 36:
         return "JetPack 6.1 or 6.2" if numbers >= (36, 4) else "JetPack 6.0"
-    return {(35,): "JetPack 5", (38,): "JetPack 7.0 or 7.1", (39,): "JetPack 7.2"}.get(numbers[:1])
+    return {35: "JetPack 5", 38: "JetPack 7.0 or 7.1", 39: "JetPack 7.2"}.get(major)
 
 
 def _module(compatible: list[str]) -> Module | None:

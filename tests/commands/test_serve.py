@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from edgevlm_server.http.keys import add_key
+from edgevlm_server.keys import add_key
 
 from tests.commands.serve_process import chat, ready, scripted, serve, started
 from tests.server.engines import until
