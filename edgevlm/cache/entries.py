@@ -15,6 +15,7 @@ from edgevlm_engines.manifest import FORMAT
 from edgevlm_engines.names import Device
 from edgevlm_engines.plan_cache import FORMAT as PLAN_FORMAT
 from edgevlm_engines.plan_cache import SIDECAR, Target, plan_folder, sources
+from edgevlm_export.folder_lock import unused
 from edgevlm_server.version import version
 
 from edgevlm.cache.folder import cache_folder
@@ -117,7 +118,9 @@ def _is_left(path: Path) -> bool:
 
 
 def _left(path: Path) -> Entry:
-    return _entry(path, "unfinished", "", "it was never finished")
+    """What somebody is writing now, or did not finish."""
+    with unused(path) as nobody:
+        return _entry(path, "unfinished", "", "it was never finished" if nobody else None)
 
 
 def _entry(path: Path, kind: str, made_by: str, useless: str | None) -> Entry:

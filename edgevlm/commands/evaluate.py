@@ -17,7 +17,7 @@ from edgevlm.cli import CommandError
 if TYPE_CHECKING:
     from edgevlm_demo.evaluation import EvaluationQuestion
 
-    from edgevlm.answerers import Answerer
+    from edgevlm.evaluation.answerers import Answerer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_demo.evaluation import SETS, comparison, evaluation_questions, family_scores, table
 
-    from edgevlm.answerers import answerer
-    from edgevlm.evaluation_files import Record, write_answers, write_sheet
+    from edgevlm.evaluation.answerers import answerer
+    from edgevlm.evaluation.files import Record, write_answers, write_sheet
 
     if arguments.url is not None and (arguments.model is not None or arguments.engine):
         raise CommandError("--url asks a server that has its own model: leave out --model and --engine.")

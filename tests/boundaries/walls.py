@@ -31,9 +31,12 @@ ARROWS: dict[str, set[str]] = {
 
 INSIDE: dict[str, set[str]] = {
     # a room's own files on top see all of its folders, but for those that say otherwise here
-    "edgevlm.commands": {"edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor"},
+    "edgevlm.commands": {
+        *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation"),
+    },
     "edgevlm.bench": {"edgevlm"},
     "edgevlm.cache": {"edgevlm"},
+    "edgevlm.evaluation": {"edgevlm"},
     "edgevlm.doctor": {"edgevlm", "edgevlm.cache"},
     "edgevlm_engines.ort": {"edgevlm_engines", "edgevlm_engines.cuda"},
     "edgevlm_engines.trt": {"edgevlm_engines", "edgevlm_engines.cuda"},
