@@ -1,8 +1,13 @@
 """`edgevlm ask`: pictures and a question in, the answer on standard output."""
 
 import argparse
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
+
+from edgevlm_server.option_values import at_least_one
+from edgevlm_server.settings import Settings, from_arguments
+from edgevlm_server.settings import add_arguments as add_settings
 
 from edgevlm.cli import CommandError
 
@@ -11,30 +16,19 @@ if TYPE_CHECKING:
     from edgevlm_server.images.intake import ImageIntake
     from numpy.typing import NDArray
 
-
 SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Of pictures, also of those that are refused: the sentence then is about the question that is missing."""
 
+SHARED = ("provider", "max_length")
+"""Settings of the server that say how to run the model, under the same names."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from edgevlm_engines import Provider
-    from edgevlm_server.option_values import at_least_one
-
     parser.add_argument("input", nargs="+", help="picture files, then the question")
     parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to ask (default: the demo model)")
+    add_settings(parser, SHARED)
     parser.add_argument(
-        "--provider",
-        choices=get_args(Provider),
-        help="where ONNX Runtime runs (default: what the bundle was made for)",
-    )
-    parser.add_argument(
-        "--max-length",
-        type=at_least_one,
-        metavar="N",
-        help="longest prompt plus its answer, in positions (default: as long as the model allows)",
-    )
-    parser.add_argument(
-        "--max-tokens", type=at_least_one, default=256, metavar="N", help="longest answer (default: 256)"
+        "--max-tokens", type=at_least_one, default=256, metavar="N", help="longest answer, in tokens (default: 256)"
     )
 
 
@@ -43,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.images.limits import ImageLimits
     from edgevlm_server.model import load_model
     from edgevlm_server.offline import TooLong, answer, encode
-    from edgevlm_server.settings import Settings
     from edgevlm_server.text.prompt import Turn
 
     from edgevlm.demo_bundle import find_bundle
@@ -53,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(
             f"What do you want to ask? Give a question after the picture: edgevlm ask {question} '...'"
         )
-    settings = Settings.offline(arguments.provider, arguments.max_length)
+    chosen = from_arguments(arguments, names=SHARED)
+    settings = Settings.offline(chosen.provider, chosen.max_length)
     model = load_model(find_bundle(arguments.model), settings)
     try:
         with ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1) as intake:
@@ -72,8 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_picture(text: str) -> bool:
     """Whether what should be a question is a file, or the name of a picture that is not there."""
-    one_word = len(text.split()) == 1
-    return one_word and (Path(text).suffix.lower() in SUFFIXES or Path(text).is_file())
+    return os.path.isfile(text) or (len(text.split()) == 1 and Path(text).suffix.lower() in SUFFIXES)
 
 
 def _read(intake: "ImageIntake", path: Path) -> "NDArray[np.float32]":

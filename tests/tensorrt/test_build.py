@@ -70,6 +70,12 @@ def test_it_builds_both_plans_and_finds_them_again(jetson: Jetson, capsys: pytes
     assert jetson.builds() == 2
 
 
+def test_settings_of_the_server_alone_do_not_concern_it(jetson: Jetson, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, where the server listens on every address."""
+    monkeypatch.setenv("EDGEVLM_HOST", "0.0.0.0")
+    assert build(jetson) == 0
+
+
 def test_the_plans_run(jetson: Jetson) -> None:
     assert build(jetson) == 0
     model = load_model(jetson.bundle, Settings(max_batch=ROWS, max_length=LENGTH))
