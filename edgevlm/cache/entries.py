@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from edgevlm_engines import Manifest, read_manifest
+from edgevlm_engines import BundleError, Manifest, read_manifest
 from edgevlm_engines.bundle import MANIFEST
 from edgevlm_engines.manifest import FORMAT
 from edgevlm_engines.names import Device
@@ -78,9 +78,19 @@ def _bundle(path: Path) -> Entry:
         useless = f"it has format {made_in}, and this version reads {FORMAT}"
     elif exporter != f"edgevlm {version()}":
         useless = f"it was made by {exporter}"
+    elif not _readable(path):
+        useless = "its manifest is damaged"
     elif demo and path not in {demo_folder(path.parent, device) for device in get_args(Device)}:
         useless = "it was made from another demo model"
     return _entry(path, "demo bundle" if demo else "bundle", f"{exporter}, format {made_in}", useless)
+
+
+def _readable(bundle: Path) -> bool:
+    try:
+        read_manifest(bundle)
+    except BundleError:
+        return False
+    return True
 
 
 def _plans_beside(path: Path, target: Target | None) -> Iterator[Entry]:
@@ -91,7 +101,7 @@ def _plans_beside(path: Path, target: Target | None) -> Iterator[Entry]:
     elif _bundle(bundle).useless:
         yield _entry(path, "plans", "", "its bundle cannot be used")
     else:
-        yield from plans(path, Manifest.model_validate_json((bundle / MANIFEST).read_bytes()), target)
+        yield from plans(path, read_manifest(bundle), target)
 
 
 def _plan(path: Path, manifest: Manifest | None, target: Target | None) -> Entry:

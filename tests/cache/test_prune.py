@@ -48,8 +48,9 @@ def test_what_another_version_made_goes(run: Run, demo: Path, exported: Path) ->
         changed(exported, "v2-0000000000000000", exporter="edgevlm 0.0.9"),
         changed(exported, "v2-1111111111111111", format=2),
         changed(exported, "v2-2222222222222222"),
+        changed(exported, "v2-3333333333333333", decoder=None),
     ]
-    (old[-1] / "manifest.json").write_text("{")
+    (old[4] / "manifest.json").write_text("{")
     size = sum(path.stat().st_size for bundle in old for path in bundle.iterdir())
     table = lines(run("list"))
     assert [table[bundle.name][4] for bundle in old] == [
@@ -58,9 +59,10 @@ def test_what_another_version_made_goes(run: Run, demo: Path, exported: Path) ->
         "no: it was made by edgevlm 0.0.9",
         "no: it has format 2, and this version reads 3",
         "no: it has format unknown, and this version reads 3",
+        "no: its manifest is damaged",
     ]
     would = run("prune", "--dry-run")
-    assert would.count("Would remove") == 5 and all(bundle.exists() for bundle in old)
+    assert would.count("Would remove") == 6 and all(bundle.exists() for bundle in old)
     done = run("prune")
     assert done == would.replace("Would remove", "Removed").replace("Would free", "Freed")
     assert size > 2**20 and f"Freed {size / 2**20:.3g} MiB." in done
