@@ -10,6 +10,7 @@ import pytest
 from edgevlm_engines import EngineLoadError, read_manifest
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.plan_cache import PlanShape, Target, describe, plan_key
+from edgevlm_engines.plan_cache.key import FORMAT
 from edgevlm_export.folder_lock import held
 
 from edgevlm.cli import main
@@ -51,7 +52,7 @@ def test_plans_follow_their_bundle(run: Run, exported: Path) -> None:
     good = write(plans, manifest)
     (plans / "lock").touch()
     name = f"{plans.name}/{good.name}"
-    assert lines(run("list"))[name][0:5:2] == ["plans", "TensorRT 10.3.0, format 1", "yes"]
+    assert lines(run("list"))[name][0:5:2] == ["plans", f"TensorRT 10.3.0, format {FORMAT}", "yes"]
     assert run("prune").startswith("There is nothing to remove")
 
     other = shutil.copytree(exported, exported.with_name("v2-9999999999999999"))
@@ -70,7 +71,7 @@ def test_plans_follow_their_bundle(run: Run, exported: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"format": 0}, "no: it has format 0, and this version reads 1"),
+        ({"format": 0}, f"no: it has format 0, and this version reads {FORMAT}"),
         ({"sources": {}}, "no: it was built from other files than the bundle has"),
         (
             {"tensorrt": "8.6.2", "release": ""},

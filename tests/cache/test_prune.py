@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from edgevlm_engines.manifest import FORMAT
 from edgevlm_export.bundle_writer import new_folder
 from edgevlm_export.folder_lock import hold, unused
 from edgevlm_server.version import version
@@ -34,8 +35,8 @@ def test_an_empty_cache(run: Run, cache: Path) -> None:
 def test_what_this_version_made_is_of_use_to_it(run: Run, demo: Path, exported: Path) -> None:
     table = lines(run("list"))
     assert {name: (cells[0], cells[2], cells[4]) for name, cells in table.items()} == {
-        demo.name: ("demo bundle", f"edgevlm {version()}, format 3", "yes"),
-        exported.name: ("bundle", f"edgevlm {version()}, format 3", "yes"),
+        demo.name: ("demo bundle", f"edgevlm {version()}, format {FORMAT}", "yes"),
+        exported.name: ("bundle", f"edgevlm {version()}, format {FORMAT}", "yes"),
     }
     assert run("prune").startswith("There is nothing to remove")
     assert demo.exists() and exported.exists()
@@ -57,8 +58,8 @@ def test_what_another_version_made_goes(run: Run, demo: Path, exported: Path) ->
         "no: it was made by edgevlm 0.0.9",
         "no: it was made from another demo model",
         "no: it was made by edgevlm 0.0.9",
-        "no: it has format 2, and this version reads 3",
-        "no: it has format unknown, and this version reads 3",
+        f"no: it has format 2, and this version reads {FORMAT}",
+        f"no: it has format unknown, and this version reads {FORMAT}",
         "no: its manifest is damaged",
     ]
     would = run("prune", "--dry-run")
