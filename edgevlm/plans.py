@@ -5,8 +5,7 @@ import time
 from pathlib import Path
 
 from edgevlm_engines import Bundle, EngineLoadError
-from edgevlm_engines.plan_cache import PlanShape, Target, has_plans, plan_folder, plan_key, plan_shape
-from edgevlm_engines.plan_choice import serving_shape
+from edgevlm_engines.plan_cache import PlanShape, Target, has_plans, plan_folder, plan_key, plan_shape, serving_shape
 from edgevlm_engines.trt.target import this_target
 from edgevlm_export.errors import ExportError
 from edgevlm_export.folder_lock import hold

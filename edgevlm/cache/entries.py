@@ -13,8 +13,9 @@ from edgevlm_engines import BundleError, Manifest, read_manifest
 from edgevlm_engines.bundle import MANIFEST
 from edgevlm_engines.manifest import FORMAT
 from edgevlm_engines.names import Device
-from edgevlm_engines.plan_cache import FORMAT as PLAN_FORMAT
-from edgevlm_engines.plan_cache import SIDECAR, Target, plan_folder, sources
+from edgevlm_engines.plan_cache import SIDECAR, Target, plan_folder
+from edgevlm_engines.plan_cache.key import FORMAT as PLAN_FORMAT
+from edgevlm_engines.plan_cache.key import sources
 from edgevlm_export.folder_lock import unused
 from edgevlm_server.version import version
 

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edgevlm_engines.plan_cache import version_numbers
 from edgevlm_engines.trt.target import system_release
+from edgevlm_engines.version import version_numbers
 
 from edgevlm.doctor.root import Root
 

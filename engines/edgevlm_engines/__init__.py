@@ -14,14 +14,8 @@ if TYPE_CHECKING:
     from edgevlm_engines.host_memory import available_memory
     from edgevlm_engines.loading import engine_for, load_engine, provider_for, slot_length
     from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt
-    from edgevlm_engines.memory_plan import (
-        Demand,
-        MemoryPlan,
-        alternatives,
-        fewer_slots,
-        model_place,
-        plan_memory,
-    )
+    from edgevlm_engines.memory_advice import alternatives, fewer_slots
+    from edgevlm_engines.memory_plan import Demand, MemoryPlan, model_place, plan_memory
     from edgevlm_engines.names import EngineName, Provider
     from edgevlm_engines.sizes import size_text
 
@@ -58,7 +52,18 @@ __all__ = [
     "slot_length",
 ]
 
-_FILES = ("names", "sizes", "errors", "host_memory", "manifest", "bundle", "engine", "memory_plan", "loading")
+_FILES = (
+    "names",
+    "sizes",
+    "errors",
+    "host_memory",
+    "manifest",
+    "bundle",
+    "engine",
+    "memory_plan",
+    "memory_advice",
+    "loading",
+)
 """Where these names are looked for: what loads quickly comes first."""
 
 # ONNX Runtime from 1.30 on keeps an identifier of the device and sends events over the network, unless it finds this

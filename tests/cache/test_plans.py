@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from edgevlm_engines import EngineLoadError, read_manifest
 from edgevlm_engines.manifest import Manifest
-from edgevlm_engines.plan_cache import FORMAT, PlanShape, Target, describe, plan_key
+from edgevlm_engines.plan_cache import PlanShape, Target, describe, plan_key
+from edgevlm_engines.plan_cache.key import FORMAT
 from edgevlm_export.folder_lock import held
 
 from edgevlm.cli import main
