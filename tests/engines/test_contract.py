@@ -219,6 +219,10 @@ def test_what_does_not_fit_is_refused(engine: Engine) -> None:
     ]:
         with pytest.raises(ValueError, match=r"\w"):
             engine.prefill(0, start, tokens, nothing)
+    side = engine.info.image_size
+    for shape in [(0, 3, side, side), (1, 1, side, side), (1, 3, side, side + 1), (3, side, side)]:
+        with pytest.raises(ValueError, match="pictures"):
+            engine.encode_images(np.zeros(shape, np.float32))
     for lengths, wrong in [([0], [300]), ([5], [-3]), ([5, 5], [300]), ([5] * (SLOTS + 1), [300] * (SLOTS + 1))]:
         with pytest.raises(ValueError, match=r"\w"):
             decode(engine, lengths, wrong)

@@ -97,6 +97,20 @@ class SlowSight(SlowEngine):
         return super().encode_images(pixels)
 
 
+class HangingSight(SlowEngine):
+    """Never comes back from a picture until `let_go` is set."""
+
+    def __init__(self, bundle: Path, slots: int) -> None:
+        super().__init__(bundle, slots)
+        self.let_go = threading.Event()
+        self.began = 0
+
+    def encode_images(self, pixels: Floats) -> Floats:
+        self.began += 1
+        self.let_go.wait(60)
+        return super().encode_images(pixels)
+
+
 class BabblingEngine(SlowEngine):
     """Goes on in another way after every token and at every length, the same each time: there is much to choose."""
 

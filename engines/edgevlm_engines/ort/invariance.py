@@ -19,9 +19,10 @@ from edgevlm_engines.kv_cache import Cache
 
 log = logging.getLogger(__name__)
 
-LENGTHS = (12, 600, 30)
+LENGTHS = (600, 30, 12)
 """Positions before the step of three contents, which slots hold in turn; fewer where slots are shorter. Three,
-because kernels handle slots in groups of two or four: so each content comes to every place in such a group."""
+because kernels handle slots in groups of two or four: so each content comes to every place in such a group. The
+longest first: it is the one for which a GPU may divide the work of a slot alone."""
 
 PAST = 4
 """Positions of keys and values at the beginning of a slot and before each of these lengths. The rest is zeros, which
@@ -83,7 +84,7 @@ def _agreeing(decoder: Decoder, slots: int) -> tuple[int, ...]:
         if (size % 2 == 0 or size <= 3 or 3 in sizes) and trial.agrees(contents[:size]):
             sizes.append(size)
     # last, since it writes into what the others have read: the shortest content without longer neighbours
-    holds = trial.holds and trial.agrees(np.zeros_like(contents))
+    holds = trial.holds and trial.agrees(np.full_like(contents, contents.max()))
     decoder.close()
     return (*sizes, slots) if holds else ()
 
