@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import DECODER, EMBEDDING, TOKENIZER, VISION
-from edgevlm_engines.manifest import MOST_SLOTS, Device, Flavour, Manifest, Precision, VisionPrecision
+from edgevlm_engines.manifest import MOST_SLOTS, Flavour, Manifest
 from edgevlm_engines.manifest import Decoder as DecoderPart
 from edgevlm_engines.manifest import Preprocessing as PreprocessingPart
 from edgevlm_engines.manifest import Prompt as PromptPart
 from edgevlm_engines.manifest import Source as SourcePart
 from edgevlm_engines.manifest import Vision as VisionPart
+from edgevlm_engines.names import Device, Precision, VisionPrecision
 from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest

@@ -3,8 +3,6 @@
 Every series exists from the start, at 0, and labels come from fixed lists, never from what a client sent.
 """
 
-from importlib.metadata import version
-
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -14,6 +12,8 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from edgevlm_server.version import commit, version
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -59,7 +59,7 @@ class Metrics:
         self._waiting = gauge("num_requests_waiting", "Requests that wait for a slot.")
         self._state = gauge("server_state", "1 for the current state of the server.", "state")
         self._model = gauge("model_info", "1; what is served.", "model", "engine", "device", "precision")
-        build = gauge("build_info", "1; the program's version.", "version")
+        build = gauge("build_info", "1; the program's version and commit.", "version", "commit")
         self.unauthorized = counter("unauthorized_requests", "Requests of any kind without a valid key.")
         self.received = counter(
             "requests_received", "Requests that reached the server; one for n answers counts as n."
@@ -104,7 +104,7 @@ class Metrics:
         )
         self.request_prompt = histogram("request_prompt_tokens", "Positions of one prompt.", TOKEN_BUCKETS)
         self.request_generation = histogram("request_generation_tokens", "Tokens of one answer.", TOKEN_BUCKETS)
-        build.labels(version("edgevlm")).set(1)
+        build.labels(version(), commit() or "").set(1)
         for reason in REASONS:
             self._ended.labels(reason)
         for rejection in REJECTIONS:

@@ -9,7 +9,7 @@ import onnxruntime
 
 from edgevlm_engines.bundle import VISION, Bundle
 from edgevlm_engines.engine import Floats
-from edgevlm_engines.manifest import Provider
+from edgevlm_engines.names import Provider
 from edgevlm_engines.ort.session import open_session
 
 NICENESS = 3
