@@ -1,4 +1,4 @@
-"""A request's way: the folders and files that documents name are those that a real request passes, and not too many."""
+"""A request's way: what documents name is what a real request passes, and it is not too much."""
 
 import re
 from collections.abc import Callable

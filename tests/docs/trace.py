@@ -1,7 +1,7 @@
 """Which of the server's files a request passes: what runs between its first byte and its last event, in any thread.
 
-`python -m tests.docs.trace` prints them for a streamed chat request on the echo engine, about text and about a picture.
-What other processes run, such as the one that decodes pictures, is not seen.
+`python -m tests.docs.trace` prints them for a streamed chat request on the echo engine, about text and about a
+picture. What other processes run, such as the one that decodes pictures, is not seen.
 """
 
 import threading
@@ -35,7 +35,7 @@ class Trace:
         try:
             yield
         finally:
-            threading.setprofile(None)  # type: ignore[arg-type]
+            threading.setprofile(None)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
