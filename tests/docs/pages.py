@@ -11,7 +11,7 @@ from edgevlm.cli import COMMANDS
 from tests.boundaries.walls import ROOT
 
 SKIPPED = {".venv", ".git", "build", "dist", "node_modules", "runs", "bundles"}
-FOLDERS = "server|engines|export|edgevlm|demo|benchmarks|docker|helm|tests|docs|examples"
+FOLDERS = r"server|engines|export|edgevlm|edgevlm_\w+|demo|benchmarks|docker|helm|tests|docs|examples"
 PATH = re.compile(rf"(?:(?:{FOLDERS})/|\.ci/|\.github/)[\w./-]*")
 
 
