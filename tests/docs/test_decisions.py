@@ -1,4 +1,4 @@
-"""docs/decisions: one dated entry a file, every one in the index, newest day first, and nothing points to the old log."""
+"""docs/decisions: a dated entry a file, every one in the index, the newest day first; code points to what exists."""
 
 import re
 
