@@ -79,8 +79,8 @@ def test_the_table_of_folders_is_complete() -> None:
 def test_the_walls_are_those_that_are_told() -> None:
     assert ARROWS["edgevlm_engines"] == set()
     assert ARROWS["edgevlm_server"] == ARROWS["edgevlm_export"] == {"edgevlm_engines"}
-    assert ARROWS["edgevlm_demo"] == {"edgevlm_server"}
-    assert ARROWS["edgevlm"] == set(ROOMS) - {"edgevlm"}
+    assert ARROWS["edgevlm_demo"] <= {"edgevlm_server"}
+    assert ARROWS["edgevlm"] == {"edgevlm_server", "edgevlm_engines", "edgevlm_export", "edgevlm_demo"}
     assert LIBRARIES["fastapi"] == LIBRARIES["starlette"] == {"edgevlm_server.http"}
     assert {folder.rpartition(".")[2] for folder in LIBRARIES["tensorrt"]} == {"trt"}
 
