@@ -6,7 +6,6 @@ times, in an order drawn once; what is counted is how often a device had its fea
 
 import argparse
 import hashlib
-import signal
 import sys
 import tempfile
 import time
@@ -19,8 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from edgevlm_engines import EngineError
-
+from benchmarks.command import run_command
 from benchmarks.machine import heading
 from benchmarks.nginx import nginx
 from benchmarks.report import percent, table
@@ -96,23 +94,13 @@ def cells(row: Row) -> list[str]:
     return [row.way.name, str(row.requests), str(row.queries), str(row.hits), percent(row.hit_rate), mean]
 
 
-def main() -> int:
+def main() -> None:
     arguments = _parser().parse_args()
-    # so that the servers end with us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        bundle = find_bundle(arguments.bundle)
-        with devices(bundle) as urls:
-            rows = list(measured(urls, arguments.pictures, arguments.questions))
-    except (CommandError, EngineError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    print(f"{heading()}")
+    with devices(find_bundle(arguments.bundle)) as urls:
+        rows = list(measured(urls, arguments.pictures, arguments.questions))
+    print(heading())
     print(f"{DEVICES} devices, {arguments.pictures} pictures, {arguments.questions} questions about each\n")
     print(table(COLUMNS, map(cells, rows)))
-    return 0
 
 
 def _row(way: Way, urls: Sequence[str], site: str, asked: Sequence[tuple[str, bytes]]) -> Row:
@@ -165,4 +153,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

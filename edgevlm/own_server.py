@@ -19,9 +19,7 @@ STOP_SECONDS = 40
 @contextmanager
 def own_server(bundle: Path, options: Sequence[str] = ()) -> Iterator[str]:
     """The address of a server on a port that was free; it ends with the block, however that ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     serve = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--port", str(port), "--log-level", "warning"]
     with subprocess.Popen([*serve, *options]) as process:
         try:
@@ -29,7 +27,7 @@ def own_server(bundle: Path, options: Sequence[str] = ()) -> Iterator[str]:
             _wait_until_ready(process, url)
             yield url
         finally:
-            _stop(process)
+            stop(process)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
@@ -43,7 +41,16 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
     raise CommandError("The server did not start; its own message is above.")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def free_port() -> int:
+    """A port of this machine that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server, which has some time to answer what it has begun."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
