@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgevlm_demo.batches import IGNORED, Batch
+from edgevlm_training.batches import IGNORED, Batch
 from edgevlm_demo.scenes.scene import (
     DEFECTS,
     FASTENERS,

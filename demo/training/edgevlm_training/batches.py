@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgevlm_demo.dialogue import Dialogue, DialogueTokenizer
-from edgevlm_demo.pixels import pixels
+from edgevlm_training.dialogue import Dialogue, DialogueTokenizer
+from edgevlm_training.pixels import pixels
 from edgevlm_demo.scenes import SCENES, PatchLabels, Question, Scene, Style, draw_practice, draw_scene, patch_labels
 from edgevlm_demo.scenes.wording import Words
 

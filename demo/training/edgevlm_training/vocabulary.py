@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceTrainer
 
-from edgevlm_demo.dialogue import pieces
+from edgevlm_training.dialogue import pieces
 from edgevlm_demo.scenes import SCENES, Question, draw_scene
 
 VOCAB_SIZE = 800
