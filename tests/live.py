@@ -13,7 +13,7 @@ import uvicorn
 from edgevlm_engines import Engine, open_bundle
 from edgevlm_server.http.app import build_app
 from edgevlm_server.http.h11_protocol import Http11
-from edgevlm_server.http.keys import KeyRing
+from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.run import listen

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm_server.http.keys import add_key
+    from edgevlm_server.keys import add_key
 
     print(add_key(arguments.file, arguments.name))
     return 0

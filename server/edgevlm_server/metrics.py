@@ -19,7 +19,6 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from edgevlm_server.images.limits import ImageError
-from edgevlm_server.runtime.ticket import Reason
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -38,7 +37,7 @@ LATENCY_BUCKETS = (
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 TOKEN_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
-REASONS: tuple[Reason, ...] = ("stop", "length", "cancelled", "error")
+REASONS = ("stop", "length", "cancelled", "error")
 REJECTIONS = ("invalid_request", "queue_full", "unavailable", "client_left")
 FETCHES = {
     "image_host_not_allowed": "not_allowed",
@@ -76,7 +75,11 @@ class Metrics:
         self.received = counter(
             "requests_received", "Requests that reached the server; one for n answers counts as n."
         )
-        self.rejected = counter("admission_rejections", "Requests that were not accepted, by reason.", "reason")
+        self.rejected = counter(
+            "admission_rejections",
+            "Requests that were not accepted, by reason; one for n answers counts as n.",
+            "reason",
+        )
         self.accepted = counter("requests_accepted", "Requests handed to the engine's queue.")
         self._ended = counter("request_success", "Accepted requests that ended, by reason.", "finished_reason")
         self._completed = counter("requests_completed", "Accepted requests that got a whole answer.")
@@ -155,7 +158,7 @@ class Metrics:
         self._prefix_hits.inc(found)
         self._prompt_tokens.inc(found)
 
-    def ended(self, reason: Reason) -> None:
+    def ended(self, reason: str) -> None:
         self._ended.labels(reason).inc()
         ledger = {"cancelled": self._cancelled, "error": self._failed}.get(reason, self._completed)
         ledger.inc()

@@ -1,4 +1,4 @@
-"""A checked request becomes sequences: messages to token ids, fields to limits. Knows no state, no threads."""
+"""A request becomes sequences: conversations to token ids, wishes to limits. Knows no wire shape, state or thread."""
 
 from collections import abc
 from typing import Literal, NamedTuple
@@ -6,26 +6,23 @@ from typing import Literal, NamedTuple
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Tokens
 
-from edgevlm_server.api.chat import ChatRequest, Message
-from edgevlm_server.api.completions import CompletionRequest
-from edgevlm_server.api.strict_model import MAX_TEXT
 from edgevlm_server.errors import InvalidRequest, NotFound
 from edgevlm_server.guided.constraint import Constraint
 from edgevlm_server.model import Model
-from edgevlm_server.request import EncodedImages, Generation, Picture
+from edgevlm_server.request import MAX_TEXT, EncodedImages, Generation, Picture, Request, Turn
 from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.text.prompt import Turn, encode_conversation
+from edgevlm_server.text import prompt
 
 
-class Conversation(NamedTuple):
-    """A whole prompt as token ids and `IMAGE_TOKEN`, and the images in its order."""
+class Prompt(NamedTuple):
+    """A whole prompt as token ids and `IMAGE_TOKEN`, and its pictures in the same order."""
 
     ids: list[int]
     pictures: list[Picture]
 
 
 class Prepared(NamedTuple):
-    """All of its sequences but features and constraint; `pictures` are in the prompt's order."""
+    """All that a request's sequences need but the pictures' features and the grammar."""
 
     prompt: Tokens
     pictures: list[Picture]
@@ -33,17 +30,17 @@ class Prepared(NamedTuple):
     stop_ids: frozenset[int]
     generation: Generation
 
-    def sequences(self, seen: EncodedImages, constraint: Constraint | None) -> list[Sequence]:
+    def sequences(self, images: EncodedImages, constraint: Constraint | None) -> list[Sequence]:
         """One for each answer, once the images are encoded."""
-        assert len(seen.features) == np.count_nonzero(self.prompt == IMAGE_TOKEN)
+        assert len(images.features) == np.count_nonzero(self.prompt == IMAGE_TOKEN)
         return [
             Sequence(
                 self.prompt,
-                seen.features,
+                images.features,
                 self.max_tokens,
                 self.stop_ids,
                 self.generation.sampling,
-                seen.files,
+                images.files,
                 min_tokens=self.generation.min_tokens,
                 constraint=constraint and constraint.fresh(),
                 logprobs=self.generation.logprobs,
@@ -53,26 +50,37 @@ class Prepared(NamedTuple):
         ]
 
 
-def prepare(chat: ChatRequest, model: Model, max_images: int, places: abc.Sequence[str] | None = None) -> Prepared:
-    """Raises `ApiError` for what cannot be served; short enough for the event loop, since texts are bounded.
+def prepare(request: Request, model: Model, max_images: int) -> Prepared:
+    """Raises `ApiError` for what cannot be served; short enough for the event loop, since texts are bounded."""
+    ids, pictures = read_prompt(request, model, max_images)
+    generation, vocab_size = request.generation, model.tokenizer.vocab_size
+    if any(token >= vocab_size for token, _ in generation.sampling.logit_bias):
+        raise _invalid(f"The model has the tokens 0 to {vocab_size - 1}.", "logit_bias")
+    if generation.ignore_eos and generation.structure is not None:
+        raise _invalid("An answer of a given form ends where the form ends.", "ignore_eos")
+    longest = model.engine.info.max_length
+    max_tokens = token_limit(generation.max_tokens, len(ids), longest, request.place)
+    if generation.min_tokens > max_tokens:
+        raise _invalid(f"At most {max_tokens} tokens are allowed here.", "min_tokens")
+    return Prepared(
+        prompt=np.array(ids, np.int64),
+        pictures=pictures,
+        max_tokens=max_tokens,
+        stop_ids=frozenset() if generation.ignore_eos else frozenset(model.manifest.prompt.stop_ids),
+        generation=generation,
+    )
 
-    `places` say where the content of each message stands in a request of another shape.
-    """
-    check_model(chat.model, model)
-    places = places or chat_places(chat.messages)
-    ids, pictures = read_conversation(chat.messages, model, max_images, places)
-    return plan(ids, pictures, chat.generation(), model, _root(places))
 
-
-def prepare_text(asked: CompletionRequest, model: Model) -> Prepared:
-    """A prompt without a template. Raises `ApiError`."""
-    check_model(asked.model, model)
-    if asked.ids is None:
-        ids = [model.manifest.prompt.bos_id, *model.tokenizer.encode(asked.text, space_prefix=True)]
-    else:
-        ids = asked.ids
-        check_ids(ids, model, "prompt")
-    return plan(ids, [], asked.generation(), model, "prompt")
+def read_prompt(request: Request, model: Model, max_images: int) -> Prompt:
+    """Raises `ApiError` for another model's name, for what no template can hold, and for too much of it."""
+    check_model(request.model, model)
+    if request.prompt is None:
+        return _conversation(request, model, max_images)
+    if isinstance(request.prompt, str):
+        text = model.tokenizer.encode(request.prompt, space_prefix=True)
+        return Prompt([model.manifest.prompt.bos_id, *text], [])
+    check_ids(request.prompt, model, request.place)
+    return Prompt(list(request.prompt), [])
 
 
 def check_model(name: str | None, model: Model) -> None:
@@ -89,90 +97,63 @@ def check_ids(ids: abc.Sequence[int], model: Model, place: str) -> None:
             raise _invalid(f"The model has the tokens 0 to {size - 1}.", f"{place}.{index}")
 
 
-def chat_places(messages: abc.Sequence[Message]) -> list[str]:
-    """Where the content of each message stands in a chat request."""
-    return [f"messages.{index}.content" for index in range(len(messages))]
-
-
-def read_conversation(
-    messages: abc.Sequence[Message], model: Model, max_images: int, places: abc.Sequence[str]
-) -> Conversation:
-    """Messages through the template. Raises `ApiError` for what no template can hold, and for too much of it."""
-    system, turns, pictures = _turns(messages, places)
-    if not turns or turns[-1].role != "user":
-        raise _invalid("The last message must be the user's.", _root(places))
-    _check_size(system, turns, pictures, max_images, _root(places))
-    manifest = model.manifest
-    ids = encode_conversation(model.tokenizer, manifest.prompt, manifest.vision.image_tokens, turns, system)
-    return Conversation(ids, pictures)
-
-
-def plan(ids: list[int], pictures: list[Picture], generation: Generation, model: Model, root: str) -> Prepared:
-    """A prompt and what is wanted behind it, held against what the model can. Raises `ApiError`."""
-    if any(token >= model.tokenizer.vocab_size for token, _ in generation.sampling.logit_bias):
-        raise _invalid(f"The model has the tokens 0 to {model.tokenizer.vocab_size - 1}.", "logit_bias")
-    if generation.ignore_eos and generation.structure is not None:
-        raise _invalid("An answer of a given form ends where the form ends.", "ignore_eos")
-    max_tokens = token_limit(generation.max_tokens, len(ids), model.engine.info.max_length, root)
-    if generation.min_tokens > max_tokens:
-        raise _invalid(f"At most {max_tokens} tokens are allowed here.", "min_tokens")
-    return Prepared(
-        prompt=np.array(ids, np.int64),
-        pictures=pictures,
-        max_tokens=max_tokens,
-        stop_ids=frozenset() if generation.ignore_eos else frozenset(model.manifest.prompt.stop_ids),
-        generation=generation,
-    )
-
-
-def _turns(
-    messages: abc.Sequence[Message], places: abc.Sequence[str]
-) -> tuple[str | None, list[Turn], list[Picture]]:
-    """System text, turns, and images with their places."""
-    system: str | None = None
-    turns: list[Turn] = []
-    pictures: list[Picture] = []
-    for index, (message, place) in enumerate(zip(messages, places, strict=True)):
-        if message.images and message.role != "user":
-            raise _invalid("Only a user message can hold images.", place)
-        if message.role in ("system", "developer"):
-            if index:
-                raise _invalid("A system message must be the first one.", f"{place.removesuffix('.content')}.role")
-            system = message.text
-            continue
-        role: Literal["user", "assistant"] = "assistant" if message.role == "assistant" else "user"
-        turns.append(Turn(role, message.text, len(message.images)))
-        pictures += [Picture(image.url, image.uuid, place=place) for image in message.images]
-    return system, turns, pictures
-
-
-def _check_size(system: str | None, turns: list[Turn], pictures: list[Picture], max_images: int, root: str) -> None:
-    if sum(len(turn.text) for turn in turns) + len(system or "") > MAX_TEXT:
-        # told before it is tokenised, which takes time in proportion
-        raise _too_long(f"All texts together are longer than {MAX_TEXT} characters.", root)
-    if len(pictures) > max_images:
-        raise InvalidRequest(f"A request can hold at most {max_images} images.", code="too_many_images", param=root)
-
-
-def token_limit(wanted: int | None, prompt_length: int, longest: int, root: str) -> int:
-    """How many tokens may be generated; refused if prompt and answer do not fit into one slot."""
+def token_limit(wanted: int | None, prompt_length: int, longest: int, place: str) -> int:
+    """How many tokens may be generated. Raises `InvalidRequest` if prompt and answer do not fit into one slot."""
     if prompt_length + (wanted or 1) > longest:
         raise _too_long(
             f"The context has {longest} positions; this prompt takes {prompt_length} "
             f"(images included) and asks for {wanted or 1} more.",
-            root,
+            place,
         )
     return longest - prompt_length if wanted is None else wanted
 
 
-def _root(places: abc.Sequence[str]) -> str:
-    """The field of the request that holds the conversation."""
-    return places[-1].split(".")[0]
+def _conversation(request: Request, model: Model, max_images: int) -> Prompt:
+    system, turns = _split(request.turns)
+    if not turns or turns[-1].role != "user":
+        raise _invalid("The last message must be the user's.", request.place)
+    pictures = [picture for turn in turns for picture in turn.pictures]
+    _check_size(request, len(pictures), max_images)
+    ids = prompt.encode_conversation(
+        model.tokenizer,
+        model.manifest.prompt,
+        model.manifest.vision.image_tokens,
+        [_spoken(turn) for turn in turns],
+        system,
+    )
+    return Prompt(ids, pictures)
+
+
+def _split(turns: abc.Sequence[Turn]) -> tuple[str | None, abc.Sequence[Turn]]:
+    """The system's text and the turns behind it."""
+    for index, turn in enumerate(turns):
+        if turn.pictures and turn.role != "user":
+            raise _invalid("Only a user message can hold images.", turn.place)
+        if turn.role == "system" and index:
+            raise _invalid("A system message must be the first one.", f"{turn.place.removesuffix('.content')}.role")
+    if turns and turns[0].role == "system":
+        return turns[0].text, turns[1:]
+    return None, turns
+
+
+def _spoken(turn: Turn) -> prompt.Turn:
+    role: Literal["user", "assistant"] = "assistant" if turn.role == "assistant" else "user"
+    return prompt.Turn(role, turn.text, len(turn.pictures))
+
+
+def _check_size(request: Request, pictures: int, max_images: int) -> None:
+    if sum(len(turn.text) for turn in request.turns) > MAX_TEXT:
+        # told before it is tokenised, which takes time in proportion
+        raise _too_long(f"All texts together are longer than {MAX_TEXT} characters.", request.place)
+    if pictures > max_images:
+        raise InvalidRequest(
+            f"A request can hold at most {max_images} images.", code="too_many_images", param=request.place
+        )
 
 
 def _invalid(message: str, param: str) -> InvalidRequest:
     return InvalidRequest(message, code="invalid_value", param=param)
 
 
-def _too_long(message: str, root: str) -> InvalidRequest:
-    return InvalidRequest(message, code="context_length_exceeded", param=root)
+def _too_long(message: str, param: str) -> InvalidRequest:
+    return InvalidRequest(message, code="context_length_exceeded", param=param)

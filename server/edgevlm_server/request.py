@@ -1,11 +1,24 @@
-"""One request, whichever route it came by. Plain values: no wire names, no HTTP, no model."""
+"""One request, whichever route it came by. Plain values: no wire names, no HTTP, no model.
 
+Every route parses its wire shape into a `Request`; `place` says where something stands in that shape, for errors.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from edgevlm_engines import Floats
 
 from edgevlm_server.runtime.sampling import SamplingParams
+
+MAX_TEXT = 32_768
+"""Characters of one text, and of all texts of a request together. More cannot fit into the longest context of any
+MobileVLM, 4096 tokens."""
+
+Role = Literal["system", "user", "assistant"]
+
+ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+"""By the names that clients use: newer ones call the system the developer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +26,20 @@ class Picture:
     """One image: a file's bytes, or the text of an `image_url`, and the client's name for it; at least one of them.
 
     A text is a data URL, base64 alone or an address. With a name alone, the picture is one that was sent before.
-    `place` says where it stands in the request, for errors.
     """
 
     source: bytes | str | None
     name: str | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation: its pictures come in front of its text, as the models were trained."""
+
+    role: Role
+    text: str
+    pictures: tuple[Picture, ...] = ()
     place: str = ""
 
 
@@ -49,8 +71,25 @@ class Generation:
     ignore_eos: bool = False
     """End tokens do not end the answer."""
     stop: tuple[str, ...] = ()
+    keep_space: bool = False
+    """White space at an answer's beginning belongs to it: no template ends in front of it."""
     choices: int = 1
     """Answers to the same prompt, each drawn on its own."""
     logprobs: int | None = None
     """Report each token's probability, with so many of the likeliest tokens beside it; `None`: do not."""
     structure: Structure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A conversation, or a `prompt` that no template is put around: a text, or the ids of its tokens.
+
+    `model` is the name that the client asked for, if any.
+    """
+
+    place: str
+    model: str | None = None
+    turns: tuple[Turn, ...] = ()
+    prompt: str | tuple[int, ...] | None = None
+    generation: Generation = field(default_factory=Generation)
+    stream: bool = False

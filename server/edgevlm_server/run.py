@@ -14,7 +14,7 @@ from edgevlm_engines import EngineError
 from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
 from edgevlm_server.http.app import build_app
 from edgevlm_server.http.h11_protocol import Http11
-from edgevlm_server.http.keys import KeyRing
+from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
 from edgevlm_server.service import Service

@@ -110,7 +110,7 @@ class Service:
         _, pending = await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
         if pending:
             log.error("The engine does not end.")
-            loaded.batcher.abandon(Unavailable.draining())
+            loaded.batcher.abandon(Unavailable.draining)
         return not pending
 
     def engine_died(self) -> None:
@@ -126,7 +126,7 @@ class Service:
             await asyncio.sleep(min(1.0, limit / 4))
         log.error("The engine has not answered for %.0f s; every request is refused from now on.", limit)
         self.engine_died()
-        loaded.batcher.abandon(Unavailable.dead())
+        loaded.batcher.abandon(Unavailable.dead)
 
     def _enter(self, state: State) -> None:
         self.state = state

@@ -86,7 +86,7 @@ def test_the_route_table_is_complete() -> None:
     routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
     assert len(routes) > 15
     for route in routes:
-        for method in route.methods or ():
+        for method in (route.methods or set()) - {"HEAD"}:
             assert f"`{method} {route.path.replace(':path', '')}`" in README
 
 

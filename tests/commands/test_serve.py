@@ -14,7 +14,7 @@ from threading import Thread
 
 import httpx
 import pytest
-from edgevlm_server.http.keys import add_key
+from edgevlm_server.keys import add_key
 
 from tests.pictures import image_part, text_part, user
 from tests.server.engines import until

@@ -1,15 +1,16 @@
-"""A question sent as a form: its fields, and the chat request that they stand for. Knows no HTTP and no model."""
+"""A question sent as a form: its fields, and its answer as text or as a small JSON object. Knows no HTTP."""
 
-import base64
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgevlm_server.api.chat import MAX_PARTS, ChatRequest
+from edgevlm_server.api.chat import MAX_PARTS, usage_body
 from edgevlm_server.api.fields import Count
-from edgevlm_server.api.strict_model import Text
-from edgevlm_server.errors import InvalidRequest
-from edgevlm_server.http.form_body import FormField, text_of
+from edgevlm_server.api.strict import Text
+from edgevlm_server.request import Generation, Picture, Request, Turn
+from edgevlm_server.runtime.output import Output, Usage
+from edgevlm_server.text.tokenizer import Tokenizer
 
 File = Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
 
@@ -25,37 +26,63 @@ class AskForm(BaseModel):
     max_tokens: Count | None = None
     model: Text | None = None
 
-    @property
-    def places(self) -> list[str]:
-        """Where a chat request's contents stand in the form."""
-        return ["image"] if self.system is None else ["system", "image"]
+    def request(self) -> Request:
+        pictures = tuple(Picture(content, place="image") for content in self.image)
+        system = () if self.system is None else (Turn("system", self.system, place="system"),)
+        return Request(
+            place="image",
+            model=self.model,
+            turns=(*system, Turn("user", self.question, pictures, "image")),
+            generation=Generation(max_tokens=self.max_tokens),
+        )
 
-    def chat(self) -> ChatRequest:
-        """The same question as a chat request."""
-        pictures = [
-            {"type": "image_url", "image_url": base64.b64encode(content).decode("ascii")} for content in self.image
-        ]
-        system = [] if self.system is None else [{"role": "system", "content": self.system}]
-        user = {"role": "user", "content": [*pictures, {"type": "text", "text": self.question}]}
-        fields = {"messages": [*system, user], "max_tokens": self.max_tokens, "model": self.model}
-        return ChatRequest.model_validate(fields)
+    def writer(self, model: str, tokenizer: Tokenizer) -> "TextWriter":
+        return TextWriter()
 
 
-def form_values(fields: list[FormField]) -> dict[str, Any]:
-    """Values as `AskForm` takes them. Raises `InvalidRequest` for a field that is there twice."""
-    values: dict[str, Any] = {"image": [field.content for field in fields if field.name == "image"]}
-    for field in fields:
-        if field.name == "image":
-            continue
-        if field.name in values:
-            raise InvalidRequest("A field other than 'image' is there twice.", code="invalid_form")
-        values[field.name] = _value(field)
-    return values
+class JsonAskForm(AskForm):
+    """The same, from a client that would rather have JSON."""
+
+    def writer(self, model: str, tokenizer: Tokenizer) -> "TextWriter":
+        return JsonWriter(model)
 
 
-def _value(field: FormField) -> str | int:
-    text = text_of(field)
-    # `0x10`, `1_000` and the like stay texts, which are no numbers for the model
-    return (
-        int(text) if field.name == "max_tokens" and text.isascii() and text.isdecimal() and len(text) < 10 else text
-    )
+class TextWriter:
+    """The answer alone."""
+
+    def whole(self, answers: Sequence[Output], usage: Usage) -> dict[str, Any] | str:
+        """With a line break, as a terminal wants it."""
+        [answer] = answers
+        return f"{answer.text}\n"
+
+
+class JsonWriter(TextWriter):
+    """The answer with what belongs to it."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def whole(self, answers: Sequence[Output], usage: Usage) -> dict[str, Any] | str:
+        [answer] = answers
+        return {
+            "answer": answer.text,
+            "finish_reason": answer.finish_reason,
+            "model": self._model,
+            "usage": usage_body(usage),
+        }
+
+
+def takes_json(accept: str) -> bool:
+    """Whether a client would rather have JSON than text, by its `Accept`; who takes anything gets text."""
+    weights = dict(_weight(item) for item in accept.split(","))
+    plain = max(weights.get(name, 0.0) for name in ("text/plain", "text/*", "*/*"))
+    return weights.get("application/json", 0.0) > 0 and weights["application/json"] >= plain
+
+
+def _weight(item: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in item.split(";"))
+    quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    try:
+        return name, float(quality)
+    except ValueError:
+        return name, 0.0

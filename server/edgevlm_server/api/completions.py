@@ -1,11 +1,21 @@
-"""A request of OpenAI's text completions, as far as this server acts on it. Knows fields and bounds, nothing else."""
+"""OpenAI's text completions: the request, as far as this server acts on it, and its answers. Knows no HTTP."""
 
+import codecs
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field
 
-from edgevlm_server.api.fields import MAX_LOGPROBS, GenerationFields
-from edgevlm_server.api.strict_model import MAX_TEXT, No, Text, tag
+from edgevlm_server.api.chat import Body, EventWriter, new_head, usage_body
+from edgevlm_server.api.fields import GenerationFields, StreamOptions, TopLogprobs
+from edgevlm_server.api.strict import No, Text, tag
+from edgevlm_server.request import MAX_TEXT, Request
+from edgevlm_server.runtime.logprobs import Alternative, Logprobs
+from edgevlm_server.runtime.output import Output, Usage
+from edgevlm_server.text.tokenizer import Tokenizer
+
+TokenIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=MAX_TEXT)]
+"""As many as the longest text could become."""
 
 
 def _shape(value: Any) -> str:
@@ -23,28 +33,83 @@ class CompletionRequest(GenerationFields):
     prompt: Annotated[
         Annotated[Text, tag("text")]
         | Annotated[list[Text], tag("texts"), Field(min_length=1, max_length=1)]
-        | Annotated[
-            list[Annotated[int, Field(ge=0, lt=2**31)]], tag("ids"), Field(min_length=1, max_length=MAX_TEXT)
-        ],
+        | Annotated[TokenIds, tag("ids"), Field(min_length=1)],
         Discriminator(_shape),
     ]
-    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    logprobs: TopLogprobs | None = None
 
     # what clients send when they want none of it
     echo: No | None = None
     suffix: Literal[""] | None = None
     best_of: Annotated[int, Field(ge=1, le=1)] | None = None
 
-    @property
-    def wanted_logprobs(self) -> int | None:
-        return self.logprobs
+    def request(self) -> Request:
+        return Request(
+            place="prompt",
+            model=self.model,
+            prompt=self._prompt,
+            generation=self.generation(self.max_tokens, self.logprobs, keep_space=True),
+            stream=bool(self.stream),
+        )
+
+    def writer(self, model: str, tokenizer: Tokenizer) -> "CompletionWriter":
+        listings = None if self.logprobs is None else [_Listing(tokenizer) for _ in range(self.n or 1)]
+        return CompletionWriter(model, listings, self.stream_options)
 
     @property
-    def ids(self) -> list[int] | None:
-        """The prompt, if it was given as token ids."""
-        return [one for one in self.prompt if isinstance(one, int)] if _shape(self.prompt) == "~ids" else None
+    def _prompt(self) -> str | tuple[int, ...]:
+        if isinstance(self.prompt, str):
+            return self.prompt
+        ids = tuple(one for one in self.prompt if isinstance(one, int))
+        return ids or "".join(map(str, self.prompt))
 
-    @property
-    def text(self) -> str:
-        """The prompt, if it was given as a text."""
-        return self.prompt if isinstance(self.prompt, str) else "".join(map(str, self.prompt))
+
+class CompletionWriter(EventWriter):
+    """`logprobs` are one listing for each answer, if probabilities were asked for."""
+
+    def __init__(self, model: str, logprobs: "list[_Listing] | None", options: StreamOptions | None) -> None:
+        super().__init__(new_head("cmpl", "text_completion", model), options)
+        self._logprobs = logprobs
+
+    def whole(self, answers: Sequence[Output], usage: Usage) -> Body:
+        choices = [self._choice(index, answer) for index, answer in enumerate(answers)]
+        return {**self._head, "choices": choices, "usage": usage_body(usage)}
+
+    def begin(self, index: int, usage: Usage) -> str:
+        """Nothing: an answer begins with its text."""
+        return ""
+
+    def piece(self, index: int, output: Output, usage: Usage) -> str:
+        """A piece of text, the end, or both in one event."""
+        return self._choice_event(self._choice(index, output), usage)
+
+    def _choice(self, index: int, output: Output) -> Body:
+        logprobs = None if self._logprobs is None else self._logprobs[index].of(output.tokens)
+        return {"index": index, "text": output.text, "logprobs": logprobs, "finish_reason": output.finish_reason}
+
+
+class _Listing:
+    """Probabilities as this route lists them, and at which character of its answer each token begins."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._offset = 0
+
+    def of(self, tokens: Sequence[Logprobs]) -> Body:
+        chosen = [token.chosen for token in tokens]
+        return {
+            "tokens": [self._tokenizer.shown(one.token) for one in chosen],
+            "token_logprobs": [one.logprob for one in chosen],
+            "top_logprobs": [self._named(token.top) for token in tokens],
+            "text_offset": [self._begins(one.token) for one in chosen],
+        }
+
+    def _named(self, top: Sequence[Alternative]) -> dict[str, float]:
+        # two tokens can look alike; the likelier one is named
+        return {self._tokenizer.shown(one.token): one.logprob for one in reversed(top)}
+
+    def _begins(self, token: int) -> int:
+        begin = self._offset
+        self._offset += len(self._decoder.decode(self._tokenizer.bytes_of(token)))
+        return begin

@@ -1,17 +1,29 @@
-"""Questions with a fixed set of answers, in the shape of OpenAI's decisions. Knows fields and bounds alone."""
+"""Questions with a fixed set of answers, and how likely each is, in the shape of OpenAI's decisions. Knows no HTTP.
 
-from typing import Annotated, Any, Literal
+A probability is that of one answer against the others that were given: they add up to 1. How much of what the model
+would say these answers cover together is `label_mass`; near 0, the model would rather say something else.
+"""
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from edgevlm_server.api.chat import Message, TextPart
-from edgevlm_server.api.input_items import Input, messages_of
-from edgevlm_server.api.strict_model import StrictModel, Text, tag
+from edgevlm_server.api.input_items import Input, conversation
+from edgevlm_server.api.responses import usage_body
+from edgevlm_server.api.strict import StrictModel, Text, by_type, tag, text_or
+from edgevlm_server.request import Request
+from edgevlm_server.runtime.output import Usage
 
 MAX_QUESTIONS = 32
 MAX_CHOICES = 32
 MAX_LEVELS = 10
+
+YES = ("yes", "Yes")
+NO = ("no", "No")
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 """An answer as the model would write it."""
@@ -22,13 +34,9 @@ class QuestionText(StrictModel):
     text: Text
 
 
-def _shape(value: Any) -> str:
-    return "~text" if isinstance(value, str) else "~list"
-
-
 Instructions = Annotated[
     Annotated[Text, tag("text")] | Annotated[list[QuestionText], tag("list"), Field(min_length=1, max_length=8)],
-    Discriminator(_shape),
+    text_or("list"),
 ]
 
 
@@ -90,17 +98,11 @@ class Score(Question):
     levels: Annotated[list[Level], Field(min_length=2, max_length=MAX_LEVELS), AfterValidator(_labels_differ)]
 
 
-def _question_type(value: Any) -> str | None:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"~{kind}" if kind in ("predicate", "choice", "score") else None
-
-
 AnyQuestion = Annotated[
     Annotated[Predicate, tag("predicate")] | Annotated[Choice, tag("choice")] | Annotated[Score, tag("score")],
-    Discriminator(
-        _question_type,
-        custom_error_type="question_type",
-        custom_error_message="A question must have the type 'predicate', 'choice' or 'score'",
+    by_type(
+        {name: name for name in ("predicate", "choice", "score")},
+        "A question must have the type 'predicate', 'choice' or 'score'",
     ),
 ]
 
@@ -116,13 +118,90 @@ class DecisionRequest(StrictModel):
     safety_identifier: Text | None = None
     prompt_cache_key: Text | None = None
 
-    def messages(self, question: str) -> list[Message]:
+    def request(self, question: str) -> Request:
         """The input with a question behind it."""
-        *before, last = messages_of(self.input)
-        if last.role != "user":
-            return [*before, last]  # which no template ends in, and that is said where it is rendered
-        given = [TextPart(type="text", text=last.content)] if isinstance(last.content, str) else last.content
-        parts = [part for part in given if not isinstance(part, TextPart) or part.text]
-        # not checked again: a full message may hold one part more
-        content = [*parts, TextPart.model_construct(type="text", text=question)]
-        return [*before, last.model_copy(update={"content": content})]
+        *before, last = conversation(self.input)
+        if last.role == "user":  # no template ends in another turn, and that is said where it is rendered
+            last = replace(last, text="\n".join(filter(None, (last.text, question))))
+        return Request(place="input", model=self.model, turns=(*before, last))
+
+
+class ToScore(NamedTuple):
+    """A question's text, and for each answer the ways to write it; their probabilities are added up."""
+
+    text: str
+    answers: list[tuple[str, ...]]
+
+
+def to_score(question: AnyQuestion) -> ToScore:
+    """What to ask, and which answers to weigh, in the question's order."""
+    if isinstance(question, Predicate):
+        return ToScore(question.text, [YES, NO])
+    if isinstance(question, Choice):
+        labels = [_spellings(option.value) for option in question.choices]
+        described = [(one[0], option.description) for one, option in zip(labels, question.choices, strict=True)]
+    else:
+        labels = [(level.label,) for level in question.levels]
+        described = [(level.label, level.description) for level in question.levels]
+    lines = [f"{label}: {text}" for label, text in described if text is not None]
+    return ToScore("\n".join([question.text, *lines]), labels)
+
+
+def answer(question: AnyQuestion, logprobs: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """One answer's body; `logprobs` are those of each way to write each answer, as `to_score` gave them."""
+    logs = [_log_sum(spellings) for spellings in logprobs]
+    shares = _shares(logs)
+    head = {"type": question.type, "name": question.name}
+    # spellings can begin alike, but none is the whole of another, so all of them together are at most 1
+    diagnostics = {"diagnostics": {"label_mass": min(1.0, math.fsum(map(math.exp, logs)))}}
+    if isinstance(question, Predicate):
+        return {**head, "probability": shares[0], **diagnostics}
+    best = shares.index(max(shares))
+    if isinstance(question, Choice):
+        values = [option.value for option in question.choices]
+        listed = [{"value": value, "probability": share} for value, share in zip(values, shares, strict=True)]
+        return {
+            **head,
+            "choice": values[best],
+            "confidence": shares[best],
+            "probabilities": listed,
+            **diagnostics,
+        }
+    return {
+        **head,
+        "score": math.fsum(level * share for level, share in enumerate(shares)),
+        "confidence": shares[best],
+        "probabilities": _levels(question, shares),
+        **diagnostics,
+    }
+
+
+def decision(model: str, answers: list[dict[str, Any]], usage: Usage) -> dict[str, Any]:
+    """The whole body."""
+    return {"object": "decision", "model": model, "answers": answers, "usage": usage_body(usage)}
+
+
+def _levels(question: Score, shares: list[float]) -> list[dict[str, Any]]:
+    return [
+        {"value": value, "label": level.label, "probability": share}
+        for value, (level, share) in enumerate(zip(question.levels, shares, strict=True))
+    ]
+
+
+def _spellings(value: str | bool) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return YES if value else NO
+
+
+def _log_sum(logs: Sequence[float]) -> float:
+    top = max(logs)
+    return top + math.log(math.fsum(math.exp(one - top) for one in logs))
+
+
+def _shares(logs: Sequence[float]) -> list[float]:
+    """Probabilities that add up to 1, of logarithms that may all be far below what a float can hold."""
+    top = max(logs)
+    weights = [math.exp(one - top) for one in logs]
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]

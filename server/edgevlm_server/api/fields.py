@@ -1,30 +1,72 @@
-"""The fields that chat and text completions share, in OpenAI's and vLLM's names. Knows their types and bounds.
+"""The fields that generating routes share, in OpenAI's and vLLM's names. Knows their types and bounds.
 
 A field that is not here is refused by name: one that is accepted and does nothing is a wrong answer that nobody
 notices. The exceptions are a few that describe the client and not the answer.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Discriminator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from edgevlm_server.api.strict_model import StrictModel, Text, tag
-from edgevlm_server.api.structure_fields import StructureFields
-from edgevlm_server.request import Generation
+from edgevlm_server.api.guided import GuidedFields, structure
+from edgevlm_server.api.strict import StrictModel, Text, tag
+from edgevlm_server.errors import ApiError
+from edgevlm_server.request import Generation, Request
+from edgevlm_server.runtime.output import Output, Usage
 from edgevlm_server.runtime.sampling import SamplingParams
+from edgevlm_server.text.tokenizer import Tokenizer
 
 MAX_ANSWERS = 16
 MAX_BIASES = 1024
 MAX_LOGPROBS = 20
 
 Count = Annotated[int, Field(ge=1)]
+TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
-def _stop_shape(value: Any) -> str:
-    return "~none" if value is None else "~text" if isinstance(value, str) else "~list"
+class ResponseWriter(Protocol):
+    """Writes the answers to one request in its route's shape."""
+
+    def whole(self, answers: Sequence[Output], usage: Usage) -> dict[str, Any] | str:
+        """The body of answers that are not streamed: JSON, or plain text."""
+        ...
+
+
+@runtime_checkable
+class StreamWriter(ResponseWriter, Protocol):
+    """The same, piece by piece as well; each method returns server-sent events, or nothing."""
+
+    def begin(self, index: int, usage: Usage) -> str:
+        """The events that begin an answer."""
+        ...
+
+    def piece(self, index: int, output: Output, usage: Usage) -> str:
+        """The events for a piece of an answer."""
+        ...
+
+    def end(self, usage: Usage) -> str:
+        """The events behind the last answer."""
+        ...
+
+    def error(self, error: ApiError) -> str:
+        """The events for what went wrong after the answer had begun."""
+        ...
+
+
+class GenerateRequest(Protocol):
+    """What every generating route parses its body into."""
+
+    def request(self) -> Request:
+        """The same request in this server's terms. Raises `InvalidRequest`."""
+        ...
+
+    def writer(self, model: str, tokenizer: Tokenizer) -> ResponseWriter:
+        """How its answers are written; must not keep hold of the request's pictures."""
+        ...
 
 
 class StreamOptions(StrictModel):
@@ -40,17 +82,40 @@ class StreamOptions(StrictModel):
         return self
 
 
-class GenerationFields(StructureFields):
+class SamplingFields(StrictModel):
     """`temperature` defaults to 0: a factory asks for the same answer to the same picture."""
 
     model: Text | None = None
-    max_tokens: Count | None = None
-    min_tokens: Annotated[int, Field(ge=0)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stream: bool | None = None
+
+    # who asks, for the client's own books: accepted, without effect
+    user: Text | None = None
+    safety_identifier: Text | None = None
+    prompt_cache_key: Text | None = None
+    service_tier: Literal["auto", "default"] | None = None
+
+    def sampling(self, **others: Any) -> SamplingParams:
+        """How tokens are chosen; `others` are what only some routes offer."""
+        return SamplingParams(
+            temperature=self.temperature or 0.0,
+            top_p=1.0 if self.top_p is None else self.top_p,
+            top_k=max(self.top_k or 0, 0),
+            min_p=self.min_p or 0.0,
+            seed=self.seed,
+            **others,
+        )
+
+
+class GenerationFields(SamplingFields, GuidedFields):
+    """What chat and text completions have in common."""
+
+    max_tokens: Count | None = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
@@ -61,19 +126,12 @@ class GenerationFields(StructureFields):
         Annotated[StopText, tag("text")]
         | Annotated[list[StopText], tag("list"), Field(max_length=4)]
         | Annotated[None, tag("none")],
-        Discriminator(_stop_shape),
+        Discriminator(lambda value: "~none" if value is None else "~text" if isinstance(value, str) else "~list"),
     ] = None
     ignore_eos: bool | None = None
     n: Annotated[int, Field(ge=1, le=MAX_ANSWERS)] | None = None
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
-
-    # who asks, for the client's own books: accepted, without effect
-    user: Text | None = None
     metadata: dict[str, Any] | None = None
-    safety_identifier: Text | None = None
-    prompt_cache_key: Text | None = None
-    service_tier: Literal["auto", "default"] | None = None
 
     @field_validator("logit_bias")
     @classmethod
@@ -89,44 +147,25 @@ class GenerationFields(StructureFields):
             raise PydanticCustomError("stream_options", "It is only allowed together with 'stream': true")
         return value
 
-    @property
-    def token_limit(self) -> int | None:
-        """Most tokens of the answer."""
-        return self.max_tokens
+    def generation(self, max_tokens: int | None, logprobs: int | None, *, keep_space: bool = False) -> Generation:
+        """What is wanted. Raises `InvalidRequest` for an answer's form that cannot be followed.
 
-    @property
-    def wanted_logprobs(self) -> int | None:
-        """As `Generation.logprobs`; the routes have different fields for it."""
-        return None
-
-    @property
-    def include_usage(self) -> bool:
-        return self.stream_options is not None and bool(self.stream_options.include_usage)
-
-    @property
-    def continuous_usage(self) -> bool:
-        return self.stream_options is not None and bool(self.stream_options.continuous_usage_stats)
-
-    def generation(self) -> Generation:
-        """What is wanted. Raises `InvalidRequest` for an answer's form that cannot be followed."""
+        `max_tokens` and `logprobs` are as in `Generation`: the routes have different fields for them.
+        """
         biases = (self.logit_bias or {}).items()
         return Generation(
-            sampling=SamplingParams(
-                temperature=self.temperature or 0.0,
-                top_p=1.0 if self.top_p is None else self.top_p,
-                top_k=max(self.top_k or 0, 0),
-                min_p=self.min_p or 0.0,
-                seed=self.seed,
+            sampling=self.sampling(
                 presence_penalty=self.presence_penalty or 0.0,
                 frequency_penalty=self.frequency_penalty or 0.0,
                 repetition_penalty=1.0 if self.repetition_penalty is None else self.repetition_penalty,
                 logit_bias=tuple((int(token), bias) for token, bias in biases),
             ),
-            max_tokens=self.token_limit,
+            max_tokens=max_tokens,
             min_tokens=self.min_tokens or 0,
             ignore_eos=bool(self.ignore_eos),
             stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
+            keep_space=keep_space,
             choices=self.n or 1,
-            logprobs=self.wanted_logprobs,
-            structure=self.structure(),
+            logprobs=logprobs,
+            structure=structure(self) if self.model_fields_set & GuidedFields.model_fields.keys() else None,
         )

@@ -1,15 +1,13 @@
-"""Input as OpenAI's newer routes take it: a text, or messages of typed parts. Knows fields and bounds, no model.
+"""Input as OpenAI's newer routes take it: a text, or messages of typed parts. Knows fields and bounds, no model."""
 
-It says what the chat route's messages say in other words, so it becomes those.
-"""
+from typing import Annotated, Literal
 
-from typing import Annotated, Any, Literal
-
-from pydantic import ConfigDict, Discriminator, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from edgevlm_server.api.chat import MAX_MESSAGES, MAX_PARTS, ImageName, Message
-from edgevlm_server.api.strict_model import StrictModel, Text, tag
+from edgevlm_server.api.chat import MAX_MESSAGES, MAX_PARTS, ImageName
+from edgevlm_server.api.strict import StrictModel, Text, by_type, tag, text_or
+from edgevlm_server.request import ROLES, Picture, Turn
 
 
 class InputText(StrictModel):
@@ -41,25 +39,15 @@ class OutputText(StrictModel):
     text: Text
 
 
-def _part_type(value: Any) -> str | None:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"~{kind}" if kind in ("input_text", "input_image", "output_text") else None
-
-
 InputPart = Annotated[
     Annotated[InputText, tag("input_text")]
     | Annotated[InputImage, tag("input_image")]
     | Annotated[OutputText, tag("output_text")],
-    Discriminator(
-        _part_type,
-        custom_error_type="part_type",
-        custom_error_message="A content part must have the type 'input_text', 'input_image' or 'output_text'",
+    by_type(
+        {name: name for name in ("input_text", "input_image", "output_text")},
+        "A content part must have the type 'input_text', 'input_image' or 'output_text'",
     ),
 ]
-
-
-def _shape(value: Any) -> str:
-    return "~text" if isinstance(value, str) else "~list"
 
 
 class InputMessage(StrictModel):
@@ -70,39 +58,32 @@ class InputMessage(StrictModel):
     content: Annotated[
         Annotated[Text, tag("text")]
         | Annotated[list[InputPart], tag("list"), Field(min_length=1, max_length=MAX_PARTS)],
-        Discriminator(_shape),
+        text_or("list"),
     ]
     id: Text | None = None
     status: Literal["in_progress", "completed", "incomplete"] | None = None
     phase: Literal["commentary", "final_answer"] | None = None
 
-    def message(self) -> Message:
-        """The same message in the chat route's words."""
+    def turn(self, place: str) -> Turn:
+        """Texts of several parts are joined by line breaks."""
+        role = ROLES[self.role]
         if isinstance(self.content, str):
-            return Message(role=self.role, content=self.content)
-        return Message.model_validate({"role": self.role, "content": [_chat_part(part) for part in self.content]})
+            return Turn(role, self.content, (), place)
+        texts = [part.text for part in self.content if not isinstance(part, InputImage)]
+        images = [part for part in self.content if isinstance(part, InputImage)]
+        pictures = tuple(Picture(image.image_url, image.uuid, place) for image in images)
+        return Turn(role, "\n".join(texts), pictures, place)
 
 
 Input = Annotated[
     Annotated[Text, tag("text")]
     | Annotated[list[InputMessage], tag("list"), Field(min_length=1, max_length=MAX_MESSAGES)],
-    Discriminator(_shape),
+    text_or("list"),
 ]
 
 
-def messages_of(given: str | list[InputMessage]) -> list[Message]:
-    """The chat route's messages; a text alone is the user's."""
+def conversation(given: str | list[InputMessage]) -> tuple[Turn, ...]:
+    """The messages of a request that holds them under `input`; a text alone is the user's."""
     if isinstance(given, str):
-        return [Message(role="user", content=given)]
-    return [one.message() for one in given]
-
-
-def places_of(given: str | list[InputMessage]) -> list[str]:
-    """Where the content of each of those messages stands in the request."""
-    return ["input"] if isinstance(given, str) else [f"input.{index}.content" for index in range(len(given))]
-
-
-def _chat_part(part: InputText | InputImage | OutputText) -> dict[str, Any]:
-    if isinstance(part, InputImage):
-        return {"type": "image_url", "image_url": part.image_url, "uuid": part.uuid}
-    return {"type": "text", "text": part.text}
+        return (Turn("user", given, (), "input"),)
+    return tuple(one.turn(f"input.{index}.content") for index, one in enumerate(given))

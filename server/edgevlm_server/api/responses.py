@@ -1,92 +1,46 @@
-"""A request of OpenAI's responses route, as far as this server acts on it. Knows fields and bounds, nothing else.
+"""OpenAI's responses: the request, as far as this server acts on it, and its answers, whole or as typed events.
 
-It asks for the same as a chat request in other words, so it becomes one. Nothing is kept between two requests: what
-would need that is refused.
+Nothing is kept between two requests: what would need that is refused. Knows no HTTP.
 """
 
+import json
+import time
+import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field
+from pydantic import AfterValidator
 
-from edgevlm_server.api.chat import ChatRequest, Message, no_tools
-from edgevlm_server.api.fields import MAX_LOGPROBS, Count
-from edgevlm_server.api.input_items import Input, messages_of, places_of
-from edgevlm_server.api.strict_model import No, StrictModel, Text, tag
-
-LOGPROBS = "message.output_text.logprobs"
-
-
-class AnyText(StrictModel):
-    type: Literal["text"]
-
-
-class AnyJson(StrictModel):
-    """A JSON object, whatever is in it."""
-
-    type: Literal["json_object"]
-
-
-class SchemaJson(StrictModel):
-    """JSON that a schema allows; with `strict` or without, it is always followed."""
-
-    type: Literal["json_schema"]
-    name: Text
-    definition: dict[str, Any] = Field(alias="schema")
-    description: Text | None = None
-    strict: bool | None = None
-
-
-def _format_type(value: Any) -> str | None:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"~{kind}" if kind in ("text", "json_object", "json_schema") else None
+from edgevlm_server.api.chat import Body, logprob_entries
+from edgevlm_server.api.fields import Count, SamplingFields, TopLogprobs
+from edgevlm_server.api.guided import TextFormat, wanted_format
+from edgevlm_server.api.input_items import Input, conversation
+from edgevlm_server.api.strict import No, StrictModel, Text, no_tools
+from edgevlm_server.errors import ApiError
+from edgevlm_server.request import Generation, Request, Structure, Turn
+from edgevlm_server.runtime.logprobs import Logprobs
+from edgevlm_server.runtime.output import FinishReason, Output, Usage
+from edgevlm_server.text.tokenizer import Tokenizer
 
 
 class TextOptions(StrictModel):
-    format: (
-        Annotated[
-            Annotated[AnyText, tag("text")]
-            | Annotated[AnyJson, tag("json_object")]
-            | Annotated[SchemaJson, tag("json_schema")],
-            Discriminator(
-                _format_type,
-                custom_error_type="text_format",
-                custom_error_message="It must have the type 'text', 'json_object' or 'json_schema'",
-            ),
-        ]
-        | None
-    ) = None
+    format: TextFormat | None = None
 
-    def chat(self) -> dict[str, Any] | None:
-        """The chat route's `response_format`."""
-        if not isinstance(self.format, SchemaJson):
-            return None if self.format is None else {"type": self.format.type}
-        found = self.format
-        return {"type": "json_schema", "json_schema": {"name": found.name, "schema": found.definition}}
+    def structure(self) -> Structure | None:
+        """The form that is asked for. Raises `InvalidRequest` for one that cannot be followed."""
+        return next((wanted.structure() for wanted in wanted_format(self.format, "text.format")), None)
 
 
-class ResponsesRequest(StrictModel):
-    """`temperature` defaults to 0, as in the chat route; so do vLLM's fields beside OpenAI's."""
+class ResponsesRequest(SamplingFields):
+    """`metadata` comes back in the answer."""
 
     input: Input
-    model: Text | None = None
     instructions: Text | None = None
     max_output_tokens: Count | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=-1)] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     text: TextOptions | None = None
     include: list[Literal["message.output_text.logprobs"]] | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
-    stream: bool | None = None
-
-    # who asks, for the client's own books: `metadata` comes back, the others have no effect
-    user: Text | None = None
+    top_logprobs: TopLogprobs | None = None
     metadata: dict[str, str] | None = None
-    safety_identifier: Text | None = None
-    prompt_cache_key: Text | None = None
-    service_tier: Literal["auto", "default"] | None = None
 
     # nothing is kept, shortened or called here: only what asks for none of it is taken
     store: No | None = None
@@ -98,36 +52,170 @@ class ResponsesRequest(StrictModel):
     parallel_tool_calls: bool | None = None
 
     @property
-    def messages(self) -> list[Message]:
-        """The instructions, if there are any, and the input."""
-        before = [] if self.instructions is None else [Message(role="system", content=self.instructions)]
-        return before + messages_of(self.input)
+    def wants_logprobs(self) -> bool:
+        return bool(self.include)
+
+    def request(self) -> Request:
+        return Request(
+            place="input",
+            model=self.model,
+            turns=self._turns,
+            generation=Generation(
+                sampling=self.sampling(),
+                max_tokens=self.max_output_tokens,
+                logprobs=(self.top_logprobs or 0) if self.wants_logprobs else None,
+                structure=None if self.text is None else self.text.structure(),
+            ),
+            stream=bool(self.stream),
+        )
 
     @property
-    def places(self) -> list[str]:
-        """Where the content of each message stands in the request."""
-        before = [] if self.instructions is None else ["instructions"]
-        return before + places_of(self.input)
+    def _turns(self) -> tuple[Turn, ...]:
+        """The instructions, if there are any, and the input."""
+        if self.instructions is None:
+            return conversation(self.input)
+        return (Turn("system", self.instructions, (), "instructions"), *conversation(self.input))
 
-    def without_input(self) -> "ResponsesRequest":
-        """What is repeated in the response, without the pictures."""
-        return self.model_copy(update={"input": ""})
+    def writer(self, model: str, tokenizer: Tokenizer) -> "ResponsesWriter":
+        # what is repeated in the answer, without the pictures
+        return ResponsesWriter(self.model_copy(update={"input": ""}), model, tokenizer)
 
-    def chat(self) -> ChatRequest:
-        """The same request in the chat route's words."""
-        wants_logprobs = LOGPROBS in (self.include or ())
-        fields = {
-            "messages": self.messages,
-            "model": self.model,
-            "max_completion_tokens": self.max_output_tokens,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "top_k": self.top_k,
-            "min_p": self.min_p,
-            "seed": self.seed,
-            "response_format": None if self.text is None else self.text.chat(),
-            "logprobs": wants_logprobs,
-            "top_logprobs": self.top_logprobs if wants_logprobs else None,
-            "stream": self.stream,
+
+class ResponsesWriter:
+    """One response; its events are numbered, and its text is gathered for the events that repeat all of it."""
+
+    def __init__(self, asked: ResponsesRequest, model: str, tokenizer: Tokenizer) -> None:
+        self._asked = asked
+        self._model = model
+        self._tokenizer = tokenizer
+        self._id = f"resp_{uuid.uuid4().hex}"
+        self._item = f"msg_{uuid.uuid4().hex}"
+        self._created = int(time.time())
+        self._with_logprobs = asked.wants_logprobs
+        self._number = 0
+        self._text = ""
+        self._tokens: list[Logprobs] = []
+        self._reason: FinishReason | None = None
+
+    def whole(self, answers: Sequence[Output], usage: Usage) -> Body:
+        [answer] = answers
+        self._text, self._reason = answer.text, answer.finish_reason
+        self._tokens = list(answer.tokens)
+        return self._response(self._status, usage)
+
+    def begin(self, index: int, usage: Usage) -> str:
+        """That there is a response, and where its text will stand."""
+        begun = self._response("in_progress", None)
+        item = {**self._message("in_progress"), "content": []}
+        return (
+            self._event("response.created", response=begun)
+            + self._event("response.in_progress", response=begun)
+            + self._event("response.output_item.added", output_index=0, item=item)
+            + self._event("response.content_part.added", **self._place, part=self._part())
+        )
+
+    def piece(self, index: int, output: Output, usage: Usage) -> str:
+        """A piece of text."""
+        self._reason = output.finish_reason or self._reason
+        if not output.text:
+            return ""
+        self._text += output.text
+        self._tokens += output.tokens
+        tokens = self._logprobs(output.tokens)
+        return self._event("response.output_text.delta", **self._place, delta=output.text, logprobs=tokens)
+
+    def end(self, usage: Usage) -> str:
+        """All of the text once more, and the whole response."""
+        whole = self._response(self._status, usage)
+        tokens = self._logprobs(self._tokens)
+        return (
+            self._event("response.output_text.done", **self._place, text=self._text, logprobs=tokens)
+            + self._event("response.content_part.done", **self._place, part=self._part())
+            + self._event("response.output_item.done", output_index=0, item=self._message(self._status))
+            + self._event(f"response.{self._status}", response=whole)
+        )
+
+    def error(self, error: ApiError) -> str:
+        """What went wrong after the answer had begun."""
+        failed = self._response("failed", None)
+        return self._event(
+            "response.failed", response={**failed, "error": {"code": "server_error", "message": error.message}}
+        )
+
+    @property
+    def _status(self) -> str:
+        return "incomplete" if self._reason == "length" else "completed"
+
+    @property
+    def _place(self) -> Body:
+        return {"item_id": self._item, "output_index": 0, "content_index": 0}
+
+    def _part(self) -> Body:
+        return {
+            "type": "output_text",
+            "text": self._text,
+            "annotations": [],
+            "logprobs": self._logprobs(self._tokens),
         }
-        return ChatRequest.model_validate(fields)
+
+    def _message(self, status: str) -> Body:
+        return {
+            "type": "message",
+            "id": self._item,
+            "status": status,
+            "role": "assistant",
+            "content": [self._part()],
+        }
+
+    def _response(self, status: str, usage: Usage | None) -> Body:
+        asked = self._asked
+        over = status in ("completed", "incomplete")
+        return {
+            "id": self._id,
+            "object": "response",
+            "created_at": self._created,
+            "status": status,
+            "background": False,
+            "error": None,
+            "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+            "instructions": asked.instructions,
+            "max_output_tokens": asked.max_output_tokens,
+            "metadata": asked.metadata or {},
+            "model": self._model,
+            "output": [self._message(status)] if over else [],
+            "parallel_tool_calls": bool(asked.parallel_tool_calls),
+            "previous_response_id": None,
+            "store": False,
+            "temperature": asked.temperature or 0.0,
+            "text": {"format": _text_format(asked)},
+            "tool_choice": "none",
+            "tools": [],
+            "top_p": 1.0 if asked.top_p is None else asked.top_p,
+            "truncation": "disabled",
+            "usage": None if usage is None else usage_body(usage),
+        }
+
+    def _logprobs(self, tokens: Sequence[Logprobs]) -> list[Body]:
+        return logprob_entries(tokens, self._tokenizer) if self._with_logprobs else []
+
+    def _event(self, kind: str, **fields: Any) -> str:
+        body = {"type": kind, "sequence_number": self._number, **fields}
+        self._number += 1
+        return f"event: {kind}\ndata: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n"
+
+
+def _text_format(asked: ResponsesRequest) -> Body:
+    if asked.text is None or asked.text.format is None:
+        return {"type": "text"}
+    return asked.text.format.model_dump(by_alias=True)
+
+
+def usage_body(usage: Usage) -> Body:
+    """Tokens in and out, as OpenAI's newer routes report them."""
+    return {
+        "input_tokens": usage.prompt,
+        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},
+        "output_tokens": usage.completion,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.prompt + usage.completion,
+    }

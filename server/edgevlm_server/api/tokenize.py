@@ -1,4 +1,4 @@
-"""Requests about tokens, in vLLM's shapes. Knows fields and bounds, nothing else.
+"""Texts and conversations to token ids, and back, in vLLM's shapes. Pictures are counted, not looked at; no HTTP.
 
 Where vLLM's field could only be told its default here, that default is all that is accepted: MobileVLM's template
 has one form, which begins with the begin token and ends in the open turn of the assistant.
@@ -6,13 +6,17 @@ has one form, which begins with the begin token and ends in the open turn of the
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, RootModel
+from edgevlm_engines import IMAGE_TOKEN
+from pydantic import Discriminator, RootModel
 
-from edgevlm_server.api.chat import Messages
-from edgevlm_server.api.strict_model import MAX_TEXT, No, StrictModel, Text, Yes, tag
-
-MAX_IDS = MAX_TEXT
-"""Token ids in one request: as many as the longest text could become."""
+from edgevlm_server.api.answers import Counted, Detokenized, Tokenized
+from edgevlm_server.api.chat import Messages, conversation
+from edgevlm_server.api.completions import TokenIds
+from edgevlm_server.api.strict import No, StrictModel, Text, Yes, tag
+from edgevlm_server.model import Model
+from edgevlm_server.prepare import check_ids, check_model, read_prompt
+from edgevlm_server.request import Request
+from edgevlm_server.text.tokenizer import Tokenizer
 
 
 class TokenizeText(StrictModel):
@@ -22,6 +26,11 @@ class TokenizeText(StrictModel):
     model: Text | None = None
     add_special_tokens: bool = True
     return_token_strs: bool | None = None
+
+    def ids(self, model: Model, max_images: int) -> list[int]:
+        """Raises `NotFound` for another model."""
+        ids = read_prompt(Request(place="prompt", model=self.model, prompt=self.prompt), model, max_images).ids
+        return ids if self.add_special_tokens else ids[1:]
 
 
 class TokenizeChat(StrictModel):
@@ -34,11 +43,14 @@ class TokenizeChat(StrictModel):
     add_special_tokens: No | None = None
     return_token_strs: bool | None = None
 
+    def ids(self, model: Model, max_images: int) -> list[int]:
+        """Raises `ApiError` for another model, or for what the chat route would refuse too."""
+        request = Request(place="messages", model=self.model, turns=conversation(self.messages))
+        return read_prompt(request, model, max_images).ids
+
 
 def _shape(value: Any) -> str:
-    return (
-        "~chat" if isinstance(value, TokenizeChat) or (isinstance(value, dict) and "messages" in value) else "~text"
-    )
+    return "~chat" if isinstance(value, dict) and "messages" in value else "~text"
 
 
 class TokenizeRequest(
@@ -51,7 +63,35 @@ class TokenizeRequest(
 ):
     """A body with `messages` is a conversation, any other is text."""
 
+    def answer(self, model: Model, max_images: int) -> Tokenized:
+        """Raises `ApiError` for another model, or for a conversation that the chat route would refuse too."""
+        ids = self.root.ids(model, max_images)
+        shown = [_shown(model.tokenizer, token) for token in ids] if self.root.return_token_strs else None
+        return Tokenized(count=len(ids), max_model_len=model.engine.info.max_length, tokens=ids, token_strs=shown)
+
 
 class DetokenizeRequest(StrictModel):
-    tokens: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=MAX_IDS)]
+    tokens: TokenIds
     model: Text | None = None
+
+    def answer(self, model: Model) -> Detokenized:
+        """Control tokens have no text. Raises `ApiError` for ids outside the vocabulary."""
+        check_model(self.model, model)
+        check_ids(self.tokens, model, "tokens")
+        return Detokenized(prompt=_text(model.tokenizer, self.tokens))
+
+
+def count(request: Request, model: Model, max_images: int) -> Counted:
+    """Positions that a request's prompt takes, whether or not it fits. Raises `ApiError`."""
+    return Counted(input_tokens=len(read_prompt(request, model, max_images).ids))
+
+
+def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
+    """The text that encoding made these ids of; what is no UTF-8 becomes U+FFFD."""
+    text = b"".join(map(tokenizer.bytes_of, ids)).decode("utf-8", "replace")
+    # encoding put a space in front of the text
+    return text.removeprefix(" ")
+
+
+def _shown(tokenizer: Tokenizer, token: int) -> str:
+    return "<image>" if token == IMAGE_TOKEN else tokenizer.piece(token)

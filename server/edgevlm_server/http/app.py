@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgevlm_server.api.answer_schema import Health, Readiness
+from edgevlm_server.api.answers import Health, Readiness
 from edgevlm_server.api.ask import AskForm
 from edgevlm_server.api.chat import ChatRequest
 from edgevlm_server.api.completions import CompletionRequest
@@ -21,11 +22,12 @@ from edgevlm_server.api.decisions import DecisionRequest
 from edgevlm_server.api.responses import ResponsesRequest
 from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest
 from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound
-from edgevlm_server.http import decisions, docs_page, model_routes, routes, token_routes
+from edgevlm_server.http import decisions, routes
 from edgevlm_server.http.auth import Served, authorise
-from edgevlm_server.http.keys import KeyRing
-from edgevlm_server.http.openapi import answers, describe
-from edgevlm_server.http.static import page_router
+from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST
+from edgevlm_server.http.openapi import describe, may_answer
+from edgevlm_server.http.static import docs_router, page_router
+from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import CONTENT_TYPE
 from edgevlm_server.service import Service
 
@@ -34,26 +36,29 @@ log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 probes = APIRouter(tags=["operation"])
-"""Without a key: whether the process answers, and whether it can serve. So are two pages, `docs_page` and `page`."""
+"""Without a key: whether the process answers, and whether it can serve. So are the pages of `static`."""
 
 api = APIRouter()
 """The key is checked by a dependency of whole routers, so a new route cannot forget it; see `KEYED`."""
 
 
+# not all supervisors send GET
+@probes.head("/health", include_in_schema=False)
 @probes.get("/health")
 async def health() -> Health:
     """The process is alive: the event loop answers."""
     return Health(status="ok")
 
 
-@probes.get("/ready", responses=answers((503,)))
+@probes.head("/ready", include_in_schema=False)
+@probes.get("/ready", responses=may_answer((503,)))
 async def ready(service: Served) -> Readiness:
     """The model is loaded and requests are taken."""
     service.loaded()
     return Readiness(status="ready")
 
 
-@api.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=answers((401,)))
+@api.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=may_answer((401,)))
 async def metrics(service: Served) -> Response:
     """Prometheus text."""
     return Response(service.metrics.text(), media_type=CONTENT_TYPE)
@@ -75,7 +80,7 @@ BODIES = (
 )
 """What the routes take, for the description."""
 
-KEYED = (routes.router, decisions.router, token_routes.router, model_routes.router, api)
+KEYED = (routes.generation, decisions.router, routes.tokens, routes.models, api)
 """Routers whose every route needs a key."""
 
 
@@ -95,11 +100,12 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     for router in KEYED:
         app.include_router(router, dependencies=[Depends(authorise)])
     app.include_router(probes)
-    app.include_router(docs_page.router)
+    app.include_router(docs_router())
     if not service.settings.no_page:
         app.include_router(page_router())
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(Exception, _unexpected)
     return RequestIds(app)
 
@@ -120,6 +126,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     else:
         answer = NotFound("There is no such path.", code="not_found")
     return await _api_error(request, answer)
+
+
+async def _client_left(request: Request, error: Exception) -> Response:
+    """In the middle of its body, or while its request was prepared."""
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

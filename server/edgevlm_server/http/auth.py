@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from edgevlm_server.errors import Unauthorized
-from edgevlm_server.http.keys import KeyRing
+from edgevlm_server.keys import KeyRing
 from edgevlm_server.service import Service
 
 

@@ -1,15 +1,25 @@
-"""From the bytes of a request to a checked model, with every way to fail as a clear 4xx. Knows no inference."""
+"""What comes from a client: its body, and the news that it has left. Knows HTTP, no route and no inference.
 
+Bodies are read by hand: FastAPI would read them before the key is checked, without a limit. Every way to fail is a
+clear 4xx.
+"""
+
+import asyncio
 import json
-import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import anyio
-from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from fastapi import Request
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
-from edgevlm_server.api.strict_model import UNSUPPORTED
+from edgevlm_server.api.ask import AskForm, JsonAskForm, takes_json
+from edgevlm_server.api.strict import Model, invalid
 from edgevlm_server.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from edgevlm_server.http.multipart import form_values, parse_form
+from edgevlm_server.runtime.admission import Arriving
 
 BODY_SECONDS = 60.0
 """A body that takes longer is given up: a phone photo over a slow radio link fits, a stalled sender does not."""
@@ -18,43 +28,39 @@ MAX_VALUES = 50_000
 """Commas and opening brackets in a body. Base64 has none and texts are bounded, so only a body that is made to cost
 seconds of parsing comes near."""
 
-Model = TypeVar("Model", bound=BaseModel)
+LOOK_SECONDS = 1.0
+
+Result = TypeVar("Result")
 
 
-async def read_model(request: Request, model: type[Model], max_bytes: int) -> Model:
+async def read_json(request: Request, model: type[Model], max_bytes: int, arriving: Arriving) -> Model:
     """Read, parse and check a JSON body. Raises an `ApiError`, or `ClientDisconnect`."""
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if content_type != "application/json":
+    if _media_type(request) != "application/json":
         raise UnsupportedMediaType(
             "The body must be JSON: send the header 'Content-Type: application/json'.",
             code="unsupported_media_type",
         )
-    return check(model, parse_json(await read_body(request, max_bytes)))
+    return check(model, parse_json(await _read(request, max_bytes, arriving)))
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The whole body, counted as it comes: neither a wrong Content-Length nor none at all gets around the limit."""
-    announced = request.headers.get("content-length", "")
-    length = int(announced) if announced.isdecimal() and len(announced) < 20 else None
-    # a body of a known size is read to its end and thrown away, so that the client gets to see the answer; one that
-    # may never end is cut off
-    endless = length is None or length > 10 * max_bytes
-    too_large = PayloadTooLarge(
-        f"The body is larger than the limit of {max_bytes} bytes.",
-        code="request_too_large",
-        headers={"connection": "close"} if endless else {},
-    )
-    if length is not None and length > max_bytes:
-        raise too_large
-    body = bytearray()
-    with anyio.move_on_after(BODY_SECONDS) as deadline:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > max_bytes:
-                raise too_large
-    if deadline.cancelled_caught:
-        raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:.0f} s.", code="request_timeout")
-    return bytes(body)
+async def read_form(request: Request, max_bytes: int, arriving: Arriving) -> AskForm:
+    """Read, split and check a multipart form. Raises an `ApiError`, or `ClientDisconnect`."""
+    if _media_type(request) != "multipart/form-data":
+        raise UnsupportedMediaType(
+            "The body must be a form: curl sends one for each -F, as in -F image=@part.jpg -F 'question=...'.",
+            code="unsupported_media_type",
+        )
+    form = JsonAskForm if takes_json(request.headers.get("accept", "")) else AskForm
+    body = await _read(request, max_bytes, arriving)
+    return check(form, form_values(parse_form(body, request.headers["content-type"])))
+
+
+def check(model: type[Model], data: Any) -> Model:
+    """Validate against a model. Raises `InvalidRequest`."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise invalid(error) from None
 
 
 def parse_json(body: bytes) -> Any:
@@ -69,29 +75,79 @@ def parse_json(body: bytes) -> Any:
         raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
 
 
-def check(model: type[Model], data: Any) -> Model:
-    """Validate against a model. The message says what is expected where, and never what was sent."""
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    path = _path(first["loc"])
-    if first["type"] == "extra_forbidden":
-        raise InvalidRequest(
-            "A parameter is not supported." if path is None else f"'{path}' is not supported.",
-            code="unsupported_parameter",
-            param=path,
-        )
-    if first["type"] == UNSUPPORTED:
-        raise InvalidRequest(f"'{path}' is not supported: {first['msg']}.", code="unsupported_parameter", param=path)
-    message = first["msg"] if first["type"] != "string_unicode" else "Text must be valid Unicode"
-    raise InvalidRequest(f"{path or 'The body'}: {message}.", code="invalid_value", param=path)
+class DisconnectWatch:
+    """Watches one client from its request's body until `stop`, whether its answer is streamed or not."""
+
+    def __init__(self, request: Request) -> None:
+        self.left = False
+        self._callbacks: list[Callable[[], object]] = []
+        self._task = asyncio.create_task(self._wait(request))
+
+    def when_left(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once the client has left, at once if it already has."""
+        if self.left:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def stop(self) -> None:
+        """The answer is complete: leaving is no news any more."""
+        self._task.cancel()
+
+    async def unless_left(self, doing: Awaitable[Result]) -> Result:
+        """Do the work, but no further once the client has left. Raises `ClientDisconnect`."""
+        work = asyncio.ensure_future(doing)
+        self.when_left(work.cancel)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self.left:
+                raise ClientDisconnect from None
+            work.cancel()
+            raise
+
+    async def _wait(self, request: Request) -> None:
+        while not self.left:
+            # uvicorn stops reading when bytes follow the request, and then never sees the end of the connection;
+            # each new call makes it read on
+            with suppress(asyncio.TimeoutError):
+                message = await asyncio.wait_for(request.receive(), LOOK_SECONDS)
+                self.left = message["type"] == "http.disconnect"
+        for callback in self._callbacks:
+            callback()
 
 
-def _path(location: tuple[int | str, ...]) -> str | None:
-    """Where an error is, as `messages.0.content`. Keys that the client chose are repeated only if they look sane."""
-    path = ".".join(str(part) for part in location if not str(part).startswith("~"))
-    return path if re.fullmatch(r"[A-Za-z0-9_.]{1,120}", path) else None
+async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytes:
+    """The whole body, counted as it comes: neither a wrong Content-Length nor none at all gets around the limit."""
+    announced = request.headers.get("content-length", "")
+    length = int(announced) if announced.isdecimal() and len(announced) < 20 else None
+    if length is not None and length > max_bytes:
+        raise _too_large(max_bytes, length)
+    body = bytearray()
+    with anyio.move_on_after(BODY_SECONDS) as deadline:
+        async for chunk in request.stream():
+            body += chunk
+            arriving.size = len(body)
+            if len(body) > max_bytes:
+                raise _too_large(max_bytes, length)
+    if deadline.cancelled_caught:
+        raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:.0f} s.", code="request_timeout")
+    return bytes(body)
+
+
+def _too_large(max_bytes: int, length: int | None) -> PayloadTooLarge:
+    # a body of a known size is read to its end and thrown away, so that the client gets to see the answer; one that
+    # may never end is cut off
+    endless = length is None or length > 10 * max_bytes
+    return PayloadTooLarge(
+        f"The body is larger than the limit of {max_bytes} bytes.",
+        code="request_too_large",
+        headers={"connection": "close"} if endless else {},
+    )
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def _refuse(constant: str) -> None:

@@ -5,8 +5,8 @@ at once than its largest question has of them, or than there are; the others wai
 """
 
 import asyncio
-from collections import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -16,24 +16,19 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from edgevlm_server.api import examples
-from edgevlm_server.api.answer_schema import Decision
-from edgevlm_server.api.decision_format import Usage, answer, asked, decision
-from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest
-from edgevlm_server.api.input_items import places_of
+from edgevlm_server.api import answers, examples
+from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, decision, to_score
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.auth import Served, client_of
-from edgevlm_server.http.body import read_model
-from edgevlm_server.http.disconnect import DisconnectWatch
-from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, count_request, see, unless_left
-from edgevlm_server.http.openapi import GENERATING, answers, takes
+from edgevlm_server.http.body import read_json
+from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, Visit, count_request, visit
+from edgevlm_server.http.openapi import GENERATING, may_answer, takes
 from edgevlm_server.model import Model
-from edgevlm_server.prepare import check_model, read_conversation, token_limit
-from edgevlm_server.request import EncodedImages, Picture
-from edgevlm_server.runtime.admission import Place
-from edgevlm_server.runtime.scoring import Cancelled, forced, logprob
-from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.ticket import Ticket, when_all_ended
+from edgevlm_server.prepare import Prompt, read_prompt, token_limit
+from edgevlm_server.request import EncodedImages
+from edgevlm_server.runtime import scoring
+from edgevlm_server.runtime.output import ClientLeft, Ticket, Usage, when_all_ended
+from edgevlm_server.runtime.sequence import Sequence as Scored
 from edgevlm_server.service import Loaded, Service
 
 MAX_SCORES = 256
@@ -54,20 +49,38 @@ class _Weighed(NamedTuple):
         return [way for one in self.answers for way in one]
 
 
-class _Accepted(NamedTuple):
+class _Ready(NamedTuple):
     """A request that has its places, `slots` of them, and whose pictures are encoded."""
 
     questions: list[_Weighed]
-    seen: EncodedImages
-    place: Place
-    watch: DisconnectWatch
+    images: EncodedImages
+    visit: Visit
     slots: int
+
+    def sequences(self) -> Iterator[Scored]:
+        """One for each way; of one question's the first has the number 0."""
+        for one in self.questions:
+            for number, way in enumerate(one.ways):
+                yield scoring.forced(one.prompt, self.images, way, number)
+
+    def body(self, model: Model, scored: Sequence[float], cached: int) -> dict[str, Any]:
+        """The answer; `scored` are the logarithms of the ways' probabilities, in their order."""
+        left = iter(scored)
+        found = [
+            answer(one.question, [list(islice(left, len(ways))) for ways in one.answers]) for one in self.questions
+        ]
+        usage = Usage(
+            prompt=sum(len(one.prompt) for one in self.questions),
+            cached=cached,
+            completion=sum(len(way) for one in self.questions for way in one.ways),
+        )
+        return decision(model.manifest.model, found, usage)
 
 
 @router.post(
     "/v1/decisions",
-    response_model=Decision,
-    responses=answers(GENERATING),
+    response_model=answers.Decision,
+    responses=may_answer(GENERATING),
     openapi_extra=takes(DecisionRequest, examples.DECISIONS),
 )
 async def decisions(request: Request, service: Served) -> Response:
@@ -75,27 +88,25 @@ async def decisions(request: Request, service: Served) -> Response:
 
     Nothing is generated. The model sees the input and, behind it, the question's instructions as they are.
     """
-    accepted = await count_request(service, lambda loaded: _accept(request, service, loaded))
-    if accepted is None:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
-    loaded, ready = accepted
+    with count_request(service):
+        loaded = service.loaded()
+        ready = await _accept(request, service, loaded)
     wave: list[Ticket] = []
     try:
-        return JSONResponse(await unless_left(ready.watch, _answer(service, loaded, ready, wave)))
-    except (ClientDisconnect, Cancelled):
+        return JSONResponse(await ready.visit.watch.unless_left(_score(service, loaded, ready, wave)))
+    except (ClientDisconnect, ClientLeft):
         if not wave:
             service.metrics.rejected.labels("client_left").inc()
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     finally:
-        ready.watch.stop()
-        _over(wave, ready.place)
+        _over(wave, ready.visit)
 
 
-async def _accept(request: Request, service: Service, loaded: Loaded) -> _Accepted:
+async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
     """Read, check and prepare; the caller gives the places back."""
-    wanted = await service.admission.receive(lambda: read_model(request, DecisionRequest, service.settings.max_body))
-    check_model(wanted.model, loaded.model)
-    counts = [sum(map(len, asked(question).answers)) for question in wanted.questions]
+    read = partial(read_json, request, DecisionRequest, service.settings.max_body)
+    asked = await service.admission.receive(read)
+    counts = [sum(map(len, to_score(question).answers)) for question in asked.questions]
     if sum(counts) > MAX_SCORES:
         raise InvalidRequest(
             f"All questions together can have at most {MAX_SCORES} answers; a yes and a no count twice each.",
@@ -103,80 +114,55 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Accept
             param="questions",
         )
     slots = min(service.admission.slots, max(counts))
-    place = service.admission.enter(slots)
-    watch = DisconnectWatch(request)
-    try:
-        questions, seen = await unless_left(watch, _prepare(service, loaded, wanted, client_of(request)))
-    except BaseException:
-        watch.stop()
-        place.leave(served=False)
-        raise
-    return _Accepted(questions, seen, place, watch, slots)
+    with visit(request, service.admission, slots) as visitor:
+        preparing = _prepare(service, loaded, asked, client_of(request))
+        questions, images = await visitor.watch.unless_left(preparing)
+    return _Ready(questions, images, visitor, slots)
 
 
 async def _prepare(
-    service: Service, loaded: Loaded, wanted: DecisionRequest, client: str | None
+    service: Service, loaded: Loaded, asked: DecisionRequest, client: str | None
 ) -> tuple[list[_Weighed], EncodedImages]:
-    questions, pictures = [], list[Picture]()
-    for question in wanted.questions:
-        weighed, pictures = _weigh(wanted, question, loaded.model, service.settings.max_images)
+    questions = []
+    for question in asked.questions:
+        weighed, prompt = _weigh(asked, question, loaded.model, service.settings.max_images)
         questions.append(weighed)
         await asyncio.sleep(0)  # many long texts take a while, and others wait for their tokens
-    return questions, await see(service, loaded, pictures, client)
+    # every question is asked about the same ones
+    return questions, await loaded.pictures.encode(prompt.pictures, client)
 
 
-def _weigh(
-    wanted: DecisionRequest, question: AnyQuestion, model: Model, max_images: int
-) -> tuple[_Weighed, list[Picture]]:
+def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_images: int) -> tuple[_Weighed, Prompt]:
     """Raises `ApiError` for what no template can hold, and for too much of it."""
-    what = asked(question)
-    ids, pictures = read_conversation(wanted.messages(what.text), model, max_images, places_of(wanted.input))
+    what = to_score(question)
+    prompt = read_prompt(asked.request(what.text), model, max_images)
     end = model.manifest.prompt.eos_id
     ways = [[[*model.tokenizer.encode(way, space_prefix=True), end] for way in one] for one in what.answers]
     longest = max(len(way) for one in ways for way in one)
-    token_limit(longest, len(ids), model.engine.info.max_length, "input")
-    return _Weighed(question, np.array(ids, np.int64), ways), pictures
+    token_limit(longest, len(prompt.ids), model.engine.info.max_length, "input")
+    return _Weighed(question, np.array(prompt.ids, np.int64), ways), prompt
 
 
-async def _answer(service: Service, loaded: Loaded, accepted: _Accepted, wave: list[Ticket]) -> dict[str, Any]:
-    """Score wave by wave; `wave` always holds the latest one. Raises `ApiError` if the engine fails, `Cancelled`."""
-    slots = _slots(accepted)
+async def _score(service: Service, loaded: Loaded, ready: _Ready, wave: list[Ticket]) -> dict[str, Any]:
+    """Score wave by wave; `wave` always holds the latest one. Raises `ApiError` if the engine fails, `ClientLeft`."""
+    sequences = ready.sequences()
     scored: list[float] = []
     cached = 0
-    while sequences := list(islice(slots, accepted.slots)):
-        wave[:] = [loaded.batcher.submit(sequence) for sequence in sequences]
+    while some := list(islice(sequences, ready.slots)):
+        wave[:] = [loaded.batcher.submit(sequence) for sequence in some]
         # the first of all was counted when the request came
         service.metrics.received.inc(len(wave) - (not scored))
         service.metrics.accepted.inc(len(wave))
-        scored += [await logprob(ticket) for ticket in wave]
+        scored += [await scoring.logprob(ticket) for ticket in wave]
         cached += sum(ticket.sequence.reused for ticket in wave if not ticket.sequence.number)
-    return _body(loaded.model, accepted.questions, scored, cached)
+    return ready.body(loaded.model, scored, cached)
 
 
-def _over(wave: list[Ticket], place: Place) -> None:
+def _over(wave: list[Ticket], visitor: Visit) -> None:
     """End what still runs, and give the places back once nothing does."""
+    visitor.watch.stop()
     for ticket in wave:
         ticket.end("cancelled")
-    when_all_ended(wave, lambda served: place.leave(served=served))
+    when_all_ended(wave, lambda served: visitor.over(served=served))
     if not wave:
-        place.leave(served=False)
-
-
-def _slots(accepted: _Accepted) -> Iterator[Sequence]:
-    """A sequence for each way; of one question's the first has the number 0."""
-    for one in accepted.questions:
-        for number, way in enumerate(one.ways):
-            yield forced(one.prompt, accepted.seen, way, number)
-
-
-def _body(
-    model: Model, questions: abc.Sequence[_Weighed], scored: abc.Sequence[float], cached: int
-) -> dict[str, Any]:
-    left = iter(scored)
-    found = [answer(one.question, [list(islice(left, len(ways))) for ways in one.answers]) for one in questions]
-    usage = Usage(
-        prompt=sum(len(one.prompt) for one in questions),
-        cached=cached,
-        scored=sum(len(way) for one in questions for way in one.ways),
-    )
-    return decision(model.manifest.model, found, usage)
+        visitor.over(served=False)

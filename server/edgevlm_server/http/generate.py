@@ -4,27 +4,25 @@ Every generating route comes through here, so that all have the same limits, the
 HTTP, no route and no wire shape.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi import Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect
 
+from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest, QueueFull, Unavailable
 from edgevlm_server.http.auth import client_of
-from edgevlm_server.http.disconnect import DisconnectWatch
-from edgevlm_server.images.pipeline import VisionFailed
-from edgevlm_server.model import Model
-from edgevlm_server.prepare import Prepared
-from edgevlm_server.request import EncodedImages, Generation, Picture
-from edgevlm_server.runtime.admission import Place
-from edgevlm_server.runtime.choices import Choices, Whole
-from edgevlm_server.runtime.output import Answer, ClientLeft, Delta, Usage
-from edgevlm_server.runtime.ticket import Ticket, when_all_ended
+from edgevlm_server.http.body import DisconnectWatch
+from edgevlm_server.prepare import prepare
+from edgevlm_server.request import Generation
+from edgevlm_server.runtime.admission import Admission, Arriving, Place
+from edgevlm_server.runtime.output import Answer, Choices, ClientLeft, Output, Ticket, when_all_ended
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
 
@@ -35,60 +33,37 @@ CLIENT_CLOSED_REQUEST = 499
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
-Result = TypeVar("Result")
+Read = Callable[[Arriving], Awaitable[GenerateRequest]]
+"""Reads, parses and checks a body. Raises `ApiError` or `ClientDisconnect`."""
 
 
-class Form(Protocol):
-    """How the answers to one request are written."""
+@dataclass(slots=True)
+class Count:
+    """How many answers a request counts as: one until it is known how many it asks for."""
 
-    def completion(self, answers: Sequence[Whole], usage: Usage) -> dict[str, Any] | str:
-        """The body of answers that are not streamed: JSON, or plain text."""
-        ...
-
-
-@runtime_checkable
-class StreamWriter(Form, Protocol):
-    """The same, piece by piece as well."""
-
-    def first_chunk(self, index: int, usage: Usage) -> str:
-        """The events that begin an answer."""
-        ...
-
-    def chunks(self, index: int, delta: Delta, usage: Usage) -> str:
-        """The events for a piece of an answer."""
-        ...
-
-    def ending(self, usage: Usage) -> str:
-        """The events behind the last answer."""
-        ...
-
-    def error(self, error: ApiError) -> str:
-        """The events for what went wrong after the answer had begun."""
-        ...
+    answers: int = 1
 
 
-class Wish(NamedTuple):
-    """What a route understood: how many answers are wanted, behind which prompt, and how they are to be given.
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The places that a request has taken, and the watch over its client: both end with it."""
 
-    What `form` makes must not keep hold of the request's pictures.
-    """
+    place: Place
+    watch: DisconnectWatch
 
-    answers: int
-    stream: bool
-    prepare: Callable[[Model], Prepared]
-    form: Callable[[Model], Form]
-    keep_space: bool = False
-    """White space at an answer's beginning belongs to it: no template ends in front of it."""
+    def over(self, *, served: bool) -> None:
+        """Harmless when it is over already."""
+        self.place.leave(served=served)
+        self.watch.stop()
 
 
-class Accepted(NamedTuple):
+class Queued(NamedTuple):
     """What is kept of a request once it is queued: its pictures need not wait for the answers."""
 
     tickets: list[Ticket]
     generation: Generation
     stream: bool
-    keep_space: bool
-    form: Form
+    writer: ResponseWriter
 
     def end(self) -> None:
         """Nobody waits for the answers any more. Harmless when they are over."""
@@ -96,16 +71,13 @@ class Accepted(NamedTuple):
             ticket.end("cancelled")
 
 
-async def answer_request(request: Request, service: Service, read: Callable[[], Awaitable[Wish]]) -> Response:
+async def generate(request: Request, service: Service, read: Read) -> Response:
     """Answer one request. Raises `ApiError` for whatever goes wrong before the first byte of the answer."""
     arrived = time.monotonic()
-    accepted = await count_request(service, lambda loaded: _accept(request, service, loaded, read))
-    if accepted is None:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
-    loaded, queued = accepted
-    count = len(queued.tickets)
-    service.metrics.received.inc(count - 1)
-    service.metrics.accepted.inc(count)
+    with count_request(service) as count:
+        loaded = service.loaded()
+        queued = await _accept(request, service, loaded, read, count)
+    service.metrics.accepted.inc(len(queued.tickets))
     choices = _choices(queued, loaded, service, arrived)
     try:
         return await (_streamed(queued, choices) if queued.stream else _whole(queued, choices))
@@ -116,130 +88,110 @@ async def answer_request(request: Request, service: Service, read: Callable[[], 
         raise
 
 
-async def count_request(
-    service: Service, accept: Callable[[Loaded], Awaitable[Result]]
-) -> tuple[Loaded, Result] | None:
-    """Count a request in, and as rejected if `accept` raises; `None` if its client left meanwhile."""
-    service.metrics.received.inc()
+@contextmanager
+def count_request(service: Service) -> Iterator[Count]:
+    """Count a request as received, and as rejected if the block raises: once for each answer that it asks for."""
+    count, metrics = Count(), service.metrics
     try:
-        loaded = service.loaded()
-        return loaded, await accept(loaded)
+        yield count
     except ApiError as error:
-        service.metrics.rejected.labels(_rejection(error)).inc()
+        metrics.rejected.labels(_rejection(error)).inc(count.answers)
         raise
     except ClientDisconnect:
-        service.metrics.rejected.labels("client_left").inc()
-        return None
-
-
-async def unless_left(watch: DisconnectWatch, doing: Awaitable[Result]) -> Result:
-    """Do the work, but no further once the client has left. Raises `ClientDisconnect`."""
-    work = asyncio.ensure_future(doing)
-    watch.when_left(work.cancel)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if watch.left:
-            raise ClientDisconnect from None
-        work.cancel()
+        metrics.rejected.labels("client_left").inc(count.answers)
         raise
+    finally:
+        metrics.received.inc(count.answers)
 
 
-async def see(service: Service, loaded: Loaded, pictures: list[Picture], client: str | None) -> EncodedImages:
-    """The features of a request's images. Raises `ApiError`."""
+@contextmanager
+def visit(request: Request, admission: Admission, places: int) -> Iterator[Visit]:
+    """Take places and watch the client; both are given back if the block raises. Raises `QueueFull`."""
+    place = admission.enter(places)
+    made = Visit(place, DisconnectWatch(request))
     try:
-        return await loaded.pictures.encode(pictures, client)
-    except VisionFailed:
-        service.engine_died()
-        raise Unavailable.dead() from None
-
-
-async def _accept(
-    request: Request, service: Service, loaded: Loaded, read: Callable[[], Awaitable[Wish]]
-) -> Accepted:
-    """Read, check, prepare and queue."""
-    wish = await service.admission.receive(read)
-    most = service.admission.slots
-    if wish.answers > most:
-        raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
-    place = service.admission.enter(wish.answers)
-    watch = DisconnectWatch(request)
-    try:
-        accepted = await unless_left(watch, _submit(service, loaded, wish, client_of(request)))
+        yield made
     except BaseException:
-        watch.stop()
-        place.leave(served=False)
+        made.over(served=False)
         raise
-    # from here on the answers' ends give the place back
-    when_all_ended(accepted.tickets, lambda served: _over(served, place, watch))
-    watch.when_left(accepted.end)
-    return accepted
 
 
-async def _submit(service: Service, loaded: Loaded, wish: Wish, client: str | None) -> Accepted:
-    prepared = wish.prepare(loaded.model)
-    structure = prepared.generation.structure
-    constraint = None if structure is None else await loaded.grammars.compile(structure)
-    seen = await see(service, loaded, prepared.pictures, client)
-    tickets = [loaded.batcher.submit(sequence) for sequence in prepared.sequences(seen, constraint)]
-    return Accepted(tickets, prepared.generation, wish.stream, wish.keep_space, wish.form(loaded.model))
+async def _accept(request: Request, service: Service, loaded: Loaded, read: Read, count: Count) -> Queued:
+    """Read, check, prepare and queue."""
+    asked = await service.admission.receive(read)
+    wanted = asked.request()
+    count.answers, most = wanted.generation.choices, service.admission.slots
+    if count.answers > most:
+        raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
+    model = loaded.model
+    with visit(request, service.admission, count.answers) as visitor:
+
+        async def submit() -> list[Ticket]:
+            prepared = prepare(wanted, model, service.settings.max_images)
+            structure = wanted.generation.structure
+            constraint = None if structure is None else await loaded.grammars.compile(structure)
+            images = await loaded.pictures.encode(prepared.pictures, client_of(request))
+            return [loaded.batcher.submit(sequence) for sequence in prepared.sequences(images, constraint)]
+
+        tickets = await visitor.watch.unless_left(submit())
+    writer = asked.writer(model.manifest.model, model.tokenizer)
+    queued = Queued(tickets, wanted.generation, wanted.stream, writer)
+    # from here on the answers' ends give the places back
+    when_all_ended(tickets, lambda served: visitor.over(served=served))
+    visitor.watch.when_left(queued.end)
+    return queued
 
 
-def _over(served: bool, place: Place, watch: DisconnectWatch) -> None:
-    place.leave(served=served)
-    watch.stop()
-
-
-def _choices(accepted: Accepted, loaded: Loaded, service: Service, arrived: float) -> Choices:
-    generation, tokenizer = accepted.generation, loaded.model.tokenizer
+def _choices(queued: Queued, loaded: Loaded, service: Service, arrived: float) -> Choices:
+    generation, tokenizer = queued.generation, loaded.model.tokenizer
 
     def answer(ticket: Ticket) -> Answer:
-        text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=accepted.keep_space)
+        text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=generation.keep_space)
         return Answer(ticket, text, service.metrics, arrived)
 
-    return Choices([answer(ticket) for ticket in accepted.tickets])
+    return Choices([answer(ticket) for ticket in queued.tickets])
 
 
-async def _whole(accepted: Accepted, choices: Choices) -> Response:
+async def _whole(queued: Queued, choices: Choices) -> Response:
     answers = await choices.whole()
-    body = accepted.form.completion(answers, choices.usage)
+    body = queued.writer.whole(answers, choices.usage)
     return PlainTextResponse(body) if isinstance(body, str) else JSONResponse(body)
 
 
-async def _streamed(accepted: Accepted, choices: Choices) -> Response:
-    deltas = choices.deltas()
+async def _streamed(queued: Queued, choices: Choices) -> Response:
+    pieces = choices.pieces()
     # an engine that refuses the request now still answers with a status of its own
-    first = await anext(deltas)
-    events = _events(accepted, choices, first, deltas)
+    first = await anext(pieces)
+    events = _events(queued, choices, first, pieces)
     return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 async def _events(
-    accepted: Accepted,
+    queued: Queued,
     choices: Choices,
-    first: tuple[int, Delta],
-    rest: AsyncGenerator[tuple[int, Delta], None],
+    first: tuple[int, Output],
+    rest: AsyncGenerator[tuple[int, Output], None],
 ) -> AsyncIterator[str]:
-    form = accepted.form
-    assert isinstance(form, StreamWriter), "only routes that have events ask for a stream"
+    writer = queued.writer
+    assert isinstance(writer, StreamWriter), "only routes that have events ask for a stream"
     try:
         for index in range(len(choices)):
-            if begin := form.first_chunk(index, choices.usage):
+            if begin := writer.begin(index, choices.usage):
                 yield begin
-        yield form.chunks(*first, choices.usage)
+        yield writer.piece(*first, choices.usage)
         async with aclosing(rest):
-            async for index, delta in rest:
-                yield form.chunks(index, delta, choices.usage)
-        yield form.ending(choices.usage)
+            async for index, piece in rest:
+                yield writer.piece(index, piece, choices.usage)
+        yield writer.end(choices.usage)
     except ApiError as error:
-        yield form.error(error)
+        yield writer.error(error)
     except ClientLeft:
         return
     except Exception:
         log.exception("An answer broke off.")
-        yield form.error(EngineFailed())
+        yield writer.error(EngineFailed())
     finally:
-        accepted.end()
+        queued.end()
 
 
 def _rejection(error: ApiError) -> str:

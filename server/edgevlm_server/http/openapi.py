@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from edgevlm_server.api.answer_schema import ErrorAnswer
+from edgevlm_server.api.answers import ErrorAnswer
 
 REFERENCE = "#/components/schemas/{model}"
 
@@ -48,7 +48,7 @@ _RETRY = {"retry-after": {"description": "Seconds, 1 to 60.", "schema": {"type":
 Answers = dict[int | str, dict[str, Any]]
 
 
-def answers(errors: tuple[int, ...], others: Mapping[str, str] | None = None) -> Answers:
+def may_answer(errors: tuple[int, ...], others: Mapping[str, str] | None = None) -> Answers:
     """What a route may answer: these errors, and beside JSON `others`, media types with what they hold."""
     made: Answers = {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in sorted(errors)}
     made[200] = {"description": "The answer."}

@@ -1,135 +1,146 @@
-"""The routes that want text: what each takes, and how its answer is written. Knows HTTP, no model.
+"""The routes of the API: what each takes and answers, and how it is described. Knows HTTP, no model."""
 
-Bodies are read by hand: FastAPI would read them before the key is checked, without a limit.
-"""
+from functools import partial
+from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
 
-from edgevlm_server.api import examples
-from edgevlm_server.api.answer_schema import Asked, ChatCompletion, Completion, OpenResponse
-from edgevlm_server.api.ask import AskForm, form_values
-from edgevlm_server.api.ask_format import AskFormat, takes_json
+from edgevlm_server.api import answers, examples
+from edgevlm_server.api.ask import AskForm
 from edgevlm_server.api.chat import ChatRequest
-from edgevlm_server.api.chat_format import ChatFormat
-from edgevlm_server.api.completion_format import CompletionFormat
 from edgevlm_server.api.completions import CompletionRequest
 from edgevlm_server.api.responses import ResponsesRequest
-from edgevlm_server.api.responses_format import ResponsesFormat
-from edgevlm_server.errors import UnsupportedMediaType
+from edgevlm_server.api.strict import Model
+from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest, count
+from edgevlm_server.errors import NotFound
 from edgevlm_server.http.auth import Served
-from edgevlm_server.http.body import check, read_body, read_model
-from edgevlm_server.http.form_body import parse_form
-from edgevlm_server.http.generate import Wish, answer_request
-from edgevlm_server.http.openapi import GENERATING, answers, takes
-from edgevlm_server.prepare import prepare, prepare_text
+from edgevlm_server.http.body import read_form, read_json
+from edgevlm_server.http.generate import generate
+from edgevlm_server.http.openapi import BODY, GENERATING, PLAIN, may_answer, takes
 from edgevlm_server.service import Service
 
-router = APIRouter(tags=["generation"])
+generation = APIRouter(tags=["generation"])
+tokens = APIRouter(tags=["tokens"])
+"""They run nothing on the engine and take no place in the queue; their bodies are bounded as all are."""
+models = APIRouter(tags=["models"])
 
 EVENTS = {"text/event-stream": "With `stream`: chunks, then [DONE]."}
 TYPED_EVENTS = {"text/event-stream": "With `stream`: typed events, `response.completed` last."}
 
 
-@router.post(
+@generation.post(
     "/v1/chat/completions",
-    response_model=ChatCompletion,
-    responses=answers(GENERATING, EVENTS),
+    response_model=answers.ChatCompletion,
+    responses=may_answer(GENERATING, EVENTS),
     openapi_extra=takes(ChatRequest, examples.CHAT),
 )
 async def chat_completions(request: Request, service: Served) -> Response:
     """Answer a conversation with images, whole or streamed; OpenAI's route."""
-
-    async def read() -> Wish:
-        chat = await read_model(request, ChatRequest, service.settings.max_body)
-        shape = {
-            "include_usage": chat.include_usage,
-            "continuous_usage": chat.continuous_usage,
-            "logprobs": bool(chat.logprobs),
-        }
-        return Wish(
-            answers=chat.n or 1,
-            stream=bool(chat.stream),
-            prepare=lambda model: prepare(chat, model, service.settings.max_images),
-            form=lambda model: ChatFormat(model.manifest.model, model.tokenizer, **shape),
-        )
-
-    return await answer_request(request, service, read)
+    return await generate(request, service, partial(read_json, request, ChatRequest, service.settings.max_body))
 
 
-@router.post(
+@generation.post(
     "/v1/completions",
-    response_model=Completion,
-    responses=answers(GENERATING, EVENTS),
+    response_model=answers.Completion,
+    responses=may_answer(GENERATING, EVENTS),
     openapi_extra=takes(CompletionRequest, examples.COMPLETION),
 )
 async def completions(request: Request, service: Served) -> Response:
     """Go on with a text that no template is put around, whole or streamed; OpenAI's older route."""
-
-    async def read() -> Wish:
-        asked = await read_model(request, CompletionRequest, service.settings.max_body)
-        return Wish(
-            answers=asked.n or 1,
-            stream=bool(asked.stream),
-            prepare=lambda model: prepare_text(asked, model),
-            form=lambda model: CompletionFormat(asked, model.manifest.model, model.tokenizer),
-            keep_space=True,
-        )
-
-    return await answer_request(request, service, read)
+    return await generate(request, service, partial(read_json, request, CompletionRequest, service.settings.max_body))
 
 
-@router.post(
+@generation.post(
     "/v1/responses",
-    response_model=OpenResponse,
-    responses=answers(GENERATING, TYPED_EVENTS),
+    response_model=answers.OpenResponse,
+    responses=may_answer(GENERATING, TYPED_EVENTS),
     openapi_extra=takes(ResponsesRequest, examples.RESPONSES),
 )
 async def responses(request: Request, service: Served) -> Response:
     """Answer text and images, whole or as typed events; OpenAI's newer route, as far as it needs no memory."""
-
-    async def read() -> Wish:
-        asked = await read_model(request, ResponsesRequest, service.settings.max_body)
-        chat, places, kept = asked.chat(), asked.places, asked.without_input()
-        return Wish(
-            answers=1,
-            stream=bool(asked.stream),
-            prepare=lambda model: prepare(chat, model, service.settings.max_images, places),
-            form=lambda model: ResponsesFormat(kept, model.manifest.model, model.tokenizer),
-        )
-
-    return await answer_request(request, service, read)
+    return await generate(request, service, partial(read_json, request, ResponsesRequest, service.settings.max_body))
 
 
-@router.post(
+@generation.post(
     "/ask",
-    response_model=Asked,
-    responses=answers(GENERATING, {"text/plain": "The answer alone, unless `Accept` asks for JSON."}),
+    response_model=answers.FormAnswer,
+    responses=may_answer(GENERATING, {"text/plain": "The answer alone, unless `Accept` asks for JSON."}),
     openapi_extra=takes(AskForm, {}, "multipart/form-data"),
 )
 async def ask(request: Request, service: Served) -> Response:
     """Answer a question about files: `curl -F image=@part.jpg -F 'question=Which lamp is on?'`."""
-
-    async def read() -> Wish:
-        form = await _form(request, service)
-        chat, places = form.chat(), form.places
-        as_json = takes_json(request.headers.get("accept", ""))
-        return Wish(
-            answers=1,
-            stream=False,
-            prepare=lambda model: prepare(chat, model, service.settings.max_images, places),
-            form=lambda model: AskFormat(model.manifest.model, as_json=as_json),
-        )
-
-    return await answer_request(request, service, read)
+    return await generate(request, service, partial(read_form, request, service.settings.max_body))
 
 
-async def _form(request: Request, service: Service) -> AskForm:
-    """Read, split and check a form. Raises `ApiError`."""
-    content_type = request.headers.get("content-type", "")
-    if content_type.split(";")[0].strip().lower() != "multipart/form-data":
-        raise UnsupportedMediaType(
-            "The body must be a form: curl sends one for each -F, as in -F image=@part.jpg -F 'question=...'.",
-            code="unsupported_media_type",
-        )
-    body = await read_body(request, service.settings.max_body)
-    return check(AskForm, form_values(parse_form(body, content_type)))
+@tokens.post("/tokenize", responses=may_answer(BODY), openapi_extra=takes(TokenizeRequest, examples.TOKENIZE))
+async def tokenize(request: Request, service: Served) -> answers.Tokenized:
+    """Token ids of a text, or of a conversation with its template and its images; vLLM's route.
+
+    Pictures are not looked at: each takes the same number of positions, whatever it shows.
+    """
+    model = service.loaded().model
+    return (await _body(request, service, TokenizeRequest)).answer(model, service.settings.max_images)
+
+
+@tokens.post("/detokenize", responses=may_answer(BODY), openapi_extra=takes(DetokenizeRequest, examples.DETOKENIZE))
+async def detokenize(request: Request, service: Served) -> answers.Detokenized:
+    """The text of token ids; vLLM's route. Control tokens stand for no text."""
+    model = service.loaded().model
+    return (await _body(request, service, DetokenizeRequest)).answer(model)
+
+
+@tokens.post(
+    "/v1/chat/completions/input_tokens",
+    responses=may_answer(BODY),
+    openapi_extra=takes(ChatRequest, examples.CHAT),
+)
+async def count_chat(request: Request, service: Served) -> answers.Counted:
+    """How many positions a chat request's prompt takes, images included; llama-server's route."""
+    model = service.loaded().model
+    asked = await _body(request, service, ChatRequest)
+    return count(asked.request(), model, service.settings.max_images)
+
+
+@tokens.post(
+    "/v1/responses/input_tokens",
+    responses=may_answer(BODY),
+    openapi_extra=takes(ResponsesRequest, examples.RESPONSES),
+)
+async def count_response(request: Request, service: Served) -> answers.Counted:
+    """The same for a request of the responses route; OpenAI's route."""
+    model = service.loaded().model
+    asked = await _body(request, service, ResponsesRequest)
+    return count(asked.request(), model, service.settings.max_images)
+
+
+@models.get("/v1/models", responses=may_answer(PLAIN))
+async def list_models(service: Served) -> answers.ModelList:
+    """The one model that is served."""
+    return answers.ModelList(data=[_card(service)])
+
+
+# a name may hold a slash
+@models.get("/v1/models/{model:path}", responses=may_answer((*PLAIN, 404)))
+async def one_model(model: str, service: Served) -> answers.ModelCard:
+    """The model of this name."""
+    card = _card(service)
+    if model != card.id:
+        raise NotFound(f"This server has one model, '{card.id}'.", code="model_not_found", param="model")
+    return card
+
+
+@models.get("/version", responses=may_answer((401,)))
+async def program_version() -> answers.Version:
+    """The program's version; vLLM's route. Answered while the model is loading, too."""
+    return answers.Version(version=version("edgevlm"))
+
+
+async def _body(request: Request, service: Service, model: type[Model]) -> Model:
+    return await service.admission.receive(partial(read_json, request, model, service.settings.max_body))
+
+
+def _card(service: Service) -> answers.ModelCard:
+    model = service.loaded().model
+    return answers.ModelCard(
+        id=model.manifest.model, created=service.started, max_model_len=model.engine.info.max_length
+    )

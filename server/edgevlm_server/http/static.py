@@ -1,15 +1,17 @@
-"""The page at `/` for people: files of this package, the same for everyone, so without a key. Knows HTTP, no service.
+"""Pages for people, `/` and `/docs`: files of this package, alike for everyone, so without a key. Knows no service.
 
-All that the page asks for goes through the API with the key of whoever uses it.
+All that a page asks for goes through the API with the key of whoever uses it. Nothing is loaded from elsewhere, and
+browsers are told to see to that.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
 FILES = Path(__file__).parents[1] / "page"
+DOCS = Path(__file__).parents[1] / "docs"
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -19,50 +21,69 @@ TYPES = {
     ".jpg": "image/jpeg",
 }
 
-POLICY = (
+DOCS_POLICY = (
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    # blob: the picture that was chosen, before it is sent anywhere
-    "img-src 'self' blob:",
     "connect-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
+)
+
+PAGE_POLICY = (
+    *DOCS_POLICY,
+    # blob: the picture that was chosen, before it is sent anywhere
+    "img-src 'self' blob:",
     "require-trusted-types-for 'script'",
     "trusted-types 'none'",
 )
 
-HEADERS = {
-    "content-security-policy": "; ".join(POLICY),
-    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
+DOCS_HEADERS = {
+    "content-security-policy": "; ".join(DOCS_POLICY),
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     # names carry no version: a browser asks each time, and is told 304 until a new version is installed
     "cache-control": "no-cache",
 }
 
+PAGE_HEADERS = {
+    **DOCS_HEADERS,
+    "content-security-policy": "; ".join(PAGE_POLICY),
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
 
 def page_router() -> APIRouter:
-    """`/`, and `/page/NAME` for what it loads. The files are read once, here: no request reaches the disk."""
+    """`/`, and `/page/NAME` for what it loads: to try the model in a browser."""
+    return _router(FILES, "index.html", "/", "/page", PAGE_HEADERS)
+
+
+def docs_router() -> APIRouter:
+    """`/docs`, and `/docs/NAME` for what it loads: the API's description, to be read and tried."""
+    return _router(DOCS, "docs.html", "/docs", "/docs", DOCS_HEADERS)
+
+
+def _router(folder: Path, first: str, path: str, prefix: str, headers: Mapping[str, str]) -> APIRouter:
+    """The files are read once, here: no request reaches the disk."""
     router = APIRouter()
-    for file in sorted(FILES.iterdir()):
-        path = "/" if file.name == "index.html" else f"/page/{file.name}"
-        send = _sender(file.read_bytes(), TYPES[file.suffix])
-        router.add_api_route(path, send, methods=["GET", "HEAD"], include_in_schema=False)
+    for file in sorted(folder.iterdir()):
+        send = _sender(file.read_bytes(), TYPES[file.suffix], headers)
+        name = path if file.name == first else f"{prefix}/{file.name}"
+        router.add_api_route(name, send, methods=["GET", "HEAD"], include_in_schema=False)
     return router
 
 
-def _sender(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+def _sender(content: bytes, media_type: str, headers: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {**HEADERS, "etag": etag}
+    sent = {**headers, "etag": etag}
 
     async def send(request: Request) -> Response:
         known = request.headers.get("if-none-match", "")
         if known == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type=media_type, headers=headers)
+            return Response(status_code=304, headers=sent)
+        return Response(content, media_type=media_type, headers=sent)
 
     return send

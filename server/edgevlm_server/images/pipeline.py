@@ -97,7 +97,6 @@ class ImagePipeline:
         if picture.source is None:
             assert picture.name is not None, "the schema asks for one of the two"
             return self._named(client, picture.name, picture.place)
-        assert isinstance(picture.source, str)
         data, sha256 = await self._file(picture.source)
         self._metrics.image_queries.inc()
         features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
@@ -122,8 +121,10 @@ class ImagePipeline:
         self._metrics.image_hits.inc()
         return features, sha256
 
-    async def _file(self, url: str) -> ImageFile:
-        address = remote_address(url)
+    async def _file(self, source: bytes | str) -> ImageFile:
+        if isinstance(source, bytes):
+            return await self._run(self._decoding, lambda: image_file(source))
+        url, address = source, remote_address(source)
         if self._fetcher is None or address is None:
             return await self._run(self._decoding, lambda: self._intake.read(url))
         if self._closed:

@@ -6,9 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from edgevlm_server.errors import QueueFull, Unavailable
+from edgevlm_server.errors import ApiError, QueueFull, RequestTimeout, Unavailable
 
 Body = TypeVar("Body")
+
+GRACE_SECONDS = 1.0
+"""So long every body may take on its way, however many others want to come in."""
 
 
 class Place:
@@ -26,11 +29,26 @@ class Place:
             leave(self, served)
 
 
+class Arriving:
+    """A body on its way."""
+
+    def __init__(self) -> None:
+        self.since = time.monotonic()
+        self.size = 0
+        """Bytes that are there; whoever reads the body counts them."""
+        self.refusal: ApiError | None = None
+        """Why it is given up."""
+
+    def speed(self, now: float) -> float:
+        """Bytes a second so far."""
+        return self.size / (now - self.since)
+
+
 class Admission:
     """Counts requests with a whole body until their end: `slots` that can run and `queue` that may wait.
 
-    A request whose body is still on its way has no place, so that slow senders cannot take them all; their number
-    is bounded by the same limit.
+    A request whose body is still on its way has no place, so that slow senders cannot take them all. Their number is
+    bounded by the same limit, and the slowest of them gives way to a newcomer.
     """
 
     def __init__(self, slots: int, queue: int) -> None:
@@ -38,7 +56,7 @@ class Admission:
         """May be set until the first request comes: an engine can have fewer than were asked for."""
         self._queue = queue
         self._inside = 0
-        self._bodies: set[asyncio.Task[object]] = set()
+        self._bodies: dict[asyncio.Task[object], Arriving] = {}
         self._seconds = 1.0
         """How long a served request stays, smoothed; 1 s until one has been seen."""
 
@@ -52,25 +70,46 @@ class Admission:
         """Places that there are."""
         return self.slots + self._queue
 
-    async def receive(self, read: Callable[[], Awaitable[Body]]) -> Body:
-        """Read a body, unless it would be refused anyway. Raises `QueueFull`, or `Unavailable` in a drain."""
-        if self._inside >= self.limit or len(self._bodies) >= self.limit:
+    async def receive(self, read: Callable[[Arriving], Awaitable[Body]]) -> Body:
+        """Read a body, unless it would be refused anyway.
+
+        Raises `QueueFull`, `Unavailable` in a drain, or `RequestTimeout` for a slow body in the way of others.
+        """
+        if self._inside >= self.limit or (len(self._bodies) >= self.limit and not self._give_up_the_slowest()):
             raise QueueFull(self.retry_after())
-        task = asyncio.ensure_future(read())
-        self._bodies.add(task)
+        arriving = Arriving()
+        task = asyncio.ensure_future(read(arriving))
+        self._bodies[task] = arriving
         try:
             return await task
         except asyncio.CancelledError:
-            if task not in self._bodies:
-                raise Unavailable.draining() from None
+            if arriving.refusal is not None:
+                raise arriving.refusal from None
             raise
         finally:
-            self._bodies.discard(task)
+            self._bodies.pop(task, None)
 
-    def give_up_bodies(self) -> None:
+    def give_up_bodies(self, refusal: Callable[[], ApiError] = Unavailable.draining) -> None:
         """Refuse every request whose body is not there yet."""
-        while self._bodies:
-            self._bodies.pop().cancel()
+        for task in list(self._bodies):
+            self._give_up(task, refusal())
+
+    def _give_up_the_slowest(self) -> bool:
+        """Make room for a newcomer; false if all bodies have only just begun."""
+        now = time.monotonic()
+        old = [task for task, body in self._bodies.items() if now - body.since >= GRACE_SECONDS]
+        if not old:
+            return False
+        slowest = min(old, key=lambda task: self._bodies[task].speed(now))
+        self._give_up(
+            slowest,
+            RequestTimeout("The body arrived too slowly, and others were waiting.", code="request_timeout"),
+        )
+        return True
+
+    def _give_up(self, task: asyncio.Task[object], refusal: ApiError) -> None:
+        self._bodies.pop(task).refusal = refusal
+        task.cancel()
 
     def enter(self, count: int = 1) -> Place:
         """Take a place for each of `count` answers. Raises `QueueFull` with an estimate of when one will be free."""

@@ -17,16 +17,19 @@ from edgevlm_engines import Engine, Floats
 
 from edgevlm_server.errors import ApiError, EngineFailed, TooComplex, Unavailable
 from edgevlm_server.runtime.logprobs import logprobs_of
+from edgevlm_server.runtime.output import EarlyReason, End, Event, Reason, Ticket, Token
 from edgevlm_server.runtime.prefix_cache import PrefixCache
 from edgevlm_server.runtime.sampling import sample_batch
 from edgevlm_server.runtime.scheduler import Scheduler
 from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.ticket import EarlyReason, End, Event, Reason, Ticket, Token
 
 log = logging.getLogger(__name__)
 
 Verb = Literal["add"] | EarlyReason
 """Add a ticket, or end it for this reason. `None` in the inbox ends the thread."""
+
+Refusal = Callable[[], Unavailable]
+"""Makes an error for each request that is refused: one that many tasks raise would gather all their tracebacks."""
 
 
 class Observer(Protocol):
@@ -57,7 +60,7 @@ class Batcher:
         self._outgoing: list[tuple[Ticket, Event]] = []
         self._inbox: queue.SimpleQueue[tuple[Verb, Ticket] | None] = queue.SimpleQueue()
         self._open: set[Ticket] = set()
-        self._refusal: Unavailable | None = None
+        self._refusal: Refusal | None = None
         self._abandoned = False
         self._step_began: float | None = None
         self._loop = asyncio.get_running_loop()
@@ -87,9 +90,9 @@ class Batcher:
 
     def refuse(self) -> None:
         """Answer every later request with an error. Called on the event loop, as `submit` is."""
-        self._refusal = Unavailable.draining()
+        self._refusal = Unavailable.draining
 
-    def abandon(self, refusal: Unavailable) -> None:
+    def abandon(self, refusal: Refusal) -> None:
         """The thread hangs: end every request without it. Called on the event loop."""
         self._abandoned = True
         self._refusal = refusal
@@ -108,13 +111,13 @@ class Batcher:
     def _main(self) -> None:
         try:
             self._serve()
-            self._refuse_all(Unavailable.draining())
+            self._refuse_all(Unavailable.draining)
         except Exception:
             log.exception("The engine failed; every request is refused from now on.")
             self._step_began = None
-            self._refuse_all(Unavailable.dead())
+            self._refuse_all(Unavailable.dead)
             self._on_loop(self._on_death)
-            self._refuse_newcomers(Unavailable.dead())
+            self._refuse_newcomers(Unavailable.dead)
 
     def _serve(self) -> None:
         while True:
@@ -166,9 +169,9 @@ class Batcher:
         try:
             logits = self._engine.prefill(sequence.slot, sequence.computed, tokens, features)
         except ValueError:
-            # the boundary's word for a prompt that it cannot take: nothing has changed, and others go on
+            # the engine's word for a prompt that it cannot take: nothing has changed, and others go on
             log.exception("The engine refused a prompt.")
-            self._end(self._tickets[sequence], End("error", EngineFailed()))
+            self._end(self._tickets[sequence], End("error", EngineFailed))
             return 0
         if self._scheduler.prefilled(sequence, len(tokens)):
             # at once: the slot may be gone with the first token, and others may ask about the same picture meanwhile
@@ -211,14 +214,14 @@ class Batcher:
             batch, self._outgoing = self._outgoing, []
             self._on_loop(lambda: _deliver(batch))
 
-    def _refuse_all(self, refusal: Unavailable) -> None:
+    def _refuse_all(self, refusal: Refusal) -> None:
         """The end of the thread's life: tell everyone who is here."""
         for ticket in list(self._tickets.values()):
             self._finish(ticket, End("error", refusal))
         self._scheduler = Scheduler(self._engine.info.slots)
         self._flush()
 
-    def _refuse_newcomers(self, refusal: Unavailable) -> None:
+    def _refuse_newcomers(self, refusal: Refusal) -> None:
         """The thread must outlive its engine: a request in the inbox of nobody would wait for ever."""
         while (item := self._inbox.get()) is not None:
             verb, ticket = item
@@ -234,12 +237,12 @@ class Batcher:
             log.debug("Event loop closed before the last events were delivered.")
 
 
-def _why_not(sequence: Sequence) -> ApiError:
+def _why_not(sequence: Sequence) -> Callable[[], ApiError]:
     """Why no token could be chosen."""
     if sequence.constraint is not None and sequence.constraint.failed:
-        return TooComplex()
+        return TooComplex
     log.error("The engine returned logits that are not finite.")
-    return EngineFailed()
+    return EngineFailed
 
 
 def _deliver(batch: list[tuple[Ticket, Event]]) -> None:

@@ -1,4 +1,4 @@
-"""What changes a row's logits before a token is chosen: penalties, biases, forms. Knows one answer's tokens.
+"""What changes an answer's logits before a token is chosen: penalties, biases, forms. Knows one answer's tokens.
 
 The order: repetition penalty, frequency and presence penalty, bias; then what is forbidden goes to minus infinity.
 """
@@ -17,7 +17,7 @@ FORBIDDEN = np.float32(-np.inf)
 
 
 class LogitsProcessors:
-    """One answer's, in step with its tokens. A row that asks for none of it has no such object and costs nothing."""
+    """One answer's, in step with its tokens."""
 
     def __init__(
         self,
@@ -42,12 +42,6 @@ class LogitsProcessors:
         """Tokens in the answer, and those in the prompt or the answer."""
         self._bias_ids = np.array([token for token, _ in params.logit_bias], np.int64)
         self._biases = np.array([bias for _, bias in params.logit_bias], np.float32)
-
-    @property
-    def idle(self) -> bool:
-        """Nothing will ever be changed."""
-        asked = self._params.penalised or self._params.logit_bias or self._min_tokens or self._constraint
-        return not asked
 
     def apply(self, logits: Floats) -> Floats | None:
         """A changed copy of finite logits `[vocab_size]`, not all forbidden; `None`: no token can follow."""

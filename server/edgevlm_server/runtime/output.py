@@ -1,16 +1,25 @@
-"""One answer on its way out: tokens become text and an end. Knows no HTTP; both shapes of response read from it."""
+"""What comes out of sequences: tokens and an end from the batcher, as text for whoever waits. Event loop only.
 
+A `Ticket` receives one sequence's events, an `Answer` makes text of them, and `Choices` are the answers to one
+request side by side. Knows no engine, no wire shapes and no HTTP.
+"""
+
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections import abc
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from edgevlm_server.errors import ApiError
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.runtime.logprobs import Logprobs
-from edgevlm_server.runtime.ticket import End, Ticket
+from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.text.detokenizer import Detokenizer
 
 FinishReason = Literal["stop", "length"]
+EarlyReason = Literal["stop", "cancelled"]
+Reason = Literal["stop", "length", "cancelled", "error"]
 
 
 class ClientLeft(Exception):
@@ -18,8 +27,26 @@ class ClientLeft(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of text; the last one of an answer carries its `finish_reason`.
+class End:
+    """The last event of a sequence. `error` makes the error to raise, if and only if `reason` is `error`."""
+
+    reason: Reason
+    error: Callable[[], ApiError] | None = None
+
+
+class Token(NamedTuple):
+    """One token of an answer, with its probability if the sequence asks for it."""
+
+    id: int
+    logprobs: Logprobs | None = None
+
+
+Event = Token | End
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A piece of an answer's text, or all of it; the last piece carries the `finish_reason`.
 
     `tokens` are those that the text came from, if their probabilities were asked for: a token belongs to the piece
     that holds the first of its characters. Tokens that no text came from, such as the end token, belong to none.
@@ -37,6 +64,59 @@ class Usage:
     prompt: int
     cached: int
     completion: int
+
+
+class Ticket:
+    """`ask_to_end` is called with the ticket and a reason when the sequence is to end early."""
+
+    def __init__(self, sequence: Sequence, ask_to_end: "Callable[[Ticket, EarlyReason], None]") -> None:
+        self.sequence = sequence
+        self._ask_to_end = ask_to_end
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._callbacks: list[Callable[[End], None]] = []
+        self._end: End | None = None
+
+    def when_ended(self, callback: Callable[[End], None]) -> None:
+        """Call `callback` when the end is delivered, at once if it already was."""
+        if self._end is not None:
+            callback(self._end)
+        else:
+            self._callbacks.append(callback)
+
+    def end(self, reason: EarlyReason) -> None:
+        """Ask for an early end. Its slot is free within a step; the `End` still comes. Harmless when it is over."""
+        self._ask_to_end(self, reason)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Tokens as they come, then one `End`."""
+        while True:
+            event = await self._events.get()
+            yield event
+            if isinstance(event, End):
+                return
+
+    def deliver(self, event: Event) -> None:
+        """Called by the batcher. Nothing comes after the first end."""
+        if self._end is not None:
+            return
+        self._events.put_nowait(event)
+        if isinstance(event, End):
+            self._end = event
+            for callback in self._callbacks:
+                callback(event)
+
+
+def when_all_ended(tickets: abc.Sequence[Ticket], callback: Callable[[bool], None]) -> None:
+    """Call `callback` when all have ended, with whether each got its whole answer."""
+    ends: list[End] = []
+
+    def ended(end: End) -> None:
+        ends.append(end)
+        if len(ends) == len(tickets):
+            callback(all(one.reason in ("stop", "length") for one in ends))
+
+    for ticket in tickets:
+        ticket.when_ended(ended)
 
 
 class Answer:
@@ -58,11 +138,11 @@ class Answer:
 
     @property
     def usage(self) -> Usage:
-        """So far; whole once the last delta is out."""
+        """So far; whole once the last piece is out."""
         sequence = self._ticket.sequence
         return Usage(len(sequence.prompt), sequence.reused, self._count)
 
-    async def deltas(self) -> AsyncIterator[Delta]:
+    async def pieces(self) -> AsyncIterator[Output]:
         """Pieces of text, then one with a finish reason. Raises `ApiError` if the engine failed, `ClientLeft`."""
         last, stopped = self._arrived, False
         async for event in self._ticket.events():
@@ -82,13 +162,13 @@ class Answer:
             if stopped:
                 self._ticket.end("stop")
             if text:
-                yield Delta(text, tokens=self._seen())
+                yield Output(text, tokens=self._seen())
 
-    def _last(self, end: End) -> Delta:
+    def _last(self, end: End) -> Output:
         # with its stop string the answer was whole, whatever became of the engine's next step
         if self._text.stopped is None:
             if end.error is not None:
-                raise end.error
+                raise end.error()
             if end.reason == "cancelled":
                 raise ClientLeft
         self._metrics.end_to_end.observe(time.monotonic() - self._arrived)
@@ -96,10 +176,78 @@ class Answer:
         self._metrics.request_generation.observe(self.usage.completion)
         text = self._text.finish()
         reason: FinishReason = "length" if end.reason == "length" and self._text.stopped is None else "stop"
-        return Delta(text, reason, self._seen())
+        return Output(text, reason, self._seen())
 
     def _seen(self) -> tuple[Logprobs, ...]:
         """Tokens whose text has come out since the last time."""
         seen = tuple(logprobs for begin, logprobs in self._unseen if begin < self._text.shown)
         del self._unseen[: len(seen)]
         return seen
+
+
+class Choices:
+    """The answers to one request, in the order of their index."""
+
+    def __init__(self, answers: abc.Sequence[Answer]) -> None:
+        self._answers = tuple(answers)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    @property
+    def usage(self) -> Usage:
+        """So far. A prompt counts once, however many answers it gets."""
+        each = [answer.usage for answer in self._answers]
+        first = [answer.usage for answer in self._answers if answer.number == 0]
+        return Usage(
+            prompt=sum(usage.prompt for usage in first),
+            cached=sum(usage.cached for usage in first),
+            completion=sum(usage.completion for usage in each),
+        )
+
+    async def whole(self) -> list[Output]:
+        """Every answer to its end. Raises what `Answer.pieces` raises."""
+        pieces: list[list[Output]] = [[] for _ in self._answers]
+        async for index, piece in self.pieces():
+            pieces[index].append(piece)
+        return [_joined(one) for one in pieces]
+
+    async def pieces(self) -> AsyncGenerator[tuple[int, Output], None]:
+        """Pieces of all answers as they come, each with the index of its answer."""
+        if len(self._answers) == 1:
+            async for piece in self._answers[0].pieces():
+                yield 0, piece
+            return
+        streams = [answer.pieces() for answer in self._answers]
+        reading = {_next(stream): index for index, stream in enumerate(streams)}
+        try:
+            while reading:
+                done, _ = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+                for task in sorted(done, key=reading.__getitem__):
+                    found = task.result()
+                    index = reading.pop(task)
+                    if found is not None:
+                        reading[_next(streams[index])] = index
+                        yield index, found
+        finally:
+            await _give_up(reading)
+
+
+def _joined(pieces: abc.Sequence[Output]) -> Output:
+    text = "".join(piece.text for piece in pieces)
+    return Output(text, pieces[-1].finish_reason, tuple(token for piece in pieces for token in piece.tokens))
+
+
+def _next(stream: AsyncIterator[Output]) -> "asyncio.Task[Output | None]":
+    """The next piece, `None` behind the last one."""
+
+    async def read() -> Output | None:
+        return await anext(stream, None)
+
+    return asyncio.create_task(read())
+
+
+async def _give_up(tasks: "dict[asyncio.Task[Output | None], int]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

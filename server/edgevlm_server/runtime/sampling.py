@@ -50,7 +50,7 @@ class SamplingParams:
 
 
 class LogitsProcessor(Protocol):
-    """What one answer does to its logits before they are sampled; in step with its tokens."""
+    """Changes one answer's logits before they are sampled; in step with its tokens."""
 
     def apply(self, logits: Floats) -> Floats | None:
         """A changed copy of logits `[vocab_size]`; `None`: the answer cannot go on."""
@@ -67,9 +67,9 @@ class Sampler:
     Several answers to one request differ in `number`.
     """
 
-    def __init__(self, params: SamplingParams, changes: LogitsProcessor | None = None, number: int = 0) -> None:
+    def __init__(self, params: SamplingParams, processor: LogitsProcessor | None = None, number: int = 0) -> None:
         self.params = params
-        self.changes = changes
+        self.processor = processor
         seed = None if params.seed is None else params.seed % 2**64
         # the first answer draws what it would draw alone
         source = np.random.SeedSequence(seed, spawn_key=(number,) if number else ())
@@ -104,15 +104,15 @@ def sample_batch(samplers: Sequence[Sampler], logits: Floats) -> list[int | None
 
 def _choose(sampler: Sampler, logits: Floats, largest: float, best: int) -> int | None:
     """One token of finite logits `[vocab_size]`, whose first largest is at `best`."""
-    changes = sampler.changes
-    if changes is None:
+    processor = sampler.processor
+    if processor is None:
         return _pick(sampler, logits, largest, best)
-    changed = changes.apply(logits)
+    changed = processor.apply(logits)
     if changed is None:
         return None
     best = int(changed.argmax())
     token = _pick(sampler, changed, float(changed[best]), best)
-    changes.take(token)
+    processor.take(token)
     return token
 
 

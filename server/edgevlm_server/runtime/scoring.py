@@ -11,9 +11,9 @@ import numpy as np
 from edgevlm_engines import Floats, Tokens
 
 from edgevlm_server.request import EncodedImages
+from edgevlm_server.runtime.output import ClientLeft, End, Ticket
 from edgevlm_server.runtime.sampling import Sampler, SamplingParams
 from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.ticket import End, Ticket
 
 
 class ForcedTokens:
@@ -35,26 +35,24 @@ class ForcedTokens:
         self._taken += 1
 
 
-def forced(prompt: Tokens, seen: EncodedImages, answer: abc.Sequence[int], number: int) -> Sequence:
+def forced(prompt: Tokens, images: EncodedImages, answer: abc.Sequence[int], number: int) -> Sequence:
     """A sequence that says `answer` behind the prompt, and reports how likely each of its tokens was."""
-    slot = Sequence(prompt, seen.features, len(answer), frozenset(), images=seen.files, logprobs=0, number=number)
-    slot.sampler = Sampler(SamplingParams(), ForcedTokens(answer))
-    return slot
+    sequence = Sequence(
+        prompt, images.features, len(answer), frozenset(), images=images.files, logprobs=0, number=number
+    )
+    sequence.sampler = Sampler(SamplingParams(), ForcedTokens(answer))
+    return sequence
 
 
 async def logprob(ticket: Ticket) -> float:
-    """The natural logarithm of the probability of a forced answer. Raises `ApiError`, `Cancelled`."""
+    """The natural logarithm of the probability of a forced answer. Raises `ApiError`, `ClientLeft`."""
     total = 0.0
     async for event in ticket.events():
         if not isinstance(event, End):
             assert event.logprobs is not None, "forced sequences report them"
             total += event.logprobs.chosen.logprob
         elif event.error is not None:
-            raise event.error
+            raise event.error()
         elif event.reason == "cancelled":
-            raise Cancelled
+            raise ClientLeft
     return total
-
-
-class Cancelled(Exception):
-    """Nobody waits for this score any more."""

@@ -41,14 +41,7 @@ class Sequence:
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
-        changes = LogitsProcessors(
-            self.sampling,
-            self.prompt,
-            end_ids=self.stop_ids,
-            min_tokens=self.min_tokens,
-            constraint=self.constraint,
-        )
-        self.sampler = Sampler(self.sampling, None if changes.idle else changes, self.number)
+        self.sampler = Sampler(self.sampling, self._processors(), self.number)
 
     @property
     def prompt_left(self) -> int:
@@ -76,3 +69,15 @@ class Sequence:
         before = int(np.count_nonzero(self.prompt[: self.computed] == IMAGE_TOKEN))
         inside = int(np.count_nonzero(tokens == IMAGE_TOKEN))
         return tokens, self.features[before : before + inside]
+
+    def _processors(self) -> LogitsProcessors | None:
+        """An answer that asks for none of them costs nothing."""
+        if not (self.sampling.penalised or self.sampling.logit_bias or self.min_tokens or self.constraint):
+            return None
+        return LogitsProcessors(
+            self.sampling,
+            self.prompt,
+            end_ids=self.stop_ids,
+            min_tokens=self.min_tokens,
+            constraint=self.constraint,
+        )

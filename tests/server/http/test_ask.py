@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgevlm_server.api.ask_format import takes_json
+from edgevlm_server.api.ask import takes_json
 from PIL import Image
 
 from tests.live import LiveServer

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from edgevlm_server.api.strict_model import MAX_TEXT
+from edgevlm_server.request import MAX_TEXT
 
 from tests.live import LiveServer, sse
 from tests.pictures import data_url, image_part, text_part, user

@@ -10,8 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from edgevlm_engines import Floats, Tokens
-from edgevlm_server.api.decision_format import answer, asked
-from edgevlm_server.api.decisions import Choice, Predicate, Score
+from edgevlm_server.api.decisions import Choice, Predicate, Score, answer, to_score
 from openai import OpenAI
 
 from tests.live import LiveServer
@@ -157,13 +156,13 @@ def test_the_model_sees_the_question_behind_the_input(bundles: Bundles) -> None:
 
 def test_arithmetic() -> None:
     predicate = Predicate(type="predicate", instructions="Is it?")
-    assert asked(predicate).answers == [("yes", "Yes"), ("no", "No")]
+    assert to_score(predicate).answers == [("yes", "Yes"), ("no", "No")]
     quarter = math.log(0.25)
     found = answer(predicate, [[quarter, quarter], [math.log(0.125), -math.inf]])
     assert found["probability"] == pytest.approx(0.8)
     assert found["diagnostics"]["label_mass"] == pytest.approx(0.625)
     choice = Choice.model_validate({**pick(True, False)})
-    assert asked(choice).answers == [("yes", "Yes"), ("no", "No")]
+    assert to_score(choice).answers == [("yes", "Yes"), ("no", "No")]
     # far below what a float can hold, and still compared
     score = Score.model_validate(
         {"type": "score", "instructions": "How?", "levels": [{"label": "a"}, {"label": "b"}, {"label": "c"}]}

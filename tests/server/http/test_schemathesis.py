@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edgevlm_server.http.keys import KeyRing, add_key
+from edgevlm_server.keys import KeyRing, add_key
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 

@@ -1,7 +1,7 @@
 """The bodies that this server answers with, one class a shape, for its OpenAPI document. Knows fields, no values.
 
-Small answers are made from these classes; those of generating routes are written by the formats, key by key, and
-tests hold the two together.
+Small answers are made from these classes; those of generating routes are written key by key by their route's writer,
+and tests hold the two together.
 """
 
 from typing import Any, Literal
@@ -132,7 +132,7 @@ class Completion(BaseModel):
     usage: ChatUsage
 
 
-class Asked(_Answer):
+class FormAnswer(_Answer):
     """The answer to a form."""
 
     answer: str

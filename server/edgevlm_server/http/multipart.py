@@ -1,11 +1,11 @@
-"""A multipart form to its fields. Knows no HTTP beyond the text of a content type, and no field by name.
+"""A multipart form to its fields, and these to values. Knows no HTTP beyond the text of a content type.
 
 The whole body is there and bounded before it is read, so splitting it is all there is to do: one pass, no state, and
 no file on the disk. What RFC 7578 leaves out of forms (nested parts, other encodings) is refused.
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edgevlm_server.errors import InvalidRequest
 
@@ -24,11 +24,10 @@ _PARAMETER = re.compile(r";[ \t]*([a-z*]+)=(?:\"([^\"]*)\"|([^\";, \t]*))")
 
 
 class FormField(NamedTuple):
-    """One field; a `file` was sent with a file's name, which is not kept."""
+    """One field; the name of a file that came with it is not kept."""
 
     name: str
     content: bytes
-    file: bool
 
 
 def parse_form(body: bytes, content_type: str) -> list[FormField]:
@@ -46,8 +45,26 @@ def parse_form(body: bytes, content_type: str) -> list[FormField]:
     return [_field(part) for part in parts[1:-1]]
 
 
-def text_of(field: FormField) -> str:
-    """A field's text. Raises `InvalidRequest` if it is not UTF-8."""
+def form_values(fields: list[FormField]) -> dict[str, Any]:
+    """Values as the form of `/ask` takes them. Raises `InvalidRequest` for a field that is there twice."""
+    values: dict[str, Any] = {"image": [field.content for field in fields if field.name == "image"]}
+    for field in fields:
+        if field.name == "image":
+            continue
+        if field.name in values:
+            raise InvalidRequest("A field other than 'image' is there twice.", code="invalid_form")
+        values[field.name] = _value(field)
+    return values
+
+
+def _value(field: FormField) -> str | int:
+    text = _text(field)
+    # `0x10`, `1_000` and the like stay texts, which are no numbers for the model
+    number = text.isascii() and text.isdecimal() and len(text) < 10
+    return int(text) if field.name == "max_tokens" and number else text
+
+
+def _text(field: FormField) -> str:
     try:
         return field.content.decode("utf-8")
     except UnicodeDecodeError:
@@ -68,7 +85,7 @@ def _field(part: bytes) -> FormField:
     parameters = {name: quoted or plain for name, quoted, plain in _PARAMETER.findall(disposition["parameters"])}
     if "name" not in parameters:
         raise _invalid("a field has no name")
-    return FormField(parameters["name"], content, "filename" in parameters or "filename*" in parameters)
+    return FormField(parameters["name"], content)
 
 
 def _header(line: bytes) -> tuple[str, str]:

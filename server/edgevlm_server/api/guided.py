@@ -1,0 +1,147 @@
+"""Fields that ask for guided output, an answer of a given form, in OpenAI's and vLLM's names. Knows no tokens."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, StringConstraints
+
+from edgevlm_server.api.strict import StrictModel, Text, by_type, tag
+from edgevlm_server.errors import InvalidRequest
+from edgevlm_server.guided.grammar import GrammarError, any_object, one_of, that_matches, valid_json
+from edgevlm_server.guided.json_schema import MAX_REGEX
+from edgevlm_server.request import Structure
+
+MAX_CHOICES = 256
+MAX_CHOICE = 256
+"""Characters of one of the answers to choose from."""
+
+Schema = dict[str, Any]
+Regex = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REGEX)]
+ChoiceText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHOICE)]
+Choices = Annotated[list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICES)]
+
+FORMATS = by_type(
+    {name: name for name in ("text", "json_object", "json_schema")},
+    "It must have the type 'text', 'json_object' or 'json_schema'",
+)
+
+
+class AnyText(StrictModel):
+    type: Literal["text"]
+
+
+class AnyJson(StrictModel):
+    """A JSON object, whatever is in it."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchema(StrictModel):
+    """`name` and `description` are the client's own; with `strict` or without, the schema is always followed."""
+
+    name: Text
+    description: Text | None = None
+    # pydantic keeps the plain name for itself
+    definition: Schema = Field(alias="schema")
+    strict: bool | None = None
+
+
+class SchemaJson(StrictModel):
+    """JSON that a schema allows, as the chat API writes it."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+class FlatSchemaJson(JsonSchema):
+    """The same, as the Responses API writes it."""
+
+    type: Literal["json_schema"]
+
+
+ResponseFormat = Annotated[
+    Annotated[AnyText, tag("text")]
+    | Annotated[AnyJson, tag("json_object")]
+    | Annotated[SchemaJson, tag("json_schema")],
+    FORMATS,
+]
+
+TextFormat = Annotated[
+    Annotated[AnyText, tag("text")]
+    | Annotated[AnyJson, tag("json_object")]
+    | Annotated[FlatSchemaJson, tag("json_schema")],
+    FORMATS,
+]
+
+
+class StructuredOutputs(StrictModel):
+    """vLLM's own form of the same wishes; one of them."""
+
+    definition: Schema | None = Field(None, alias="json")
+    regex: Regex | None = None
+    choice: Choices | None = None
+
+
+class Wanted(NamedTuple):
+    """A field that asks for a form, and how to make its grammar."""
+
+    place: str
+    make: Callable[[], str]
+    risky: bool = True
+
+    def structure(self) -> Structure:
+        """Raises `InvalidRequest` for a form that cannot be followed."""
+        try:
+            return Structure(self.make(), self.place, self.risky)
+        except GrammarError as error:
+            raise InvalidRequest(f"{self.place}: {error}", code=error.code, param=self.place) from None
+
+
+class GuidedFields(StrictModel):
+    """At most one of these may ask for a form."""
+
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    guided_json: Schema | None = None
+    guided_regex: Regex | None = None
+    guided_choice: Choices | None = None
+
+
+def structure(fields: GuidedFields) -> Structure | None:
+    """The form that is asked for. Raises `InvalidRequest` for one that cannot be followed, and for several."""
+    wanted = [*_wanted(fields)]
+    if len(wanted) > 1:
+        raise InvalidRequest(
+            f"'{wanted[1].place}' cannot be combined with '{wanted[0].place}': an answer has one form.",
+            code="invalid_value",
+            param=wanted[1].place,
+        )
+    return wanted[0].structure() if wanted else None
+
+
+def wanted_format(given: AnyText | AnyJson | SchemaJson | FlatSchemaJson | None, place: str) -> Iterator[Wanted]:
+    """What a response format at `place` asks for: nothing, or one form."""
+    if isinstance(given, AnyJson):
+        yield Wanted(place, any_object, risky=False)
+    if isinstance(given, SchemaJson):
+        yield Wanted(f"{place}.json_schema.schema", partial(valid_json, given.json_schema.definition))
+    if isinstance(given, FlatSchemaJson):
+        yield Wanted(f"{place}.schema", partial(valid_json, given.definition))
+
+
+def _wanted(fields: GuidedFields) -> Iterator[Wanted]:
+    yield from wanted_format(fields.response_format, "response_format")
+    if fields.structured_outputs is not None:
+        outputs = fields.structured_outputs
+        yield from _vllm("structured_outputs.", outputs.definition, outputs.regex, outputs.choice)
+    yield from _vllm("guided_", fields.guided_json, fields.guided_regex, fields.guided_choice)
+
+
+def _vllm(prefix: str, schema: Schema | None, regex: str | None, choice: list[str] | None) -> Iterator[Wanted]:
+    if schema is not None:
+        yield Wanted(f"{prefix}json", partial(valid_json, schema))
+    if regex is not None:
+        yield Wanted(f"{prefix}regex", partial(that_matches, regex))
+    if choice is not None:
+        yield Wanted(f"{prefix}choice", partial(one_of, choice), risky=False)
