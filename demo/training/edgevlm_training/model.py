@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
 from edgevlm_demo.scenes import GRID, PATCH
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)

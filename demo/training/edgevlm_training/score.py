@@ -11,14 +11,14 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
+from edgevlm_demo import checkpoint_folder
+from edgevlm_demo.evaluation import SETS, EvaluationQuestion, comparison, evaluation_questions, family_scores, table
 from torch import Tensor
 
-from edgevlm_demo import checkpoint_folder
 from edgevlm_training.dialogue import EOS, DialogueTokenizer
-from edgevlm_demo.evaluation import SETS, EvaluationQuestion, comparison, evaluation_questions, family_scores, table
-from edgevlm_training.export import load_published
 from edgevlm_training.model import DemoModel
 from edgevlm_training.pixels import pixels
+from edgevlm_training.published import load_published
 
 MAX_NEW = 24  # tokens
 QUESTIONS = 80  # at a time

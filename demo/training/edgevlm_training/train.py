@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 import torch.multiprocessing as multiprocessing
+from edgevlm_demo.scenes import DATA_VERSION
 from torch import nn
 
 from edgevlm_training.batches import LAST_RUN, PICTURES_PER_RUN, training_batch, validation_batch
 from edgevlm_training.dialogue import DialogueTokenizer
 from edgevlm_training.losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
 from edgevlm_training.model import DemoModel, Shape
-from edgevlm_demo.scenes import DATA_VERSION
 from edgevlm_training.schedule import PEAK, last_rates, rates
 from edgevlm_training.team import Scores, Team, add, free_port
 from edgevlm_training.vocabulary import train_vocabulary
