@@ -48,13 +48,13 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--precision",
         choices=get_args(Precision),
-        help="of the language model's products (default: int8 for cpu, fp16 for others); whether TensorRT 10.3 takes "
+        help="of the language model's matmuls (default: int8 for cpu, fp16 for others); whether TensorRT 10.3 takes "
         "int4 has not been tried",
     )
     parser.add_argument(
         "--vision-precision",
         choices=get_args(VisionPrecision),
-        help="of the vision encoder's products (default: fp32 for cpu, fp16 for others)",
+        help="of the vision encoder's matmuls (default: fp32 for cpu, fp16 for others)",
     )
 
 

@@ -17,7 +17,7 @@ from edgevlm_engines.manifest import Device, Flavour
 from edgevlm_export.checkpoint.pickle_reader import read_torch_file
 from edgevlm_export.exporter import export_bundle
 from edgevlm_export.graph.ort.vision import OrtVisionParts
-from edgevlm_export.graph.trt.split import SplitDecoderParts
+from edgevlm_export.graph.trt.split_decoder import SplitDecoderParts
 from edgevlm_export.graph.trt.vision import BasicVisionParts
 from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
@@ -25,7 +25,7 @@ from onnx.reference.op_run import OpRun
 from safetensors.numpy import save_file
 
 from tests.conftest import GOLDEN
-from tests.export.graph.decoder_graphs import Array, Rows, Run, golden_model, on_onnx_runtime, write_graph
+from tests.export.graph.decoder_graphs import Array, Run, Slots, golden_model, on_onnx_runtime, write_graph
 
 GAIN = 400
 """Two channels of the encoder's first norm are that much larger: the residual stream has values above a thousand."""
@@ -110,6 +110,7 @@ def test_a_norm_in_float16_would_lose_them(
 ) -> None:
     """The same graph with LayerNorm as it is first written: its squares are infinite."""
     monkeypatch.setattr(BasicVisionParts, "layer_norm", OrtVisionParts.layer_norm)
+    monkeypatch.setattr("edgevlm_export.graph.model.lint", lambda path, flavour: None)  # would refuse it
     found = rounding_everywhere(vision(large, tmp_path / "bundle", "jetpack6"))({"pixels": pixels})[0]
     # V2's features are mostly the outliers themselves, which go around the norms
     assert not relative(found, exact) < 1e-2
@@ -133,8 +134,8 @@ def decoded(
         embeddings: Array = arrays["inputs_embeds"][:, :12].copy()
     embeddings[..., :2] *= GAIN / np.abs(embeddings[..., :2]).max()
     path = write_graph(model, flavour, dtype, folder / f"{flavour}.onnx")
-    rows = Rows(path, model, flavour, rows=1, open_graph=open_graph)
-    logits = [rows.feed(0, embeddings[:, :6]), *(rows.feed(0, embeddings[:, i : i + 1]) for i in range(6, 12))]
+    slots = Slots(path, model, flavour, slots=1, open_graph=open_graph)
+    logits = [slots.feed(0, embeddings[:, :6]), *(slots.feed(0, embeddings[:, i : i + 1]) for i in range(6, 12))]
     return np.concatenate(logits)
 
 
