@@ -72,8 +72,9 @@ def this_device(settings: "Settings") -> Device:
     """
     if settings.engine in ("ort", "echo") or (settings.engine is None and find_spec("tensorrt") is None):
         return "cuda" if settings.provider == "cuda" else "cpu"
-    from edgevlm_engines.plan_cache import NATIVE_SINCE, version_numbers
+    from edgevlm_engines.plan_cache import NATIVE_SINCE
     from edgevlm_engines.trt.target import this_target
+    from edgevlm_engines.version import version_numbers
 
     try:
         target = this_target()

@@ -83,8 +83,7 @@ def ensure_plans(bundle: "Bundle", slots: int, length: int, plans: Path | None =
     if bundle.manifest.flavour == "ort":
         return
     from edgevlm_engines import EngineLoadError
-    from edgevlm_engines.plan_cache import has_plans, plan_folder, plan_shape
-    from edgevlm_engines.plan_choice import serving_shape
+    from edgevlm_engines.plan_cache import has_plans, plan_folder, plan_shape, serving_shape
     from edgevlm_engines.trt.target import this_target
     from edgevlm_export.errors import ExportError
     from edgevlm_export.trt.builder import build_plans

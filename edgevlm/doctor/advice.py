@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgevlm_engines import Manifest, size_text
-from edgevlm_engines.plan_cache import NATIVE_SINCE, version_numbers
+from edgevlm_engines.plan_cache import NATIVE_SINCE
+from edgevlm_engines.version import version_numbers, version_text
 
 from edgevlm.doctor.board import THOR, jetpack
 from edgevlm.doctor.fit import SPLIT_SINCE
@@ -124,7 +125,7 @@ def _onnxruntime(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
 def _bundle(survey: Survey, manifest: Manifest, slots: int | None) -> Iterator[str]:
     tensorrt = survey.software.tensorrt
     if manifest.flavour == "trt-native" and tensorrt and version_numbers(tensorrt.version) < NATIVE_SINCE:
-        least = ".".join(map(str, NATIVE_SINCE))
+        least = version_text(NATIVE_SINCE)
         yield f"The bundle needs TensorRT {least}, and this is {tensorrt.version}: export it with --device jetpack6."
     if slots == 0:
         yield (

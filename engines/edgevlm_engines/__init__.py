@@ -6,17 +6,10 @@ from edgevlm_engines.bundle import TOKENIZER, Bundle, open_bundle, read_manifest
 from edgevlm_engines.engine import IMAGE_TOKEN, Engine, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.errors import BundleError, EngineError, EngineLoadError
 from edgevlm_engines.host_memory import available_memory
-from edgevlm_engines.loading import EngineName, Provider, engine_for, load_engine, provider_for, slot_length
-from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt
-from edgevlm_engines.memory_plan import (
-    Demand,
-    MemoryPlan,
-    alternatives,
-    fewer_slots,
-    model_place,
-    plan_memory,
-    size_text,
-)
+from edgevlm_engines.loading import EngineName, engine_for, load_engine, provider_for, slot_length
+from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt, Provider
+from edgevlm_engines.memory_advice import alternatives, fewer_slots
+from edgevlm_engines.memory_plan import Demand, MemoryPlan, model_place, plan_memory, size_text
 
 __all__ = [
     "IMAGE_TOKEN",

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what export writes and engines and server read. Knows the format, not the files."""
+"""The manifest of a bundle: export writes it, engines and server read it. Knows the format, not the files."""
 
 from typing import Literal
 
@@ -6,11 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT: Literal[3] = 3
 
+MOST_SLOTS = 64
+"""The most slots that a bundle may allow. Graphs take any number; this keeps a typing error from asking for
+terabytes."""
+
 Device = Literal["cpu", "cuda", "jetpack6", "jetpack7"]
 Precision = Literal["fp32", "fp16", "int8", "int4"]
 VisionPrecision = Literal["fp32", "fp16", "int8"]
 Flavour = Literal["ort", "trt-native", "trt-split"]
-"""For whom graphs are written: ONNX Runtime; TensorRT with operators for attention and cache, and without."""
+"""What runs the graphs: ONNX Runtime; TensorRT with operators for attention and cache, or without them."""
+Provider = Literal["cpu", "cuda"]
+"""Where ONNX Runtime runs."""
 Projector = Literal["ldpnet", "ldpnetv2"]
 
 
@@ -90,7 +96,7 @@ class Manifest(_Part):
     device: Device
     precision: Precision
     vision_precision: VisionPrecision
-    max_slots: int = Field(gt=0)
+    max_slots: int = Field(gt=0, le=MOST_SLOTS)
     max_length: int = Field(gt=0)
     decoder: Decoder
     vision: Vision

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import EMBEDDING, TOKENIZER
-from edgevlm_engines.manifest import Device, Manifest, Precision, Source, VisionPrecision
+from edgevlm_engines.manifest import MOST_SLOTS, Device, Manifest, Precision, Source, VisionPrecision
 from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
@@ -16,9 +16,6 @@ from edgevlm_export.errors import CheckpointError, ExportError
 from edgevlm_export.graph.model import VISION_TOWER, describe
 from edgevlm_export.graph.precision import FLAVOURS, RUNS
 from edgevlm_export.manifest_parts import decoder_part, preprocessing_part, prompt_part, vision_part
-
-MAX_SLOTS = 64
-"""The graphs are free in the number of slots; this bound only keeps a typing error from asking for terabytes."""
 
 
 def export_bundle(
@@ -63,7 +60,7 @@ def export_bundle(
             device=device,
             precision=precision,
             vision_precision=vision_precision,
-            max_slots=MAX_SLOTS,
+            max_slots=MOST_SLOTS,
             max_length=config.max_length,
             decoder=decoder_part(config),
             vision=vision_part(config),

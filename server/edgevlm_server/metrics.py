@@ -3,9 +3,6 @@
 Every series exists from the start, at 0, and labels come from fixed lists, never from what a client sent.
 """
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -17,8 +14,6 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
-from edgevlm_server.images.limits import ImageError
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -39,13 +34,7 @@ TOKEN_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 REASONS = ("stop", "length", "cancelled", "error")
 REJECTIONS = ("invalid_request", "queue_full", "unavailable", "client_left")
-FETCHES = {
-    "image_host_not_allowed": "not_allowed",
-    "image_fetch_failed": "failed",
-    "image_fetch_timeout": "timeout",
-    "image_too_large": "too_large",
-}
-"""A refusal's code to how the fetch ended."""
+FETCHES = ("ok", "cancelled", "not_allowed", "failed", "timeout", "too_large")
 STATES = ("loading", "ready", "draining", "dead")
 
 
@@ -116,23 +105,14 @@ class Metrics:
             self._ended.labels(reason)
         for rejection in REJECTIONS:
             self.rejected.labels(rejection)
-        for outcome in ("ok", "cancelled", *FETCHES.values()):
+        for outcome in FETCHES:
             self._fetches.labels(outcome)
         self.state("loading")
 
-    @contextmanager
-    def fetching(self) -> Iterator[None]:
-        """Around the fetching of one picture."""
-        start, outcome = time.monotonic(), "cancelled"
-        try:
-            yield
-            outcome = "ok"
-        except ImageError as error:
-            outcome = FETCHES[error.code]
-            raise
-        finally:
-            self._fetches.labels(outcome).inc()
-            self._fetch_seconds.observe(time.monotonic() - start)
+    def fetched(self, outcome: str, seconds: float) -> None:
+        """Note the fetching of one picture; `outcome` is one of `FETCHES`."""
+        self._fetches.labels(outcome).inc()
+        self._fetch_seconds.observe(seconds)
 
     def state(self, state: str) -> None:
         """Note the state that the server is in."""

@@ -40,8 +40,9 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm.bench": {"edgevlm"},
     "edgevlm.doctor": {"edgevlm"},
     "edgevlm_engines.ort": {"edgevlm_engines", "edgevlm_engines.cuda"},
-    "edgevlm_engines.trt": {"edgevlm_engines", "edgevlm_engines.cuda"},
+    "edgevlm_engines.trt": {"edgevlm_engines", "edgevlm_engines.cuda", "edgevlm_engines.plan_cache"},
     "edgevlm_engines.cuda": {"edgevlm_engines"},
+    "edgevlm_engines.plan_cache": {"edgevlm_engines"},
     "edgevlm_export.checkpoint": {"edgevlm_export"},
     "edgevlm_export.graph": {
         *("edgevlm_export", "edgevlm_export.checkpoint", "edgevlm_export.graph.ort", "edgevlm_export.graph.trt"),

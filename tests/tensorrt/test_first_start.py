@@ -18,8 +18,8 @@ from tests.live import LiveServer
 from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import Machine, installed
 
-ROWS, LENGTH = 2, 500
-SETTINGS = Settings(max_batch=ROWS, max_length=LENGTH)
+SLOTS, LENGTH = 2, 500
+SETTINGS = Settings(max_batch=SLOTS, max_length=LENGTH)
 
 
 @pytest.fixture(params=JETSONS)
@@ -45,7 +45,7 @@ def test_it_exports_and_builds_once(
     jetson: tuple[str, Machine], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     device, machine = jetson
-    settings = Settings(max_batch=ROWS, max_length=LENGTH, plans=tmp_path / "plans")
+    settings = Settings(max_batch=SLOTS, max_length=LENGTH, plans=tmp_path / "plans")
     for start in ("first", "second"):
         caplog.clear()
         with caplog.at_level(logging.INFO), server(tmp_path / "cache", settings) as live:

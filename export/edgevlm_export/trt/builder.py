@@ -112,7 +112,7 @@ def _build(
     bundle: Bundle, shape: PlanShape, own: Path, target: Target, effort: Effort, progress: NewProgress
 ) -> None:
     """The small plan first: what cannot work shows soon."""
-    vision, decoder = vision_profiles(bundle.manifest, shape), decoder_profiles(bundle.manifest, shape)
+    vision, decoder = vision_profiles(bundle.manifest), decoder_profiles(bundle.manifest, shape)
     with new_folder(own) as partial:
         for graph, name, profiles in ((VISION, VISION_PLAN, vision), (DECODER, DECODER_PLAN, decoder)):
             bar = progress(f"Building {name}")

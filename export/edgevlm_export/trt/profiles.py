@@ -43,10 +43,11 @@ def decoder_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:
     ]
 
 
-def vision_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:
-    """One profile: mostly one picture is encoded at a time."""
+def vision_profiles(manifest: Manifest) -> list[Profile]:
+    """One profile, of one shape: pictures are encoded one at a time."""
     side = manifest.preprocessing.size
-    return [{"pixels": Range(*((images, 3, side, side) for images in (1, 1, shape.images)))}]
+    picture = (1, 3, side, side)
+    return [{"pixels": Range(picture, picture, picture)}]
 
 
 def _decoder_profile(

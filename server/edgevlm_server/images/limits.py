@@ -37,6 +37,10 @@ class ImageError(Exception):
         super().__init__(message)
         self.code: ImageErrorCode = code
 
+    def again(self) -> "ImageError":
+        """The same for another one who waits."""
+        return ImageError(self.code, str(self))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from edgevlm_server.images.picture_names import PictureNames
+from edgevlm_server.images.cache import PictureNames
 from edgevlm_server.keys import KeyRing, add_key
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings

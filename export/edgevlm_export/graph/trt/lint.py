@@ -10,6 +10,7 @@ from typing import NamedTuple
 import onnx
 from edgevlm_engines.manifest import Flavour
 from edgevlm_engines.plan_cache import NATIVE_SINCE
+from edgevlm_engines.version import version_text
 from onnx import NodeProto, TensorProto
 
 from edgevlm_export.errors import ExportError
@@ -37,7 +38,7 @@ def lint(path: Path, flavour: Flavour) -> None:
         return
     version = OLDEST[flavour]
     for problem in check(onnx.load(path, load_external_data=False), version):
-        raise ExportError(f"{path.name} is no graph for TensorRT {version[0]}.{version[1]}: {problem}")
+        raise ExportError(f"{path.name} is no graph for TensorRT {version_text(version)}: {problem}")
 
 
 def check(model: onnx.ModelProto, version: Version) -> list[Problem]:
@@ -75,7 +76,7 @@ def _operator_problems(graph: GraphView, node: NodeProto, version: Version) -> I
     if known is None:
         yield f"the operator {node.op_type} is not among those that were looked up for TensorRT."
     elif known.since > version:
-        yield f"TensorRT has the operator {node.op_type} from {known.since[0]}.{known.since[1]} on."
+        yield f"TensorRT has the operator {node.op_type} from {version_text(known.since)} on."
     else:
         found = graph.type(node.input[1 if node.op_type == "Where" else 0])
         if found and found not in known.types:

@@ -60,7 +60,7 @@ def embeddings(model: Model, slots: int, count: int, seed: int = 0) -> Array:
 
 
 def followed(model: Model, slots: Slots, *, chunk: int = 64, extra_window: int = 0) -> Array:
-    """Prompts of different lengths, each alone and in chunks, then steps of all slots: `[1 + STEPS, slots, vocab]`."""
+    """Prompts of several lengths, each alone and in chunks, then steps of all slots: `[1 + STEPS, slots, vocab]`."""
     prompts = []
     for slot, length in enumerate(LENGTHS):
         prompt = embeddings(model, 1, length, seed=slot)
