@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.fields import Count, GenerationFields, StreamOptions, TopLogprobs
-from edgevlm_server.api.strict import No, StrictModel, Text, by_type, no_tools, tag, text_or
+from edgevlm_server.api.strict import No, StrictModel, Text, by_type, no_tools, tag
 from edgevlm_server.errors import ApiError
 from edgevlm_server.request import ROLES, Picture, Request, Turn
 from edgevlm_server.runtime.logprobs import Alternative, Logprobs
@@ -94,7 +94,7 @@ class Message(StrictModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
         Annotated[Text, tag("text")] | Annotated[list[Part], tag("parts"), Field(min_length=1, max_length=MAX_PARTS)],
-        text_or("parts"),
+        Discriminator(lambda value: "~text" if isinstance(value, str) else "~parts"),
     ]
     name: Text | None = None
     # clients send back what they were sent

@@ -22,7 +22,7 @@ from edgevlm_server.api.responses import ResponsesRequest
 from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest
 from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound
 from edgevlm_server.http import decisions, routes
-from edgevlm_server.http.auth import Served, authorise
+from edgevlm_server.http.client import Served, authorise
 from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST
 from edgevlm_server.http.openapi import describe, may_answer
 from edgevlm_server.http.static import docs_router, page_router

@@ -1,4 +1,4 @@
-"""What comes from a client: its body, and the news that it has left. Knows HTTP, no route and no inference.
+"""The client of a request: who it is, its body, and whether it is still there. Knows HTTP, no route and no inference.
 
 Bodies are read by hand: FastAPI would read them before the key is checked, without a limit. Every way to fail is a
 clear 4xx.
@@ -8,18 +8,20 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import anyio
-from fastapi import Request
+from fastapi import Depends, Request
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api.ask import AskForm, JsonAskForm, takes_json
 from edgevlm_server.api.strict import Model, invalid
-from edgevlm_server.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from edgevlm_server.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, Unauthorized, UnsupportedMediaType
 from edgevlm_server.http.multipart import form_values, parse_form
+from edgevlm_server.keys import KeyRing
 from edgevlm_server.runtime.admission import Arriving
+from edgevlm_server.service import Service
 
 BODY_SECONDS = 60.0
 """A body that takes longer is given up: a phone photo over a slow radio link fits, a stalled sender does not."""
@@ -31,6 +33,35 @@ seconds of parsing comes near."""
 LOOK_SECONDS = 1.0
 
 Result = TypeVar("Result")
+
+
+def get_service(request: Request) -> Service:
+    """The service that this application was made for."""
+    service: Service = request.app.state.service
+    return service
+
+
+Served = Annotated[Service, Depends(get_service)]
+
+
+def authorise(request: Request) -> None:
+    """Raise `Unauthorized` unless the request carries the key of a known client, or no keys are set up."""
+    keys: KeyRing | None = request.app.state.keys
+    if keys is None:
+        return
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+    client = keys.client_of(key)
+    if client is None:
+        get_service(request).metrics.unauthorized.inc()
+        raise Unauthorized
+    request.state.client = client
+
+
+def client_of(request: Request) -> str | None:
+    """The name of the client whose key was sent; `None` on a server without keys, where all are one client."""
+    client: str | None = getattr(request.state, "client", None)
+    return client
 
 
 async def read_json(request: Request, model: type[Model], max_bytes: int, arriving: Arriving) -> Model:
