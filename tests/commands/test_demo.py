@@ -131,6 +131,7 @@ def test_ask_says_what_is_wrong(
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_held_out_drawings(demo_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Families that cannot be answered without seeing, here on few pictures; the README has the table of many."""
     answers = tmp_path / "answers.jsonl"

@@ -156,6 +156,7 @@ def test_the_best_mode_is_the_one_that_is_set_where_none_limits_less() -> None:
     assert Power((), None).best is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", MACHINES)
 def test_garbled_and_missing_files_are_unknown_and_no_error(machine: str, tmp_path: Path) -> None:
     whole = MACHINES[machine]

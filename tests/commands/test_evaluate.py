@@ -18,6 +18,7 @@ def evaluate(bundle: Path, folder: Path, *arguments: str) -> tuple[list[dict[str
     return [json.loads(line) for line in answers.read_text().splitlines()], sheet.read_text()
 
 
+@pytest.mark.slow
 def test_http_and_engine_give_the_same_answers(demo_model: Path, tmp_path: Path) -> None:
     (tmp_path / "http").mkdir()
     over_http, _ = evaluate(demo_model, tmp_path / "http")
