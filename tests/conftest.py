@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from edgevlm_engines.manifest import Device
+from edgevlm_engines.names import Device
 from edgevlm_export.exporter import export_bundle
 from hypothesis import settings
 
@@ -106,8 +106,7 @@ def jetson_bundles(once: Once) -> Callable[[str, str], Path]:
 @pytest.fixture(scope="session")
 def demo_model(once: Once) -> Path:
     """The demo model's bundle."""
-    [bundle] = once("demo", demo_bundle).iterdir()
-    return bundle
+    return demo_bundle(once("demo", demo_bundle))
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from edgevlm_engines import Demand, Manifest, fewer_slots, model_place, plan_memory
 from edgevlm_engines.bundle import DECODER_WEIGHTS, EMBEDDING, VISION_WEIGHTS
-from edgevlm_engines.manifest import Decoder, Device, File, Precision, Preprocessing, Prompt, Vision
+from edgevlm_engines.manifest import MOST_SLOTS, Decoder, File, Preprocessing, Prompt, Vision
 from edgevlm_engines.memory_plan import position_bytes
-from edgevlm_engines.plan_cache import NATIVE_SINCE, version_numbers
+from edgevlm_engines.names import Device, Precision
+from edgevlm_engines.plan_cache import NATIVE_SINCE
+from edgevlm_engines.version import version_numbers
 
 from edgevlm.doctor.ceilings import (
     FASTEST,
@@ -114,7 +116,7 @@ def published_manifest(model: Model, precision: Precision, device: Device) -> Ma
         device=device,
         precision=precision,
         vision_precision=DEFAULTS[device].vision,
-        max_slots=64,
+        max_slots=MOST_SLOTS,
         max_length=LENGTH,
         decoder=_decoder(model),
         vision=Vision(

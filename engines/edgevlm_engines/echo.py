@@ -1,7 +1,7 @@
 """The echo engine: no model, exact answers. The whole HTTP surface is tested and tried on it.
 
-It answers a prompt with the prompt's own tokens from behind its last image (or from behind its first token), then
-the end token. Each image adds one token in front that depends on every pixel, so mixed-up pictures are seen.
+It answers a prompt with the prompt's own tokens after its last image (or after its first token), then the end token.
+Each image adds one token in front that depends on every pixel, so a mix-up of pictures shows.
 """
 
 import zlib
@@ -9,26 +9,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgevlm_engines.engine import (
-    IMAGE_TOKEN,
-    EngineInfo,
-    Floats,
-    Segment,
-    Tokens,
-    check_decode,
-    check_move,
-    check_prefill,
-    check_restore,
-    check_save,
-)
+from edgevlm_engines.checked_engine import CheckedEngine
+from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
+from edgevlm_engines.manifest import Manifest
 
 FIRST_TEXT_TOKEN = 259
 """In a SentencePiece vocabulary with byte fallback, ids below are control tokens and bytes."""
 
 
+def echo_info(manifest: Manifest, *, slots: int, max_length: int, chunk: int) -> EngineInfo:
+    """Of an echo engine with the shape of a bundle's model."""
+    return EngineInfo.of(
+        manifest,
+        name="echo",
+        device="none",
+        precision="none",
+        slots=slots,
+        max_length=max_length,
+        chunk=chunk,
+        position_bytes=8,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class EchoSegment:
-    """What stands at some positions of a slot."""
+    """The tokens at some positions of a slot."""
 
     start: int
     tokens: Tokens
@@ -37,65 +42,51 @@ class EchoSegment:
     def length(self) -> int:
         return len(self.tokens)
 
-    @property
-    def nbytes(self) -> int:
-        return self.tokens.nbytes
-
     def free(self) -> None:
         """There is nothing to release."""
 
 
-class EchoEngine:
-    """Behaves like a model of the given shape. Holds for each slot the tokens that were written to it."""
+class EchoEngine(CheckedEngine):
+    """Behaves like a model of the given shape. Its cache holds the tokens that were written to each slot."""
 
     def __init__(self, info: EngineInfo, end_token: int) -> None:
-        self._info = info
+        super().__init__(info)
         self._end = end_token
         self._slots: Tokens = np.full((info.slots, info.max_length), end_token, np.int64)
         self._prompt_lengths = [0] * info.slots
 
-    @property
-    def info(self) -> EngineInfo:
-        return self._info
+    def close(self) -> None:
+        """There is nothing to release."""
 
-    def encode_images(self, pixels: Floats) -> Floats:
-        features = np.zeros((len(pixels), self._info.image_tokens, self._info.hidden_size), np.float32)
+    def _encode_image(self, picture: Floats) -> Floats:
+        """Every feature is the number of the token that the picture stands for."""
         span = self._info.vocab_size - FIRST_TEXT_TOKEN
-        for image, out in zip(pixels, features, strict=True):
-            out[:] = FIRST_TEXT_TOKEN + zlib.crc32(np.ascontiguousarray(image).tobytes()) % span
-        return features
+        token = FIRST_TEXT_TOKEN + zlib.crc32(np.ascontiguousarray(picture).tobytes()) % span
+        return np.full((self._info.image_tokens, self._info.hidden_size), token, np.float32)
 
-    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        check_prefill(self._info, slot, start, tokens, features)
+    def _prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
         written = tokens.copy()
-        # an image position is remembered as minus the token that its picture stands for
+        # an image position holds minus the token that its picture stands for
         written[tokens == IMAGE_TOKEN] = -features[:, 0].astype(np.int64)
         self._slots[slot, start : start + len(tokens)] = written
         self._prompt_lengths[slot] = start + len(tokens)
         return self._logits(slot, start + len(tokens))
 
-    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
-        check_decode(self._info, tokens, lengths)
+    def _decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         for slot, (token, length) in enumerate(zip(tokens, lengths, strict=True)):
             self._slots[slot, length] = token
         return np.stack([self._logits(slot, int(length) + 1) for slot, length in enumerate(lengths)])
 
-    def move_slot(self, source: int, target: int, length: int) -> None:
-        check_move(self._info, source, target, length)
+    def _move_slot(self, source: int, target: int, length: int) -> None:
         self._slots[target, :length] = self._slots[source, :length]
         self._prompt_lengths[target] = self._prompt_lengths[source]
 
-    def save(self, slot: int, start: int, stop: int) -> Segment:
-        check_save(self._info, slot, start, stop)
+    def _save(self, slot: int, start: int, stop: int) -> Segment:
         return EchoSegment(start, self._slots[slot, start:stop].copy())
 
-    def restore(self, slot: int, segment: Segment, length: int) -> None:
-        check_restore(self._info, slot, segment, length)
+    def _restore(self, slot: int, segment: Segment, length: int) -> None:
         assert isinstance(segment, EchoSegment)
         self._slots[slot, segment.start : segment.start + length] = segment.tokens[:length]
-
-    def close(self) -> None:
-        """There is nothing to release."""
 
     def _logits(self, slot: int, length: int) -> Floats:
         prompt_length = self._prompt_lengths[slot]

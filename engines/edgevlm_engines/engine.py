@@ -1,4 +1,4 @@
-"""The border between serving and models: arrays in, logits out.
+"""The boundary between serving and models: arrays in, logits out.
 
 An engine knows nothing of text, HTTP or sampling. It owns `slots` equal, contiguous stretches of KV cache. Slot `s`
 belongs to one sequence; the caller keeps the lengths and says with each call where the new positions go, so the
@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevlm_engines.manifest import Manifest
+
 IMAGE_TOKEN = -200
 """Stands in a prompt for one position of image features. The number is upstream's mark for `<image>`."""
 
@@ -26,7 +28,7 @@ class EngineInfo:
     """What an engine can hold, fixed when it is loaded.
 
     `slots` sequences of at most `max_length` positions each, of `position_bytes` in the cache; at most `max_chunk`
-    positions in one prefill call. The same calls give the same bits; a prompt in other chunks may give others.
+    positions in one prefill call.
     """
 
     name: str
@@ -41,6 +43,34 @@ class EngineInfo:
     image_size: int
     image_tokens: int
 
+    @classmethod
+    def of(
+        cls,
+        manifest: Manifest,
+        *,
+        name: str,
+        device: str,
+        precision: str,
+        slots: int,
+        max_length: int,
+        chunk: int,
+        position_bytes: int,
+    ) -> "EngineInfo":
+        """For a bundle's model. A slot shorter than `chunk` positions is prefilled in one call."""
+        return cls(
+            name=name,
+            device=device,
+            precision=precision,
+            slots=slots,
+            max_length=max_length,
+            max_chunk=min(chunk, max_length),
+            position_bytes=position_bytes,
+            vocab_size=manifest.decoder.vocab_size,
+            hidden_size=manifest.decoder.hidden_size,
+            image_size=manifest.preprocessing.size,
+            image_tokens=manifest.vision.image_tokens,
+        )
+
 
 class Segment(Protocol):
     """Keys and values of `length` positions from `start` on, outside of any slot."""
@@ -51,16 +81,13 @@ class Segment(Protocol):
     @property
     def length(self) -> int: ...
 
-    @property
-    def nbytes(self) -> int: ...
-
     def free(self) -> None:
         """Give the memory back. Calling it again does nothing."""
         ...
 
 
 class Engine(Protocol):
-    """One loaded model.
+    """One loaded model. The same calls in the same order give the same bits.
 
     `encode_images` may run in another thread beside the rest. All other methods are called from one thread.
     Out-of-range arguments raise `ValueError` and change nothing; any other exception means that the engine must not
@@ -71,7 +98,10 @@ class Engine(Protocol):
     def info(self) -> EngineInfo: ...
 
     def encode_images(self, pixels: Floats) -> Floats:
-        """`[n, 3, image_size, image_size]` preprocessed pixels -> `[n, image_tokens, hidden_size]` features."""
+        """`[n, 3, image_size, image_size]` preprocessed pixels -> `[n, image_tokens, hidden_size]` features.
+
+        One picture after the other: no picture's features depend on the others.
+        """
         ...
 
     def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
@@ -79,15 +109,23 @@ class Engine(Protocol):
         `[vocab_size]`.
 
         Each `IMAGE_TOKEN` takes the next row of `features` `[k, hidden_size]`; `k` must equal their number.
-        Positions before `start` must have been written by earlier calls, in any number of chunks.
+        Positions before `start` must have been written by earlier calls. Into how many chunks a prompt is cut
+        changes rounding at most.
         """
         ...
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         """Advance slots `0..n-1` by a token each: `[n]` tokens, `[n]` lengths before the call -> `[n, vocab_size]`.
 
-        A slot's logits do not depend on the other slots or on their number. What a prompt has written to a slot
-        behind them stays, as long as it leaves the last position free.
+        A slot's logits do not depend on the other slots, on how many there are or on which slot it is:
+
+        * on ONNX Runtime, to the bit. When it loads, the engine tries this on the device at hand, with all sizes of
+          step that it will run and slots of different lengths. Steps of a size whose kernels round differently are
+          filled up to a size that agrees; where that does not help, a warning in the log says what is not promised.
+        * on TensorRT, but for rounding in fp16: a step attends to as much of the cache as its longest slot needs,
+          and that may change the order of sums.
+
+        What a prompt has written to a slot behind them stays, as long as it leaves the last position free.
         """
         ...
 
@@ -106,49 +144,3 @@ class Engine(Protocol):
     def close(self) -> None:
         """Release everything but segments. Calling it again does nothing."""
         ...
-
-
-def check_prefill(info: EngineInfo, slot: int, start: int, tokens: Tokens, features: Floats) -> None:
-    """Raise `ValueError` unless this prefill fits into the engine."""
-    if not 0 <= slot < info.slots:
-        raise ValueError(f"slot {slot} is not one of the {info.slots} slots")
-    if not 1 <= len(tokens) <= info.max_chunk:
-        raise ValueError(f"a prefill takes 1 to {info.max_chunk} positions, not {len(tokens)}")
-    if start < 0 or start + len(tokens) > info.max_length:
-        raise ValueError(f"positions {start}..{start + len(tokens)} leave the slot of {info.max_length}")
-    _check_tokens(info, tokens[tokens != IMAGE_TOKEN])
-    images = int(np.count_nonzero(tokens == IMAGE_TOKEN))
-    if features.shape != (images, info.hidden_size):
-        raise ValueError(f"{images} image positions need as many features, not an array {features.shape}")
-
-
-def check_decode(info: EngineInfo, tokens: Tokens, lengths: Tokens) -> None:
-    """Raise `ValueError` unless this decode step fits into the engine."""
-    if tokens.ndim != 1 or tokens.shape != lengths.shape or not 1 <= len(tokens) <= info.slots:
-        raise ValueError(f"a decode takes as many lengths as tokens, 1 to {info.slots}")
-    if lengths.min() < 1 or lengths.max() >= info.max_length:
-        raise ValueError(f"each slot must hold 1 to {info.max_length - 1} positions before a decode")
-    _check_tokens(info, tokens)
-
-
-def check_move(info: EngineInfo, source: int, target: int, length: int) -> None:
-    """Raise `ValueError` unless both slots exist and the length fits into one."""
-    if not (0 <= source < info.slots and 0 <= target < info.slots and 0 <= length <= info.max_length):
-        raise ValueError(f"cannot move {length} positions from slot {source} to slot {target}")
-
-
-def check_save(info: EngineInfo, slot: int, start: int, stop: int) -> None:
-    """Raise `ValueError` unless these positions exist."""
-    if not (0 <= slot < info.slots and 0 <= start < stop <= info.max_length):
-        raise ValueError(f"cannot save positions {start}..{stop} of slot {slot}")
-
-
-def check_restore(info: EngineInfo, slot: int, segment: Segment, length: int) -> None:
-    """Raise `ValueError` unless the slot exists and the segment is that long."""
-    if not (0 <= slot < info.slots and 0 < length <= segment.length):
-        raise ValueError(f"cannot restore {length} positions of {segment.length} to slot {slot}")
-
-
-def _check_tokens(info: EngineInfo, tokens: Tokens) -> None:
-    if len(tokens) and (tokens.min() < 0 or tokens.max() >= info.vocab_size):
-        raise ValueError(f"token ids must lie in 0..{info.vocab_size - 1}")

@@ -5,9 +5,9 @@ EngineError
 ├── EngineLoadError   the bundle is good, but this machine cannot run it as asked.
 │   └── PlanError     its TensorRT plans cannot be used: damaged, or built for something else. Nothing was loaded.
 │       └── PlanMissing   there are none for this device and these options yet.
-└── DeviceError       a call of the device failed: what made it must not be used again.
-    ├── CudaError     of CUDA
-    └── TensorRtError of TensorRT
+└── DeviceError       a call to the device failed: the engine that made it must not be used again.
+    ├── CudaError     a call to CUDA
+    └── TensorRtError a call to TensorRT
 
 Each message is one sentence for the person who started the program. A mistake of the caller (a slot that does
 not exist, a prompt past the end of the slot) is a `ValueError`: the scheduler prevents it, no client can cause it.
@@ -35,11 +35,11 @@ class PlanMissing(PlanError):
 
 
 class DeviceError(EngineError):
-    """A call of the device failed."""
+    """A call to the device failed."""
 
 
 class CudaError(DeviceError):
-    """`call` is the function's name, `code` the name of what it returned, or its complaint."""
+    """`call` is the function's name, `code` the name of the status that it returned, or what the bindings said."""
 
     def __init__(self, call: str, code: str) -> None:
         super().__init__(f"{call} failed: {code}.")
@@ -52,4 +52,4 @@ class CudaError(DeviceError):
 
 
 class TensorRtError(DeviceError):
-    """TensorRT answered a call with false or nothing; the message repeats what its logger said last."""
+    """TensorRT refused a call; the message repeats what its logger said."""

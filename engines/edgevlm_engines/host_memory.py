@@ -36,13 +36,13 @@ def _groups(membership: Path, cgroups: Path) -> Iterator[tuple[Path, _Names]]:
     for line in _lines(membership):
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            yield from ((folder, _V2) for folder in _way(cgroups, path))
+            yield from ((folder, _V2) for folder in _folders_down_to(cgroups, path))
         elif "memory" in controllers.split(","):
-            yield from ((folder, _V1) for folder in _way(cgroups / "memory", path))
+            yield from ((folder, _V1) for folder in _folders_down_to(cgroups / "memory", path))
 
 
-def _way(root: Path, path: str) -> Iterator[Path]:
-    """The root and every folder on the way to a group. In a container the way may lead out of what can be seen."""
+def _folders_down_to(root: Path, path: str) -> Iterator[Path]:
+    """The root and every folder from there down to a group. In a container the group may lie outside of the root."""
     yield root
     parts = PurePosixPath(path).parts[1:]
     if ".." not in parts:
@@ -61,13 +61,13 @@ def _left(group: Path, names: _Names) -> int | None:
 
 
 def _fields(path: Path) -> dict[str, int]:
-    """Lines of a name and a number; what comes behind, as a unit, is left out."""
+    """Names and numbers, one pair a line; a unit after the number is left out."""
     words = (line.replace(":", " ").split() for line in _lines(path))
     return {word[0]: int(word[1]) for word in words if len(word) > 1 and word[1].isdecimal()}
 
 
 def _lines(path: Path) -> list[str]:
-    """None if there is no such file."""
+    """No lines if there is no such file."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

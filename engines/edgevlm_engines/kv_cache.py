@@ -1,5 +1,4 @@
-"""Where the KV cache lies: plain buffers with copies, here in host memory, in `cuda_cache.py` on a device. Knows no
-model.
+"""The KV cache: buffers and copies of parts of them, here in host memory, in `cuda/` on a device. Knows no model.
 
 Buffers are zeroed when allocated: positions past a slot's end take part in products with weight zero, and
 0 x NaN would be NaN.
@@ -25,7 +24,6 @@ class Copied:
 
     start: int
     length: int
-    nbytes: int
     data: Any
     release: Callable[[], None]
 
@@ -77,7 +75,7 @@ class CpuCache:
 
     def copy_out(self, slot: int, start: int, stop: int) -> Copied:
         data = np.stack([buffer[slot, :, start:stop] for buffer in self._buffers])
-        return Copied(start, stop - start, data.nbytes, data, lambda: None)
+        return Copied(start, stop - start, data, lambda: None)
 
     def copy_in(self, slot: int, copied: Copied, length: int) -> None:
         positions = slice(copied.start, copied.start + length)

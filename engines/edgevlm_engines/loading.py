@@ -1,17 +1,14 @@
 """Engines by name. Each one's runtime is imported when it is asked for, and only then."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from edgevlm_engines.bundle import Bundle
-from edgevlm_engines.echo import EchoEngine
-from edgevlm_engines.engine import Engine, EngineInfo
+from edgevlm_engines.echo import EchoEngine, echo_info
+from edgevlm_engines.engine import Engine
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.manifest import Manifest
-
-EngineName = Literal["ort", "trt", "echo"]
-Provider = Literal["cpu", "cuda"]
-"""Where ONNX Runtime runs."""
+from edgevlm_engines.names import EngineName, Provider
 
 
 def load_engine(
@@ -25,7 +22,7 @@ def load_engine(
     plans: Path | None = None,
     cuda_graphs: bool = True,
 ) -> Engine:
-    """Load a bundle with room for `slots` sequences of `max_length` positions (default: all that the model can).
+    """Load a bundle with room for `slots` sequences of `max_length` positions (default: the most it takes).
 
     `provider` and `threads` are for ONNX Runtime; `plans`, the folder of plans (default: the one beside the bundle),
     and `cuda_graphs` for TensorRT. Raises `EngineLoadError` with one sentence.
@@ -58,27 +55,14 @@ def slot_length(manifest: Manifest, slots: int, max_length: int | None) -> int:
     if not manifest.vision.image_tokens < length <= manifest.max_length:
         raise EngineLoadError(
             f"The length must lie between {manifest.vision.image_tokens + 1}, for one image, "
-            f"and {manifest.max_length}, which is all that this model can; not {length}."
+            f"and {manifest.max_length}, the most that this model takes; it is {length}."
         )
     return length
 
 
 def _echo(bundle: Bundle, slots: int, length: int) -> Engine:
-    manifest = bundle.manifest
-    info = EngineInfo(
-        name="echo",
-        device="none",
-        precision="none",
-        slots=slots,
-        max_length=length,
-        max_chunk=min(256, length),
-        position_bytes=8,
-        vocab_size=manifest.decoder.vocab_size,
-        hidden_size=manifest.decoder.hidden_size,
-        image_size=manifest.preprocessing.size,
-        image_tokens=manifest.vision.image_tokens,
-    )
-    return EchoEngine(info, manifest.prompt.eos_id)
+    info = echo_info(bundle.manifest, slots=slots, max_length=length, chunk=256)
+    return EchoEngine(info, bundle.manifest.prompt.eos_id)
 
 
 def _ort(bundle: Bundle, slots: int, length: int, provider: Provider, threads: int) -> Engine:
@@ -99,7 +83,7 @@ def _trt(bundle: Bundle, slots: int, length: int, plans: Path | None, cuda_graph
         )
     from edgevlm_engines.trt.target import this_target
 
-    # says what is missing, in a sentence
+    # first, since it says in a sentence what is missing
     target = this_target()
     from edgevlm_engines.trt.engine import TrtEngine
 

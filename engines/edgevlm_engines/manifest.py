@@ -1,16 +1,19 @@
-"""The manifest of a bundle: what export writes and engines and server read. Knows the format, not the files."""
+"""The manifest of a bundle: export writes it, engines and server read it. Knows the format, not the files."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgevlm_engines.names import Device, Precision, VisionPrecision
+
 FORMAT: Literal[3] = 3
 
-Device = Literal["cpu", "cuda", "jetpack6", "jetpack7"]
-Precision = Literal["fp32", "fp16", "int8", "int4"]
-VisionPrecision = Literal["fp32", "fp16", "int8"]
+MOST_SLOTS = 64
+"""The most slots that a bundle may allow. Graphs take any number; this keeps a typing error from asking for
+terabytes."""
+
 Flavour = Literal["ort", "trt-native", "trt-split"]
-"""For whom graphs are written: ONNX Runtime; TensorRT with operators for attention and cache, and without."""
+"""What runs the graphs: ONNX Runtime; TensorRT with operators for attention and cache, or without them."""
 Projector = Literal["ldpnet", "ldpnetv2"]
 
 
@@ -80,7 +83,7 @@ class File(_Part):
 class Manifest(_Part):
     """The content of `manifest.json`. `max_length` counts positions of one slot, images included.
 
-    `device` is what the bundle was made for, `precision` that of the decoder's products.
+    `device` is what the bundle was made for, `precision` that of the decoder's matrix products.
     """
 
     format: Literal[3] = FORMAT
@@ -90,7 +93,7 @@ class Manifest(_Part):
     device: Device
     precision: Precision
     vision_precision: VisionPrecision
-    max_slots: int = Field(gt=0)
+    max_slots: int = Field(gt=0, le=MOST_SLOTS)
     max_length: int = Field(gt=0)
     decoder: Decoder
     vision: Vision

@@ -1,18 +1,22 @@
-"""What memory a server takes: arithmetic on a manifest and on what was asked for. Reads and allocates nothing."""
+"""The memory plan: what a server takes, computed from a manifest and what was asked for. Reads and allocates nothing.
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+Each part grows linearly with each field of the demand, slots in pairs or lengths in blocks where engines keep them
+so: `memory_advice.py` relies on that.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
 
 from edgevlm_engines.bundle import DECODER_WEIGHTS, VISION_WEIGHTS
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK
-from edgevlm_engines.plan_cache import IMAGES, capacity
+from edgevlm_engines.plan_cache import capacity
+from edgevlm_engines.sizes import size_text
 
 MIB = 2**20
 CHUNK = 32
-"""Positions in one prefill call of `ort.py`: few enough not to hold up other slots' next token, and to copy most of a
-beginning that two prompts share. Here, because `ort.py` cannot be imported without its runtime."""
+"""Positions in one prefill call of ONNX Runtime: few enough not to hold up other slots' next token, and to copy most
+of a beginning that two prompts share. Here, because `ort/` cannot be imported without its runtime."""
 
 Place = Literal["cpu", "shared", "gpu", "nowhere"]
 """Where a model lies: the host's memory for the CPU, memory that CPU and GPU share, a GPU's own, or there is none."""
@@ -26,7 +30,7 @@ _HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4":
 # layouts of their own, 3.85 GB of 2.60 for 1.7B (`python -m tests.tensorrt.full_depth`).
 _HELD_BY_TENSORRT: dict[str, float] = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}
 
-# Slots come in pairs where the last of an odd number would take another kernel (`ort.py` finds out when it loads).
+# Slots come in pairs where the last of an odd number would take another kernel (`ort/invariance.py` finds out).
 _PAIRED = ("int8", "int4")
 
 # What stays when weights and caches are taken away, measured with the demo bundle: 112 MiB for Python, the server and
@@ -45,8 +49,7 @@ _BODIES_A_REQUEST = 1.75
 # MiB measured, 117 by this rule. Decoder, in chunks of 256 positions: 52, 104 and 118 MiB for layers 1024, 2048 and
 # 4096 wide, 52, 103 and 201 by this rule; in chunks of 32: 12 and 13. Neither slots nor past nor precision matter.
 #
-# TensorRT's work memory is known once a plan is built. Until then: the same rule for values of 2 bytes, with as many
-# pictures at once as its plan allows. Not measured.
+# TensorRT's work memory is known once a plan is built. Until then: the same rule for values of 2 bytes. Not measured.
 _VISION_BUFFERS = 4
 _DECODER_BUFFERS = 6
 
@@ -119,7 +122,7 @@ def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
         image_cache=demand.image_cache,
         # its copies stay where the slots are
         prefix_cache=demand.prefix_cache if on_host else 0,
-        requests=int(_places(demand) * demand.max_body * _BODIES_A_REQUEST),
+        requests=_places(demand) * int(demand.max_body * _BODIES_A_REQUEST),
         work=_RUNTIME + (_CUDA if cuda else 0) + (_work_buffers(manifest, demand) if on_host else 0),
     )
 
@@ -130,41 +133,6 @@ def position_bytes(manifest: Manifest) -> int:
     # on TensorRT int8 and int4 are weights alone, and all else is fp16
     half = manifest.precision == "fp16" or _on_tensorrt(manifest)
     return 2 * shape.layers * shape.kv_heads * shape.head_dim * (2 if half else 4)
-
-
-def fewer_slots(manifest: Manifest, demand: Demand, place: Place, budget: int) -> Demand | None:
-    """The demand with as many slots as fit into `budget` bytes, fewer than it has; `None` if not even one does."""
-    return _reduced(demand, _Lever("slots", 1, 1), _fits(manifest, place, budget))
-
-
-def alternatives(manifest: Manifest, demand: Demand, place: Place, budget: int) -> list[Demand]:
-    """Smaller demands that fit into `budget` bytes: each with one change, or the one with as few as that takes.
-
-    Empty if nothing helps.
-    """
-    fits = _fits(manifest, place, budget)
-    levers = _levers(manifest)
-    alone = [smaller for lever in levers if (smaller := _reduced(demand, lever, fits))]
-    if alone:
-        return alone
-    for lever in levers:
-        if smaller := _reduced(demand, lever, fits):
-            return [smaller]
-        least = replace(demand, **{lever.field: min(lever.least, getattr(demand, lever.field))})
-        # on a GPU of its own, slots and their copies take nothing from the host
-        if plan_memory(manifest, least, place).total < plan_memory(manifest, demand, place).total:
-            demand = least
-    return []
-
-
-def size_text(size: int) -> str:
-    """Bytes as a person reads them: `448 MiB`, `6.25 GiB`."""
-    value, unit = float(size), "bytes"
-    for larger in ("KiB", "MiB", "GiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _weights(manifest: Manifest, place: Place) -> int:
@@ -180,7 +148,8 @@ def _kept_positions(manifest: Manifest, demand: Demand) -> int:
     """Positions of cache that an engine holds for the slots that were asked for."""
     if _on_tensorrt(manifest):
         return demand.slots * capacity(demand.max_length)
-    slots = -(-demand.slots // 2) * 2 if manifest.precision in _PAIRED else demand.slots
+    paired = manifest.precision in _PAIRED and demand.slots > 1
+    slots = -(-demand.slots // 2) * 2 if paired else demand.slots
     return slots * demand.max_length
 
 
@@ -192,10 +161,10 @@ def _work_buffers(manifest: Manifest, demand: Demand) -> int:
     position = 3 * text.hidden_size + 2 * text.intermediate_size
     logits = 4 * demand.slots * text.vocab_size
     if _on_tensorrt(manifest):
-        positions = max(TRT_CHUNK, demand.slots)
-        values = _VISION_BUFFERS * IMAGES * vision + _DECODER_BUFFERS * positions * position
+        # a chunk is at least as much as a step of all slots
+        values = _VISION_BUFFERS * vision + _DECODER_BUFFERS * TRT_CHUNK * position
         # keys and values wait there to be appended
-        return 2 * values + logits + positions * position_bytes(manifest)
+        return 2 * values + logits + TRT_CHUNK * position_bytes(manifest)
     return 4 * (_VISION_BUFFERS * vision + _DECODER_BUFFERS * min(CHUNK, demand.max_length) * position) + logits
 
 
@@ -205,41 +174,3 @@ def _on_tensorrt(manifest: Manifest) -> bool:
 
 def _places(demand: Demand) -> int:
     return demand.slots + demand.queue
-
-
-class _Lever(NamedTuple):
-    """A field of a demand that may be made smaller: to `least` and any number of steps of `step` above it."""
-
-    field: str
-    least: int
-    step: int
-
-
-def _levers(manifest: Manifest) -> tuple[_Lever, ...]:
-    """What may be given up, the dearest last. Slots stay long enough for a picture and some text."""
-    shortest = -(-(manifest.vision.image_tokens + 256) // 64) * 64
-    return (
-        _Lever("slots", 1, 1),
-        _Lever("prefix_cache", 0, MIB),
-        _Lever("image_cache", 0, MIB),
-        _Lever("queue", 0, 1),
-        _Lever("max_length", shortest, 64),
-    )
-
-
-def _fits(manifest: Manifest, place: Place, budget: int) -> Callable[[Demand], bool]:
-    return lambda demand: plan_memory(manifest, demand, place).total <= budget
-
-
-def _reduced(demand: Demand, lever: _Lever, fits: Callable[[Demand], bool]) -> Demand | None:
-    """The demand with the largest smaller value of one field that fits; `None` if none does."""
-
-    def at(steps: int) -> Demand:
-        return replace(demand, **{lever.field: lever.least + steps * lever.step})
-
-    # bisection: the first `low` numbers of steps fit, those from `high` on do not, or are not smaller
-    low, high = 0, (getattr(demand, lever.field) - 1 - lever.least) // lever.step + 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if fits(at(middle)) else (low, middle)
-    return at(low - 1) if low else None

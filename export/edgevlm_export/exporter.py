@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import DECODER, EMBEDDING, TOKENIZER, VISION
+from edgevlm_engines.manifest import MOST_SLOTS, Flavour, Manifest
 from edgevlm_engines.manifest import Decoder as DecoderPart
-from edgevlm_engines.manifest import Device, Flavour, Manifest, Precision, VisionPrecision
 from edgevlm_engines.manifest import Preprocessing as PreprocessingPart
 from edgevlm_engines.manifest import Prompt as PromptPart
 from edgevlm_engines.manifest import Source as SourcePart
 from edgevlm_engines.manifest import Vision as VisionPart
+from edgevlm_engines.names import Device, Precision, VisionPrecision
 from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
@@ -38,9 +39,6 @@ SYSTEM_TEXT = (
 
 PAD_COLOUR = (122, 116, 104)
 """CLIP's mean colour as upstream truncates it: `int(mean * 255)`."""
-
-MAX_ROWS = 64
-"""The graphs are free in the number of slots; this bound only keeps a typing error from asking for terabytes."""
 
 PROJECTORS = {
     "ldpnet": (write_ldp, "model.mm_projector.model."),
@@ -103,7 +101,7 @@ def export_bundle(
             device=device,
             precision=precision,
             vision_precision=vision_precision,
-            max_slots=MAX_ROWS,
+            max_slots=MOST_SLOTS,
             max_length=config.max_length,
             decoder=_decoder_part(config),
             vision=_vision_part(config),

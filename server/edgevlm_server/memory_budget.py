@@ -1,4 +1,4 @@
-"""Whether what was asked for fits into memory: a plan at start, and advice where it does not. Loads nothing."""
+"""Whether what was asked for fits into memory: the memory plan at start, and advice if it does not. Loads nothing."""
 
 import logging
 import platform

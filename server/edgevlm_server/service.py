@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
@@ -18,10 +18,14 @@ from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 State = Literal["loading", "ready", "draining", "dead"]
 
 CLOSE_SECONDS = 5.0
 """How long closing may take: a step and an encoding end within it, an engine that hangs does not."""
+HUNG_SECONDS = 0.5
+"""The same once the engine is known to hang: what does not wait for it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,10 @@ class Service:
         self.died = asyncio.Event()
         """Set when the engine has failed: whoever runs the process should end it."""
         self._loaded: Loaded | None = None
+        self._preparing: set[asyncio.Future[Any]] = set()
+        """What requests wait for before they are queued."""
+        self._hangs = False
+        """A thread is in a call of the engine that does not return."""
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self, load: Callable[[], Model]) -> None:
@@ -69,7 +77,14 @@ class Service:
         info = model.engine.info
         self.admission.slots = info.slots
         batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache)
-        pictures = ImagePipeline(model, self.metrics, self.settings.image_cache, self.settings.image_hosts)
+        pictures = ImagePipeline(
+            model.engine,
+            model.manifest.preprocessing,
+            self.metrics,
+            self.engine_died,
+            self.settings.image_cache,
+            self.settings.image_hosts,
+        )
         prompt = model.manifest.prompt
         grammars = GrammarCompiler(model.tokenizer, prompt.bos_id, {prompt.eos_id, *prompt.stop_ids})
         self._loaded = Loaded(model, pictures, batcher, grammars)
@@ -107,17 +122,37 @@ class Service:
             return True
         loaded.refuse()
         closing = asyncio.create_task(asyncio.to_thread(loaded.close))
-        _, pending = await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+        _, pending = await asyncio.wait({closing}, timeout=HUNG_SECONDS if self._hangs else CLOSE_SECONDS)
         if pending:
             log.error("The engine does not end.")
             loaded.batcher.abandon(Unavailable.draining)
         return not pending
 
+    async def unless_dead(self, doing: Awaitable[Result]) -> Result:
+        """Do what a request needs before it is queued, unless the engine dies meanwhile. Raises `Unavailable`."""
+        work = asyncio.ensure_future(doing)
+        self._preparing.add(work)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if work not in self._preparing:
+                raise Unavailable.dead() from None
+            work.cancel()
+            raise
+        finally:
+            self._preparing.discard(work)
+
     def engine_died(self) -> None:
-        """The engine has failed and must not be used again."""
-        if self.state != "dead":
-            self._enter("dead")
-            self.died.set()
+        """The engine has failed and must not be used again: every request ends now, wherever it waits."""
+        if self.state == "dead":
+            return
+        self._enter("dead")
+        self.died.set()
+        self.admission.give_up_bodies(Unavailable.dead)
+        while self._preparing:
+            self._preparing.pop().cancel()
+        if self._loaded is not None:
+            self._loaded.batcher.abandon(Unavailable.dead)
 
     async def _watch_engine(self, loaded: Loaded) -> None:
         """A step or an encoding that takes longer than `engine_timeout` counts as dead: nobody waits for ever."""
@@ -125,8 +160,8 @@ class Service:
         while max(loaded.batcher.busy_seconds(), loaded.pictures.busy_seconds()) < limit:
             await asyncio.sleep(min(1.0, limit / 4))
         log.error("The engine has not answered for %.0f s; every request is refused from now on.", limit)
+        self._hangs = True
         self.engine_died()
-        loaded.batcher.abandon(Unavailable.dead)
 
     def _enter(self, state: State) -> None:
         self.state = state

@@ -5,6 +5,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -31,12 +32,17 @@ ARROWS: dict[str, set[str]] = {
 
 INSIDE: dict[str, set[str]] = {
     # a room's own files on top see all of its folders, but for those that say otherwise here
-    "edgevlm.commands": {"edgevlm", "edgevlm.bench", "edgevlm.doctor"},
+    "edgevlm.commands": {
+        *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation"),
+    },
     "edgevlm.bench": {"edgevlm"},
-    "edgevlm.doctor": {"edgevlm"},
+    "edgevlm.cache": {"edgevlm"},
+    "edgevlm.evaluation": {"edgevlm"},
+    "edgevlm.doctor": {"edgevlm", "edgevlm.cache"},
     "edgevlm_engines.ort": {"edgevlm_engines", "edgevlm_engines.cuda"},
-    "edgevlm_engines.trt": {"edgevlm_engines", "edgevlm_engines.cuda"},
+    "edgevlm_engines.trt": {"edgevlm_engines", "edgevlm_engines.cuda", "edgevlm_engines.plan_cache"},
     "edgevlm_engines.cuda": {"edgevlm_engines"},
+    "edgevlm_engines.plan_cache": {"edgevlm_engines"},
     "edgevlm_export.checkpoint": {"edgevlm_export"},
     "edgevlm_export.graph": {
         *("edgevlm_export", "edgevlm_export.checkpoint", "edgevlm_export.graph.ort", "edgevlm_export.graph.trt"),
@@ -70,10 +76,10 @@ LIBRARIES: dict[str, set[str]] = {
     "sentencepiece": {"edgevlm_server.text", "edgevlm_export.checkpoint", "edgevlm_export.exporter", "edgevlm_demo"},
     "PIL": {"edgevlm_server.images", "edgevlm_demo"},
     "pillow_heif": {"edgevlm_server.images"},
-    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.commands.parity"},
+    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.parity"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "cuda": {"edgevlm_engines.cuda"},
-    "onnx": {"edgevlm_export", "edgevlm.commands.parity"},
+    "onnx": {"edgevlm_export", "edgevlm.parity"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
     "torch": {"edgevlm_demo"},
     "pickle": set(),
@@ -105,9 +111,15 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Of a file's syntax tree."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports(module: str, path: Path, known: dict[str, Path]) -> Iterator[Import]:
     """Every module that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(module, alias.name, node.lineno)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgevlm_demo import checkpoint_folder, clip_folder
-from edgevlm_engines.manifest import Precision, VisionPrecision
+from edgevlm_engines.names import Precision, VisionPrecision
 from edgevlm_export.exporter import export_bundle
 
 from edgevlm.cli import main
@@ -24,6 +24,7 @@ def exported(folder: Path, precision: Precision, vision_precision: VisionPrecisi
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "vision", "least"), [("int8", "fp32", 0.99), ("int4", "fp32", 0.97), ("int8", "int8", 0.99)]
 )
@@ -57,6 +58,7 @@ def test_bad_codes_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert found.mean_divergence > 0.1
 
 
+@pytest.mark.slow
 def test_the_command_exports_and_prints_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case = GOLDEN / "v2"
     command = ["export", str(case / "checkpoint"), str(tmp_path / "b"), "--vision-tower", str(case / "clip")]
@@ -76,8 +78,8 @@ def test_a_bundle_for_tensorrt_is_not_compared_here(
     command = ["export", str(case / "checkpoint"), str(tmp_path / "b"), "--vision-tower", str(case / "clip")]
     assert main([*command, "--device", device, "--report"]) == 1
     assert capsys.readouterr().err == (
-        f"edgevlm export: A bundle for {device} runs on TensorRT alone, and --report compares on ONNX Runtime; leave "
-        "--report out.\n"
+        f"edgevlm export: A bundle for {device} runs only on TensorRT, but --report compares on ONNX Runtime; leave "
+        "out --report.\n"
     )
     assert not list(tmp_path.iterdir())
     assert main([*command, "--device", device]) == 0

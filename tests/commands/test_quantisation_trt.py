@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 from edgevlm_demo import checkpoint_folder, clip_folder
 from edgevlm_engines import read_manifest
-from edgevlm_engines.manifest import Device, Precision
+from edgevlm_engines.names import Device, Precision
 from edgevlm_export.exporter import export_bundle
 
 from edgevlm.quantisation import compare
 from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import installed
 from tests.tensorrt.standin.plans import write_plans
+
+pytestmark = pytest.mark.slow
 
 PICTURES = 12
 

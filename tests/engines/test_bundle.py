@@ -81,7 +81,7 @@ def change(bundle: Path, **fields: object) -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"format": 1}, "format 2 is expected"),
+        ({"format": 1}, "format 3 is expected"),
         ({"surprise": 1}, "surprise"),
         ({"precision": "fp8"}, "precision"),
         ({"max_slots": 0}, "max_slots"),
@@ -114,7 +114,7 @@ def test_a_manifest_cannot_name_files_elsewhere(bundle: Path) -> None:
         ({"slots": 0}, "1 to 64 slots"),
         ({"slots": 65}, "1 to 64 slots"),
         ({"slots": 1, "max_length": 144}, "between 145"),
-        ({"slots": 1, "max_length": 4096}, "all that this model can"),
+        ({"slots": 1, "max_length": 4096}, "the most that this model takes; it is 4096"),
         ({"slots": 1, "provider": "cuda"}, "fp16 alone"),
     ],
 )

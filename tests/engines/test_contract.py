@@ -14,7 +14,7 @@ from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import installed
 from tests.tensorrt.standin.plans import write_plans
 
-ROWS, LENGTH = 4, 400
+SLOTS, LENGTH = 4, 400
 HALF = 5e-3
 """How far float16 may be from itself in another order of sums: twice the largest difference met, 2.5e-3."""
 
@@ -34,15 +34,15 @@ def engine(
     if name == "trt":
         with installed(JETSONS[options[0]]) as machine:
             folder = jetson_bundles(case, options[0])
-            write_plans(folder, ROWS, LENGTH)
+            write_plans(folder, SLOTS, LENGTH)
             graphs = "no graphs" not in options
-            loaded = load_engine(name, open_bundle(folder), slots=ROWS, max_length=LENGTH, cuda_graphs=graphs)
+            loaded = load_engine(name, open_bundle(folder), slots=SLOTS, max_length=LENGTH, cuda_graphs=graphs)
             yield loaded
             loaded.close()
             del loaded
             machine.check_released()
         return
-    loaded = load_engine(name, open_bundle(bundles(case or "v2")), slots=ROWS, max_length=LENGTH)
+    loaded = load_engine(name, open_bundle(bundles(case or "v2")), slots=SLOTS, max_length=LENGTH)
     yield loaded
     loaded.close()
 
@@ -67,7 +67,7 @@ def decode(engine: Engine, lengths: list[int], tokens: list[int]) -> Floats:
 
 def test_shapes_and_types(engine: Engine) -> None:
     info = engine.info
-    assert (info.slots, info.max_length) == (ROWS, LENGTH)
+    assert (info.slots, info.max_length) == (SLOTS, LENGTH)
     features = engine.encode_images(np.concatenate([picture(engine, 1), picture(engine, 2)]))
     assert features.shape == (2, info.image_tokens, info.hidden_size)
     logits = prefill(engine, 0, text(engine, 5, 1))
@@ -141,7 +141,6 @@ def test_saved_positions_are_the_same_in_another_slot(engine: Engine) -> None:
     whole = prefill(engine, 0, tokens)
     first, second = engine.save(0, 0, 30), engine.save(0, 30, 50)
     assert (first.start, first.length, second.start, second.length) == (0, 30, 30, 20)
-    assert first.nbytes == 30 * engine.info.position_bytes
     prefill(engine, 0, text(engine, 70, 22))
     prefill(engine, 2, text(engine, 90, 23))
     engine.restore(2, first, 30)
@@ -155,11 +154,11 @@ def test_saved_positions_are_the_same_in_another_slot(engine: Engine) -> None:
 
 
 def test_positions_that_do_not_exist_are_neither_saved_nor_restored(engine: Engine) -> None:
-    for slot, start, stop in [(-1, 0, 1), (ROWS, 0, 1), (0, 5, 5), (0, -1, 2), (0, 0, LENGTH + 1)]:
+    for slot, start, stop in [(-1, 0, 1), (SLOTS, 0, 1), (0, 5, 5), (0, -1, 2), (0, 0, LENGTH + 1)]:
         with pytest.raises(ValueError, match="save"):
             engine.save(slot, start, stop)
     segment = engine.save(0, 0, 4)
-    for slot, length in [(-1, 4), (ROWS, 4), (0, 0), (0, 5)]:
+    for slot, length in [(-1, 4), (SLOTS, 4), (0, 0), (0, 5)]:
         with pytest.raises(ValueError, match="restore"):
             engine.restore(slot, segment, length)
     segment.free()
@@ -199,7 +198,7 @@ def test_a_slot_can_be_filled_to_its_last_position(engine: Engine) -> None:
         decode(engine, [LENGTH], [300])
 
 
-@pytest.mark.parametrize("slot", [-1, ROWS])
+@pytest.mark.parametrize("slot", [-1, SLOTS])
 def test_slots_that_do_not_exist_are_refused(engine: Engine, slot: int) -> None:
     with pytest.raises(ValueError, match="slot"):
         engine.prefill(slot, 0, text(engine, 3, 1), no_features(engine))
@@ -220,7 +219,11 @@ def test_what_does_not_fit_is_refused(engine: Engine) -> None:
     ]:
         with pytest.raises(ValueError, match=r"\w"):
             engine.prefill(0, start, tokens, nothing)
-    for lengths, wrong in [([0], [300]), ([5], [-3]), ([5, 5], [300]), ([5] * (ROWS + 1), [300] * (ROWS + 1))]:
+    side = engine.info.image_size
+    for shape in [(0, 3, side, side), (1, 1, side, side), (1, 3, side, side + 1), (3, side, side)]:
+        with pytest.raises(ValueError, match="pictures"):
+            engine.encode_images(np.zeros(shape, np.float32))
+    for lengths, wrong in [([0], [300]), ([5], [-3]), ([5, 5], [300]), ([5] * (SLOTS + 1), [300] * (SLOTS + 1))]:
         with pytest.raises(ValueError, match=r"\w"):
             decode(engine, lengths, wrong)
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from edgevlm_engines import Manifest, read_manifest
-from edgevlm_engines.plan_cache import SIDECAR, PlanShape, Target, describe, plan_key
-from edgevlm_engines.plan_choice import serving_shape
+from edgevlm_engines.plan_cache import SIDECAR, PlanShape, Target, describe, plan_key, serving_shape
 
 ORIN = Target("10.3.0", "Orin", "8.7", "R36.4.3")
 

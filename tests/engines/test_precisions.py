@@ -11,15 +11,16 @@ from typing import get_args
 import numpy as np
 import pytest
 from edgevlm_engines import Floats, Tokens, open_bundle
-from edgevlm_engines.manifest import Precision, VisionPrecision
-from edgevlm_engines.ort.engine import ENCODER_NICENESS, OrtEngine
+from edgevlm_engines.names import Precision, VisionPrecision
+from edgevlm_engines.ort.encoder import NICENESS
+from edgevlm_engines.ort.engine import OrtEngine
 from edgevlm_export.exporter import export_bundle
 
 from tests.conftest import GOLDEN
 from tests.prefill import no_features, prefill
 
 CASE = GOLDEN / "v2"
-ROWS, LENGTH = 6, 200
+SLOTS, LENGTH = 6, 200
 STEPS = 6
 
 Load = Callable[..., OrtEngine]
@@ -29,7 +30,7 @@ Load = Callable[..., OrtEngine]
 def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
     engines: list[OrtEngine] = []
 
-    def loaded(precision: Precision, vision: VisionPrecision = "fp32", slots: int = ROWS) -> OrtEngine:
+    def loaded(precision: Precision, vision: VisionPrecision = "fp32", slots: int = SLOTS) -> OrtEngine:
         folder = tmp_path_factory.mktemp("precision") / precision
         export_bundle(
             CASE / "checkpoint",
@@ -67,7 +68,7 @@ def test_a_slot_gets_the_same_bits_alone_and_in_any_batch(load: Load, precision:
     engine = load(precision)
     chosen = prompts(engine)
     alone = [followed(engine, [prompt])[0] for prompt in chosen]
-    for count in range(2, ROWS + 1):
+    for count in range(2, SLOTS + 1):
         for slot, together in enumerate(followed(engine, chosen[:count])):
             np.testing.assert_array_equal(together, alone[slot])
 
@@ -121,19 +122,18 @@ def test_kernels_that_depend_on_the_number_of_slots_are_found_out_and_cured(
     alone = [followed(engine, [prompt])[0] for prompt in chosen]
     for slot, together in enumerate(followed(engine, chosen)):
         np.testing.assert_array_equal(together, alone[slot])
-    monkeypatch.setattr("edgevlm_engines.ort.engine._slot_multiple", lambda decoder, size: decoder.close() or 1)
+    monkeypatch.setattr("edgevlm_engines.ort.engine.invariant_sizes", lambda make, slots: (1, 2, 3))
     uncured = load("int4", slots=3)
     same = all(np.array_equal(a[0], b) for a, b in zip([followed(uncured, [p]) for p in chosen], alone, strict=True))
-    assert same == (engine._multiple == 1)
+    assert same == (engine._sizes == (1, 2, 3))
 
 
-@pytest.mark.parametrize("multiple", [2, 4])
+@pytest.mark.parametrize("sizes", [(2, 4), (4,)])
 def test_idle_slots_that_fill_up_a_step_do_no_harm(
-    bundles: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, multiple: int
+    bundles: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr("edgevlm_engines.ort.engine._slot_multiple", lambda decoder, _: decoder.close() or multiple)
+    monkeypatch.setattr("edgevlm_engines.ort.engine.invariant_sizes", lambda make, slots: sizes)
     engine = OrtEngine(open_bundle(bundles("v2")), slots=3, max_length=LENGTH)
-    assert engine._multiple == multiple
     short, long = prompts(engine)[2], prompts(engine)[3]
     wanted = prefill(engine, 1, long)
     prefill(engine, 0, short)
@@ -150,7 +150,7 @@ def test_idle_slots_that_fill_up_a_step_do_no_harm(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
 def test_the_encoders_threads_give_way_to_decoding(bundles: Callable[[str], Path]) -> None:
-    lower = os.getpriority(os.PRIO_PROCESS, 0) + ENCODER_NICENESS
+    lower = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
 
     def of_lower_priority() -> set[str]:
         found = set()

@@ -6,25 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from edgevlm_engines import EngineInfo, Floats, Tokens, open_bundle
-from edgevlm_engines.echo import EchoEngine
-
-
-def echo_info(bundle: Path, slots: int, max_length: int = 600) -> EngineInfo:
-    manifest = open_bundle(bundle).manifest
-    return EngineInfo(
-        name="echo",
-        device="none",
-        precision="none",
-        slots=slots,
-        max_length=max_length,
-        max_chunk=64,
-        position_bytes=8,
-        vocab_size=manifest.decoder.vocab_size,
-        hidden_size=manifest.decoder.hidden_size,
-        image_size=manifest.preprocessing.size,
-        image_tokens=manifest.vision.image_tokens,
-    )
+from edgevlm_engines import EngineInfo, Floats, Tokens, read_manifest
+from edgevlm_engines.echo import EchoEngine, echo_info
 
 
 def echo_engine(slots: int, image_tokens: int, max_chunk: int) -> EchoEngine:
@@ -57,7 +40,7 @@ class SlowEngine(EchoEngine):
     """Takes `seconds` for each step, and counts them; `gate` can hold it up altogether."""
 
     def __init__(self, bundle: Path, slots: int, seconds: float = 0.01) -> None:
-        super().__init__(echo_info(bundle, slots), end_token=2)
+        super().__init__(echo_info(read_manifest(bundle), slots=slots, max_length=600, chunk=64), end_token=2)
         self.seconds = seconds
         self.gate = threading.Event()
         self.gate.set()
@@ -111,6 +94,20 @@ class SlowSight(SlowEngine):
     def encode_images(self, pixels: Floats) -> Floats:
         time.sleep(0.2)
         self.encoded += 1
+        return super().encode_images(pixels)
+
+
+class HangingSight(SlowEngine):
+    """Never comes back from a picture until `let_go` is set."""
+
+    def __init__(self, bundle: Path, slots: int) -> None:
+        super().__init__(bundle, slots)
+        self.let_go = threading.Event()
+        self.began = 0
+
+    def encode_images(self, pixels: Floats) -> Floats:
+        self.began += 1
+        self.let_go.wait(60)
         return super().encode_images(pixels)
 
 

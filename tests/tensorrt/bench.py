@@ -12,7 +12,7 @@ from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import Machine, installed
 from tests.tensorrt.standin.plans import write_plans
 
-ROWS, LENGTH, CAPACITY = 4, 700, 704
+SLOTS, LENGTH, CAPACITY = 4, 700, 704
 
 
 class Bench:
@@ -20,7 +20,7 @@ class Bench:
 
     def __init__(self, machine: Machine, folder: Path, plans: Path) -> None:
         self.machine, self.folder, self._plans = machine, folder, plans
-        self.plans = self.build(ROWS)
+        self.plans = self.build(SLOTS)
         self.engines: list[Engine] = []
 
     @property
@@ -31,7 +31,7 @@ class Bench:
         """Plans for so many slots; their folder."""
         return write_plans(self.folder, slots, LENGTH, self._plans)
 
-    def load(self, slots: int = ROWS, max_length: int = LENGTH, *, cuda_graphs: bool = True) -> Engine:
+    def load(self, slots: int = SLOTS, max_length: int = LENGTH, *, cuda_graphs: bool = True) -> Engine:
         bundle = open_bundle(self.folder)
         engine = load_engine(
             "trt", bundle, slots=slots, max_length=max_length, plans=self._plans, cuda_graphs=cuda_graphs

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
-from edgevlm_engines.manifest import Precision
+from edgevlm_engines.names import Precision
 from edgevlm_export.exporter import export_bundle
 
 from benchmarks.machine import heading
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--device", choices=DEVICES, default=DEVICES[1])
     parser.add_argument("--precision", choices=get_args(Precision), default="fp16")
     parser.add_argument("--twin", choices=TWINS, default=TWINS[1], help="version of TensorRT-RTX")
-    parser.add_argument("--max-batch", type=int, default=8, metavar="ROWS")
+    parser.add_argument("--max-batch", type=int, default=8, metavar="SLOTS")
     parser.add_argument("--max-length", type=int, default=2048, metavar="N")
     parser.add_argument("--work", type=Path, metavar="DIR", help="where bundle and plans lie meanwhile")
     arguments = parser.parse_args()

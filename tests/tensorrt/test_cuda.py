@@ -236,7 +236,7 @@ def test_copies_on_the_device_do_what_copies_on_the_host_do(machine: Machine) ->
         caches.host.move_slot(source, target, length)
         caches.same()
     on_device, on_host = caches.device.copy_out(1, 5, 35), caches.host.copy_out(1, 5, 35)
-    assert (on_device.nbytes, on_device.start, on_device.length) == (on_host.nbytes, 5, 30)
+    assert (on_device.start, on_device.length) == (on_host.start, on_host.length) == (5, 30)
     for length in (30, 11):
         caches.device.copy_in(3, on_device, length)
         caches.host.copy_in(3, on_host, length)

@@ -12,7 +12,7 @@ from edgevlm_server.model import load_model
 from edgevlm_server.offline import encode
 from edgevlm_server.settings import Settings
 
-from edgevlm.commands.parity import (
+from edgevlm.parity import (
     _all_logits,
     _differing,
     _greedy,
@@ -26,6 +26,8 @@ from tests.conftest import CASES, GOLDEN
 from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import installed
 from tests.tensorrt.standin.plans import write_plans
+
+pytestmark = pytest.mark.slow
 
 FEATURES, LOGITS = 3e-3, 0.03
 """Of the largest value: twice the largest differences met, 1.4e-3 and 0.016. Random weights amplify rounding."""

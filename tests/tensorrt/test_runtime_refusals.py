@@ -11,7 +11,7 @@ from edgevlm_engines.bundle import file_digest
 from edgevlm_engines.errors import CudaError, PlanError, PlanMissing, TensorRtError
 
 from tests.prefill import no_features, prefill
-from tests.tensorrt.bench import CAPACITY, LENGTH, ROWS, Bench, decode, text
+from tests.tensorrt.bench import CAPACITY, LENGTH, SLOTS, Bench, decode, text
 from tests.tensorrt.standin import Machine
 from tests.tensorrt.standin.plan_file import pack_plan, unpack_plan
 
@@ -20,9 +20,8 @@ def test_segments_outlive_the_engine(bench: Bench) -> None:
     engine = bench.load()
     prefill(engine, 0, text(64))
     segment = engine.save(0, 0, 64)
-    assert segment.nbytes == 64 * engine.info.position_bytes
     engine.close()
-    assert [block.size for block in bench.machine.blocks.values()] == [segment.nbytes]
+    assert [block.size for block in bench.machine.blocks.values()] == [64 * engine.info.position_bytes]
     segment.free()
     segment.free()
 
@@ -40,7 +39,7 @@ def test_without_room_for_a_segment_nothing_else_changes(bench: Bench) -> None:
 def test_a_cache_that_finds_no_room_is_refused_with_what_would_fit(bench: Bench) -> None:
     engine = bench.load()
     slot = CAPACITY * engine.info.position_bytes
-    others = bench.machine.used() - ROWS * slot
+    others = bench.machine.used() - SLOTS * slot
     engine.close()
     bench.machine.capacity = others + int(2.5 * slot)
     with pytest.raises(EngineLoadError) as caught:
@@ -59,7 +58,7 @@ def nothing_is_left(machine: Machine) -> None:
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.97])
 def test_other_memory_that_finds_no_room_is_refused_with_sizes(bench: Bench, share: float) -> None:
     engine = bench.load()
-    others = bench.machine.used() - ROWS * CAPACITY * engine.info.position_bytes
+    others = bench.machine.used() - SLOTS * CAPACITY * engine.info.position_bytes
     engine.close()
     bench.machine.capacity = int(share * others)
     with pytest.raises(
@@ -145,7 +144,7 @@ def test_where_no_further_context_can_be_had_decoding_goes_on_plainly(
     assert "TensorRT refused a context" in warning
 
 
-@pytest.mark.parametrize(("slots", "length"), [(ROWS + 1, LENGTH), (ROWS, LENGTH + 64), (1, LENGTH - 64)])
+@pytest.mark.parametrize(("slots", "length"), [(SLOTS + 1, LENGTH), (SLOTS, LENGTH + 64), (1, LENGTH - 64)])
 def test_plans_for_fewer_slots_or_another_length_do_not_serve(bench: Bench, slots: int, length: int) -> None:
     with pytest.raises(PlanMissing, match="run 'edgevlm build"):
         bench.load(slots, length)

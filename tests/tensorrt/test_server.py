@@ -16,7 +16,7 @@ from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import Machine, installed
 from tests.tensorrt.standin.plans import write_plans
 
-ROWS = 3
+SLOTS = 3
 
 
 @pytest.fixture(params=JETSONS)
@@ -25,8 +25,8 @@ def server(
 ) -> Iterator[tuple[LiveServer, Machine]]:
     with installed(JETSONS[request.param]) as machine:
         folder = jetson_bundles("v2", request.param)
-        write_plans(folder, ROWS, 1000)
-        with LiveServer.on_bundle(folder, max_batch=ROWS, max_length=1000) as live:
+        write_plans(folder, SLOTS, 1000)
+        with LiveServer.on_bundle(folder, max_batch=SLOTS, max_length=1000) as live:
             yield live, machine
         machine.check_released()
 

@@ -1,7 +1,7 @@
 """Appends new keys and values to the KV cache on the device: one kernel for all layers. Not yet run on a GPU.
 
-For decoders that hand out what is new and leave the cache alone. A kernel and not copies, because a captured graph
-repeats it, and where it writes must be read anew each time.
+For decoders that output new keys and values and leave the cache alone. A kernel and not copies: a captured graph
+repeats it, and must read anew each time where to write.
 """
 
 import ctypes
@@ -15,9 +15,10 @@ from edgevlm_engines.cuda.runtime import DeviceMemory, Stream, call, device
 from edgevlm_engines.errors import CudaError
 
 SOURCE = r"""
-/* Grid: x over the words of one row, y over the buffers, z over the rows of the step. `table` holds two addresses for
-   each buffer: of what is new, [rows, heads, sequence, words], and of the cache, [slots, heads, capacity, words].
-   Row z is slot `first + z` of the cache and goes to its positions from past_length[z] on. A word is 4 bytes. */
+/* Grid: x over the words of one slot, y over the buffers, z over the slots of the step. `table` holds two addresses
+   for each buffer: of what is new, [slots of the step, heads, sequence, words], and of the cache, [slots, heads,
+   capacity, words]. Slot z of the step is slot `first + z` of the cache, and its new positions begin at
+   past_length[z]. A word is 4 bytes. */
 extern "C" __global__ void append(const unsigned long long *table, const int *past_length, int first, int heads,
                                   int sequence, int capacity, int words)
 {

@@ -1,4 +1,4 @@
-"""The KV cache in the memory of a CUDA device: see `memory.py`. Knows no model. Not yet run on a GPU.
+"""The KV cache in the memory of a CUDA device: see `edgevlm_engines.kv_cache`. Knows no model. Not yet run on a GPU.
 
 Copies have a stream of their own, which is waited for before a call returns: they run after what was computed, if
 whoever computes waits as well, and do not wait for pictures that another thread encodes.
@@ -12,7 +12,7 @@ import numpy as np
 from edgevlm_engines.cuda.runtime import DeviceMemory, Lines, Stream, copy_lines, enter_thread, free_memory
 from edgevlm_engines.errors import CudaError, EngineLoadError
 from edgevlm_engines.kv_cache import Copied, Shape
-from edgevlm_engines.memory_plan import size_text
+from edgevlm_engines.sizes import size_text
 
 
 class CudaCache:
@@ -54,7 +54,7 @@ class CudaCache:
         for buffer in range(len(self._buffers)):
             self._copy(Lines(memory.address + buffer * size, width), self._lines(buffer, slot, start), width)
         self._stream.synchronize()
-        return Copied(start, stop - start, memory.size, memory.address, lambda: self._give_back(memory))
+        return Copied(start, stop - start, memory.address, lambda: self._give_back(memory))
 
     def copy_in(self, slot: int, copied: Copied, length: int) -> None:
         pitch, width = copied.length * self._vector_bytes, length * self._vector_bytes

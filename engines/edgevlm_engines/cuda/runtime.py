@@ -18,10 +18,10 @@ DEVICE = 0
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of CUDA returns behind its status, `None` if nothing. Raises `CudaError` naming both."""
+    """What a CUDA function returns after its status, `None` if nothing. Raises `CudaError` that names both."""
     try:
         status, *results = function(*arguments)
-    except RuntimeError as error:  # so the bindings say that the driver or a library is not there at all
+    except RuntimeError as error:  # how the bindings say that the driver or a library is missing
         raise CudaError(function.__name__, str(error).rstrip(".")) from None
     if status.value != 0:
         runtime.cudaGetLastError()  # or the next caller of the runtime would be told of it again
@@ -35,18 +35,17 @@ def enter_thread() -> None:
 
 
 class Device(NamedTuple):
-    """The GPU: `compute` is its capability, such as `(8, 7)`; `memory` in bytes."""
+    """The GPU: `compute` is its capability, such as `(8, 7)`."""
 
     name: str
     compute: tuple[int, int]
-    memory: int
 
 
 def device() -> Device:
     """What this machine has. Raises `CudaError` if that is no GPU."""
     properties = call(runtime.cudaGetDeviceProperties, DEVICE)
     name = properties.name.split(b"\0")[0].decode("ascii", "replace")
-    return Device(name, (properties.major, properties.minor), properties.totalGlobalMem)
+    return Device(name, (properties.major, properties.minor))
 
 
 def free_memory() -> int:
@@ -56,9 +55,9 @@ def free_memory() -> int:
 
 
 class Stream:
-    """Work in order. It does not wait for the default stream, nor that for it.
+    """Work in order. It and the default stream do not wait for each other.
 
-    What is enqueued on an `urgent` one goes before what waits on others.
+    Work on an `urgent` stream goes before work that waits on others.
     """
 
     def __init__(self, *, urgent: bool) -> None:

@@ -1,4 +1,4 @@
-"""TensorRT's engine and contexts, checked: every answer of no is an error with the logger's words. Knows no models.
+"""TensorRT's engine and its contexts, checked: every refusal is an error with the logger's words. Knows no models.
 
 Works with TensorRT 10.3 to 11, whose names for all that is used here are the same. Not yet run on a GPU.
 """
@@ -19,8 +19,8 @@ Tensors = dict[str, tuple[Shape, np.dtype[np.generic]]]
 """Shape and type of inputs and outputs by name, with -1 for what is open."""
 
 
-class Plan:
-    """A plan's engine, in the device's memory. Contexts must be freed before it."""
+class PlanEngine:
+    """A plan as TensorRT runs it, an `ICudaEngine` in the device's memory. Contexts must be freed before it."""
 
     def __init__(self, path: Path) -> None:
         """Reads a plan that has been verified. Raises `TensorRtError`."""
@@ -39,7 +39,7 @@ class Plan:
         self.scratch_bytes: int = self._engine.device_memory_size_v2
 
     def tensors(self) -> Tensors:
-        """What goes in and comes out."""
+        """Its inputs and outputs."""
         assert self._engine is not None, "freed"
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         return {
@@ -99,13 +99,13 @@ class Context:
         self._context = None
 
 
-def check_tensors(plan: Plan, expected: Tensors) -> None:
-    """Raise `EngineLoadError` unless a plan has just the inputs and outputs that it will be run with."""
-    found = plan.tensors()
+def check_tensors(engine: PlanEngine, expected: Tensors) -> None:
+    """Raise `EngineLoadError` unless an engine has just the inputs and outputs that it will be run with."""
+    found = engine.tensors()
     for name in sorted(found.keys() | expected.keys()):
         if not (name in found and name in expected and _agree(*found[name], *expected[name])):
             raise EngineLoadError(
-                f"{plan.path} does not fit the bundle: {name} is {found.get(name, 'not there')}, and "
+                f"{engine.path} does not fit the bundle: {name} is {found.get(name, 'not there')}, and "
                 f"{expected.get(name, 'nothing')} is expected; run 'edgevlm build' again."
             )
 

@@ -1,7 +1,8 @@
 """The decoder on TensorRT: its cache, its buffers, and one call a step. Knows the graph's inputs, and no tokens.
 
-Everything that the device reads or writes is allocated here, at load. Small inputs and outputs are the host's memory,
-which a Jetson's GPU works on in place. The step attends to a window of the cache, the shortest that holds all slots.
+Everything that the device reads or writes is allocated here, at load. Small inputs and outputs are in the host's
+memory, where a Jetson's GPU reads and writes them in place. A step attends to a window of the cache, the shortest
+that holds all slots.
 """
 
 from contextlib import ExitStack
@@ -14,13 +15,13 @@ from edgevlm_engines.cuda.kv_cache import CudaCache
 from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray, Stream
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.manifest import Manifest
-from edgevlm_engines.owned import owned
 from edgevlm_engines.plan_cache import PlanShape, windows
-from edgevlm_engines.trt.context import Context, Plan, Shape, Tensors, check_tensors
+from edgevlm_engines.trt.context import Context, PlanEngine, Shape, Tensors, check_tensors
 from edgevlm_engines.trt.graphs import Kind, StepGraphs
+from edgevlm_engines.trt.owned import owned
 
 PREFILL, DECODE = 0, 1
-"""Profiles of the plan."""
+"""The plan's optimization profiles."""
 
 FP16 = np.dtype(np.float16)
 
@@ -28,18 +29,18 @@ FP16 = np.dtype(np.float16)
 class TrtDecoder:
     """One prefill or decode at a time: `hidden` `[n, s, hidden_size]` float16 -> logits `[n, vocab_size]`."""
 
-    def __init__(self, plan: Plan, manifest: Manifest, shape: PlanShape, *, graphs: bool) -> None:
-        """`plan` stays the caller's. Raises `EngineLoadError` where the cache finds no room, or `DeviceError`."""
+    def __init__(self, engine: PlanEngine, manifest: Manifest, shape: PlanShape, *, graphs: bool) -> None:
+        """`engine` stays the caller's. Raises `EngineLoadError` where the cache finds no room, or `DeviceError`."""
         model = manifest.decoder
-        self._model, self._shape, self._plan = model, shape, plan
+        self._model, self._shape, self._engine = model, shape, engine
         self._native = manifest.flavour == "trt-native"
         self._windows = windows(shape.capacity)
         self._sides = [f"{side}.{layer}" for layer in range(model.layers) for side in ("key", "value")]
-        check_tensors(plan, self._expected())
+        check_tensors(engine, self._expected())
         positions = max(shape.chunk, shape.slots)
         with ExitStack() as release:
             self._stream = owned(release, Stream(urgent=True))
-            self._scratch = owned(release, DeviceMemory(max(plan.scratch_bytes, 1)))
+            self._scratch = owned(release, DeviceMemory(max(engine.scratch_bytes, 1)))
             self._hidden = owned(release, HostArray((positions, model.hidden_size), np.float16))
             self._past = owned(release, HostArray((shape.slots,), np.int32))
             self._logits = owned(release, HostArray((shape.slots, model.vocab_size), np.float32))
@@ -51,8 +52,8 @@ class TrtDecoder:
             cache_shape = (shape.slots, model.kv_heads, shape.capacity, model.head_dim)
             self.cache = owned(release, CudaCache(len(self._sides), cache_shape, FP16))
             self._append = None if self._native else owned(release, self._make_append())
-            self._prefill_context = owned(release, plan.context(PREFILL, self._stream, self._scratch))
-            self._decode_context = owned(release, plan.context(DECODE, self._stream, self._scratch))
+            self._prefill_context = owned(release, engine.context(PREFILL, self._stream, self._scratch))
+            self._decode_context = owned(release, engine.context(DECODE, self._stream, self._scratch))
             steps = StepGraphs(self._prepare, self._enqueue_decode, self._stream)
             self._graphs = owned(release, steps) if graphs else None
             self._release = release.pop_all()
@@ -94,7 +95,7 @@ class TrtDecoder:
         return next(window for window in self._windows if window >= length)
 
     def _prepare(self, kind: Kind) -> Context:
-        context = self._plan.context(DECODE, self._stream, self._scratch)
+        context = self._engine.context(DECODE, self._stream, self._scratch)
         self._bind_decode(context, kind)
         return context
 

@@ -1,4 +1,4 @@
-"""The TensorRT engine: a bundle's plans behind the border that all engines have. Not yet run on a GPU.
+"""The TensorRT engine: a bundle's plans behind the boundary that all engines have. Not yet run on a GPU.
 
 One thread prefills and decodes, another may encode pictures: they share the weights' device and nothing else.
 """
@@ -10,31 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevlm_engines.bundle import EMBEDDING, Bundle
+from edgevlm_engines.checked_engine import CheckedEngine
 from edgevlm_engines.cuda.runtime import enter_thread, free_memory
-from edgevlm_engines.engine import (
-    IMAGE_TOKEN,
-    EngineInfo,
-    Floats,
-    Segment,
-    Tokens,
-    check_decode,
-    check_move,
-    check_prefill,
-    check_restore,
-    check_save,
-)
+from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.errors import DeviceError, EngineLoadError
 from edgevlm_engines.kv_cache import Copied
-from edgevlm_engines.memory_plan import position_bytes, size_text
-from edgevlm_engines.owned import owned
-from edgevlm_engines.plan_cache import Plans, PlanShape, Target, open_plans, plan_folder, plan_shape
-from edgevlm_engines.plan_choice import serving_shape
-from edgevlm_engines.trt.context import Plan
+from edgevlm_engines.memory_plan import position_bytes
+from edgevlm_engines.plan_cache import (
+    PlanFiles,
+    PlanShape,
+    Target,
+    open_plans,
+    plan_folder,
+    plan_shape,
+    serving_shape,
+)
+from edgevlm_engines.sizes import size_text
+from edgevlm_engines.trt.context import PlanEngine
 from edgevlm_engines.trt.decoder import TrtDecoder
+from edgevlm_engines.trt.owned import owned
 from edgevlm_engines.trt.vision import TrtVision
 
 
-class TrtEngine:
+class TrtEngine(CheckedEngine):
     """Runs the plans of a bundle's `trt-native` or `trt-split` flavour."""
 
     def __init__(
@@ -52,6 +50,17 @@ class TrtEngine:
         Raises `EngineLoadError`.
         """
         manifest, shape = bundle.manifest, plan_shape(slots, max_length)
+        info = EngineInfo.of(
+            manifest,
+            name="trt",
+            device=target.device,
+            precision=manifest.precision,
+            slots=slots,
+            max_length=max_length,
+            chunk=shape.chunk,
+            position_bytes=position_bytes(manifest),
+        )
+        super().__init__(info)
         enter_thread()
         folder = plan_folder(bundle.folder, plans)
         opened = open_plans(folder, bundle, serving_shape(folder, manifest, shape, target), target)
@@ -60,30 +69,16 @@ class TrtEngine:
             self._load(bundle, opened, shape, cuda_graphs)
         except DeviceError as error:
             raise EngineLoadError(_why_not(opened, error)) from None
-        self._info = EngineInfo(
-            name="trt",
-            device=target.device,
-            precision=manifest.precision,
-            slots=slots,
-            max_length=max_length,
-            max_chunk=min(shape.chunk, max_length),
-            position_bytes=position_bytes(manifest),
-            vocab_size=manifest.decoder.vocab_size,
-            hidden_size=manifest.decoder.hidden_size,
-            image_size=manifest.preprocessing.size,
-            image_tokens=manifest.vision.image_tokens,
-        )
 
-    @property
-    def info(self) -> EngineInfo:
-        return self._info
-
-    def encode_images(self, pixels: Floats) -> Floats:
+    def close(self) -> None:
         enter_thread()
-        return self._vision.encode(pixels)
+        self._release.close()
 
-    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        check_prefill(self._info, slot, start, tokens, features)
+    def _encode_image(self, picture: Floats) -> Floats:
+        enter_thread()
+        return self._vision.encode(picture)
+
+    def _prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
         enter_thread()
         is_image = tokens == IMAGE_TOKEN
         hidden = self._embedding[np.where(is_image, 0, tokens)]
@@ -91,41 +86,33 @@ class TrtEngine:
         logits: Floats = self._decoder.prefill(slot, start, hidden[np.newaxis])[0]
         return logits
 
-    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
-        check_decode(self._info, tokens, lengths)
+    def _decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         enter_thread()
         return self._decoder.decode(lengths, self._embedding[tokens][:, np.newaxis])
 
-    def move_slot(self, source: int, target: int, length: int) -> None:
-        check_move(self._info, source, target, length)
+    def _move_slot(self, source: int, target: int, length: int) -> None:
         enter_thread()
         self._decoder.cache.move_slot(source, target, length)
 
-    def save(self, slot: int, start: int, stop: int) -> Segment:
-        check_save(self._info, slot, start, stop)
+    def _save(self, slot: int, start: int, stop: int) -> Segment:
         enter_thread()
         return self._decoder.cache.copy_out(slot, start, stop)
 
-    def restore(self, slot: int, segment: Segment, length: int) -> None:
-        check_restore(self._info, slot, segment, length)
+    def _restore(self, slot: int, segment: Segment, length: int) -> None:
         assert isinstance(segment, Copied)
         enter_thread()
         self._decoder.cache.copy_in(slot, segment, length)
 
-    def close(self) -> None:
-        enter_thread()
-        self._release.close()
-
-    def _load(self, bundle: Bundle, plans: Plans, shape: PlanShape, cuda_graphs: bool) -> None:
+    def _load(self, bundle: Bundle, plans: PlanFiles, shape: PlanShape, cuda_graphs: bool) -> None:
         """Weights first: what they leave is the cache's."""
         with ExitStack() as release:
-            decoder, vision = owned(release, Plan(plans.decoder)), owned(release, Plan(plans.vision))
-            self._vision = owned(release, TrtVision(vision, bundle.manifest, shape.images))
+            decoder, vision = owned(release, PlanEngine(plans.decoder)), owned(release, PlanEngine(plans.vision))
+            self._vision = owned(release, TrtVision(vision, bundle.manifest))
             self._decoder = owned(release, TrtDecoder(decoder, bundle.manifest, shape, graphs=cuda_graphs))
             self._release = release.pop_all()
 
 
-def _why_not(plans: Plans, error: DeviceError) -> str:
+def _why_not(plans: PlanFiles, error: DeviceError) -> str:
     """With sizes beside it: most often memory is what is missing."""
     sizes = {path.name: path.stat().st_size for path in plans}
     named = " and ".join(f"{name} ({size_text(size)})" for name, size in sizes.items())

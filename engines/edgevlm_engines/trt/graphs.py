@@ -1,4 +1,4 @@
-"""Decode steps as CUDA graphs: one for each number of slots and window, made when first worth it. Knows no model.
+"""Decode steps as CUDA graphs: one for each number of slots and window, captured at its second use. Knows no model.
 
 A captured graph freezes shapes, addresses and its context, so each has a context of its own. The first step of a kind
 runs plainly, as TensorRT wants it before a capture; the second is captured, and all from then on are one launch.
@@ -15,7 +15,7 @@ from edgevlm_engines.trt.context import Context
 log = logging.getLogger(__name__)
 
 MOST = 32
-"""Each holds a context, whose memory no plan foresees. Enough for 8 slots in 4 windows."""
+"""Each holds a context, whose memory the memory plan does not count. Enough for 8 slots in 4 windows."""
 
 
 class Kind(NamedTuple):
@@ -78,6 +78,6 @@ class StepGraphs:
         return True
 
     def _give_up(self, error: DeviceError) -> None:
-        """Slower is better than dead: what is captured stays, nothing more is."""
+        """Slower is better than dead: captured graphs stay in use, and no more are captured."""
         self._usable = False
         log.warning("Decoding goes on without further CUDA graphs: %s", error)

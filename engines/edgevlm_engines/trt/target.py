@@ -1,4 +1,4 @@
-"""What runs TensorRT plans on this machine. Knows no plans and no models."""
+"""The TensorRT and the GPU of this machine. Knows no plans and no models."""
 
 import re
 from pathlib import Path

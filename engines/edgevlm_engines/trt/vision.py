@@ -10,42 +10,39 @@ import numpy as np
 from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray, Stream
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.manifest import Manifest
-from edgevlm_engines.owned import owned
-from edgevlm_engines.trt.context import Plan, Tensors, check_tensors
+from edgevlm_engines.trt.context import PlanEngine, Tensors, check_tensors
+from edgevlm_engines.trt.owned import owned
 
 
 class TrtVision:
-    """One call at a time: `[n, 3, size, size]` pixels -> `[n, image_tokens, hidden_size]` features."""
+    """One picture a call, and one call at a time."""
 
-    def __init__(self, plan: Plan, manifest: Manifest, images: int) -> None:
-        """`images` at most run together. `plan` stays the caller's. Raises `EngineLoadError` or `DeviceError`."""
-        size, width = manifest.preprocessing.size, manifest.decoder.hidden_size
-        pixels, features = (3, size, size), (manifest.vision.image_tokens, width)
+    def __init__(self, engine: PlanEngine, manifest: Manifest) -> None:
+        """`engine` stays the caller's. Raises `EngineLoadError` or `DeviceError`."""
+        size = manifest.preprocessing.size
+        pixels = (1, 3, size, size)
+        features = (1, manifest.vision.image_tokens, manifest.decoder.hidden_size)
         single = np.dtype(np.float32)
-        tensors: Tensors = {"pixels": ((-1, *pixels), single), "features": ((-1, *features), single)}
-        check_tensors(plan, tensors)
-        self._images = images
+        tensors: Tensors = {"pixels": ((-1, *pixels[1:]), single), "features": ((-1, *features[1:]), single)}
+        check_tensors(engine, tensors)
         with ExitStack() as release:
             self._stream = owned(release, Stream(urgent=False))
-            scratch = owned(release, DeviceMemory(max(plan.scratch_bytes, 1)))
-            self._pixels = owned(release, HostArray((images, *pixels), np.float32))
-            self._features = owned(release, HostArray((images, *features), np.float32))
-            self._context = owned(release, plan.context(0, self._stream, scratch))
+            scratch = owned(release, DeviceMemory(max(engine.scratch_bytes, 1)))
+            self._pixels = owned(release, HostArray(pixels, np.float32))
+            self._features = owned(release, HostArray(features, np.float32))
+            self._context = owned(release, engine.context(0, self._stream, scratch))
+            addresses = {"pixels": self._pixels.address, "features": self._features.address}
+            self._context.bind({"pixels": pixels}, addresses)
             self._release = release.pop_all()
 
-    def encode(self, pixels: Floats) -> Floats:
-        parts = range(0, len(pixels), self._images)
-        return np.concatenate([self._encode(pixels[start : start + self._images]) for start in parts])
+    def encode(self, picture: Floats) -> Floats:
+        """`[3, size, size]` pixels -> `[image_tokens, hidden_size]` features."""
+        self._pixels.array[0] = picture
+        self._context.enqueue()
+        self._stream.synchronize()
+        features: Floats = self._features.array[0].copy()
+        return features
 
     def free(self) -> None:
         """Give everything back. Calling it again does nothing."""
         self._release.close()
-
-    def _encode(self, pixels: Floats) -> Floats:
-        self._pixels.array[: len(pixels)] = pixels
-        addresses = {"pixels": self._pixels.address, "features": self._features.address}
-        self._context.bind({"pixels": pixels.shape}, addresses)
-        self._context.enqueue()
-        self._stream.synchronize()
-        features: Floats = self._features.array[: len(pixels)].copy()
-        return features

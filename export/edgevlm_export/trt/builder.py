@@ -27,18 +27,12 @@ from edgevlm_engines.plan_cache import (
 from edgevlm_export.bundle_writer import Progress, file_table, new_folder
 from edgevlm_export.errors import AttentionError, ExportError
 from edgevlm_export.graph.trt.rules import check
+from edgevlm_export.trt.effort import LEVEL, WORKSPACE, Effort
 from edgevlm_export.trt.lock import plan_lock
 from edgevlm_export.trt.model import allow_decomposition, load_graph, set_capacity
-from edgevlm_export.trt.profiles import Effort, Profile, decoder_profiles, vision_profiles
+from edgevlm_export.trt.profiles import Profile, decoder_profiles, vision_profiles
 
 log = logging.getLogger(__name__)
-
-WORKSPACE = 256 * 2**20
-"""What one kernel may take beside its inputs and outputs. The largest such need is held for as long as plans run, and
-the products here read their weights once and need next to none: a tactic that wants more has no place on 8 GB."""
-
-LEVEL = 3
-"""TensorRT's own choice of how many kernels it tries."""
 
 TIMINGS = "timing.cache"
 
@@ -113,7 +107,7 @@ def _build(
     bundle: Bundle, shape: PlanShape, own: Path, target: Target, effort: Effort, progress: NewProgress
 ) -> None:
     """The small plan first: what cannot work shows soon."""
-    vision, decoder = vision_profiles(bundle.manifest, shape), decoder_profiles(bundle.manifest, shape)
+    vision, decoder = vision_profiles(bundle.manifest), decoder_profiles(bundle.manifest, shape)
     with new_folder(own) as partial:
         for graph, name, profiles in ((VISION, VISION_PLAN, vision), (DECODER, DECODER_PLAN, decoder)):
             bar = progress(f"Building {name}")

@@ -1,6 +1,5 @@
-"""What a plan is asked for: ranges of its inputs' shapes, and what its search may take. Arithmetic, no TensorRT."""
+"""What a plan is asked for: ranges of its inputs' shapes. Arithmetic, no TensorRT."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from edgevlm_engines.manifest import Manifest
@@ -25,15 +24,6 @@ Profile = dict[str, Range]
 """Ranges of all inputs, for one use of a plan."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
-    """What a build may take: bytes for a kernel's workspace, bytes for all that it holds, TensorRT's level 0 to 5."""
-
-    workspace: int
-    memory: int | None
-    level: int
-
-
 def decoder_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:
     """Profile 0 takes a piece of one slot's prompt, profile 1 a token of each of several slots."""
     slots = (1, min(USUAL_SLOTS, shape.slots), shape.slots)
@@ -43,10 +33,11 @@ def decoder_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:
     ]
 
 
-def vision_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:
-    """One profile: mostly one picture is encoded at a time."""
+def vision_profiles(manifest: Manifest) -> list[Profile]:
+    """One profile, of one shape: pictures are encoded one at a time."""
     side = manifest.preprocessing.size
-    return [{"pixels": Range(*((images, 3, side, side) for images in (1, 1, shape.images)))}]
+    picture = (1, 3, side, side)
+    return [{"pixels": Range(picture, picture, picture)}]
 
 
 def _decoder_profile(

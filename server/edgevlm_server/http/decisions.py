@@ -109,13 +109,13 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
     counts = [sum(map(len, to_score(question).answers)) for question in asked.questions]
     if sum(counts) > MAX_SCORES:
         raise InvalidRequest(
-            f"All questions together can have at most {MAX_SCORES} answers; a yes and a no count twice each.",
+            f"All questions together can have at most {MAX_SCORES} answers; yes and no count twice each.",
             code="invalid_value",
             param="questions",
         )
     slots = min(service.admission.slots, max(counts))
     with visit(request, service.admission, slots) as visitor:
-        preparing = _prepare(service, loaded, asked, client_of(request))
+        preparing = service.unless_dead(_prepare(service, loaded, asked, client_of(request)))
         questions, images = await visitor.watch.unless_left(preparing)
     return _Ready(questions, images, visitor, slots)
 

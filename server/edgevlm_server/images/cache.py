@@ -1,4 +1,4 @@
-"""Features of pictures that were sent before, by what their files hold. Event loop only; knows no pictures.
+"""Pictures that were sent before: features by what a file holds, names by client. Event loop only; no pictures here.
 
 The key is the full SHA-256 of a file's bytes: never of pixels, whose shape it would leave out, and never of an id
 that the sender chose. A server has one model and one preprocessing, so these need not be part of it.
@@ -7,8 +7,23 @@ that the sender chose. A server has one model and one preprocessing, so these ne
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from edgevlm_engines import Floats
+
+MOST_NAMES = 1024
+"""Names that are kept of one client; the number of clients is the number of keys."""
+
+Refusal = Callable[[], Exception]
+"""Makes the error for one who waits: an object that many tasks raise would gather all their tracebacks."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """Features on their way, and how many wait for them."""
+
+    task: asyncio.Task[Floats | Refusal]
+    waiting: int = 0
 
 
 class FeatureCache:
@@ -18,7 +33,7 @@ class FeatureCache:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._features: OrderedDict[str, Floats] = OrderedDict()
-        self._under_way: dict[str, asyncio.Task[Floats]] = {}
+        self._under_way: dict[str, _Work] = {}
 
     def find(self, sha256: str) -> Floats | None:
         """The features, if they are there."""
@@ -27,27 +42,41 @@ class FeatureCache:
         self._features.move_to_end(sha256)
         return self._features[sha256]
 
-    async def get(self, sha256: str, make: Callable[[], Awaitable[Floats]]) -> tuple[Floats, bool]:
+    async def get(self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]]) -> tuple[Floats, bool]:
         """The features, and whether they were there or on their way already; else they are made.
 
-        What `make` raises goes to everyone who waits for it, and is not kept. Who gives up waiting does not end the
-        work of the others.
+        A refusal that `make` returns is raised for everyone who waits, and not kept. Who gives up waiting does not
+        end the work of the others; the last one does.
         """
         known = self.find(sha256)
         if known is not None:
             return known, True
         shared = sha256 in self._under_way
-        if not shared:
-            task = asyncio.ensure_future(self._make(sha256, make))
-            self._under_way[sha256] = task
-            task.add_done_callback(lambda done: self._over(sha256, done))
-        return await asyncio.shield(self._under_way[sha256]), shared
+        work = self._under_way[sha256] if shared else self._begin(sha256, make)
+        work.waiting += 1
+        try:
+            made = await asyncio.shield(work.task)
+        finally:
+            work.waiting -= 1
+            if not work.waiting and not work.task.done():
+                # a newcomer must not join what is being given up
+                del self._under_way[sha256]
+                work.task.cancel()
+        if callable(made):
+            raise made()
+        return made, shared
 
-    async def _make(self, sha256: str, make: Callable[[], Awaitable[Floats]]) -> Floats:
-        features = await make()
-        features.flags.writeable = False
-        self._keep(sha256, features)
-        return features
+    def _begin(self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]]) -> _Work:
+        work = self._under_way[sha256] = _Work(asyncio.ensure_future(self._make(sha256, make)))
+        work.task.add_done_callback(lambda done: self._over(sha256, work))
+        return work
+
+    async def _make(self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]]) -> Floats | Refusal:
+        made = await make()
+        if not callable(made):
+            made.flags.writeable = False
+            self._keep(sha256, made)
+        return made
 
     def _keep(self, sha256: str, features: Floats) -> None:
         if features.nbytes > self._max_bytes:
@@ -58,8 +87,41 @@ class FeatureCache:
             _, oldest = self._features.popitem(last=False)
             self._bytes -= oldest.nbytes
 
-    def _over(self, sha256: str, task: asyncio.Task[Floats]) -> None:
-        del self._under_way[sha256]
-        if not task.cancelled():
+    def _over(self, sha256: str, work: _Work) -> None:
+        if self._under_way.get(sha256) is work:
+            del self._under_way[sha256]
+        if not work.task.cancelled():
             # nobody may be left to ask for it, and that is no mistake
-            task.exception()
+            work.task.exception()
+
+
+class PictureNames:
+    """What each client calls the pictures that it sent; of one client, the name used longest ago goes first.
+
+    A name leads to the SHA-256 of a file, never to features: whether these are still kept is for the feature cache
+    to say. A client that gives a name twice means the newer picture.
+    """
+
+    def __init__(self, most: int = MOST_NAMES) -> None:
+        self._most = most
+        self._files: dict[str | None, OrderedDict[str, str]] = {}
+
+    def put(self, client: str | None, name: str, sha256: str) -> None:
+        """From now on the client's name means this file. `None` is the one client of a server without keys."""
+        names = self._files.setdefault(client, OrderedDict())
+        names[name] = sha256
+        names.move_to_end(name)
+        if len(names) > self._most:
+            names.popitem(last=False)
+
+    def get(self, client: str | None, name: str) -> str | None:
+        """The file that the client means, if the name is known."""
+        names = self._files.get(client)
+        if names is None or name not in names:
+            return None
+        names.move_to_end(name)
+        return names[name]
+
+    def drop(self, client: str | None, name: str) -> None:
+        """Forget a name, if it is known."""
+        self._files.get(client, OrderedDict()).pop(name, None)

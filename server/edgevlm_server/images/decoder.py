@@ -69,11 +69,6 @@ class ImageDecoder:
             raise invalid()
         return Image.frombytes("RGB", (self._size, self._size), pixels)
 
-    @property
-    def process_ids(self) -> list[int]:
-        """The worker processes that run now."""
-        return [worker.process_id for worker in self._workers if worker.process_id is not None]
-
     def close(self) -> None:
         """Ends the processes, after the pictures under way. From then on `decode` raises ImageWorkerError."""
         self._closed = True
@@ -118,11 +113,6 @@ class _Worker:
         except _NotAccepted:  # it died while idle
             return self._ready().ask(request, data, reply_length)
 
-    @property
-    def process_id(self) -> int | None:
-        process = self._process
-        return process.id if process is not None and process.alive() else None
-
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -161,20 +151,13 @@ class _Process:
         if ready != worker_process.READY:
             raise ImageWorkerError("an image worker broke the protocol while it started")
 
-    @property
-    def id(self) -> int:
-        return self._process.pid
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
     def waits(self) -> bool:
         """Whether it is alive and quiet, as it has to be between two pictures."""
         try:
             self._socket.setblocking(False)
             self._socket.recv(1)
         except BlockingIOError:
-            return self.alive()
+            return self._process.poll() is None
         except OSError:
             return False
         return False

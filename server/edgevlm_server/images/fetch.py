@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 """Fetches under way together; more wait, so that no host is flooded through this server."""
 
+CONNECT_SECONDS = 2.0
+"""For one of several addresses of a host: then the next one is tried."""
+
 _BLOCK = 65_536
 _MAX_HEADERS = 16_384
 _SLACK = 65_536
@@ -64,27 +67,41 @@ class ImageFetcher:
         raise fetch_failed()
 
     async def _get(self, target: Target) -> bytes:
-        address = await self._address(target)
-        secure = target.scheme == "https"
-        reader, writer = await asyncio.open_connection(
-            str(address),
-            target.port,
-            ssl=self._tls if secure else None,
-            server_hostname=target.host if secure else None,
-        )
+        reader, writer = await self._connect(target)
         try:
             return await self._exchange(target, reader, writer)
         finally:
             writer.transport.abort()  # a goodbye could be kept waiting
 
-    async def _address(self, target: Target) -> IPAddress:
+    async def _connect(self, target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """To the first of its addresses that answers; each but the last must do so soon."""
+        *others, last = await self._addresses(target)
+        for address in others:
+            try:
+                with anyio.fail_after(CONNECT_SECONDS):
+                    return await self._open(target, address)
+            except OSError as error:  # a TimeoutError is one
+                log.info("%s does not answer at one of its addresses: %s.", target.host, error or "it took too long")
+        return await self._open(target, last)
+
+    async def _open(self, target: Target, address: IPAddress) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        secure = target.scheme == "https"
+        return await asyncio.open_connection(
+            str(address),
+            target.port,
+            ssl=self._tls if secure else None,
+            server_hostname=target.host if secure else None,
+        )
+
+    async def _addresses(self, target: Target) -> list[IPAddress]:
+        """At least one, and none that the list does not allow."""
         if target.address is not None:
-            return target.address
-        for text in await self._resolve(target.host, target.port):
-            address = ipaddress.ip_address(text)
-            if self._hosts.may_connect(address):
-                return address
-        raise _Failed("its name leads only to addresses that are not public and not listed in --image-hosts")
+            return [target.address]
+        found = map(ipaddress.ip_address, await self._resolve(target.host, target.port))
+        allowed = [address for address in found if self._hosts.may_connect(address)]
+        if not allowed:
+            raise _Failed("its name leads only to addresses that are not public and not listed in --image-hosts")
+        return allowed
 
     async def _exchange(self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEADERS)

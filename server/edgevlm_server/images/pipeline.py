@@ -13,18 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
-from edgevlm_engines import Floats
+from edgevlm_engines import Engine, Floats, Preprocessing
 
 from edgevlm_server.errors import InvalidRequest, NotFound, Unavailable
-from edgevlm_server.images.cache import FeatureCache
+from edgevlm_server.images.cache import FeatureCache, PictureNames, Refusal
 from edgevlm_server.images.decoder import ImageWorkerError
 from edgevlm_server.images.fetch import ImageFetcher
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
 from edgevlm_server.images.limits import ImageError, ImageLimits
-from edgevlm_server.images.picture_names import PictureNames
 from edgevlm_server.metrics import Metrics
-from edgevlm_server.model import Model
 from edgevlm_server.request import EncodedImages, Picture
 
 log = logging.getLogger(__name__)
@@ -32,22 +30,37 @@ log = logging.getLogger(__name__)
 DECODE_WORKERS = 2
 RESOLVERS = 2
 """Threads that wait for the name server: one that is silent holds up other fetches and nothing else."""
+AHEAD = 1
+"""Pictures of one request that may be decoded while another of it is encoded."""
+FETCHES = {
+    "image_host_not_allowed": "not_allowed",
+    "image_fetch_failed": "failed",
+    "image_fetch_timeout": "timeout",
+    "image_too_large": "too_large",
+}
+"""A refusal's code to how the fetch ended."""
 
 Result = TypeVar("Result")
-
-
-class VisionFailed(Exception):
-    """The vision encoder raised or hangs: the engine must not be used again."""
 
 
 class ImagePipeline:
     """A few pools. Methods are called on the event loop; `close` blocks and may run in a thread."""
 
-    def __init__(self, model: Model, metrics: Metrics, cache_bytes: int, hosts: ImageHosts | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        preprocessing: Preprocessing,
+        metrics: Metrics,
+        on_death: Callable[[], None],
+        cache_bytes: int,
+        hosts: ImageHosts | None = None,
+    ) -> None:
+        """`on_death` is called when the vision encoder has failed: the engine must not be used again."""
         limits = ImageLimits()
-        self._engine = model.engine
+        self._engine = engine
         self._metrics = metrics
-        self._intake = ImageIntake(limits, model.manifest.preprocessing, DECODE_WORKERS)
+        self._on_death = on_death
+        self._intake = ImageIntake(limits, preprocessing, DECODE_WORKERS)
         # without a list there is nothing here that could open a connection
         self._fetcher = None if hosts is None else ImageFetcher(hosts, limits, self._resolve)
         self._resolving = ThreadPoolExecutor(RESOLVERS, "resolver")
@@ -66,20 +79,22 @@ class ImagePipeline:
     async def encode(self, pictures: Sequence[Picture], client: str | None) -> EncodedImages:
         """The images in order. Names are the client's own: no other client can reach a picture by them.
 
-        Raises `ApiError` or `VisionFailed`.
+        Raises `ApiError`.
         """
-        features, files = [np.zeros((0, self._engine.info.hidden_size), np.float32)], []
-        for picture in pictures:
-            try:
-                one, sha256 = await self._one(picture, client)
-            except ImageError as error:
-                raise InvalidRequest(str(error), code=error.code, param=picture.place) from None
-            except ImageWorkerError:
-                log.exception("No picture can be decoded.")
-                raise Unavailable.undecoded() from None
-            features.append(one)
-            files.append(sha256)
-        return EncodedImages(np.concatenate(features), tuple(files))
+        tasks: list[asyncio.Task[tuple[Floats, str]]] = []
+        try:
+            for picture in pictures:
+                # a name may be that of a picture just before
+                for task in tasks if picture.source is None else tasks[:-AHEAD]:
+                    await task
+                tasks.append(asyncio.create_task(self._one(picture, client)))
+            found = [await task for task in tasks]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        none = np.zeros((0, self._engine.info.hidden_size), np.float32)
+        return EncodedImages(np.concatenate([none, *(one for one, _ in found)]), tuple(sha256 for _, sha256 in found))
 
     def refuse(self) -> None:
         """Begin no more work: what is under way may end."""
@@ -97,9 +112,12 @@ class ImagePipeline:
         if picture.source is None:
             assert picture.name is not None, "the schema asks for one of the two"
             return self._named(client, picture.name, picture.place)
-        data, sha256 = await self._file(picture.source)
-        self._metrics.image_queries.inc()
-        features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
+        try:
+            data, sha256 = await self._file(picture.source)
+            self._metrics.image_queries.inc()
+            features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
+        except ImageError as error:
+            raise InvalidRequest(str(error), code=error.code, param=picture.place) from None
         if known:
             self._metrics.image_hits.inc()
         if picture.name is not None:
@@ -114,7 +132,7 @@ class ImagePipeline:
         if sha256 is None or features is None:
             self._names.drop(client, name)
             raise NotFound(
-                "No picture is kept under this uuid any more, or none was sent; send it again with its image_url.",
+                "No picture is stored under this uuid (any more); send it again with its image_url.",
                 code="image_not_cached",
                 param=place,
             )
@@ -129,27 +147,45 @@ class ImagePipeline:
             return await self._run(self._decoding, lambda: self._intake.read(url))
         if self._closed:
             raise Unavailable.draining()
-        with self._metrics.fetching():
-            data = await self._fetcher.fetch(address)
+        data = await self._fetch(self._fetcher, address)
         return await self._run(self._decoding, lambda: image_file(data))
+
+    async def _fetch(self, fetcher: ImageFetcher, address: str) -> bytes:
+        start, outcome = time.monotonic(), "cancelled"
+        try:
+            data = await fetcher.fetch(address)
+            outcome = "ok"
+            return data
+        except ImageError as error:
+            outcome = FETCHES[error.code]
+            raise
+        finally:
+            self._metrics.fetched(outcome, time.monotonic() - start)
 
     async def _resolve(self, host: str, port: int) -> list[str]:
         """The addresses of a name, as texts."""
         found = await self._run(self._resolving, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         return [str(address[0]) for *_, address in found]
 
-    async def _decode_and_encode(self, data: bytes) -> Floats:
+    async def _decode_and_encode(self, data: bytes) -> Floats | Refusal:
         start = time.monotonic()
-        pixels = await self._run(self._decoding, lambda: self._intake.pixels(data))
+        try:
+            pixels = await self._run(self._decoding, lambda: self._intake.pixels(data))
+        except ImageError as error:
+            return error.again
+        except ImageWorkerError:
+            log.exception("No picture can be decoded.")
+            return Unavailable.undecoded
         decoded = time.monotonic()
         self._metrics.image_decode.observe(decoded - start)
         try:
             encoded = await self._run(self._encoding, lambda: self._encode_now(pixels[np.newaxis]))
         except Unavailable:
-            raise
-        except Exception as error:
+            return Unavailable.draining
+        except Exception:
             log.exception("The vision encoder failed.")
-            raise VisionFailed from error
+            self._on_death()
+            return Unavailable.dead
         self._metrics.image_encode.observe(time.monotonic() - decoded)
         features: Floats = encoded[0]
         return features

@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from edgevlm_engines.manifest import Device, Flavour
+from edgevlm_engines.manifest import Flavour
+from edgevlm_engines.names import Device
 from edgevlm_export.checkpoint.pickle_reader import read_torch_file
 from edgevlm_export.exporter import export_bundle
 from edgevlm_export.graph.ort.vision import OrtVisionParts
@@ -30,7 +31,7 @@ from tests.export.graph.decoder_graphs import Array, Rows, Run, golden_model, on
 GAIN = 400
 """Two channels of the encoder's first norm are that much larger: the residual stream has values above a thousand."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")]
 
 
 class RMSNormalization(OpRun):

@@ -7,7 +7,8 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
-from edgevlm_engines.manifest import Device, Flavour, Precision
+from edgevlm_engines.manifest import Flavour
+from edgevlm_engines.names import Device, Precision
 from edgevlm_export.exporter import export_bundle
 from edgevlm_export.graph.trt.rules import Problem, check
 from onnx import TensorProto, helper, numpy_helper

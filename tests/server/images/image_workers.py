@@ -28,14 +28,26 @@ def decoder(workers: int = 1, limits: ImageLimits | None = None) -> Iterator[Ima
     assert len(os.listdir("/proc/self/fd")) <= descriptors
 
 
-def children() -> set[int]:
-    """Processes whose parent is this one, zombies included."""
+def children(parent: int | None = None) -> set[int]:
+    """Processes whose parent is this one or the one given, zombies included."""
     found = set()
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            if int(entry.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+            if int(entry.read_text().rpartition(")")[2].split()[1]) == (parent or os.getpid()):
                 found.add(int(entry.parent.name))
     return found
+
+
+def workers() -> list[int]:
+    """Decode workers of this process that are alive."""
+    return sorted(child for child in children() if running(child) and b"images.worker" in _command(child))
+
+
+def _command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def assert_right(made: ImageDecoder) -> None:

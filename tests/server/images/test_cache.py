@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgevlm_engines import Floats
-from edgevlm_server.images.cache import FeatureCache
+from edgevlm_server.images.cache import FeatureCache, Refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,18 +74,46 @@ def test_who_asks_while_it_is_made_shares_it_and_may_leave() -> None:
     asyncio.run(play())
 
 
+def test_work_that_nobody_waits_for_any_more_ends() -> None:
+    async def play() -> None:
+        cache = FeatureCache(1000)
+        ended: list[str] = []
+
+        async def make() -> Floats:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("given up")
+            raise AssertionError("nothing sets the event")
+
+        waiting = [asyncio.create_task(cache.get("a", make)) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        waiting[0].cancel()
+        await asyncio.sleep(0.01)
+        assert ended == []
+        waiting[1].cancel()
+        await asyncio.sleep(0.01)
+        assert ended == ["given up"]
+
+        async def again() -> Floats:
+            return features(1)
+
+        assert (await cache.get("a", again))[1] is False
+
+    asyncio.run(play())
+
+
 def test_a_failure_reaches_everyone_and_is_not_kept() -> None:
     async def play() -> None:
         cache, fail = FeatureCache(1000), True
 
-        async def make() -> Floats:
+        async def make() -> Floats | Refusal:
             await asyncio.sleep(0)
-            if fail:
-                raise ValueError("broken")
-            return features(1)
+            return (lambda: ValueError("broken")) if fail else features(1)
 
         results = await asyncio.gather(*(cache.get("a", make) for _ in range(3)), return_exceptions=True)
         assert [type(result) for result in results] == [ValueError] * 3
+        assert len({id(result) for result in results}) == 3, "one object would gather the tracebacks of all"
         fail = False
         assert (await cache.get("a", make))[1] is False
         assert (await cache.get("a", make))[1] is True
@@ -126,6 +154,7 @@ def test_near_misses_are_misses(bundles: Bundles) -> None:
         assert len(set(answers)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["v1", "v2"])
 def test_answers_are_the_same_with_and_without_the_cache(bundles: Bundles, case: str) -> None:
     pictures = [image_part(data_url((40 * n, 90, 200 - 30 * n))) for n in (0, 1, 0, 2, 1, 0)]

@@ -1,6 +1,7 @@
 """Where a name leads and who answers there: looked up once, pinned, never into a network that is not listed; TLS."""
 
 import asyncio
+import socket
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,24 @@ def test_of_several_addresses_one_that_is_allowed_is_taken() -> None:
     with PictureHost(answers(PNG)) as host:
         resolve = StandInResolver(["fe80::1%lo", "::1", "10.0.0.1", "127.0.0.1"])
         assert fetch(host.url(host="camera.invalid"), f"camera.invalid:{host.port},127.0.0.1", resolve) == PNG
+
+
+def test_an_address_that_refuses_is_not_the_end() -> None:
+    with PictureHost(answers(PNG)) as host:
+        resolve = StandInResolver(["127.0.0.2", "127.0.0.3", "127.0.0.1"])
+        assert fetch(host.url(host="camera.invalid"), f"camera.invalid:{host.port},127.0.0.0/29", resolve) == PNG
+
+
+def test_an_address_that_is_silent_is_not_the_end(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevlm_server.images.fetch.CONNECT_SECONDS", 0.2)
+    with (
+        PictureHost(answers(PNG), tls_of(authority, "camera.invalid")) as host,
+        # takes the connection and never answers the greeting
+        socket.create_server(("127.0.0.2", host.port)),
+    ):
+        resolve = StandInResolver(["127.0.0.2", "127.0.0.1"])
+        url, hosts = host.url(host="camera.invalid", scheme="https"), f"camera.invalid:{host.port},127.0.0.0/29"
+        assert fetch(url, hosts, resolve) == PNG
 
 
 def test_a_name_that_nobody_knows() -> None:

@@ -15,7 +15,17 @@ from edgevlm_server.images.decoder import ImageWorkerError
 from edgevlm_server.images.limits import ImageLimits
 
 from tests.server.images.image_files import jpeg_with_scans
-from tests.server.images.image_workers import GOOD, SIZE, assert_right, children, decoder, refusal, running, wait_for
+from tests.server.images.image_workers import (
+    GOOD,
+    SIZE,
+    assert_right,
+    children,
+    decoder,
+    refusal,
+    running,
+    wait_for,
+    workers,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -24,24 +34,24 @@ def test_a_process_that_died_while_idle_is_replaced_unnoticed() -> None:
     with decoder() as made:
         assert_right(made)
         for _ in range(10):
-            os.kill(made.process_ids[0], signal.SIGKILL)
+            os.kill(workers()[0], signal.SIGKILL)
             assert_right(made)
 
 
 def test_signals_for_the_group_do_not_end_the_worker() -> None:
     with decoder() as made:
         assert_right(made)
-        processes = made.process_ids
+        processes = workers()
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(processes[0], number)
         assert_right(made)
-        assert made.process_ids == processes
+        assert workers() == processes
 
 
 def test_hung_process_is_killed_and_replaced() -> None:
     with decoder(limits=ImageLimits(decode_seconds=0.5)) as made:
         assert_right(made)
-        hung = made.process_ids
+        hung = workers()
         os.kill(hung[0], signal.SIGSTOP)
         error = refusal(made, GOOD)
         assert error.code == "image_too_large" and "0.5 s" in str(error)
@@ -60,7 +70,7 @@ def test_process_killed_while_it_decodes() -> None:
     bomb = jpeg_with_scans(4096, 4096, extra=900)
     with decoder(limits=ImageLimits(max_scans=1000, decode_seconds=60)) as made:
         assert_right(made)
-        process = made.process_ids[0]
+        process = workers()[0]
         timer = threading.Timer(0.5, os.kill, (process, signal.SIGKILL))
         timer.start()
         assert refusal(made, bomb).code == "image_invalid"
@@ -137,7 +147,7 @@ def test_after_close_nobody_waits_and_nothing_starts() -> None:
         assert_right(made)
         made.close()
         made.close()
-        assert made.process_ids == []
+        assert workers() == []
         with ThreadPoolExecutor(3) as pool:
             for answer in [pool.submit(made.decode, GOOD) for _ in range(3)]:
                 with pytest.raises(ImageWorkerError, match="closed"):
@@ -155,12 +165,13 @@ def test_worker_ends_with_its_parent(busy: bool, tmp_path: Path) -> None:
         "from edgevlm_server.images.decoder import ImageDecoder, ImageLimits\n"
         "decoder = ImageDecoder(ImageLimits(max_scans=1000, decode_seconds=1), 8, (0, 0, 0))\n"
         f"decoder.decode({GOOD!r})\n"
-        "print(decoder.process_ids[0], flush=True)\n"
+        "print('ready', flush=True)\n"
         f"decoder.decode(pathlib.Path({str(bomb)!r}).read_bytes()) if {busy} else time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        worker = int(parent.stdout.readline())
+        assert parent.stdout.readline() == "ready\n"
+        [worker] = children(parent.pid)
         assert running(worker)
         time.sleep(0.5 if busy else 0)
         parent.kill()

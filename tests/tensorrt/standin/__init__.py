@@ -20,19 +20,8 @@ from tests.tensorrt.standin.tensorrt_types import Severity
 
 __all__ = ["Machine", "ProfileShapes", "Violation", "installed", "pack_plan"]
 
-_ENGINES = (
-    "append",
-    "cuda",
-    "cuda_cache",
-    "trt",
-    "trt_context",
-    "trt_decoder",
-    "trt_graphs",
-    "trt_log",
-    "trt_vision",
-)
-_USERS = (*(f"edgevlm_engines.{name}" for name in _ENGINES), "edgevlm_export.trt.compiler")
-"""Modules that import what is stood in for."""
+_USERS = ("edgevlm_engines.cuda", "edgevlm_engines.trt", "edgevlm_export.trt.compiler")
+"""Folders and modules that import what is stood in for."""
 
 
 @contextmanager
@@ -55,8 +44,8 @@ def installed(tensorrt: str = "10.16.0") -> Iterator[Machine]:
         **{f"cuda.bindings.{name}": value for name, value in bindings.items()},
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name in _USERS:
-            patch.delitem(sys.modules, name, raising=False)
+        for name in _users():
+            patch.delitem(sys.modules, name)
         for name, value in modules.items():
             # whoever looks whether a module is installed asks for this
             value.__spec__ = ModuleSpec(name, None)
@@ -65,5 +54,10 @@ def installed(tensorrt: str = "10.16.0") -> Iterator[Machine]:
             yield machine
         finally:
             # a later test must not find them bound to this machine
-            for name in _USERS:
-                sys.modules.pop(name, None)
+            for name in _users():
+                del sys.modules[name]
+
+
+def _users() -> list[str]:
+    """Those that have been imported."""
+    return [name for name in sys.modules if any(name == user or name.startswith(f"{user}.") for user in _USERS)]

@@ -89,7 +89,7 @@ class _Runtime:
         machine = self._machine
         major, minor = machine.compute
         name = machine.name.encode().ljust(256, b"\0")
-        return OK, SimpleNamespace(name=name, major=major, minor=minor, totalGlobalMem=machine.capacity)
+        return OK, SimpleNamespace(name=name, major=major, minor=minor)
 
     def cudaMemGetInfo(self) -> tuple[Any, ...]:
         return OK, self._machine.capacity - self._machine.used(), self._machine.capacity

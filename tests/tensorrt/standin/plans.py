@@ -34,7 +34,7 @@ def write_plans(folder: Path, slots: int, max_length: int, plans: Path | None = 
     own.mkdir(parents=True, exist_ok=True)
     for graph, plan, profiles in (
         (DECODER, DECODER_PLAN, decoder_profiles(bundle.manifest, shape)),
-        (VISION, VISION_PLAN, vision_profiles(bundle.manifest, shape)),
+        (VISION, VISION_PLAN, vision_profiles(bundle.manifest)),
     ):
         (own / plan).write_bytes(_packed(bundle.path(graph), shape, profiles))
     files = {name: file for name, file in file_table(own).items() if name != SIDECAR}

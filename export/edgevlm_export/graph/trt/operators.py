@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from onnx import TensorProto
 
-Version = tuple[int, int]
+Version = tuple[int, ...]
 """Major and minor."""
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16})

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import onnx
+from edgevlm_engines.version import version_numbers, version_text
 from onnx import NodeProto, TensorProto, numpy_helper
 
 from edgevlm_export.graph.trt.operators import DOOR, HALVES, OPERATORS, Version, latest_opset
@@ -30,8 +31,7 @@ class Problem(NamedTuple):
 
 def check(model: onnx.ModelProto, version: str) -> list[Problem]:
     """All problems of a graph with a version of TensorRT (`10.3.0`). The cache's capacity must have been set."""
-    numbers = version.split(".")
-    known = (int(numbers[0]), int(numbers[1]))
+    known = version_numbers(version)[:2]
     graph = _Graph(model)
     return [*_opset_problems(model, known), *_door_problems(model), *_node_problems(graph, known)]
 
@@ -95,7 +95,7 @@ def _operator_problems(graph: _Graph, node: NodeProto, version: Version) -> Iter
     if known is None:
         yield f"the operator {node.op_type} is not among those that were looked up for TensorRT."
     elif known.since > version:
-        yield f"TensorRT has the operator {node.op_type} from {known.since[0]}.{known.since[1]} on."
+        yield f"TensorRT has the operator {node.op_type} from {version_text(known.since)} on."
     else:
         found = graph.type(node.input[1 if node.op_type == "Where" else 0])
         if found and found not in known.types and not _decomposable(node):

@@ -1,4 +1,4 @@
-"""Which plans of a folder serve: those for more slots than are asked for do as well. Knows no TensorRT.
+"""Which plans of the cache to use: those for more slots than are asked for do as well. Knows no TensorRT.
 
 So a question on the command line, or a server that memory holds to fewer slots, needs no plans of its own.
 """
@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgevlm_engines.manifest import Manifest
-from edgevlm_engines.plan_cache import SIDECAR, PlanShape, Sidecar, Target, plan_key
+from edgevlm_engines.plan_cache.files import SIDECAR, Sidecar
+from edgevlm_engines.plan_cache.key import PlanShape, Target, plan_key
 
 
 def serving_shape(folder: Path, manifest: Manifest, wanted: PlanShape, target: Target) -> PlanShape:

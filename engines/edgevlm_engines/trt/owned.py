@@ -1,11 +1,11 @@
-"""What an engine holds, given back in the opposite order. Knows no devices."""
+"""Resources that an engine holds, freed in the opposite order. Knows no devices."""
 
 from contextlib import ExitStack
 from typing import Protocol, TypeVar
 
 
 class Freeable(Protocol):
-    """Something that must be given back once."""
+    """A resource that must be freed once."""
 
     def free(self) -> None: ...
 
@@ -14,6 +14,6 @@ Held = TypeVar("Held", bound=Freeable)
 
 
 def owned(release: ExitStack, held: Held) -> Held:
-    """The same, and its `free` is called when `release` is closed, after that of what came later."""
+    """Returns `held`, which is freed when `release` closes, after everything that was registered later."""
     release.callback(held.free)
     return held

@@ -1,0 +1,53 @@
+"""The vision encoder on ONNX Runtime: its session and the one thread that runs it, beside decoding and behind it."""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnxruntime
+
+from edgevlm_engines.bundle import VISION, Bundle
+from edgevlm_engines.engine import Floats
+from edgevlm_engines.names import Provider
+from edgevlm_engines.ort.session import open_session
+
+NICENESS = 3
+"""Half the weight of a decoding thread: what running answers and pictures both bear, as measured in
+`docs/decisions/2026-11-25-pictures-give-way.md`."""
+
+
+class OrtEncoder:
+    """One picture a call.
+
+    A running answer's next token comes before a picture: the thread has a lower priority, the threads that the
+    runtime starts from it inherit that, and none of them spins while it waits.
+    """
+
+    def __init__(self, bundle: Bundle, provider: Provider, threads: int) -> None:
+        self._thread = ThreadPoolExecutor(1, "encoder", initializer=_give_way)
+        loading = self._thread.submit(open_session, bundle, VISION, provider, threads, spinning=False)
+        try:
+            self._session: onnxruntime.InferenceSession | None = loading.result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
+
+    def run(self, picture: Floats) -> Floats:
+        """`[3, image_size, image_size]` -> `[image_tokens, hidden_size]`."""
+        assert self._session is not None, "closed"
+        pixels = picture[np.newaxis]
+        [features] = self._thread.submit(self._session.run, ["features"], {"pixels": pixels}).result()
+        encoded: Floats = features[0]
+        return encoded
+
+    def close(self) -> None:
+        """Wait for the picture at hand, then release the session. Calling it again does nothing."""
+        self._thread.shutdown()
+        self._session = None
+
+
+def _give_way() -> None:
+    """On Linux niceness belongs to a thread; elsewhere it would be the whole process's."""
+    if sys.platform == "linux":
+        os.nice(NICENESS)

@@ -1,0 +1,35 @@
+"""Sessions of ONNX Runtime: a file of a bundle, loaded where it is to run. Knows no inputs or outputs."""
+
+import onnxruntime
+
+from edgevlm_engines.bundle import Bundle
+from edgevlm_engines.errors import EngineLoadError
+from edgevlm_engines.names import Provider
+
+PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def open_session(
+    bundle: Bundle, name: str, provider: Provider, threads: int, *, spinning: bool = True
+) -> onnxruntime.InferenceSession:
+    """The graph `name` on `provider` alone; `threads` 0 lets the runtime take one per physical core.
+
+    Threads that spin while they wait start sooner and take a core meanwhile. Raises `EngineLoadError`.
+    """
+    wanted = PROVIDERS[provider]
+    if wanted not in onnxruntime.get_available_providers():
+        raise EngineLoadError(
+            f"This ONNX Runtime has no {wanted}; install the 'gpu' extra of edgevlm, or choose --provider cpu."
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    try:
+        session = onnxruntime.InferenceSession(str(bundle.path(name)), options, providers=[wanted])
+    except Exception as error:
+        raise EngineLoadError(f"ONNX Runtime cannot load {bundle.path(name)}: {error}") from error
+    # without its libraries the CUDA provider is dropped with no more than a warning
+    if wanted not in session.get_providers():
+        raise EngineLoadError(f"ONNX Runtime could not start its {wanted}; are the CUDA libraries installed?")
+    return session

@@ -1,0 +1,100 @@
+"""What TensorRT plans are built for, and the key that follows from it. Reads no files, knows no TensorRT.
+
+A plan is code and weights for one GPU and one version of TensorRT, with fixed limits on slots and lengths.
+"""
+
+import hashlib
+import json
+from typing import Literal, NamedTuple
+
+from edgevlm_engines.bundle import DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS
+from edgevlm_engines.errors import PlanError
+from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.version import version_numbers, version_text
+
+FORMAT: Literal[2] = 2
+"""Of `plan.json`, and of what the builder makes of a graph: raised when plans of before must not be used."""
+
+CHUNK = 64
+"""Positions in one prefill call: few enough not to hold up other slots' next token."""
+
+POSITIONS = 64
+"""A slot's capacity is a multiple of this, so that every slot of a cache begins at an address that TensorRT takes."""
+
+SMALLEST_WINDOW = 256
+
+NATIVE_SINCE = (10, 15)
+"""The first TensorRT with an operator that updates a cache in place."""
+
+_GRAPHS = (DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS)
+
+
+class PlanShape(NamedTuple):
+    """What the plans allow: slots, positions of one slot, positions of one prefill."""
+
+    slots: int
+    capacity: int
+    chunk: int = CHUNK
+
+
+class Target(NamedTuple):
+    """What runs the plans: TensorRT's whole version, the GPU's name, its compute capability as `8.7`, and the
+    system's release, empty if it says none."""
+
+    tensorrt: str
+    device: str
+    compute: str
+    release: str = ""
+
+
+def capacity(max_length: int) -> int:
+    """Positions that a slot of the cache has for prompts and answers of `max_length`."""
+    return -(-max_length // POSITIONS) * POSITIONS
+
+
+def windows(capacity: int) -> tuple[int, ...]:
+    """Lengths of cache that a step may attend to, rising: a step costs what its window costs, not the whole slot."""
+    sizes = []
+    size = SMALLEST_WINDOW
+    while size < capacity:
+        sizes.append(size)
+        size *= 2
+    return (*sizes, capacity)
+
+
+def plan_shape(slots: int, max_length: int) -> PlanShape:
+    """The shape for a server with `slots` slots of `max_length` positions."""
+    return PlanShape(slots, capacity(max_length))
+
+
+def plan_key(manifest: Manifest, shape: PlanShape, target: Target) -> str:
+    """A name that changes with everything that a plan depends on."""
+    parts = {
+        "format": FORMAT,
+        "flavour": manifest.flavour,
+        "precisions": [manifest.precision, manifest.vision_precision],
+        "shape": shape._asdict(),
+        "target": target._asdict(),
+        "sources": sources(manifest),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def sources(manifest: Manifest) -> dict[str, str]:
+    """Digest of every file that a plan is built from."""
+    return {name: manifest.files[name].sha256 for name in _GRAPHS}
+
+
+def check_flavour(manifest: Manifest, target: Target) -> None:
+    """Raise `PlanError` for a graph that this TensorRT cannot run, whoever built it."""
+    if manifest.flavour == "ort":
+        raise PlanError(
+            f"The bundle of {manifest.model} was exported for {manifest.device}, and TensorRT does not run it; "
+            "export it with --device jetpack6 or jetpack7."
+        )
+    if manifest.flavour == "trt-native" and version_numbers(target.tensorrt) < NATIVE_SINCE:
+        least = version_text(NATIVE_SINCE)
+        raise PlanError(
+            f"This bundle updates its cache with an operator that TensorRT has from {least} on, and this is "
+            f"{target.tensorrt}; export it with --device jetpack6."
+        )
