@@ -18,6 +18,7 @@ from tests.boundaries.walls import (
     circle,
     imports,
     modules,
+    nodes,
 )
 
 
@@ -66,11 +67,7 @@ def test_walls_are_stated_for_folders_that_exist() -> None:
 
 
 def _nodes() -> list[tuple[str, Path, ast.AST]]:
-    return [
-        (name, path, node)
-        for name, path in modules().items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    ]
+    return [(name, path, node) for name, path in modules().items() for node in nodes(path)]
 
 
 def test_server_uses_only_what_the_engines_export() -> None:

@@ -7,15 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgevlm.cli import main
-from edgevlm.demo_bundle import demo_bundle
 
 Run = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def made_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo model's bundle, which tests copy."""
-    return demo_bundle(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
@@ -26,8 +19,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def demo(cache: Path, made_demo: Path) -> Path:
-    return shutil.copytree(made_demo, cache / made_demo.name)
+def demo(cache: Path, demo_model: Path) -> Path:
+    return shutil.copytree(demo_model, cache / demo_model.name)
 
 
 @pytest.fixture

@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgevlm import cli
-from edgevlm.demo_bundle import demo_bundle
 from tests.devices import ORIN_NANO_SUPER
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return demo_bundle(tmp_path_factory.mktemp("cache"))
 
 
 def doctor(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -22,8 +16,8 @@ def doctor(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_on_this_machine(demo: Path) -> None:
-    done = doctor(demo)
+def test_on_this_machine(demo_model: Path) -> None:
+    done = doctor(demo_model)
     assert (done.returncode, done.stderr) == (0, "")
     assert "CPUExecutionProvider" in done.stdout and "| edgevlm-demo | fp32 |" in done.stdout
     machine = json.loads(doctor("--json").stdout)

@@ -24,6 +24,7 @@ def exported(folder: Path, precision: Precision, vision_precision: VisionPrecisi
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "vision", "least"), [("int8", "fp32", 0.99), ("int4", "fp32", 0.97), ("int8", "int8", 0.99)]
 )
@@ -57,6 +58,7 @@ def test_bad_codes_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert found.mean_divergence > 0.1
 
 
+@pytest.mark.slow
 def test_the_command_exports_and_prints_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case = GOLDEN / "v2"
     command = ["export", str(case / "checkpoint"), str(tmp_path / "b"), "--vision-tower", str(case / "clip")]

@@ -13,6 +13,8 @@ from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import installed
 from tests.tensorrt.standin.plans import write_plans
 
+pytestmark = pytest.mark.slow
+
 PICTURES = 12
 
 

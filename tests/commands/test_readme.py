@@ -4,13 +4,10 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 
-import pytest
 from edgevlm_server.http.app import KEYED, probes
 from fastapi.routing import APIRoute
 
-from edgevlm.demo_bundle import demo_bundle
 from tests.boundaries.walls import ROOT
 from tests.docs.pages import blocks, commands, pages, read
 from tests.docs.tables import PAGE, with_tables
@@ -18,12 +15,6 @@ from tests.live import LiveServer
 
 README = read("README.md")
 API = read("docs/api.md")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with LiveServer.on_bundle(demo_bundle(tmp_path_factory.mktemp("cache"))) as server:
-        yield server
 
 
 def test_the_readme_is_for_one_sitting() -> None:

@@ -12,6 +12,8 @@ from tests.commands.serve_process import chat, ready, running, scripted, started
 from tests.pictures import image_part, text_part, user
 from tests.server.engines import until
 
+pytestmark = pytest.mark.slow
+
 Bundles = Callable[[str], Path]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from edgevlm_engines import Manifest, read_manifest, size_text
 
-from edgevlm.demo_bundle import demo_bundle
 from edgevlm.doctor import software
 from edgevlm.doctor.ceilings import MODELS
 from edgevlm.doctor.fit import published_manifest
@@ -39,11 +38,6 @@ def report(machine: Machine, folder: Path, manifest: Manifest | None = None) -> 
 
 def said(report: Report, *, stops: bool) -> list[str]:
     return [one.text for one in report.advice if one.stops == stops]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return demo_bundle(tmp_path_factory.mktemp("cache"))
 
 
 def test_a_device_as_it_should_be(tmp_path: Path) -> None:
@@ -167,6 +161,7 @@ def test_the_best_mode_is_the_one_that_is_set_where_none_limits_less() -> None:
     assert Power((), None).best is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", MACHINES)
 def test_garbled_and_missing_files_are_unknown_and_no_error(machine: str, tmp_path: Path) -> None:
     whole = MACHINES[machine]
@@ -222,9 +217,9 @@ def test_a_full_disk_is_told_for_a_bundle(tmp_path: Path) -> None:
     assert judge(full).advice == []
 
 
-def test_what_another_version_left_in_the_cache_is_told(demo: Path, tmp_path: Path) -> None:
+def test_what_another_version_left_in_the_cache_is_told(demo_model: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    old = shutil.copytree(demo, cache / "demo-0000000000000000")
+    old = shutil.copytree(demo_model, cache / "demo-0000000000000000")
     size = sum(path.stat().st_size for path in old.iterdir())
     found = report(AGX_ORIN, tmp_path)
     assert found.ok and found.survey.cache == Cache(cache, size, size)
@@ -234,9 +229,9 @@ def test_what_another_version_left_in_the_cache_is_told(demo: Path, tmp_path: Pa
     assert f"{size_text(size)} in {cache}, {size_text(size)} of it not usable" in as_text(found)
 
 
-def test_a_cpu_bundle_is_judged_for_onnx_runtime_on_a_jetson_too(demo: Path, tmp_path: Path) -> None:
+def test_a_cpu_bundle_is_judged_for_onnx_runtime_on_a_jetson_too(demo_model: Path, tmp_path: Path) -> None:
     broken = AGX_ORIN.with_packages(tensorrt=None)
-    assert report(broken, tmp_path / "cpu", read_manifest(demo)).ok
+    assert report(broken, tmp_path / "cpu", read_manifest(demo_model)).ok
     assert not report(broken, tmp_path / "any").ok
 
 

@@ -132,6 +132,7 @@ def test_a_disk_that_is_too_full_is_found_out_before_the_work(
     assert jetson.builds() == 0
 
 
+@pytest.mark.slow
 def test_a_server_builds_on_its_first_start_and_not_on_its_second(
     jetson: Jetson, caplog: pytest.LogCaptureFixture
 ) -> None:

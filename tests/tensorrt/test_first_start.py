@@ -19,6 +19,8 @@ from tests.live import LiveServer
 from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import Machine, installed
 
+pytestmark = pytest.mark.slow
+
 SLOTS, LENGTH = 2, 500
 SETTINGS = Settings(max_batch=SLOTS, max_length=LENGTH)
 

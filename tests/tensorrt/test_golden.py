@@ -27,6 +27,8 @@ from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import installed
 from tests.tensorrt.standin.plans import write_plans
 
+pytestmark = pytest.mark.slow
+
 FEATURES, LOGITS = 3e-3, 0.03
 """Of the largest value: twice the largest differences met, 1.4e-3 and 0.016. Random weights amplify rounding."""
 

@@ -50,6 +50,7 @@ def questions() -> list[dict[str, Any]]:
     return bodies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["v1", "v2"])
 def test_eight_at_once_get_token_for_token_what_each_gets_alone(bundles: Bundles, case: str) -> None:
     with LiveServer.on_bundle(bundles(case), max_batch=5, max_length=600) as server:
@@ -120,7 +121,7 @@ def test_a_client_that_leaves_while_it_waits_is_forgotten(slow: tuple[LiveServer
 def test_one_too_many_is_told_when_to_come_back(slow: tuple[LiveServer, SlowEngine]) -> None:
     server, engine = slow
     engine.gate.clear()
-    connections = [open_chat(server, stream=False) for _ in range(12)]
+    connections = [open_chat(server, stream=False, content="hello") for _ in range(12)]
     until(lambda: inside(server) == 12, "every place to be taken")
     refused = server.chat("one more")
     assert refused.status_code == 429
@@ -245,6 +246,7 @@ def test_refused_requests_do_not_shorten_the_advice_to_others(slow: tuple[LiveSe
     assert server.service.admission._seconds < 20
 
 
+@pytest.mark.slow
 def test_slots_are_reused_by_many_more_requests_than_there_are_slots(bundles: Bundles) -> None:
     """Lengths, leavers and bad requests at random; each answer must be its own."""
     engine = SlowEngine(bundles("v2"), slots=3, seconds=0.0005)

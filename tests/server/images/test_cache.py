@@ -154,6 +154,7 @@ def test_near_misses_are_misses(bundles: Bundles) -> None:
         assert len(set(answers)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["v1", "v2"])
 def test_answers_are_the_same_with_and_without_the_cache(bundles: Bundles, case: str) -> None:
     pictures = [image_part(data_url((40 * n, 90, 200 - 30 * n))) for n in (0, 1, 0, 2, 1, 0)]

@@ -74,6 +74,7 @@ def test_a_gif_frame_larger_than_its_header_says_is_refused() -> None:
         assert refusal(made, bytes(data)).code == "image_invalid"
 
 
+@pytest.mark.slow
 def test_a_strip_does_not_need_a_square_of_memory() -> None:
     with decoder(limits=ImageLimits(memory_bytes=300 << 20)) as made:
         for size in ((1, 16384), (16384, 1), (1000, 16384), (16384, 1000)):

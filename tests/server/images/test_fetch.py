@@ -203,6 +203,7 @@ def test_a_host_is_not_flooded_through_this_server() -> None:
     assert 1 < most <= AT_ONCE
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     start=st.sampled_from(

@@ -93,6 +93,7 @@ def test_orientation_is_applied_once(image_format: str, orientation: int) -> Non
         assert near(decoded.crop((*corner, corner[0] + 1, corner[1] + 1)), expected[:3], within=8)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_tiles_as_phones_write_them() -> None:
     image = noise(40, 30).resize((1000, 700))
     data = encode(image, "HEIF", tile_size=256, **FINE)

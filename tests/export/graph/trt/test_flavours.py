@@ -22,6 +22,8 @@ from tests.export.graph.decoder_graphs import (
     write_graph,
 )
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {
     "heads of 16": partial(golden_model, "v2"),
     "heads of 80": partial(golden_model, "v2-headdim80-bf16"),

@@ -34,7 +34,7 @@ GAIN = 400
 
 Exported = Callable[[Device], Path]
 
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")]
 
 
 class RMSNormalization(OpRun):
