@@ -1,11 +1,16 @@
-# make run    the server on the demo model          make check   format, lint, types, tests
-# make test   everything that CI runs               make fix     format and mend what can be mended
-# make containers    the images, built and run (part of test; wants Debian, and root)
+# make run      the server on the demo model
+# make quick    format, lint, types, and the tests that need nothing but Python packages and little time
+# make check    format, lint, types, and all tests but those of the images
+# make test     everything: what CI runs; wants Debian, and root
+# make fix      format and mend what can be mended
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# pyproject.toml says what the marks are
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist worksteal
+QUICK := not (browser or container or tools or twin or slow)
 
 # TensorRT's own code, as far as it runs without a GPU; tests/tensorrt says what for
 TENSORRT := $(VENV)/tensorrt
@@ -16,21 +21,27 @@ CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-binding
 # what tests/chart renders the chart with
 HELM := $(VENV)/helm/installed
 
-.PHONY: run test check containers fix test-tools
+.PHONY: run quick check test containers lint fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
 
-test: check containers
+quick: lint
+	$(PYTEST) --hypothesis-profile quick -m '$(QUICK)'
 
-check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
+check: lint test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
+	$(PYTEST) -m 'not container'
+
+test: lint test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
+	$(PYTEST)
+
+containers: $(VENV)/installed-test test-tools $(HELM)
+	$(PYTEST) -m container
+
+lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --ignore tests/containers
-
-containers: $(VENV)/installed-test test-tools $(HELM)
-	$(BIN)/pytest tests/containers
 
 # a browser, Node's packages, podman; does nothing where they are
 test-tools:

@@ -1,5 +1,7 @@
 """What tests of several rooms share: golden cases, bundles made from them, and a server on a real socket."""
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -7,11 +9,37 @@ from typing import cast
 import pytest
 from edgevlm_engines.manifest import Device
 from edgevlm_export.exporter import export_bundle
+from hypothesis import settings
 
+from edgevlm.demo_bundle import demo_bundle
 from tests.live import LiveServer
 
-GOLDEN = Path(__file__).parent / "data" / "golden"
+TESTS = Path(__file__).parent
+GOLDEN = TESTS / "data" / "golden"
 CASES = ("v1", "v2", "v2-headdim80-bf16")
+
+MARKS = {
+    "page": "browser",
+    "containers": "container",
+    "chart": "tools",
+    "clients": "tools",
+    "site": "tools",
+    "tensorrt/test_api_conformance.py": "twin",
+    "tensorrt/test_twin_traps.py": "twin",
+    "tensorrt/test_twins.py": "twin",
+}
+"""What needs more than Python packages; pyproject.toml says what each mark stands for."""
+
+settings.register_profile("full", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)
+settings.load_profile("full")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        path = item.path.relative_to(TESTS)
+        for name in {path.as_posix(), path.parts[0]} & MARKS.keys():
+            item.add_marker(MARKS[name])
 
 
 @pytest.fixture(params=CASES)
@@ -20,28 +48,46 @@ def golden(request: pytest.FixtureRequest) -> Path:
     return GOLDEN / str(request.param)
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The fp32 bundle of a golden case, exported once. Tests that change a bundle copy it first."""
-    made: dict[str, Path] = {}
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Folders that are made once in a run, by the worker that wants one first, and that nobody changes."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / name
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                make(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def bundles(once: Once) -> Callable[[str], Path]:
+    """The fp32 bundle of a golden case. Tests that change a bundle copy it first."""
 
     def bundle(case: str) -> Path:
-        if case not in made:
-            made[case] = tmp_path_factory.mktemp("bundles") / case
-            export_bundle(GOLDEN / case / "checkpoint", made[case], vision_tower=GOLDEN / case / "clip", name=case)
-        return made[case]
+        source = GOLDEN / case
+        return once(
+            case, lambda made: export_bundle(source / "checkpoint", made, vision_tower=source / "clip", name=case)
+        )
 
     return bundle
 
 
 @pytest.fixture(scope="session")
-def jetson_bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """The bundle of a golden case for a Jetson, exported once."""
-    made: dict[tuple[str, str], Path] = {}
+def jetson_bundles(once: Once) -> Callable[[str, str], Path]:
+    """The bundle of a golden case for a Jetson."""
 
     def bundle(case: str, device: str) -> Path:
-        if (case, device) not in made:
-            folder = made[case, device] = tmp_path_factory.mktemp(device) / case
+        def export(folder: Path) -> None:
             export_bundle(
                 GOLDEN / case / "checkpoint",
                 folder,
@@ -51,8 +97,16 @@ def jetson_bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, s
                 precision="fp16",
                 vision_precision="fp16",
             )
-        return made[case, device]
 
+        return once(f"{device}-{case}", export)
+
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def demo_model(once: Once) -> Path:
+    """The demo model's bundle."""
+    [bundle] = once("demo", demo_bundle).iterdir()
     return bundle
 
 
@@ -60,4 +114,11 @@ def jetson_bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, s
 def echo_server(bundles: Callable[[str], Path]) -> Iterator[LiveServer]:
     """A server on the echo engine."""
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def demo(demo_model: Path) -> Iterator[LiveServer]:
+    """A server on the demo model."""
+    with LiveServer.on_bundle(demo_model) as server:
         yield server

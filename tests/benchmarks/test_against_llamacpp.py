@@ -57,6 +57,7 @@ def test_output_without_a_figure_is_shown(find: Callable[[str], object]) -> None
         find("out of memory")
 
 
+@pytest.mark.slow
 def test_both_sides_are_measured_on_files_that_are_made_once(
     tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

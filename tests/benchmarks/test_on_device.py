@@ -44,6 +44,7 @@ def test_the_shell_finds_no_fault() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.slow
 def test_every_step_on_this_machine(tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = ("--device", "cpu", "--shape", "tiny", "--quick", "--rows", 2, "--length", 512)
@@ -72,6 +73,7 @@ def test_every_step_on_this_machine(tmp_path: Path) -> None:
     assert "| red zone |" in (out / "figures/answers.txt").read_text()
 
 
+@pytest.mark.slow
 def test_what_a_jetson_is_asked(tmp_path: Path) -> None:
     """The device is what doctor says; plans are built before they are used, and with the same shape."""
     python, out = tmp_path / "bin/python", tmp_path / "run"

@@ -6,11 +6,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 from edgevlm_server.http.static import FILES
 
 from tests.boundaries.walls import ROOMS, ROOT
 
 
+@pytest.mark.slow
 def test_the_wheel_is_complete(tmp_path: Path) -> None:
     # setuptools builds in the source tree, and what it leaves there would be in the next wheel
     unwanted = shutil.ignore_patterns(".*", "build", "*.egg-info", "tests", "__pycache__")

@@ -15,7 +15,6 @@ from edgevlm_server.keys import KeyRing, add_key
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 
-from edgevlm.demo_bundle import demo_bundle
 from tests.chart.cases import KEYS, OPEN
 from tests.chart.helm import Helm
 from tests.chart.readme import CHART
@@ -26,22 +25,11 @@ MODES = ("whole", "stream")
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return demo_bundle(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
-def server(bundle: Path) -> Iterator[LiveServer]:
-    with LiveServer.on_bundle(bundle) as live:
-        yield live
-
-
-@pytest.fixture(scope="module")
-def locked(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, str]]:
+def locked(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, str]]:
     """A server that has keys, and one of them."""
     keys = tmp_path_factory.mktemp("keys") / "keys.txt"
     key = add_key(keys, "test")
-    with LiveServer(lambda: load_model(bundle, Settings()), Settings(), KeyRing.load(keys)) as live:
+    with LiveServer(lambda: load_model(demo_model, Settings()), Settings(), KeyRing.load(keys)) as live:
         yield live, key
 
 
@@ -52,8 +40,8 @@ def ask(url: str, mode: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_answer_comes(server: LiveServer, mode: str) -> None:
-    done = ask(server.url, mode, ASK_KEYS="no")
+def test_an_answer_comes(demo: LiveServer, mode: str) -> None:
+    done = ask(demo.url, mode, ASK_KEYS="no")
     assert (done.returncode, done.stdout) == (0, "What does the display read? 3.7\n"), done.stderr
 
 
@@ -69,8 +57,8 @@ def test_a_key_opens_and_no_key_is_turned_away(locked: tuple[LiveServer, str], m
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_server_that_forgot_its_keys_fails(server: LiveServer, mode: str) -> None:
-    done = ask(server.url, mode, ASK_KEYS="yes")
+def test_a_server_that_forgot_its_keys_fails(demo: LiveServer, mode: str) -> None:
+    done = ask(demo.url, mode, ASK_KEYS="yes")
     assert (done.returncode, done.stdout) == (1, "The server answered without a key, though it has keys.\n")
 
 
@@ -124,9 +112,9 @@ def stand_in(content_type: str, body: bytes) -> Iterator[str]:
             thread.join()
 
 
-def test_the_notes_curl_can_be_pasted(server: LiveServer, helm4: Helm, tmp_path: Path) -> None:
+def test_the_notes_curl_can_be_pasted(demo: LiveServer, helm4: Helm, tmp_path: Path) -> None:
     (tmp_path / "picture.jpg").write_bytes((FILES / "picture.jpg").read_bytes())
-    done = paste(helm4.notes(OPEN), server.url, tmp_path)
+    done = paste(helm4.notes(OPEN), demo.url, tmp_path)
     assert '"finish_reason":"stop"' in done.stdout, done.stderr
 
 

@@ -7,17 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgevlm.demo_bundle import demo_bundle
-from tests.live import LiveServer
-
 ROOT = Path(__file__).parents[2]
 NODE = ROOT / "build/node"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with LiveServer.on_bundle(demo_bundle(tmp_path_factory.mktemp("cache"))) as server:
-        yield server
 
 
 @pytest.fixture

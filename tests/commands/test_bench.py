@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -188,6 +189,8 @@ def test_an_interrupt_shows_what_was_measured(echo_server: LiveServer, tmp_path:
         before = echo_server.metrics()["edgevlm_requests_received_total"]
         while echo_server.metrics()["edgevlm_requests_received_total"] < before + 5:
             assert process.poll() is None
+            # the server is a thread of this process: without a pause it would hardly run
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,6 @@ from tests.pictures import data_url, image_part, text_part, user
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 CASES: list[dict[str, str]] = json.loads((EXAMPLES / "examples.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return demo_bundle(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
-def demo(bundle: Path) -> Iterator[LiveServer]:
-    with LiveServer.on_bundle(bundle) as server:
-        yield server
 
 
 def body(case: dict[str, str]) -> dict[str, Any]:
@@ -115,9 +103,11 @@ def test_examples_at_once_get_what_each_gets_alone(demo: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["picture"])
-def test_ask_answers_without_a_server(case: dict[str, str], bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ask_answers_without_a_server(
+    case: dict[str, str], demo_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     picture = str(EXAMPLES / case["picture"])
-    assert main(["ask", "--model", str(bundle), picture, case["question"]]) == 0
+    assert main(["ask", "--model", str(demo_model), picture, case["question"]]) == 0
     assert is_right(capsys.readouterr().out, case["answer"])
 
 
@@ -132,19 +122,20 @@ def test_ask_answers_without_a_server(case: dict[str, str], bundle: Path, capsys
     ],
 )
 def test_ask_says_what_is_wrong(
-    arguments: list[str], sentence: str, bundle: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], sentence: str, demo_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = [] if "--model" in arguments else ["--model", str(bundle)]
+    model = [] if "--model" in arguments else ["--model", str(demo_model)]
     assert main(["ask", *model, *arguments]) != 0
     errors = capsys.readouterr().err
     assert sentence in errors
     assert "Traceback" not in errors
 
 
-def test_held_out_drawings(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.slow
+def test_held_out_drawings(demo_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Families that cannot be answered without seeing, here on few pictures; the README has the table of many."""
     answers = tmp_path / "answers.jsonl"
-    arguments = ["--engine", "--model", str(bundle), "--pictures", "12", "--answers", str(answers)]
+    arguments = ["--engine", "--model", str(demo_model), "--pictures", "12", "--answers", str(answers)]
     assert main(["eval", "demo", *arguments]) == 0
     assert "| lit lamp |" in capsys.readouterr().out
     lines = [json.loads(line) for line in answers.read_text().splitlines()]

@@ -11,7 +11,6 @@ from edgevlm_engines import Manifest, read_manifest
 
 from edgevlm import cli
 from edgevlm.commands.doctor import Report, as_text, judge
-from edgevlm.demo_bundle import demo_bundle
 from edgevlm.doctor import software
 from edgevlm.doctor.ceilings import MODELS
 from edgevlm.doctor.fit import published_manifest
@@ -40,11 +39,6 @@ def report(machine: Machine, folder: Path, manifest: Manifest | None = None) -> 
 
 def said(report: Report, *, stops: bool) -> list[str]:
     return [one.text for one in report.advice if one.stops == stops]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return demo_bundle(tmp_path_factory.mktemp("cache"))
 
 
 def test_a_device_as_it_should_be(tmp_path: Path) -> None:
@@ -162,6 +156,7 @@ def test_the_best_mode_is_the_one_that_is_set_where_none_limits_less() -> None:
     assert Power((), None).best is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", MACHINES)
 def test_garbled_and_missing_files_are_unknown_and_no_error(machine: str, tmp_path: Path) -> None:
     whole = MACHINES[machine]
@@ -217,9 +212,9 @@ def test_a_full_disk_is_told_for_a_bundle(tmp_path: Path) -> None:
     assert judge(full).advice == []
 
 
-def test_a_cpu_bundle_is_judged_for_onnx_runtime_on_a_jetson_too(demo: Path, tmp_path: Path) -> None:
+def test_a_cpu_bundle_is_judged_for_onnx_runtime_on_a_jetson_too(demo_model: Path, tmp_path: Path) -> None:
     broken = AGX_ORIN.with_packages(tensorrt=None)
-    assert report(broken, tmp_path / "cpu", read_manifest(demo)).ok
+    assert report(broken, tmp_path / "cpu", read_manifest(demo_model)).ok
     assert not report(broken, tmp_path / "any").ok
 
 
@@ -228,8 +223,8 @@ def doctor(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_on_this_machine(demo: Path) -> None:
-    done = doctor(demo)
+def test_on_this_machine(demo_model: Path) -> None:
+    done = doctor(demo_model)
     assert (done.returncode, done.stderr) == (0, "")
     assert "CPUExecutionProvider" in done.stdout and "| edgevlm-demo | fp32 |" in done.stdout
     machine = json.loads(doctor("--json").stdout)

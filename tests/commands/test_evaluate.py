@@ -8,12 +8,6 @@ from typing import Any
 import pytest
 
 from edgevlm.cli import main
-from edgevlm.demo_bundle import demo_bundle
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return demo_bundle(tmp_path_factory.mktemp("cache"))
 
 
 def evaluate(bundle: Path, folder: Path, *arguments: str) -> tuple[list[dict[str, Any]], str]:
@@ -24,10 +18,11 @@ def evaluate(bundle: Path, folder: Path, *arguments: str) -> tuple[list[dict[str
     return [json.loads(line) for line in answers.read_text().splitlines()], sheet.read_text()
 
 
-def test_http_and_engine_give_the_same_answers(bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_http_and_engine_give_the_same_answers(demo_model: Path, tmp_path: Path) -> None:
     (tmp_path / "http").mkdir()
-    over_http, _ = evaluate(bundle, tmp_path / "http")
-    directly, page = evaluate(bundle, tmp_path, "--engine")
+    over_http, _ = evaluate(demo_model, tmp_path / "http")
+    directly, page = evaluate(demo_model, tmp_path, "--engine")
     assert over_http == directly
     assert {line["set"] for line in directly} == {"held-out pictures", "held-out fonts", "held-out wording"}
     assert all(line["seed"] >= 900_000_000 for line in directly)
@@ -50,8 +45,8 @@ def test_a_server_and_a_model_of_ones_own_exclude_each_other(
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    demo_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["eval", "demo", "--engine", "--model", str(bundle), "--pictures", "1"]
+    arguments = ["eval", "demo", "--engine", "--model", str(demo_model), "--pictures", "1"]
     assert main([*arguments, "--answers", str(tmp_path / "absent" / "file")]) == 1
     assert "cannot be written" in capsys.readouterr().err

@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from edgevlm_server.http.app import KEYED, probes
 from fastapi.routing import APIRoute
 
 from edgevlm.cli import COMMANDS
-from edgevlm.demo_bundle import demo_bundle
 from tests.live import LiveServer
 
 ROOT = Path(__file__).parents[2]
@@ -29,12 +27,6 @@ def blocks(language: str) -> list[str]:
     found = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     assert found
     return [str(block) for block in found]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with LiveServer.on_bundle(demo_bundle(tmp_path_factory.mktemp("cache"))) as server:
-        yield server
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -187,6 +187,7 @@ def test_a_second_signal_ends_it_at_once(bundles: Bundles, second: signal.Signal
         asked.join()
 
 
+@pytest.mark.slow
 def test_an_engine_that_hangs_does_not_keep_the_process_from_ending(bundles: Bundles) -> None:
     with started(scripted(HANGING, bundles("v2"), drain_timeout=0.2)) as process:
         url = process.url()
@@ -201,6 +202,7 @@ def test_an_engine_that_hangs_does_not_keep_the_process_from_ending(bundles: Bun
         assert answers == [503]
 
 
+@pytest.mark.slow
 def test_an_engine_that_hangs_is_found_out_and_the_process_restarted(bundles: Bundles) -> None:
     with started(scripted(HANGING, bundles("v2"), engine_timeout=1)) as process:
         url = process.url()
@@ -226,6 +228,7 @@ def test_a_vision_encoder_that_fails_is_a_dead_engine(bundles: Bundles) -> None:
         assert process.wait() == 70
 
 
+@pytest.mark.slow
 def test_while_it_loads_it_answers_503(bundles: Bundles) -> None:
     slow_load = "time.sleep(1.5); engine = SlowEngine(bundle, slots=2)"
     with started(scripted(slow_load, bundles("v2"))) as process:
@@ -296,6 +299,7 @@ def test_keys_and_settings_from_the_environment(bundles: Bundles, tmp_path: Path
     assert key not in process.log
 
 
+@pytest.mark.slow
 def test_killed_outright_it_starts_again(bundles: Bundles) -> None:
     for _ in range(3):
         with started(serve(bundles("v2"), "--engine", "echo")) as process:

@@ -31,6 +31,7 @@ def test_held_out_style_changes_the_picture(name: str) -> None:
     assert plain.image.tobytes() != restyled.image.tobytes()
 
 
+@pytest.mark.slow
 def test_varied_style_draws_some_digits_in_other_shapes_and_nothing_else_differently() -> None:
     changed = 0
     for seed in SEEDS:

@@ -87,6 +87,7 @@ def test_a_third_of_the_short_questions_carry_the_suffix() -> None:
     assert not any(q.text.endswith(SUFFIX) for q in asked if q.family == "description")
 
 
+@pytest.mark.slow
 def test_yes_and_no_are_balanced() -> None:
     # the answers alone: 400 towers
     states = Counter(answer(draw_scene("signal tower", seed), "lamp state") for seed in range(400))

@@ -23,7 +23,6 @@ from edgevlm_engines.memory_plan import CHUNK, MIB, Place, position_bytes
 from edgevlm_engines.ort.engine import OrtEngine
 from edgevlm_export.exporter import export_bundle
 
-from edgevlm.demo_bundle import demo_bundle
 from tests.conftest import GOLDEN
 
 GIB = 1024 * MIB
@@ -80,8 +79,8 @@ def test_on_tensorrt_the_cache_is_fp16_and_slots_have_whole_blocks(
     assert plan.work == (448 + 1024) * MIB + vision + chunk + 8 * 32_000 * 4 + 64 * 196_608
 
 
-def test_the_demo_model_by_hand(tmp_path: Path) -> None:
-    manifest = read_manifest(demo_bundle(tmp_path))
+def test_the_demo_model_by_hand(demo_model: Path) -> None:
+    manifest = read_manifest(demo_model)
     shape = manifest.decoder
     plan = plan_memory(manifest, replace(DEMAND, slots=3, max_length=512), "cpu")
     assert plan.kv_cache == 3 * 512 * 2 * shape.layers * shape.kv_heads * shape.head_dim * 4

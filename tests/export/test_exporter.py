@@ -228,6 +228,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.slow
 def test_a_killed_export_leaves_no_bundle(tmp_path: Path) -> None:
     """Killed at several moments, the target is either absent or whole."""
     for delay in (0.3, 0.6, 0.9, 1.2):

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from edgevlm.demo_bundle import demo_bundle
 from tests.live import LiveServer
 
 FLAGS = [
@@ -34,12 +33,6 @@ def browser() -> Iterator[Browser]:
         made = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield made
         made.close()
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with LiveServer.on_bundle(demo_bundle(tmp_path_factory.mktemp("cache"))) as server:
-        yield server
 
 
 class Visitor:

@@ -14,7 +14,6 @@ from edgevlm_server.keys import add_key
 
 from benchmarks.nginx import SITE, Tls, nginx
 from edgevlm.bench.bodies import drawn_pictures
-from edgevlm.demo_bundle import demo_bundle
 from tests.commands.test_serve import Process, ready, serve, started
 from tests.server.engines import until
 
@@ -114,15 +113,10 @@ def running_site(bundle: Path, folder: Path, *options: str) -> Iterator[Site]:
         yield Site(devices, stack.enter_context(client), folder / "nginx")
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return demo_bundle(tmp_path_factory.mktemp("cache"))
-
-
 @pytest.fixture
-def site(demo: Path, tmp_path: Path) -> Iterator[Site]:
+def site(demo_model: Path, tmp_path: Path) -> Iterator[Site]:
     """On the demo model: its answers take long enough to be interrupted."""
-    with running_site(demo, tmp_path) as made:
+    with running_site(demo_model, tmp_path) as made:
         yield made
 
 

@@ -109,6 +109,7 @@ appends = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(appends)
 def test_the_append_kernel_puts_each_slot_where_its_cache_ends(case: dict[str, int]) -> None:

@@ -57,6 +57,7 @@ def written(constraint: Constraint, seed: int, max_tokens: int = MAX_TOKENS, **p
     return text + stream.finish(), sequence.finish_reason
 
 
+@pytest.mark.slow
 def test_every_schema_gives_json_that_it_allows(compiler: GrammarCompiler) -> None:
     for seed in range(SCHEMAS):
         schema = random_schema(Random(seed))

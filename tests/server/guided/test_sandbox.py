@@ -20,6 +20,7 @@ def test_good_grammars_pass() -> None:
     assert compiles(that_matches("[0-9]{2}:[0-9]{2}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "schema",
     [
@@ -35,6 +36,7 @@ def test_grammars_that_explode_do_not(schema: dict[str, Any]) -> None:
     assert children() <= before
 
 
+@pytest.mark.slow
 def test_a_grammar_that_cannot_be_compiled_in_time_is_refused_and_others_are_served(echo_server: LiveServer) -> None:
     refused: list[Any] = []
     fields = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": WOULD_BLOW_UP}}}

@@ -95,6 +95,7 @@ def test_an_unknown_model_is_a_not_found_error(client: OpenAI) -> None:
     assert caught.value.code == "model_not_found"
 
 
+@pytest.mark.slow
 def test_overload_is_a_rate_limit_error_and_passes_when_retried(bundles: Callable[[str], Path]) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()

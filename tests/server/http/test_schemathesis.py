@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from edgevlm_server.keys import KeyRing, add_key
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
@@ -24,6 +25,7 @@ NOT_SAID_BY_A_SCHEMA = "positive_data_acceptance"
 """That the last message is the user's, that a prompt fits into the context, or that a text is a picture."""
 
 
+@pytest.mark.slow
 def test_every_answer_is_documented(bundles: Callable[[str], Path], tmp_path: Path) -> None:
     key = add_key(tmp_path / "keys", "tool")
     settings = Settings(engine="echo", max_length=300)

@@ -154,6 +154,7 @@ def test_after_close_nobody_waits_and_nothing_starts() -> None:
                     answer.result()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [False, True])
 def test_worker_ends_with_its_parent(busy: bool, tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.jpg"

@@ -83,6 +83,7 @@ def asked(server: LiveServer, body: Body) -> str:
     return json.dumps([reply["choices"], reply["usage"]["completion_tokens"]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "int4"])
 def test_an_answer_does_not_depend_on_load_or_caches(demo: Callable[[Precision], Path], precision: Precision) -> None:
     bundle, bodies = demo(precision), requests()
