@@ -5,16 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.podman import BASE, ROOT, Podman
+from tests.conftest import Once
+from tests.containers.podman import BASE, ROOT, Podman, prepare
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
-    made = Podman(ROOT / ".venv" / "containers", tmp_path_factory.mktemp("podman"))
-    # layers of images that were built before; those of today are what makes building quick
-    made("image", "prune", "--force", "--filter=until=24h")
-    made.make_base()
-    return made
+def podman(once: Once) -> Podman:
+    return Podman(once("podman", lambda folder: prepare(ROOT / ".venv" / "containers", folder)))
 
 
 @pytest.fixture(scope="session")
