@@ -5,19 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.podman import BASE, ROOT, Podman
+from tests.conftest import Once
+from tests.containers.podman import BASE, ROOT, Podman, prepare
 
 COMMIT = "c0ffee" * 6 + "cafe"
 """Of the image; the tests' own, so that layers of another commit serve again."""
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
-    made = Podman(ROOT / ".venv" / "containers", tmp_path_factory.mktemp("podman"))
-    # layers of images that were built before; those of today are what makes building quick
-    made("image", "prune", "--force", "--filter=until=24h")
-    made.make_base()
-    return made
+def podman(once: Once) -> Podman:
+    return Podman(once("podman", lambda folder: prepare(ROOT / ".venv" / "containers", folder)))
 
 
 @pytest.fixture(scope="session")

@@ -23,14 +23,12 @@ def image(request: pytest.FixtureRequest, podman: Podman) -> str:
 
 
 def test_it_knows_its_tensorrt_and_says_that_no_gpu_is_there(podman: Podman, image: str) -> None:
-    options = ("--env=EDGEVLM_OPEN_TO_NETWORK_WITHOUT_KEYS=yes", "--volume=edgevlm-test-plans:/cache")
-    try:
+    with podman.volume() as plans:
+        options = ("--env=EDGEVLM_OPEN_TO_NETWORK_WITHOUT_KEYS=yes", f"--volume={plans}:/cache")
         with podman.running(image, *options) as container:
             assert container.wait() == 78
             assert "CUDA finds no GPU here" in container.log
             assert "Traceback" not in container.log
-    finally:
-        podman("volume", "rm", "--force", "edgevlm-test-plans")
 
 
 def test_its_user_may_open_the_gpu_and_write_where_it_must(podman: Podman, image: str) -> None:
@@ -40,13 +38,11 @@ def test_its_user_may_open_the_gpu_and_write_where_it_must(podman: Podman, image
 
 def test_a_bundle_is_exported_in_it(podman: Podman, image: str) -> None:
     """Exporting needs no GPU."""
-    volume = f"--volume={ROOT / 'tests/data/golden/v2'}:/models:ro"
+    models = f"--volume={ROOT / 'tests/data/golden/v2'}:/models:ro"
     arguments = ["/models/checkpoint", "/cache/tiny", "--vision-tower", "/models/clip", "--device", "jetpack6"]
-    try:
-        cache = "--volume=edgevlm-test-cache:/cache"
-        assert "fp16" in podman("run", "--rm", "--read-only", cache, volume, image, "export", *arguments)
-    finally:
-        podman("volume", "rm", "--force", "edgevlm-test-cache")
+    with podman.volume() as cache:
+        options = ("--rm", "--read-only", f"--volume={cache}:/cache", models)
+        assert "fp16" in podman("run", *options, image, "export", *arguments)
 
 
 def test_no_compiler_is_left(podman: Podman, image: str) -> None:
