@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from edgevlm_engines.manifest import Precision, VisionPrecision
+from edgevlm_engines.names import Precision, VisionPrecision
 from edgevlm_export.exporter import export_bundle
 
 from benchmarks.figures import PROMPT, Figures, Job, measure_apart

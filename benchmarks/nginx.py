@@ -18,6 +18,7 @@ from edgevlm.own_server import free_port, stop
 
 SITE = ROOT / "docs/nginx-site.conf"
 START_SECONDS = 20.0
+STOP_SECONDS = 10.0
 _SERVER = re.compile(r"^ *server \d+\.\d+\.\d+\.\d+:\d+( [^;]*;)\n", re.MULTILINE)
 
 MAIN = """
@@ -80,7 +81,7 @@ def nginx(devices: Sequence[str], folder: Path, tls: Tls | None = None, *, affin
             _wait_until_open(process, folder)
             yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         finally:
-            stop(process)
+            stop(process, STOP_SECONDS)
 
 
 def _user() -> str:

@@ -9,8 +9,6 @@ import hashlib
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count, islice
@@ -23,10 +21,10 @@ from benchmarks.machine import heading
 from benchmarks.nginx import nginx
 from benchmarks.report import percent, table
 from edgevlm.bench.bodies import QUESTION, chat_bodies, drawn_pictures
-from edgevlm.bench.http import Endpoint
 from edgevlm.bench.run import served_model
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.http_client import Server, fetch
 from edgevlm.own_server import own_server
 
 DEVICES = 3
@@ -76,7 +74,7 @@ def devices(bundle: Path, options: Sequence[str] = ()) -> Iterator[list[str]]:
 
 def measured(urls: Sequence[str], pictures: int, questions: int) -> Iterator[Row]:
     """Every way in turn; each has pictures that no device has seen, asked about in the same order."""
-    seeds, model = count(), served_model(Endpoint.at(urls[0], None))
+    seeds, model = count(), served_model(Server.at(urls[0]))
     for way in WAYS:
         drawn = list(drawn_pictures(islice(seeds, pictures)))
         bodies = chat_bodies(model, drawn, [QUESTION], MAX_TOKENS)
@@ -115,18 +113,11 @@ def _row(way: Way, urls: Sequence[str], site: str, asked: Sequence[tuple[str, by
 
 def _ask(site: str, body: bytes, affinity: str | None) -> None:
     """One question, read to its end. Raises `CommandError`."""
-    request = urllib.request.Request(f"{site}/v1/chat/completions", body, {"content-type": "application/json"})
-    if affinity is not None:
-        request.add_header(AFFINITY, affinity)
-    try:
-        with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:
-            whole = b"data: [DONE]" in response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            raise CommandError(
-                f"The site answered {error.code}: {error.read(300).decode(errors='replace')}"
-            ) from None
-    if not whole:
+    headers = {} if affinity is None else {AFFINITY: affinity}
+    answer = fetch(Server.at(site), "POST", "/v1/chat/completions", body, headers, seconds=REQUEST_SECONDS)
+    if answer.status != 200:
+        raise CommandError(f"The site answered {answer.status}: {answer.body[:300].decode(errors='replace')}")
+    if b"data: [DONE]" not in answer.body:
         raise CommandError("The site's answer has no end.")
 
 
@@ -134,11 +125,11 @@ def _counted(urls: Sequence[str]) -> tuple[int, int]:
     """Pictures looked up and found, of all devices together."""
     totals = {QUERIES: 0, HITS: 0}
     for url in urls:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=REQUEST_SECONDS) as response:
-            for line in response.read().decode().splitlines():
-                name, _, value = line.partition(" ")
-                if name in totals:
-                    totals[name] += int(float(value))
+        answer = fetch(Server.at(url), "GET", "/metrics", seconds=REQUEST_SECONDS)
+        for line in answer.body.decode().splitlines():
+            name, _, value = line.partition(" ")
+            if name in totals:
+                totals[name] += int(float(value))
     return totals[QUERIES], totals[HITS]
 
 

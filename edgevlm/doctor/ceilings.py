@@ -7,7 +7,7 @@ gives two bits a clock on each line. No engine reaches its ceiling.
 
 from typing import NamedTuple
 
-from edgevlm_engines.manifest import Precision
+from edgevlm_engines.names import Precision
 
 PAST = 512
 """Positions behind the token in the tables."""

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from edgevlm_engines import Demand, Manifest, fewer_slots, model_place, plan_memory
 from edgevlm_engines.bundle import DECODER_WEIGHTS, EMBEDDING, VISION_WEIGHTS
-from edgevlm_engines.manifest import MOST_SLOTS, Decoder, Device, File, Precision, Preprocessing, Prompt, Vision
+from edgevlm_engines.manifest import MOST_SLOTS, Decoder, File, Preprocessing, Prompt, Vision
 from edgevlm_engines.memory_plan import position_bytes
+from edgevlm_engines.names import Device, Precision
 from edgevlm_engines.plan_cache import NATIVE_SINCE
 from edgevlm_engines.version import version_numbers
 

@@ -11,6 +11,7 @@ from edgevlm_engines.bundle import DECODER_WEIGHTS, VISION_WEIGHTS
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK
 from edgevlm_engines.plan_cache import capacity
+from edgevlm_engines.sizes import size_text
 
 MIB = 2**20
 CHUNK = 32
@@ -132,16 +133,6 @@ def position_bytes(manifest: Manifest) -> int:
     # on TensorRT int8 and int4 are weights alone, and all else is fp16
     half = manifest.precision == "fp16" or _on_tensorrt(manifest)
     return 2 * shape.layers * shape.kv_heads * shape.head_dim * (2 if half else 4)
-
-
-def size_text(size: int) -> str:
-    """Bytes as a person reads them: `448 MiB`, `6.25 GiB`."""
-    value, unit = float(size), "bytes"
-    for larger in ("KiB", "MiB", "GiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _weights(manifest: Manifest, place: Place) -> int:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import EMBEDDING, TOKENIZER
-from edgevlm_engines.manifest import MOST_SLOTS, Device, Manifest, Precision, Source, VisionPrecision
+from edgevlm_engines.manifest import MOST_SLOTS, Manifest, Source
+from edgevlm_engines.names import Device, Precision, VisionPrecision
 from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest

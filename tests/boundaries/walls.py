@@ -36,9 +36,13 @@ ARROWS: dict[str, set[str]] = {
 
 INSIDE: dict[str, set[str]] = {
     # a room's own files on top see all of its folders, but for those that say otherwise here
-    "edgevlm.commands": {"edgevlm", "edgevlm.bench", "edgevlm.doctor"},
+    "edgevlm.commands": {
+        *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation"),
+    },
     "edgevlm.bench": {"edgevlm"},
-    "edgevlm.doctor": {"edgevlm"},
+    "edgevlm.cache": {"edgevlm"},
+    "edgevlm.evaluation": {"edgevlm"},
+    "edgevlm.doctor": {"edgevlm", "edgevlm.cache"},
     "edgevlm_engines.ort": {"edgevlm_engines", "edgevlm_engines.cuda"},
     "edgevlm_engines.trt": {"edgevlm_engines", "edgevlm_engines.cuda", "edgevlm_engines.plan_cache"},
     "edgevlm_engines.cuda": {"edgevlm_engines"},
@@ -81,10 +85,10 @@ LIBRARIES: dict[str, set[str]] = {
     },
     "PIL": {"edgevlm_server.images", "edgevlm_demo", "edgevlm_training"},
     "pillow_heif": {"edgevlm_server.images"},
-    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.commands.parity"},
+    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.parity"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "cuda": {"edgevlm_engines.cuda"},
-    "onnx": {"edgevlm_export", "edgevlm.commands.parity"},
+    "onnx": {"edgevlm_export", "edgevlm.parity"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
     "torch": {"edgevlm_training"},
     "pickle": set(),

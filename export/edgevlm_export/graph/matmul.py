@@ -20,8 +20,9 @@ from edgevlm_export.graph.quantise import (
 from edgevlm_export.graph.writer import CONTRIB, Array, GraphWriter
 
 BLOCK = 128
-"""Weights that share a scale: of the sizes that ONNX Runtime takes, the one with the fastest kernels (see `LOG.md`).
-The last of an odd number of slots takes a slower one that rounds differently; the engine finds that out and pads."""
+"""Weights that share a scale: of the sizes that ONNX Runtime takes, the one with the fastest kernels (measured in
+`docs/decisions/2026-11-25-blocks-of-128.md`). The last of an odd number of slots takes a slower one that rounds
+differently; the engine finds that out and pads."""
 
 INT8_ACTIVATIONS = 4
 """MatMulNBits' accuracy level: activations are rounded to int8 per row and block. The others are several times

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import DECODER, VISION
-from edgevlm_engines.manifest import Flavour, Precision, VisionPrecision
+from edgevlm_engines.manifest import Flavour
+from edgevlm_engines.names import Precision, VisionPrecision
 
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.checkpoint.checkpoint import Checkpoint

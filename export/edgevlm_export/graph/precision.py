@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
-from edgevlm_engines.manifest import Device, Flavour, Precision, VisionPrecision
+from edgevlm_engines.manifest import Flavour
+from edgevlm_engines.names import Device, Precision, VisionPrecision
 
 from edgevlm_export.graph.matmul import MatmulWriter, blockwise_matmul, int8_matmul, plain_matmul
 from edgevlm_export.graph.trt.matmul import dequantised_int4_matmul, dequantised_int8_matmul

@@ -26,18 +26,12 @@ from edgevlm_engines.plan_cache import (
 
 from edgevlm_export.bundle_writer import Progress, file_table, new_folder
 from edgevlm_export.errors import AttentionError, ExportError
+from edgevlm_export.trt.effort import LEVEL, WORKSPACE, Effort
 from edgevlm_export.trt.lock import plan_lock
 from edgevlm_export.trt.model import allow_decomposition, load_graph, set_capacity
-from edgevlm_export.trt.profiles import Effort, Profile, decoder_profiles, vision_profiles
+from edgevlm_export.trt.profiles import Profile, decoder_profiles, vision_profiles
 
 log = logging.getLogger(__name__)
-
-WORKSPACE = 256 * 2**20
-"""What one kernel may take beside its inputs and outputs. The largest such need is held for as long as plans run, and
-the matmuls here read their weights once and need next to none: a tactic that wants more has no place on 8 GB."""
-
-LEVEL = 3
-"""TensorRT's own choice of how many kernels it tries."""
 
 TIMINGS = "timing.cache"
 

@@ -65,7 +65,7 @@ class ImageLimits:
     def without_heic(self) -> ImageError:
         return ImageError(
             "image_unsupported",
-            "The picture is in the format HEIC, which this server was installed without (the extra 'heic'). "
+            "The picture is HEIC, and this server was installed without support for it (the extra 'heic'). "
             f"Accepted: {self._names}.",
         )
 
@@ -75,7 +75,7 @@ class ImageLimits:
 
     def too_many_bytes(self) -> ImageError:
         size = f"{self.max_bytes / 2**20:.3g} MiB"
-        return ImageError("image_too_large", f"The picture is a larger file than the limit of {size}.")
+        return ImageError("image_too_large", f"The picture's file is larger than the limit of {size}.")
 
     def too_many_pixels(self) -> ImageError:
         usual, jpeg = (f"{n / 1e6:.1f}" for n in (self.max_pixels, self.max_jpeg_pixels))
@@ -101,7 +101,7 @@ class ImageLimits:
         )
 
     def too_much_memory(self) -> ImageError:
-        return ImageError("image_too_large", "The picture needs more memory to decode than is allowed for one.")
+        return ImageError("image_too_large", "Decoding the picture needs more memory than one picture may use.")
 
 
 def invalid() -> ImageError:
@@ -125,8 +125,8 @@ def remote_disabled() -> ImageError:
 def host_not_allowed() -> ImageError:
     return ImageError(
         "image_host_not_allowed",
-        "The picture's address is not one that this server may fetch from: host and port must be as its operator has "
-        "listed them. Send the picture in a data URL: data:image/jpeg;base64,...",
+        "This server may not fetch pictures from this address: its host and port are not on the operator's list. "
+        "Send the picture in a data URL: data:image/jpeg;base64,...",
     )
 
 

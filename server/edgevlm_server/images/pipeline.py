@@ -132,7 +132,7 @@ class ImagePipeline:
         if sha256 is None or features is None:
             self._names.drop(client, name)
             raise NotFound(
-                "No picture is kept under this uuid any more, or none was sent; send it again with its image_url.",
+                "No picture is stored under this uuid (any more); send it again with its image_url.",
                 code="image_not_cached",
                 param=place,
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from edgevlm_engines.manifest import Device, Precision
+from edgevlm_engines.names import Device, Precision
 from edgevlm_export.exporter import export_bundle
 
 from tests.conftest import GOLDEN

@@ -12,7 +12,8 @@ import onnx
 import onnxruntime
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, EngineLoadError, open_bundle, read_manifest
-from edgevlm_engines.manifest import Device, Flavour, Precision
+from edgevlm_engines.manifest import Flavour
+from edgevlm_engines.names import Device, Precision
 from edgevlm_engines.ort.engine import OrtEngine
 from edgevlm_export.checkpoint.pickle_reader import read_torch_file
 from edgevlm_export.errors import ExportError

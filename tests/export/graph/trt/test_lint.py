@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from edgevlm_engines.manifest import Device, Flavour, Precision
+from edgevlm_engines.manifest import Flavour
+from edgevlm_engines.names import Device, Precision
 from edgevlm_export.errors import ExportError
 from edgevlm_export.exporter import export_bundle
 from edgevlm_export.graph.trt.lint import OLDEST, Problem, check, lint

@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from edgevlm_engines.manifest import Device, Flavour
+from edgevlm_engines.manifest import Flavour
+from edgevlm_engines.names import Device
 from edgevlm_export.checkpoint.pickle_reader import read_torch_file
 from edgevlm_export.exporter import export_bundle
 from edgevlm_export.graph.ort.vision import OrtVisionParts

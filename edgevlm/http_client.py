@@ -1,34 +1,62 @@
-"""One HTTP/1.1 exchange on a connection of its own, many at a time on one event loop. Knows no chat and no clock."""
+"""HTTP/1.1, one exchange on a connection of its own, many at a time on one event loop. Knows no chat.
+
+The only client of the commands and the benchmarks: of a stream, it says when each piece came.
+"""
 
 import asyncio
+import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from edgevlm.cli import CommandError
 
 READ_BYTES = 2**16
+MOST_OF_A_BODY = 2**20
+"""Bytes that are read of an answer that is not streamed."""
+
+T = TypeVar("T")
 
 
-class BrokenOff(Exception):
+class ExchangeError(Exception):
+    """There is no whole answer; the text says why, without a full stop."""
+
+
+class NoConnection(ExchangeError):
+    """Nobody listens there, or the name leads nowhere."""
+
+
+class BrokenOff(ExchangeError):
     """What came is not HTTP, or ended before it was whole."""
 
 
+class TooSlow(ExchangeError):
+    """The answer was not whole in time."""
+
+
+class Answer(NamedTuple):
+    """One that was read whole."""
+
+    status: int
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where requests go: `root` is the path up to and with `/v1`."""
+class Server:
+    """Where requests go: `prefix` is the path in front of `/v1`, usually empty."""
 
     url: str
     host: str
     port: int
     tls: ssl.SSLContext | None
-    root: str
+    prefix: str
     key: str | None
 
     @classmethod
-    def at(cls, url: str, key: str | None) -> "Endpoint":
+    def at(cls, url: str, key: str | None = None) -> "Server":
         """From an address as people write it, with or without `/v1`. Raises `CommandError`."""
         parts = urlsplit(url if "://" in url else f"http://{url}")
         try:
@@ -36,24 +64,25 @@ class Endpoint:
         except ValueError:
             raise CommandError(f"{url} has no valid port.") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise CommandError(f"{url} is no address of a server, such as http://127.0.0.1:8000.")
+            raise CommandError(f"{url} is not the address of a server, such as http://127.0.0.1:8000.")
         if key is not None and not (key.isascii() and key.isprintable()):
             raise CommandError("An API key is one line of ASCII characters.")
         tls = ssl.create_default_context() if parts.scheme == "https" else None
-        root = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1") + "/v1"
-        return cls(url, parts.hostname, port or (443 if tls else 80), tls, root, key)
+        prefix = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
+        return cls(url, parts.hostname, port or (443 if tls else 80), tls, prefix, key)
 
-    def head(self, method: str, path: str, length: int) -> bytes:
-        """Request line and header fields of a request for `root` + `path`."""
+    def head(self, method: str, path: str, length: int, headers: Mapping[str, str]) -> bytes:
+        """Request line and header fields of a request for `prefix` + `path`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         lines = [
-            f"{method} {self.root}{path} HTTP/1.1",
+            f"{method} {self.prefix}{path} HTTP/1.1",
             f"Host: {host}:{self.port}",
             "Connection: close",
             "Accept: text/event-stream, application/json",
             "Content-Type: application/json",
             f"Content-Length: {length}",
         ]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
         if self.key is not None:
             lines.append(f"Authorization: Bearer {self.key}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -66,6 +95,15 @@ class Response:
         self.status = status
         self.headers = headers
         self._reader = reader
+
+    async def body(self) -> bytes:
+        """Whole, or its first part if it is longer than anybody would read. Raises `BrokenOff`."""
+        body = b""
+        async for piece in self.pieces():
+            body += piece
+            if len(body) > MOST_OF_A_BODY:
+                break
+        return body
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body, none of its pieces empty. Raises `BrokenOff`."""
@@ -92,29 +130,84 @@ class Response:
         while length:
             piece = await self._reader.read(min(length, READ_BYTES))
             if not piece:
-                raise BrokenOff("the connection was closed before the answer was whole")
+                raise BrokenOff("the connection was closed before the answer was complete")
             length -= len(piece)
             yield piece
 
 
 @asynccontextmanager
-async def exchange(endpoint: Endpoint, method: str, path: str, body: bytes = b"") -> AsyncIterator[Response]:
+async def exchange(
+    server: Server, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Response]:
     """Send one request and receive the head of its answer.
 
-    Raises `OSError` if no connection can be made, `BrokenOff` for what happens on it.
+    Raises `NoConnection` if none can be made, `BrokenOff` for what happens on it.
     """
-    reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=endpoint.tls)
     try:
-        writer.write(endpoint.head(method, path, len(body)) + body)
+        reader, writer = await asyncio.open_connection(server.host, server.port, ssl=server.tls)
+    except OSError as error:
+        raise NoConnection(_reason(error)) from None
+    try:
+        writer.write(server.head(method, path, len(body), headers or {}) + body)
         # a server may refuse before it has read everything; its answer can still be read
         with suppress(ConnectionError):
             await writer.drain()
         yield await _response(reader)
     except OSError:
-        raise BrokenOff("the connection was lost before the answer was whole") from None
+        raise BrokenOff("the connection was lost before the answer was complete") from None
     finally:
         # closing politely would wait for a server that does not read
         writer.transport.abort()
+
+
+async def read(
+    server: Server, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Send one request and read its answer whole. Raises `ExchangeError`."""
+    async with exchange(server, method, path, body, headers) as response:
+        return Answer(response.status, await response.body())
+
+
+def fetch(
+    server: Server,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    *,
+    seconds: float,
+) -> Answer:
+    """The same for whoever has no event loop. Raises `ExchangeError`."""
+    return asyncio.run(within(seconds, read(server, method, path, body, headers)))
+
+
+async def within(seconds: float, work: Awaitable[T]) -> T:
+    """What comes of the work. Raises `TooSlow` if it takes longer."""
+    task = asyncio.current_task()
+    assert task is not None
+    expired = False
+
+    def expire() -> None:
+        nonlocal expired
+        expired = True
+        task.cancel()
+
+    # not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the answer
+    timer = asyncio.get_running_loop().call_later(seconds, expire)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not expired:
+            raise
+        raise TooSlow(f"it took more than {seconds:g} s") from None
+    finally:
+        timer.cancel()
+
+
+def _reason(error: OSError) -> str:
+    said = error.strerror or str(error)
+    # asyncio says only where it wanted to go
+    return os.strerror(error.errno) if error.errno and said.startswith("Connect call failed") else said
 
 
 async def _response(reader: asyncio.StreamReader) -> Response:
@@ -136,9 +229,9 @@ async def _line(reader: asyncio.StreamReader) -> str:
     try:
         line = await reader.readline()
     except ValueError:
-        raise BrokenOff("the answer has a header line without end") from None
+        raise BrokenOff("a header line of the answer is too long") from None
     if not line.endswith(b"\n"):
-        raise BrokenOff("the connection was closed before the answer was whole")
+        raise BrokenOff("the connection was closed before the answer was complete")
     return line.decode("latin-1").rstrip("\r\n")
 
 

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.http_client import ExchangeError, Server, fetch
 from edgevlm.own_server import own_server
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Answerer(Protocol):
 def answerer(bundle: Path | None, url: str | None, *, directly: bool) -> Iterator[Answerer]:
     """What was asked for: a running server, the engine itself, or a server that lives as long as the evaluation."""
     if url is not None:
-        yield HttpAnswerer(url.rstrip("/"))
+        yield HttpAnswerer(Server.at(url))
     elif directly:
         from edgevlm_server.model import load_model
         from edgevlm_server.settings import Settings
@@ -45,7 +45,7 @@ def answerer(bundle: Path | None, url: str | None, *, directly: bool) -> Iterato
             model.engine.close()
     else:
         with own_server(find_bundle(bundle)) as own:
-            yield HttpAnswerer(own)
+            yield HttpAnswerer(Server.at(own))
 
 
 class EngineAnswerer:
@@ -71,8 +71,8 @@ class HttpAnswerer:
 
     concurrent = 8
 
-    def __init__(self, url: str) -> None:
-        self._url = f"{url}/v1/chat/completions"
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
     def __call__(self, question: "EvaluationQuestion") -> str:
         file = io.BytesIO()
@@ -83,13 +83,12 @@ class HttpAnswerer:
             {"type": "text", "text": question.text},
         ]
         body = {"messages": [{"role": "user", "content": content}], "max_tokens": MAX_TOKENS, "temperature": 0}
-        request = urllib.request.Request(
-            self._url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-        )
         try:
-            with urllib.request.urlopen(request, timeout=SECONDS) as response:
-                reply = json.load(response)
-        except (OSError, ValueError) as error:
-            raise CommandError(f"{self._url} does not answer: {error}.") from None
-        text: str = reply["choices"][0]["message"]["content"]
+            answer = fetch(self._server, "POST", "/v1/chat/completions", json.dumps(body).encode(), seconds=SECONDS)
+        except ExchangeError as error:
+            raise CommandError(f"{self._server.url} does not answer: {error}.") from None
+        try:
+            text: str = json.loads(answer.body)["choices"][0]["message"]["content"]
+        except (ValueError, LookupError, TypeError):
+            raise CommandError(f"{self._server.url} gave no answer (status {answer.status}).") from None
         return text
