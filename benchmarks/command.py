@@ -8,6 +8,7 @@ from collections.abc import Callable
 from edgevlm_engines import EngineError
 
 from edgevlm.cli import CommandError
+from edgevlm.http_client import ExchangeError
 
 
 def run_command(work: Callable[[], None]) -> int:
@@ -15,7 +16,7 @@ def run_command(work: Callable[[], None]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         work()
-    except (CommandError, EngineError, OSError) as error:
+    except (CommandError, EngineError, ExchangeError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:

@@ -222,3 +222,13 @@ def test_a_process_that_dies_between_the_plans_leaves_nothing_that_is_used(jetso
     assert build(jetson) == 0
     assert not left.exists()
     assert jetson.opened()
+
+
+def test_a_tensorrt_that_is_too_old_for_the_graphs_is_told_before_the_work(
+    jetson_bundles: Callable[[str, str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = shutil.copytree(jetson_bundles("v2", "jetpack7"), tmp_path / "bundle")
+    with installed("10.3.0") as machine:
+        assert main(["build", str(bundle), *OPTIONS]) != 0
+        assert machine.named("build_serialized_network") == []
+    assert "from 10.15 on, and this is 10.3.0; export it with --device jetpack6" in capsys.readouterr().err

@@ -56,14 +56,6 @@ class Checkpoint:
         self._sources = sources
         self._taken: set[str] = set()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of all tensors, used or not, sorted."""
-        return tuple(sorted(self._sources))
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._sources
-
     def take(self, name: str, shape: tuple[int, ...]) -> TensorSource:
         """The tensor of that name, now counted as used.
 
@@ -84,11 +76,10 @@ class Checkpoint:
         self._taken.add(name)
         return source
 
-    def skip(self, pattern: str, reason: str) -> int:
-        """Leaves out all tensors not yet used whose names match a shell pattern; returns how many."""
+    def skip(self, pattern: str, reason: str) -> None:
+        """Leaves out all tensors not yet used whose names match a shell pattern."""
         names = [n for n in fnmatch.filter(self._sources, pattern) if n not in self._taken and n not in self.skipped]
         self.skipped.update(dict.fromkeys(names, reason))
-        return len(names)
 
     def finish(self) -> None:
         """Raises CheckpointError, naming a few, if tensors were neither used nor skipped."""

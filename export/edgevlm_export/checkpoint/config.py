@@ -40,11 +40,6 @@ class VisionConfig:
         """Patches along one edge of the square image."""
         return self.image_size // self.patch_size
 
-    @property
-    def positions(self) -> int:
-        """Rows of the position table: the class token and all patches."""
-        return self.grid**2 + 1
-
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -21,7 +21,7 @@ from edgevlm_export.graph.writer import CONTRIB, Array, GraphWriter
 
 BLOCK = 128
 """Weights that share a scale: of the sizes that ONNX Runtime takes, the one with the fastest kernels (measured in
-`docs/decisions/2026-11-25-blocks-of-128.md`). The last of an odd number of rows takes a slower one that rounds
+`docs/decisions/2026-11-25-blocks-of-128.md`). The last of an odd number of slots takes a slower one that rounds
 differently; the engine finds that out and pads."""
 
 INT8_ACTIVATIONS = 4

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 WORKSPACE = 256 * 2**20
 """What one kernel may take beside its inputs and outputs. The largest such need is held for as long as plans run, and
-the products here read their weights once and need next to none: a tactic that wants more has no place on 8 GB."""
+the matmuls here read their weights once and need next to none: a tactic that wants more has no place on 8 GB."""
 
 LEVEL = 3
 """TensorRT's own choice of how many kernels it tries."""

@@ -59,7 +59,6 @@ def halves(single: str) -> dict[str, Arrays]:
 
 
 def assert_holds_all(checkpoint: Checkpoint) -> None:
-    assert checkpoint.names == tuple(sorted(ARRAYS))
     for name, wanted in ARRAYS.items():
         source = checkpoint.take(name, wanted.shape)
         assert (source.name, source.dtype, source.shape) == (name, wanted.dtype, wanted.shape)
@@ -77,7 +76,6 @@ def stored_bytes(path: Path) -> list[bytes]:
 def test_golden_checkpoints_hold_what_upstream_stored(golden: Path) -> None:
     checkpoint = open_checkpoint(golden / "checkpoint")
     wanted = json.loads((golden / "names.json").read_text())
-    assert checkpoint.names == tuple(sorted(wanted))
     stored = stored_bytes(golden / "checkpoint" / "pytorch_model.bin")
     for (name, (shape, dtype)), data in zip(wanted.items(), stored, strict=True):
         source = checkpoint.take(name, tuple(shape))
@@ -218,8 +216,6 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
 
 
 def test_a_missing_tensor_and_its_nearest_name(checkpoint: Checkpoint) -> None:
-    assert "model.norm.weight" in checkpoint
-    assert "model.norm.bias" not in checkpoint
     with pytest.raises(CheckpointError, match=r"'model\.norm\.bias' is missing; .* is 'model\.norm\.weight'"):
         checkpoint.take("model.norm.bias", (4,))
 
@@ -250,8 +246,8 @@ def test_of_many_tensors_left_over_five_are_named(tmp_path: Path) -> None:
 
 def test_skipping(checkpoint: Checkpoint) -> None:
     checkpoint.take("lm_head.weight", (2, 4))
-    assert checkpoint.skip("*.weight", "not this time") == 2
-    assert checkpoint.skip("*.weight", "again") == 0
+    checkpoint.skip("*.weight", "not this time")
+    checkpoint.skip("*.weight", "again")
     assert checkpoint.skipped == dict.fromkeys(["model.norm.weight", "model.embed_tokens.weight"], "not this time")
     checkpoint.finish()
     with pytest.raises(CheckpointError, match=r"'model\.norm\.weight' is needed but was skipped: not this time"):
