@@ -125,7 +125,7 @@ def test_ask_answers_without_a_server(case: dict[str, str], bundle: Path, capsys
     ("arguments", "sentence"),
     [
         (["absent.png", "Q"], "absent.png cannot be read: No such file"),
-        ([str(ROOT / "README.md"), "Q"], "Accepted: JPEG, PNG, WebP"),
+        ([str(ROOT / "README.md"), "Q"], "Supported formats: JPEG, PNG, WebP"),
         (["Q " * 5000], "shorten it"),
         (["Q", "--max-tokens", "0"], "--max-tokens must be at least 1"),
         (["Q", "--model", "absent"], "absent is not a bundle"),

@@ -154,7 +154,7 @@ def test_formats_can_be_narrowed() -> None:
     limits = ImageLimits(formats=("JPEG", "PNG", "WEBP"))
     error = refusal(tiff(1, 1, 8, b"\0"), limits)
     assert error.code == "image_unsupported"
-    assert str(error).endswith("Accepted: JPEG, PNG, WebP.")
+    assert str(error).endswith("Supported formats: JPEG, PNG, WebP.")
 
 
 def test_file_size() -> None:
