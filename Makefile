@@ -1,5 +1,6 @@
 # make run    the server on the demo model          make check   format, lint, types, tests
 # make test   everything that CI runs               make fix     format and mend what can be mended
+# make quick  format, lint, types, and the tests that need nothing but Python
 # make containers    the images, built and run (part of test; wants Debian, and root)
 
 PYTHON ?= python3
@@ -16,12 +17,18 @@ CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-binding
 # what tests/chart renders the chart with
 HELM := $(VENV)/helm/installed
 
-.PHONY: run test check containers fix test-tools
+.PHONY: run test quick check containers fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
 
 test: check containers
+
+quick: $(VENV)/installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest $(addprefix --ignore tests/,chart clients containers page site tensorrt)
 
 check: $(VENV)/installed-test test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
 	$(BIN)/ruff format --check .
@@ -40,6 +47,7 @@ fix: $(VENV)/installed-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python -m tests.chart.readme
+	$(BIN)/python -m tests.docs.tables
 
 $(VENV)/installed-%: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

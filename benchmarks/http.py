@@ -7,7 +7,6 @@ streams, and one client whose fresh pictures had to be encoded meanwhile. Client
 import argparse
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
@@ -15,18 +14,16 @@ from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgevlm_engines import EngineError
-
+from benchmarks.command import run_command
 from benchmarks.machine import heading
 from benchmarks.report import table
 from edgevlm.bench.bodies import QUESTION, chat_bodies, drawn_pictures
 from edgevlm.bench.client import Sample
-from edgevlm.bench.http import Endpoint
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.bench.report import cached_text, errors_text, milliseconds, sample_json, summarise, summary_json
 from edgevlm.bench.run import measure, served_model, warm_up
-from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.http_client import Server
 from edgevlm.own_server import own_server
 
 COLUMNS = (
@@ -47,9 +44,9 @@ class Row(NamedTuple):
 class Bench:
     """Asks one server; no picture that is fresh has been sent to it before."""
 
-    def __init__(self, endpoint: Endpoint, requests: int, max_tokens: int) -> None:
-        self._endpoint = endpoint
-        self._model = served_model(endpoint)
+    def __init__(self, server: Server, requests: int, max_tokens: int) -> None:
+        self._server = server
+        self._model = served_model(server)
         self._requests = requests
         self._max_tokens = max_tokens
         self._seeds = count()
@@ -58,24 +55,24 @@ class Bench:
     def cold(self, clients: int) -> Row:
         """A fresh picture with each request."""
         bodies = self._fresh(clients + self._requests)
-        warm_up(self._endpoint, bodies[:clients], clients)
+        warm_up(self._server, bodies[:clients], clients)
         return self._row("cold", clients, lambda phase: closed_loop(phase, iter(bodies[clients:]), clients))
 
     def warm(self, clients: int) -> Row:
         """The same picture always."""
-        warm_up(self._endpoint, [self._same] * clients, clients)
+        warm_up(self._server, [self._same] * clients, clients)
         bodies = repeat(self._same, self._requests)
         return self._row("warm", clients, lambda phase: closed_loop(phase, bodies, clients))
 
     def together(self, streams: int) -> list[Row]:
         """Warm streams for as long as one client sends fresh pictures: what their encoding does to the streams."""
         fresh = self._fresh(self._requests)
-        warm_up(self._endpoint, [self._same] * streams, streams)
+        warm_up(self._server, [self._same] * streams, streams)
         beside: list[Phase] = []
 
         async def load(phase: Phase) -> None:
             running = asyncio.create_task(closed_loop(phase, repeat(self._same), streams))
-            beside.append(Phase(self._endpoint))
+            beside.append(Phase(self._server))
             await closed_loop(beside[0], iter(fresh), clients=1)
             running.cancel()
             with suppress(asyncio.CancelledError):
@@ -85,7 +82,7 @@ class Bench:
         return [warm, Row("cold, beside the row above", 1, beside[0].samples, warm.seconds)]
 
     def _row(self, pictures: str, clients: int, load: Callable[[Phase], Coroutine[Any, Any, None]]) -> Row:
-        phase, seconds, interrupted = measure(self._endpoint, load, total=None)
+        phase, seconds, interrupted = measure(self._server, load, total=None)
         if interrupted:
             raise KeyboardInterrupt
         return Row(pictures, clients, phase.samples, seconds)
@@ -119,25 +116,16 @@ def rows(bench: Bench, clients: Sequence[int]) -> Iterator[Row]:
     yield from bench.together(clients[len(clients) // 2])
 
 
-def main() -> int:
+def main() -> None:
     arguments, options = _parser().parse_known_args()
-    # so that the server ends with us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        bundle = find_bundle(None if arguments.bundle == "demo" else Path(arguments.bundle))
-        with own_server(bundle, options) as url:
-            bench = Bench(Endpoint.at(url, None), arguments.requests, arguments.max_tokens)
-            measured = list(rows(bench, arguments.clients))
-        print(f"{heading()}; times in ms: p50 / p90 / p99 / max\n")
-        print(table(COLUMNS, map(cells, measured)))
-        if arguments.json is not None:
-            arguments.json.write_text(json.dumps(_record(measured), indent=1) + "\n", encoding="utf-8")
-    except (CommandError, EngineError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0
+    bundle = find_bundle(None if arguments.bundle == "demo" else Path(arguments.bundle))
+    with own_server(bundle, options) as url:
+        bench = Bench(Server.at(url), arguments.requests, arguments.max_tokens)
+        measured = list(rows(bench, arguments.clients))
+    print(f"{heading()}; times in ms: p50 / p90 / p99 / max\n")
+    print(table(COLUMNS, map(cells, measured)))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(_record(measured), indent=1) + "\n", encoding="utf-8")
 
 
 def _record(measured: Sequence[Row]) -> dict[str, Any]:
@@ -173,4 +161,4 @@ def _numbers(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -5,7 +5,6 @@ import grp
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.machine import ROOT
 from edgevlm.cli import CommandError
+from edgevlm.own_server import free_port, stop
 
 SITE = ROOT / "docs/nginx-site.conf"
 START_SECONDS = 20.0
@@ -71,7 +71,7 @@ def nginx(devices: Sequence[str], folder: Path, tls: Tls | None = None, *, affin
     if program is None:
         raise CommandError("nginx is not installed (Debian: nginx-light).")
     folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    port = free_port()
     (folder / "site.conf").write_text(site_text(devices, port, folder, tls, affinity=affinity), encoding="utf-8")
     main = folder / "nginx.conf"
     main.write_text(MAIN.format(folder=folder, user=_user()), encoding="utf-8")
@@ -81,19 +81,12 @@ def nginx(devices: Sequence[str], folder: Path, tls: Tls | None = None, *, affin
             _wait_until_open(process, folder)
             yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         finally:
-            _stop(process)
+            stop(process, STOP_SECONDS)
 
 
 def _user() -> str:
     """Root's workers would become somebody who cannot read the folder."""
     return f"user {getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name};" if os.getuid() == 0 else ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_open(process: subprocess.Popen[bytes], folder: Path) -> None:
@@ -104,11 +97,3 @@ def _wait_until_open(process: subprocess.Popen[bytes], folder: Path) -> None:
             return
         time.sleep(0.02)
     raise CommandError(f"nginx did not start: {(folder / 'error.log').read_text(encoding='utf-8').strip()}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()

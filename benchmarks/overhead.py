@@ -7,27 +7,24 @@ The first are counted by the server's own metrics, between two moments at which 
 import argparse
 import asyncio
 import re
-import signal
 import statistics
-import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Coroutine, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgevlm_engines import EngineError
-
+from benchmarks.command import run_command
 from benchmarks.figures import Job, measure_apart
 from benchmarks.machine import cores, heading
 from benchmarks.report import table
 from edgevlm.bench.bodies import QUESTION, chat_body, drawn_pictures
-from edgevlm.bench.http import Endpoint
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.bench.run import measure, served_model, warm_up
 from edgevlm.cli import CommandError
+from edgevlm.http_client import Server
+from edgevlm.http_client import read as read_answer
 from edgevlm.own_server import own_server
 
 POLL_SECONDS = 0.2
@@ -77,16 +74,16 @@ def read(metrics: str, moment: float) -> Reading:
 
 def served(url: str, streams: int, max_tokens: int) -> Served:
     """Ask about one picture from every stream at once; its features and the prompt's beginning are in the caches."""
-    endpoint = Endpoint.at(url, None)
+    server = Server.at(url)
     [picture] = drawn_pictures([0])
-    body = chat_body(served_model(endpoint), picture, QUESTION, max_tokens)
-    warm_up(endpoint, [chat_body(served_model(endpoint), picture, QUESTION, 1)], 1)
+    body = chat_body(served_model(server), picture, QUESTION, max_tokens)
+    warm_up(server, [chat_body(served_model(server), picture, QUESTION, 1)], 1)
     readings: list[Reading] = []
 
     def load(phase: Phase) -> Coroutine[Any, Any, None]:
-        return _watched(closed_loop(phase, iter([body] * streams), streams), url, readings)
+        return _watched(closed_loop(phase, iter([body] * streams), streams), server, readings)
 
-    phase, _, interrupted = measure(endpoint, load, total=None)
+    phase, _, interrupted = measure(server, load, total=None)
     if interrupted:
         raise KeyboardInterrupt
     first, last = steady(readings, streams)
@@ -96,19 +93,19 @@ def served(url: str, streams: int, max_tokens: int) -> Served:
     return Served(rate, round(statistics.fmean(prompts) + answered / streams))
 
 
-async def _watched(load: Coroutine[Any, Any, None], url: str, readings: list[Reading]) -> None:
+async def _watched(load: Coroutine[Any, Any, None], server: Server, readings: list[Reading]) -> None:
     """Read the metrics from before the load until it has ended."""
-    readings.append(await asyncio.to_thread(_fetch, url))
+    readings.append(await _fetch(server))
     task = asyncio.ensure_future(load)
     while not task.done():
         await asyncio.wait({task}, timeout=POLL_SECONDS)
-        readings.append(await asyncio.to_thread(_fetch, url))
+        readings.append(await _fetch(server))
     await task
 
 
-def _fetch(url: str) -> Reading:
-    with urllib.request.urlopen(f"{url}/metrics") as response:
-        return read(response.read().decode(), time.perf_counter())
+async def _fetch(server: Server) -> Reading:
+    answer = await read_answer(server, "GET", "/metrics")
+    return read(answer.body.decode(), time.perf_counter())
 
 
 def _only_decodes(before: Reading, after: Reading, streams: int) -> bool:
@@ -138,31 +135,18 @@ def report(rounds: Sequence[Round], streams: int) -> str:
     return table(["streams", "engine, tokens/s", "through HTTP, tokens/s", "added", "in rounds"], [figures])
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--streams", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=cores(), help="default: one per physical core")
+    parser.add_argument("--threads", type=int, default=cores(), help="(default: one per physical core)")
     parser.add_argument("--max-tokens", type=int, default=192, help="longest answer (default: 192)")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    # so that the server ends with us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        bundle = options.bundle.resolve()
-        rounds = [
-            compete(bundle, options.streams, options.threads, options.max_tokens) for _ in range(options.rounds)
-        ]
-    except (CommandError, EngineError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except subprocess.CalledProcessError as error:
-        return error.returncode
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    bundle = options.bundle.resolve()
+    rounds = [compete(bundle, options.streams, options.threads, options.max_tokens) for _ in range(options.rounds)]
     print(f"{heading()}; {options.threads} threads\n\n{report(rounds, options.streams)}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -6,12 +6,9 @@ times, in an order drawn once; what is counted is how often a device had its fea
 
 import argparse
 import hashlib
-import signal
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count, islice
@@ -19,16 +16,15 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from edgevlm_engines import EngineError
-
+from benchmarks.command import run_command
 from benchmarks.machine import heading
 from benchmarks.nginx import nginx
 from benchmarks.report import percent, table
 from edgevlm.bench.bodies import QUESTION, chat_bodies, drawn_pictures
-from edgevlm.bench.http import Endpoint
 from edgevlm.bench.run import served_model
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.http_client import Server, fetch
 from edgevlm.own_server import own_server
 
 DEVICES = 3
@@ -78,7 +74,7 @@ def devices(bundle: Path, options: Sequence[str] = ()) -> Iterator[list[str]]:
 
 def measured(urls: Sequence[str], pictures: int, questions: int) -> Iterator[Row]:
     """Every way in turn; each has pictures that no device has seen, asked about in the same order."""
-    seeds, model = count(), served_model(Endpoint.at(urls[0], None))
+    seeds, model = count(), served_model(Server.at(urls[0]))
     for way in WAYS:
         drawn = list(drawn_pictures(islice(seeds, pictures)))
         bodies = chat_bodies(model, drawn, [QUESTION], MAX_TOKENS)
@@ -96,23 +92,13 @@ def cells(row: Row) -> list[str]:
     return [row.way.name, str(row.requests), str(row.queries), str(row.hits), percent(row.hit_rate), mean]
 
 
-def main() -> int:
+def main() -> None:
     arguments = _parser().parse_args()
-    # so that the servers end with us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        bundle = find_bundle(arguments.bundle)
-        with devices(bundle) as urls:
-            rows = list(measured(urls, arguments.pictures, arguments.questions))
-    except (CommandError, EngineError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    print(f"{heading()}")
+    with devices(find_bundle(arguments.bundle)) as urls:
+        rows = list(measured(urls, arguments.pictures, arguments.questions))
+    print(heading())
     print(f"{DEVICES} devices, {arguments.pictures} pictures, {arguments.questions} questions about each\n")
     print(table(COLUMNS, map(cells, rows)))
-    return 0
 
 
 def _row(way: Way, urls: Sequence[str], site: str, asked: Sequence[tuple[str, bytes]]) -> Row:
@@ -127,18 +113,11 @@ def _row(way: Way, urls: Sequence[str], site: str, asked: Sequence[tuple[str, by
 
 def _ask(site: str, body: bytes, affinity: str | None) -> None:
     """One question, read to its end. Raises `CommandError`."""
-    request = urllib.request.Request(f"{site}/v1/chat/completions", body, {"content-type": "application/json"})
-    if affinity is not None:
-        request.add_header(AFFINITY, affinity)
-    try:
-        with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:
-            whole = b"data: [DONE]" in response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            raise CommandError(
-                f"The site answered {error.code}: {error.read(300).decode(errors='replace')}"
-            ) from None
-    if not whole:
+    headers = {} if affinity is None else {AFFINITY: affinity}
+    answer = fetch(Server.at(site), "POST", "/v1/chat/completions", body, headers, seconds=REQUEST_SECONDS)
+    if answer.status != 200:
+        raise CommandError(f"The site answered {answer.status}: {answer.body[:300].decode(errors='replace')}")
+    if b"data: [DONE]" not in answer.body:
         raise CommandError("The site's answer has no end.")
 
 
@@ -146,11 +125,11 @@ def _counted(urls: Sequence[str]) -> tuple[int, int]:
     """Pictures looked up and found, of all devices together."""
     totals = {QUERIES: 0, HITS: 0}
     for url in urls:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=REQUEST_SECONDS) as response:
-            for line in response.read().decode().splitlines():
-                name, _, value = line.partition(" ")
-                if name in totals:
-                    totals[name] += int(float(value))
+        answer = fetch(Server.at(url), "GET", "/metrics", seconds=REQUEST_SECONDS)
+        for line in answer.body.decode().splitlines():
+            name, _, value = line.partition(" ")
+            if name in totals:
+                totals[name] += int(float(value))
     return totals[QUERIES], totals[HITS]
 
 
@@ -165,4 +144,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -18,6 +18,8 @@ COPY docker/locks/build.txt docker/locks/cpu.txt docker/locks/
 RUN pip install --no-cache-dir --require-hashes --only-binary :all: \
         --requirement docker/locks/build.txt --requirement docker/locks/cpu.txt
 COPY . .
+ARG COMMIT=""
+RUN printf '%s' "${COMMIT}" > server/edgevlm_server/commit.txt
 # test data of onnx is half of it; pip has done its work
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
     && rm -rf /opt/edgevlm/lib/python3*/site-packages/onnx/backend/test \
@@ -25,9 +27,11 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
     && pip uninstall --yes setuptools pip
 
 FROM python
+ARG COMMIT=""
 LABEL org.opencontainers.image.title="edgevlm" \
       org.opencontainers.image.description="HTTP server for MobileVLM, on ONNX Runtime" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin edgevlm \
     && install --directory --mode 0700 --owner edgevlm --group edgevlm /keys \

@@ -29,15 +29,19 @@ COPY docker/locks/build.txt docker/locks/jetson-jp7.txt docker/locks/
 RUN pip install --no-cache-dir --ignore-installed --require-hashes --only-binary :all: \
         --requirement docker/locks/build.txt --requirement docker/locks/jetson-jp7.txt
 COPY . .
+ARG COMMIT=""
+RUN printf '%s' "${COMMIT}" > server/edgevlm_server/commit.txt
 # test data of onnx is half of it; pip has done its work
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
     && rm -rf /opt/edgevlm/lib/python3*/site-packages/onnx/backend/test \
     && pip uninstall --yes setuptools pip
 
 FROM python
+ARG COMMIT=""
 LABEL org.opencontainers.image.title="edgevlm" \
       org.opencontainers.image.description="HTTP server for MobileVLM, on TensorRT 10.16 of JetPack 7.2" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"
 # the GPU's device files belong to the group video; plans are code, so nobody else may write to the cache
 RUN useradd --uid 10001 --user-group --groups video --no-create-home --home-dir /nonexistent \

@@ -7,8 +7,9 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from edgevlm_server.version import described
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -29,9 +30,10 @@ COMMANDS = {
     "export": Command("edgevlm.commands.export", "turn a MobileVLM checkpoint into a bundle"),
     "build": Command("edgevlm.commands.build", "build a bundle's TensorRT plans on the device that will run them"),
     "eval": Command("edgevlm.commands.evaluate", "measure the demo model on drawings it has never seen"),
-    "bench": Command("edgevlm.commands.bench", "measure a server under load, as its clients feel it"),
-    "parity": Command("edgevlm.commands.parity", "compare every stage with a reference made by upstream's code"),
-    "doctor": Command("edgevlm.commands.doctor", "say what this machine has, what fits it, and what is wrong"),
+    "bench": Command("edgevlm.commands.bench", "measure a server under load, as its clients experience it"),
+    "parity": Command("edgevlm.commands.parity", "compare every stage with a reference computed by upstream's code"),
+    "doctor": Command("edgevlm.commands.doctor", "report what this machine has, what fits on it, and what is wrong"),
+    "cache": Command("edgevlm.commands.cache", "list and remove cached bundles and TensorRT plans"),
     "keys": Command("edgevlm.commands.keys", "make API keys"),
 }
 
@@ -59,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="edgevlm", description="Serves MobileVLM on Jetson-class devices.")
-    parser.add_argument("--version", action="version", version=f"edgevlm {version('edgevlm')}")
+    parser = _Parser(prog="edgevlm", description="Serves MobileVLM on Jetson-class devices.")
+    parser.add_argument("--version", action="version", version=f"edgevlm {described()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in argv if word in COMMANDS), None)
     for name, command in COMMANDS.items():
@@ -69,6 +71,16 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         if name == chosen:
             import_module(command.module).add_arguments(subparser)
     return parser.parse_args(argv)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Every command refuses what it does not know itself, so that the usage shown is its own."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
 
 
 def _exit_code(error: Exception) -> int | None:

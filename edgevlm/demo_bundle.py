@@ -1,13 +1,15 @@
 """Where the model comes from when none is named: the embedded demo model, exported once to the user's cache."""
 
 import hashlib
-import shutil
-from importlib.metadata import version
 from pathlib import Path
 
-from edgevlm_engines import BundleError, EngineLoadError, open_bundle
-from edgevlm_engines.manifest import FORMAT, Device
-from platformdirs import user_cache_path
+from edgevlm_engines import EngineLoadError
+from edgevlm_engines.manifest import FORMAT
+from edgevlm_engines.names import Device
+from edgevlm_export.folder_lock import hold
+from edgevlm_server.version import version
+
+from edgevlm.cache.folder import cache_folder, usable
 
 DEMO_NAME = "edgevlm-demo"
 
@@ -18,36 +20,27 @@ def find_bundle(named: Path | None) -> Path:
 
 
 def demo_bundle(cache: Path | None = None, device: Device = "cpu") -> Path:
-    """The demo model's bundle in `cache`; its name changes with the checkpoint, the exporter and the device.
+    """The demo model's bundle in `cache`, by default the user's, made if it is not there yet.
 
     Raises `EngineLoadError` if it cannot be written there.
     """
-    from edgevlm_demo import checkpoint_folder, clip_folder
-
-    key = _fingerprint(device, checkpoint_folder(), clip_folder())
-    folder = (cache or user_cache_path("edgevlm")) / f"demo-{key}"
+    folder = demo_folder(cache or cache_folder(), device)
     if not usable(folder):
-        _export(checkpoint_folder(), clip_folder(), folder, device)
+        _export(folder, device)
+        hold(folder)
     return folder
 
 
-def usable(folder: Path) -> bool:
-    """Whether the bundle is there and whole; a damaged one is removed, because a cache is ours to repair."""
-    try:
-        if not folder.exists():
-            return False
-        open_bundle(folder)
-    except OSError:
-        # a cache that is not ours: whoever writes there next says so
-        return False
-    except BundleError:
-        shutil.rmtree(folder, ignore_errors=True)
-        return False
-    return True
+def demo_folder(cache: Path, device: Device) -> Path:
+    """Where that bundle is; its name changes with the checkpoint, the exporter and the device."""
+    from edgevlm_demo import checkpoint_folder, clip_folder
+
+    return cache / f"demo-{_fingerprint(device, checkpoint_folder(), clip_folder())}"
 
 
-def _export(checkpoint: Path, clip: Path, folder: Path, device: Device) -> None:
+def _export(folder: Path, device: Device) -> None:
     """On a CPU in fp32: the demo model is small, and this is what its answers are measured with."""
+    from edgevlm_demo import checkpoint_folder, clip_folder
     from edgevlm_export.errors import ExportError
     from edgevlm_export.exporter import export_bundle
     from edgevlm_export.graph.precision import DEFAULTS, Pair
@@ -57,9 +50,9 @@ def _export(checkpoint: Path, clip: Path, folder: Path, device: Device) -> None:
     decoder, vision = Pair("fp32", "fp32") if device == "cpu" else DEFAULTS[device]
     try:
         export_bundle(
-            checkpoint,
+            checkpoint_folder(),
             folder,
-            vision_tower=clip,
+            vision_tower=clip_folder(),
             device=device,
             precision=decoder,
             vision_precision=vision,
@@ -73,7 +66,7 @@ def _export(checkpoint: Path, clip: Path, folder: Path, device: Device) -> None:
 
 
 def _fingerprint(device: Device, *folders: Path) -> str:
-    digest = hashlib.sha256(f"{version('edgevlm')} {FORMAT} {device}".encode())
+    digest = hashlib.sha256(f"{version()} {FORMAT} {device}".encode())
     for folder in folders:
         for path in sorted(folder.iterdir()):
             digest.update(f"{path.name}:{path.stat().st_size}\n".encode())

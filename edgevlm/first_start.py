@@ -6,18 +6,20 @@ import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevlm_engines import EngineError, EngineLoadError
 from edgevlm_engines.bundle import MANIFEST
-from edgevlm_engines.manifest import FORMAT, Device, Precision, VisionPrecision
-from platformdirs import user_cache_path
+from edgevlm_engines.manifest import FORMAT
+from edgevlm_engines.names import Device, Precision, VisionPrecision
+from edgevlm_export.folder_lock import hold
+from edgevlm_server.version import version
 
+from edgevlm.cache.folder import cache_folder, usable
 from edgevlm.cli import CommandError
-from edgevlm.demo_bundle import demo_bundle, usable
+from edgevlm.demo_bundle import demo_bundle
 
 if TYPE_CHECKING:
     from edgevlm_server.settings import Settings
@@ -49,8 +51,8 @@ def check_conversion(named: Path | None, conversion: Conversion) -> None:
     """Refuse options that would do nothing. Raises `CommandError`."""
     if conversion != Conversion() and (named is None or not is_checkpoint(named)):
         raise CommandError(
-            "--vision-tower, --precision and --vision-precision say how a checkpoint is converted, and what is to be "
-            "served is none; leave them out."
+            "--vision-tower, --precision and --vision-precision say how a checkpoint is converted, but no checkpoint "
+            "was given; leave them out."
         )
 
 
@@ -62,7 +64,7 @@ def served_bundle(
         return demo_bundle(cache, this_device(settings))
     if not is_checkpoint(named):
         return named
-    return _exported(named, conversion, this_device(settings), cache or user_cache_path("edgevlm"))
+    return _exported(named, conversion, this_device(settings), cache or cache_folder())
 
 
 def this_device(settings: "Settings") -> Device:
@@ -101,6 +103,7 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
                 shutil.rmtree(left, ignore_errors=True)
             if not usable(bundle):
                 _export(checkpoint, bundle, conversion, device)
+                hold(bundle)
     except ExportError as error:
         raise EngineLoadError(str(error)) from None
     return bundle
@@ -113,7 +116,7 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
     from edgevlm.progress import Lines
 
     default = DEFAULTS[device]
-    log.info("%s becomes a bundle for %s now, once, in %s.", checkpoint, device, bundle)
+    log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)
     export_bundle(
         checkpoint,
         bundle,
@@ -128,7 +131,7 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
 
 def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:
     """Changes with the files, as their sizes and times tell: to hash gigabytes at every start would take too long."""
-    parts = [version("edgevlm"), FORMAT, device, conversion.precision, conversion.vision_precision]
+    parts = [version(), FORMAT, device, conversion.precision, conversion.vision_precision]
     digest = hashlib.sha256(repr(parts).encode())
     for folder in (checkpoint, conversion.vision_tower):
         digest.update("\n".join(_stamps(folder) if folder else ["none"]).encode() + b"\n\n")
@@ -142,4 +145,4 @@ def _stamps(folder: Path) -> Iterator[str]:
 
 
 def _waiting() -> None:
-    log.info("Another process makes a bundle; waiting for it.")
+    log.info("Another process is making a bundle; waiting for it.")

@@ -4,12 +4,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from edgevlm.cli import CommandError
+from edgevlm.http_client import ExchangeError, Server, fetch
 
 START_SECONDS = 900
 STOP_SECONDS = 40
@@ -19,33 +19,45 @@ STOP_SECONDS = 40
 @contextmanager
 def own_server(bundle: Path, options: Sequence[str] = ()) -> Iterator[str]:
     """The address of a server on a port that was free; it ends with the block, however that ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     serve = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--port", str(port), "--log-level", "warning"]
     with subprocess.Popen([*serve, *options]) as process:
         try:
             url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(process, url)
+            _wait_until_ready(process, Server.at(url))
             yield url
         finally:
-            _stop(process)
+            stop(process, STOP_SECONDS)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+def free_port() -> int:
+    """One of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """By asking, and by force if it goes on for so long."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], server: Server) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/ready", timeout=START_SECONDS):
-                return
-        except OSError:
-            time.sleep(0.05)
+        if _ready(server):
+            return
+        time.sleep(0.05)
     raise CommandError("The server did not start; its own message is above.")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+def _ready(server: Server) -> bool:
     try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
+        return fetch(server, "GET", "/ready", seconds=START_SECONDS).status == 200
+    except ExchangeError:
+        return False

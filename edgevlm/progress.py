@@ -49,7 +49,7 @@ class Lines(Progress):
     def start(self, total: int) -> None:
         self._total, self._began = total, time.monotonic()
         self._told = self._began
-        log.info("%s: begun.", self._title)
+        log.info("%s: started.", self._title)
 
     def advance(self, count: int) -> None:
         self._done += count

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from edgevlm_engines.manifest import Device
+from edgevlm_engines.names import Device
 from edgevlm_export.exporter import export_bundle
 
 from tests.live import LiveServer

@@ -96,7 +96,7 @@ class Machine:
             target.unlink(missing_ok=True)
             target.symlink_to("/lib/systemd/system/graphical.target")
         interpreter = Interpreter(self.python, True, (str(folder / "venv"),), self._try)
-        return take_survey(folder, Root(folder), self.architecture, interpreter)
+        return take_survey(folder, Root(folder), self.architecture, interpreter, folder / "cache")
 
     def _all_files(self) -> Iterator[tuple[str, str]]:
         yield from self.files.items()

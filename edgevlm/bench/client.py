@@ -1,14 +1,12 @@
 """One streamed chat request, and when each part of its answer came. Knows no load and no statistics."""
 
-import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from edgevlm.bench.events import EventParser
-from edgevlm.bench.http import BrokenOff, Endpoint, Response, exchange
+from edgevlm.http_client import BrokenOff, ExchangeError, NoConnection, Server, TooSlow, exchange, read, within
 
 OK = "ok"
 NO_CONNECTION = "no connection"
@@ -19,10 +17,11 @@ NO_MODEL = "no model"
 
 LONGEST_SECONDS = 600.0  # for one answer
 LIST_SECONDS = 30.0  # for the list of models
-MOST_OF_A_BODY = 2**20  # bytes that are read of an answer that is not streamed
 MOST_OF_A_MESSAGE = 300  # characters
 
 T = TypeVar("T")
+
+_OUTCOMES: dict[type[ExchangeError], str] = {NoConnection: NO_CONNECTION, TooSlow: TIMEOUT, BrokenOff: BROKEN_OFF}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +98,13 @@ class Reply:
 
 
 async def ask(
-    endpoint: Endpoint, body: bytes, intended: float, now: Callable[[], float], timeout: float = LONGEST_SECONDS
+    server: Server, body: bytes, intended: float, now: Callable[[], float], timeout: float = LONGEST_SECONDS
 ) -> Sample:
     """Send one request and read its answer to the end; whatever goes wrong is a sample too."""
     reply, sent = Reply(), now()
     outcome, detail = OK, ""
     try:
-        await _guarded(_converse(endpoint, body, reply, now), timeout)
+        await _guarded(_converse(server, body, reply, now), timeout)
     except Failure as failure:
         outcome, detail = failure.outcome, failure.detail
     return Sample(
@@ -121,9 +120,9 @@ async def ask(
     )
 
 
-async def first_model(endpoint: Endpoint) -> str:
+async def first_model(server: Server) -> str:
     """The name of the first model that the server lists. Raises `Failure`."""
-    listed = await _guarded(_models(endpoint), LIST_SECONDS)
+    listed = await _guarded(_models(server), LIST_SECONDS)
     try:
         return str(listed["data"][0]["id"])
     except (KeyError, IndexError, TypeError):
@@ -132,69 +131,34 @@ async def first_model(endpoint: Endpoint) -> str:
 
 async def _guarded(work: Awaitable[T], timeout: float) -> T:
     """Whatever can go wrong with a server is a `Failure`, and nothing takes longer than `timeout` seconds."""
-    task = asyncio.current_task()
-    assert task is not None
-    expired = False
-
-    def expire() -> None:
-        nonlocal expired
-        expired = True
-        task.cancel()
-
-    # not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the answer
-    timer = asyncio.get_running_loop().call_later(timeout, expire)
     try:
-        return await work
-    except asyncio.CancelledError:
-        if not expired:
-            raise
-        raise Failure(TIMEOUT, f"it took more than {timeout:g} s") from None
-    except BrokenOff as error:
-        raise Failure(BROKEN_OFF, str(error)) from None
-    except OSError as error:
-        raise Failure(NO_CONNECTION, _reason(error)) from None
-    finally:
-        timer.cancel()
+        return await within(timeout, work)
+    except ExchangeError as error:
+        raise Failure(_OUTCOMES[type(error)], str(error)) from None
 
 
-def _reason(error: OSError) -> str:
-    said = error.strerror or str(error)
-    # asyncio says only where it wanted to go
-    return os.strerror(error.errno) if error.errno and said.startswith("Connect call failed") else said
-
-
-async def _models(endpoint: Endpoint) -> Any:
-    async with exchange(endpoint, "GET", "/models") as response:
-        listed = _parsed(await _text(response))
-    if response.status != 200:
-        raise Failure(str(response.status), _message(listed))
+async def _models(server: Server) -> Any:
+    answer = await read(server, "GET", "/v1/models")
+    listed = _parsed(answer.body)
+    if answer.status != 200:
+        raise Failure(str(answer.status), _message(listed))
     return listed
 
 
-async def _converse(endpoint: Endpoint, body: bytes, reply: Reply, now: Callable[[], float]) -> None:
-    async with exchange(endpoint, "POST", "/chat/completions", body) as response:
+async def _converse(server: Server, body: bytes, reply: Reply, now: Callable[[], float]) -> None:
+    async with exchange(server, "POST", "/v1/chat/completions", body) as response:
         if response.status != 200:
-            raise Failure(str(response.status), _message(_parsed(await _text(response))))
+            raise Failure(str(response.status), _message(_parsed(await response.body())))
         events = EventParser()
         async for piece in response.pieces():
             arrived = now()
             for data in events.feed(piece):
                 reply.take(data, arrived)
     if not reply.whole:
-        raise Failure(BROKEN_OFF, "the answer has no end, or is not a stream")
+        raise Failure(BROKEN_OFF, "the answer is incomplete, or not a stream")
 
 
-async def _text(response: Response) -> str:
-    """The body of an answer that is not streamed, as far as it is of interest."""
-    body = b""
-    async for piece in response.pieces():
-        body += piece
-        if len(body) > MOST_OF_A_BODY:
-            break
-    return body.decode("utf-8", "replace")
-
-
-def _parsed(text: str) -> Any:
+def _parsed(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except ValueError:
@@ -215,7 +179,7 @@ def _count(usage: Any, *path: str) -> int | None:
 
 
 def _inside(body: Any, *path: str) -> Any:
-    """What stands there in nested JSON objects, `None` if one of them is missing or is no object."""
+    """The value at a path in nested JSON objects, `None` if one of them is missing or is no object."""
     for key in path:
         body = body.get(key) if isinstance(body, dict) else None
     return body

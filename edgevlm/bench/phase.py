@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 from edgevlm.bench.client import Sample, ask
-from edgevlm.bench.http import Endpoint
+from edgevlm.http_client import Server
 
 
 class Phase:
     """Its clock starts when it is made. It keeps a sample of every request that has ended."""
 
-    def __init__(self, endpoint: Endpoint, seen: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, server: Server, seen: Callable[[], object] = lambda: None) -> None:
         self.samples: list[Sample] = []
-        self._endpoint = endpoint
+        self._server = server
         self._seen = seen
         self._began = time.perf_counter()
 
@@ -25,7 +25,7 @@ class Phase:
 
     async def send(self, body: bytes, intended: float) -> Sample:
         """Send one request, which should have been sent at `intended`, and wait for the end of its answer."""
-        sample = await ask(self._endpoint, body, intended, self.now)
+        sample = await ask(self._server, body, intended, self.now)
         self.samples.append(sample)
         self._seen()
         return sample

@@ -8,35 +8,35 @@ from typing import Any
 from tqdm import tqdm
 
 from edgevlm.bench.client import NO_CONNECTION, NO_MODEL, OK, Failure, first_model
-from edgevlm.bench.http import Endpoint
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.cli import CommandError
+from edgevlm.http_client import Server
 
 
-def served_model(endpoint: Endpoint) -> str:
+def served_model(server: Server) -> str:
     """The model that the server lists first. Raises `CommandError`."""
     try:
-        return asyncio.run(first_model(endpoint))
+        return asyncio.run(first_model(server))
     except Failure as failure:
-        raise CommandError(_sentence(endpoint, failure.outcome, failure.detail)) from None
+        raise CommandError(_sentence(server, failure.outcome, failure.detail)) from None
 
 
-def warm_up(endpoint: Endpoint, bodies: Sequence[bytes], clients: int) -> None:
+def warm_up(server: Server, bodies: Sequence[bytes], clients: int) -> None:
     """Send these and forget them. Raises `CommandError` if the first one is not answered."""
     with tqdm(total=len(bodies), desc="warming up", unit=" requests", disable=None, leave=False) as bar:
-        phase = Phase(endpoint, bar.update)
+        phase = Phase(server, bar.update)
         first = asyncio.run(phase.send(bodies[0], phase.now()))
         if first.outcome != OK:
-            raise CommandError(_sentence(endpoint, first.outcome, first.detail))
+            raise CommandError(_sentence(server, first.outcome, first.detail))
         asyncio.run(closed_loop(phase, iter(bodies[1:]), clients))
 
 
 def measure(
-    endpoint: Endpoint, load: Callable[[Phase], Coroutine[Any, Any, None]], total: int | None
+    server: Server, load: Callable[[Phase], Coroutine[Any, Any, None]], total: int | None
 ) -> tuple[Phase, float, bool]:
     """What the load has met, how many seconds it took, and whether Ctrl-C has cut it short."""
     with tqdm(total=total, desc="measuring", unit=" requests", disable=None, leave=False) as bar:
-        phase = Phase(endpoint, bar.update)
+        phase = Phase(server, bar.update)
         interrupted = asyncio.run(_interrupted(load(phase)))
         return phase, phase.now(), interrupted
 
@@ -55,15 +55,15 @@ async def _interrupted(work: Coroutine[Any, Any, None]) -> bool:
     return False
 
 
-def _sentence(endpoint: Endpoint, outcome: str, detail: str) -> str:
+def _sentence(server: Server, outcome: str, detail: str) -> str:
     said = f": {detail.rstrip('.')}" if detail else ""
     if outcome == NO_CONNECTION:
-        return f"{endpoint.url} cannot be reached{said}."
+        return f"{server.url} cannot be reached{said}."
     if outcome == NO_MODEL:
-        return f"{endpoint.url} lists no model; name one with --model."
+        return f"{server.url} lists no model; name one with --model."
     if outcome in ("401", "403"):
-        wanted = "wants an API key, see --key-file" if endpoint.key is None else "does not accept this API key"
-        return f"{endpoint.url} {wanted} ({outcome}{said})."
+        wanted = "requires an API key; see --key-file" if server.key is None else "does not accept this API key"
+        return f"{server.url} {wanted} ({outcome}{said})."
     if outcome == "404":
-        return f"{endpoint.url} has no such model, or no chat endpoint under {endpoint.root} ({outcome}{said})."
-    return f"{endpoint.url} cannot be measured: the first answer is {outcome}{said}."
+        return f"{server.url} has no such model, or no chat endpoint under {server.prefix}/v1 ({outcome}{said})."
+    return f"{server.url} cannot be measured: the first answer is {outcome}{said}."

@@ -1,8 +1,13 @@
 """`edgevlm ask`: pictures and a question in, the answer on standard output."""
 
 import argparse
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
+
+from edgevlm_server.option_values import at_least_one
+from edgevlm_server.settings import Settings, from_arguments
+from edgevlm_server.settings import add_arguments as add_settings
 
 from edgevlm.cli import CommandError
 
@@ -11,24 +16,20 @@ if TYPE_CHECKING:
     from edgevlm_server.images.intake import ImageIntake
     from numpy.typing import NDArray
 
+SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+"""Of pictures, also of those that are refused: the sentence then is about the question that is missing."""
+
+SHARED = ("provider", "max_length")
+"""Settings of the server that say how to run the model, under the same names."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from edgevlm_engines import Provider
-
     parser.add_argument("input", nargs="+", help="picture files, then the question")
     parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to ask (default: the demo model)")
+    add_settings(parser, SHARED)
     parser.add_argument(
-        "--provider",
-        choices=get_args(Provider),
-        help="where ONNX Runtime runs (default: what the bundle was made for)",
+        "--max-tokens", type=at_least_one, default=256, metavar="N", help="longest answer, in tokens (default: 256)"
     )
-    parser.add_argument(
-        "--max-length",
-        type=int,
-        metavar="N",
-        help="longest prompt with its answer, in positions (default: all that the model can)",
-    )
-    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest answer (default: 256)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,15 +37,17 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.images.limits import ImageLimits
     from edgevlm_server.model import load_model
     from edgevlm_server.offline import TooLong, answer, encode
-    from edgevlm_server.settings import Settings
     from edgevlm_server.text.prompt import Turn
 
     from edgevlm.demo_bundle import find_bundle
 
     *pictures, question = arguments.input
-    if arguments.max_tokens < 1:
-        raise CommandError("--max-tokens must be at least 1.")
-    settings = Settings.offline(arguments.provider, arguments.max_length)
+    if _is_picture(question):
+        raise CommandError(
+            f"What do you want to ask? Give a question after the picture: edgevlm ask {question} '...'"
+        )
+    chosen = from_arguments(arguments, names=SHARED)
+    settings = Settings.offline(chosen.provider, chosen.max_length)
     model = load_model(find_bundle(arguments.model), settings)
     try:
         with ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1) as intake:
@@ -59,6 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         model.engine.close()
     return 0
+
+
+def _is_picture(text: str) -> bool:
+    """Whether what should be a question is a file, or the name of a picture that is not there."""
+    return os.path.isfile(text) or (len(text.split()) == 1 and Path(text).suffix.lower() in SUFFIXES)
 
 
 def _read(intake: "ImageIntake", path: Path) -> "NDArray[np.float32]":

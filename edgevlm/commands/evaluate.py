@@ -10,36 +10,38 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgevlm_server.option_values import at_least_one
+
 from edgevlm.cli import CommandError
 
 if TYPE_CHECKING:
     from edgevlm_demo.evaluation import EvaluationQuestion
 
-    from edgevlm.answerers import Answerer
+    from edgevlm.evaluation.answerers import Answerer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("set", choices=("demo",), help="the questions to ask")
     parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to measure (default: the demo model)")
     parser.add_argument(
-        "--pictures", type=int, default=100, metavar="N", help="pictures of each scene (default: 100)"
+        "--pictures", type=at_least_one, default=100, metavar="N", help="pictures per scene (default: 100)"
     )
     parser.add_argument("--engine", action="store_true", help="ask the engine directly, without HTTP")
-    parser.add_argument("--url", help="ask a server that is running, for example http://127.0.0.1:8000")
-    parser.add_argument("--answers", type=Path, metavar="FILE", help="write every question and answer as JSON lines")
+    parser.add_argument("--url", help="ask a running server, for example http://127.0.0.1:8000")
     parser.add_argument(
-        "--sheet", type=Path, metavar="FILE", help="write an HTML page of the pictures with the answers"
+        "--answers", type=Path, metavar="FILE", help="write every question with its answer as JSON lines"
+    )
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="write an HTML page of the pictures with their answers"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_demo.evaluation import SETS, comparison, evaluation_questions, family_scores, table
 
-    from edgevlm.answerers import answerer
-    from edgevlm.evaluation_files import Record, write_answers, write_sheet
+    from edgevlm.evaluation.answerers import answerer
+    from edgevlm.evaluation.files import Record, write_answers, write_sheet
 
-    if arguments.pictures < 1:
-        raise CommandError("--pictures must be at least 1.")
     if arguments.url is not None and (arguments.model is not None or arguments.engine):
         raise CommandError("--url asks a server that has its own model: leave out --model and --engine.")
     records: list[Record] = []

@@ -9,52 +9,52 @@ from edgevlm.cli import CommandError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from edgevlm_engines.manifest import Device
+    from edgevlm_engines.names import Device
 
     parser.add_argument("checkpoint", type=Path, help="folder with config.json, weights and tokenizer.model")
-    parser.add_argument("bundle", type=Path, help="folder to make; it must not exist")
+    parser.add_argument("bundle", type=Path, help="folder to create; it must not exist yet")
     parser.add_argument(
         "--device",
         choices=get_args(Device),
         default="cpu",
-        help="what will run it (default: cpu); sets the defaults. jetpack6 is TensorRT 10.3, jetpack7 TensorRT from "
-        "10.15 on",
+        help="what will run it (default: cpu); sets the other defaults. jetpack6 means TensorRT 10.3, jetpack7 means "
+        "TensorRT 10.15 or later",
     )
     add_conversion(parser)
     parser.add_argument(
         "--report",
         action="store_true",
-        help="compare the bundle with one in fp32, token by token; takes room for that one beside the bundle, and "
-        "ONNX Runtime to run both",
+        help="compare the bundle with an fp32 one, token by token; needs disk space for that one beside the bundle, "
+        "and ONNX Runtime to run both",
     )
-    parser.add_argument("--name", help="name that clients see (default: the checkpoint folder's)")
+    parser.add_argument("--name", help="model name that clients see (default: the name of the checkpoint folder)")
     parser.add_argument(
         "--if-absent",
         action="store_true",
-        help="do nothing if the bundle is there and whole, whatever it was made from",
+        help="do nothing if the bundle already exists and is complete, whatever it was made from",
     )
 
 
 def add_conversion(parser: argparse._ActionsContainer) -> None:
     """How a checkpoint is to be converted, for whatever device."""
-    from edgevlm_engines.manifest import Precision, VisionPrecision
+    from edgevlm_engines.names import Precision, VisionPrecision
 
     parser.add_argument(
         "--vision-tower",
         type=Path,
         metavar="DIR",
-        help="folder of the CLIP model; V1 takes its weights from there, V2 only sizes that differ from ViT-L/14-336",
+        help="folder of the CLIP model; V1 needs its weights, V2 only its sizes if they differ from ViT-L/14-336",
     )
     parser.add_argument(
         "--precision",
         choices=get_args(Precision),
-        help="of the language model's products (default: int8 for cpu, fp16 for others); whether TensorRT 10.3 takes "
-        "int4 has not been tried",
+        help="precision of the language model's matmuls (default: int8 for cpu, otherwise fp16); int4 has "
+        "not been tried on TensorRT 10.3",
     )
     parser.add_argument(
         "--vision-precision",
         choices=get_args(VisionPrecision),
-        help="of the vision encoder's products (default: fp32 for cpu, fp16 for others)",
+        help="precision of the vision encoder's matmuls (default: fp32 for cpu, otherwise fp16)",
     )
 
 
@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.report and FLAVOURS[arguments.device] != "ort":
         raise CommandError(
-            f"A bundle for {arguments.device} runs on TensorRT alone, and --report compares on ONNX Runtime; leave "
-            "--report out."
+            f"A bundle for {arguments.device} runs only on TensorRT, but --report compares on ONNX Runtime; leave "
+            "out --report."
         )
     if arguments.if_absent and arguments.bundle.exists():
         print(_present(arguments.bundle))
@@ -92,10 +92,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _present(bundle: Path) -> str:
-    """Says that the bundle is there. Raises `BundleError` if what is there is no whole bundle."""
+    """Says that the bundle exists. Raises `BundleError` if what is there is no whole bundle."""
     from edgevlm_engines import open_bundle
 
-    return f"{bundle}: {open_bundle(bundle).manifest.model} is there already"
+    return f"{bundle}: {open_bundle(bundle).manifest.model} already exists"
 
 
 def _report(checkpoint: Path, vision_tower: Path | None, bundle: Path) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = actions.add_parser("add", help="make a key for a client, print it once, and append its hash to the file")
-    add.add_argument("file", type=Path, help="the file for 'edgevlm serve --api-keys'; made if it is not there")
-    add.add_argument("name", help="the client's name, as the log will show it")
+    add = actions.add_parser("add", help="create a key for a client, print it once, and append its hash to the file")
+    add.add_argument("file", type=Path, help="file for 'edgevlm serve --api-keys'; created if it does not exist")
+    add.add_argument("name", help="name of the client, as it appears in the log")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from edgevlm_server.run import serve
 from edgevlm_server.settings import add_arguments as add_settings
 from edgevlm_server.settings import from_arguments
 
@@ -17,18 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "bundle",
         type=Path,
         nargs="?",
-        help="folder made by 'edgevlm export', or that of a checkpoint, which is then exported for this machine at "
-        "the first start, into the user's cache (default: the embedded demo model)",
+        help="bundle folder made by 'edgevlm export', or a checkpoint folder, which is exported for this machine and "
+        "cached at the first start (default: the built-in demo model)",
     )
     add_settings(parser)
-    add_conversion(parser.add_argument_group("only for a checkpoint"))
+    add_conversion(parser.add_argument_group("for a checkpoint only"))
 
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.model import load_model
+    from edgevlm_server.run import serve
 
-    from edgevlm.commands.build import ensure_plans
     from edgevlm.first_start import Conversion, check_conversion, served_bundle
+    from edgevlm.plans import ensure_plans
 
     settings = from_arguments(arguments)
     conversion = Conversion.of(arguments)

@@ -43,7 +43,7 @@ def advise(
     if manifest is not None:
         stops += [*_bundle(survey, manifest, slots)]
     slows = [*_room(slots, asked), *_power(survey), *_memory(survey), *_disk(survey, manifest)]
-    slows += [*_wheels(survey), *_heat(survey)]
+    slows += [*_wheels(survey), *_heat(survey), *_cache(survey)]
     return [*(Advice(True, text) for text in stops), *(Advice(False, text) for text in slows)]
 
 
@@ -53,7 +53,7 @@ def _tensorrt(survey: Survey) -> Iterator[str]:
         if software.target is not None and software.target.done:
             return
         yield (
-            "This is no Jetson: TensorRT bundles are built and run on the Jetson itself; for this machine, export "
+            "This is not a Jetson: TensorRT bundles are built and run on the Jetson itself; for this machine, export "
             "with --device cpu."
         )
         return
@@ -71,11 +71,11 @@ def _release(survey: Survey) -> Iterator[str]:
     board = survey.board
     name = jetpack(board.release)
     if board.release is None:
-        yield "/etc/nv_tegra_release is missing or cannot be read: this is no installation of NVIDIA's Jetson Linux."
+        yield "/etc/nv_tegra_release is missing or cannot be read: this system is not NVIDIA's Jetson Linux."
     elif board.release_numbers[0] == 38 and board.chip != THOR:
         yield f"L4T {board.release} is {name}, which is for Thor only: an Orin needs JetPack 6.2 or 7.2."
     elif board.release_numbers < (36, 4):
-        yield f"L4T {board.release} ({name or 'an old JetPack'}) has too old a TensorRT: install JetPack 6.2 or 7.2."
+        yield f"L4T {board.release} ({name or 'an old JetPack'}): TensorRT is too old; install JetPack 6.2 or 7.2."
 
 
 def _tensorrt_missing(survey: Survey) -> str:
@@ -129,14 +129,14 @@ def _bundle(survey: Survey, manifest: Manifest, slots: int | None) -> Iterator[s
         yield f"The bundle needs TensorRT {least}, and this is {tensorrt.version}: export it with --device jetpack6."
     if slots == 0:
         yield (
-            "There is not enough memory for one slot of this bundle: end other programs, or export it with fewer "
+            "There is not enough memory for one slot of this bundle: stop other programs, or export it with fewer "
             "bits (--precision)."
         )
 
 
 def _room(slots: int | None, asked: int | None) -> Iterator[str]:
     if slots and asked and slots < asked:
-        yield f"{slots} of {asked} slots find room now: give '--max-batch {slots}' to serve, and to build."
+        yield f"{slots} of {asked} slots fit into memory now: pass '--max-batch {slots}' to serve and to build."
 
 
 def _power(survey: Survey) -> Iterator[str]:
@@ -144,10 +144,10 @@ def _power(survey: Survey) -> Iterator[str]:
     if best and active and best != active:
         yield f"Power mode {active.name} limits the clocks: 'sudo nvpmodel -m {best.number}' sets {best.name}."
     elif best and not active:
-        yield f"Which power mode is set is not known: 'sudo nvpmodel -m {best.number}' sets {best.name}."
+        yield f"The active power mode is unknown: 'sudo nvpmodel -m {best.number}' sets {best.name}."
     loose = [name for name, clock in (("CPU", clocks.cpu), ("GPU", clocks.gpu)) if clock and not clock.pinned]
     if survey.board.jetson and loose:
-        yield f"Clocks of {' and '.join(loose)} move with the load: 'sudo jetson_clocks' pins them until a restart."
+        yield f"{' and '.join(loose)} clocks change with the load: 'sudo jetson_clocks' pins them until a restart."
 
 
 def _memory(survey: Survey) -> Iterator[str]:
@@ -156,11 +156,11 @@ def _memory(survey: Survey) -> Iterator[str]:
         return
     if memory.swap == 0:
         yield (
-            "There is no swap on a disk, and 8 GB are little for building plans: make a swap file of 8 GB or more on "
+            "There is no swap on disk, and 8 GB is little for building plans: create a swap file of 8 GB or more on "
             "the NVMe disk ('fallocate', 'mkswap', 'swapon')."
         )
     if survey.desktop:
-        yield "A desktop takes memory: 'sudo systemctl set-default multi-user.target' and a restart end it."
+        yield "A desktop takes memory: 'sudo systemctl set-default multi-user.target' and a restart turn it off."
 
 
 def _disk(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
@@ -170,7 +170,7 @@ def _disk(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
     needed = 2 * sum(file.size for file in manifest.files.values())
     if free < needed:
         yield (
-            f"{size_text(free)} are free in {survey.disk.folder}: plans may take twice what the bundle takes "
+            f"{size_text(free)} is free in {survey.disk.folder}: plans may take twice as much as the bundle "
             f"({size_text(needed)}); --plans chooses another folder."
         )
 
@@ -186,10 +186,19 @@ def _wheels(survey: Survey) -> Iterator[str]:
             "1.31.1): use TensorRT bundles, and onnxruntime for the CPU."
         )
     if survey.board.chip == THOR:
-        yield "This is a Thor: nothing here was written for it or checked against it."
+        yield "This is a Thor: edgevlm was neither written for it nor tested on it."
 
 
 def _heat(survey: Survey) -> Iterator[str]:
     for zone in survey.clocks.zones:
         if zone.throttles_at is not None and zone.temperature >= zone.throttles_at:
-            yield f"{zone.name} is at {zone.temperature:.0f} °C and slows down from {zone.throttles_at:.0f}: cool it."
+            yield f"{zone.name} is at {zone.temperature:.0f} °C and slows down at {zone.throttles_at:.0f}: cool it."
+
+
+def _cache(survey: Survey) -> Iterator[str]:
+    cache = survey.cache
+    if cache.useless:
+        yield (
+            f"{size_text(cache.useless)} in {cache.folder} can never be used by this version: 'edgevlm cache prune' "
+            "removes it."
+        )

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from edgevlm_engines.trt.target import system_release
 from edgevlm_engines.version import version_numbers
 
 from edgevlm.doctor.root import Root
@@ -79,10 +80,11 @@ def read_board(root: Root, machine: str) -> Board:
 
 def jetpack(release: str | None) -> str | None:
     """The name under which NVIDIA published a release of Jetson's system, as far as it matters here."""
-    numbers = version_numbers(release or "0")
-    if numbers[0] == 36:
+    numbers = version_numbers(release or "")
+    major = numbers[0] if numbers else 0
+    if major == 36:
         return "JetPack 6.1 or 6.2" if numbers >= (36, 4) else "JetPack 6.0"
-    return {35: "JetPack 5", 38: "JetPack 7.0 or 7.1", 39: "JetPack 7.2"}.get(numbers[0])
+    return {35: "JetPack 5", 38: "JetPack 7.0 or 7.1", 39: "JetPack 7.2"}.get(major)
 
 
 def _module(compatible: list[str]) -> Module | None:
@@ -95,8 +97,7 @@ def _module(compatible: list[str]) -> Module | None:
 
 
 def _release(root: Root) -> str | None:
-    found = re.search(r"\bR(\d+) \(release\), REVISION: (\d[\d.]*)", root.text("/etc/nv_tegra_release") or "")
-    return f"{found[1]}.{found[2].rstrip('.')}" if found else None
+    return system_release(root.path("/etc/nv_tegra_release")).removeprefix("R") or None
 
 
 def _driver(root: Root) -> str | None:

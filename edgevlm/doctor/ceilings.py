@@ -7,7 +7,7 @@ gives two bits a clock on each line. No engine reaches its ceiling.
 
 from typing import NamedTuple
 
-from edgevlm_engines.manifest import Precision
+from edgevlm_engines.names import Precision
 
 PAST = 512
 """Positions behind the token in the tables."""
@@ -28,12 +28,12 @@ class Model(NamedTuple):
 
     @property
     def matrices(self) -> int:
-        """Weights of the layers' products."""
+        """Weights of the layers' matmuls."""
         return self.layers * (4 * self.width**2 + 3 * self.width * self.inner)
 
     @property
     def head(self) -> int:
-        """Weights of the product that gives the logits."""
+        """Weights of the matmul that gives the logits."""
         return self.width * self.vocabulary
 
     @property

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from edgevlm_engines import Demand, Manifest, fewer_slots, model_place, plan_memory
 from edgevlm_engines.bundle import DECODER_WEIGHTS, EMBEDDING, VISION_WEIGHTS
-from edgevlm_engines.manifest import MOST_SLOTS, Decoder, Device, File, Precision, Preprocessing, Prompt, Vision
+from edgevlm_engines.manifest import MOST_SLOTS, Decoder, File, Preprocessing, Prompt, Vision
 from edgevlm_engines.memory_plan import position_bytes
+from edgevlm_engines.names import Device, Precision
 from edgevlm_engines.plan_cache import NATIVE_SINCE
 from edgevlm_engines.version import version_numbers
 
@@ -149,7 +150,7 @@ def _decoder(model: Model) -> Decoder:
 
 
 def _vision_weights(model: Model) -> int:
-    """The tower's layers, its patches and positions, and the two large products of the projector."""
+    """The tower's layers, its patches and positions, and the two large matmuls of the projector."""
     layer = 4 * TOWER_WIDTH**2 + 2 * TOWER_WIDTH * TOWER_INNER
     patches = (3 * PATCH**2 + (IMAGE // PATCH) ** 2 + 1) * TOWER_WIDTH
     return TOWER_LAYERS * layer + patches + TOWER_WIDTH * model.width + model.width**2

@@ -1,4 +1,4 @@
-"""Memory, swap and free disk of a machine, in bytes. Formats are Linux's own, seen on a PC."""
+"""Memory, swap, free disk and edgevlm's cache, in bytes. Formats are Linux's own, seen on a PC."""
 
 import shutil
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgevlm_engines import available_memory
 
+from edgevlm.cache.entries import cached
 from edgevlm.doctor.root import Root
 
 
@@ -25,6 +26,15 @@ class Disk:
 
     folder: Path
     free: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """What edgevlm keeps for itself, and how much of it this version can never use."""
+
+    folder: Path
+    size: int
+    useless: int
 
 
 def read_memory(root: Root) -> Memory:
@@ -48,6 +58,19 @@ def read_disk(folder: Path) -> Disk:
         return Disk(folder, shutil.disk_usage(folder).free)
     except OSError:
         return Disk(folder, None)
+
+
+def read_cache(folder: Path) -> Cache:
+    """Plans count as usable whatever they were built for: TensorRT is not asked."""
+    try:
+        entries = list(cached(folder, target=None))
+    except OSError:
+        entries = []
+    return Cache(
+        folder,
+        size=sum(entry.size for entry in entries),
+        useless=sum(entry.size for entry in entries if entry.useless),
+    )
 
 
 def _total(root: Root) -> int | None:

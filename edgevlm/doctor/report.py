@@ -2,16 +2,29 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from edgevlm_engines import Demand, plan_memory, size_text
+from edgevlm_engines import Demand, Manifest, plan_memory, size_text
 
 from edgevlm.doctor.advice import Advice
 from edgevlm.doctor.board import jetpack
 from edgevlm.doctor.ceilings import MODELS, MODULES, PAST, PRECISIONS, ceiling, weight_bytes
 from edgevlm.doctor.clocks import Clock
 from edgevlm.doctor.fit import Fit, published_manifest
+from edgevlm.doctor.judge import Report, demand
 from edgevlm.doctor.survey import Survey
 
-UNKNOWN = "not known"
+UNKNOWN = "unknown"
+PUBLISHED = "MobileVLM_V2-1.7B"
+
+
+def as_text(report: Report, manifest: Manifest | None = None) -> str:
+    """For people."""
+    asked = demand(manifest.max_length if manifest else None)
+    parts = [facts(report.survey, report.bandwidth)]
+    if report.fits:
+        parts.append(fits_table(report.fits, asked.slots, asked.max_length))
+    if manifest is None and report.device is not None:
+        parts.append(_commands(report, asked))
+    return "\n\n".join([*parts, advice_text(report.advice)])
 
 
 def facts(survey: Survey, bandwidth: float | None) -> str:
@@ -25,6 +38,7 @@ def facts(survey: Survey, bandwidth: float | None) -> str:
         "ONNX Runtime": _runtimes(survey),
         "memory": _memory(survey, bandwidth),
         "disk": f"{_size(survey.disk.free)} free in {survey.disk.folder}",
+        "cache": _cache(survey),
         "power mode": _power(survey),
         "clocks": _clocks(survey),
         "temperature": _temperature(survey),
@@ -34,7 +48,7 @@ def facts(survey: Survey, bandwidth: float | None) -> str:
 
 def fits_table(fits: Sequence[Fit], slots: int, length: int) -> str:
     """What each model takes and reaches at best."""
-    title = f"tokens/s at best, one slot, {PAST} past"
+    title = f"max. tokens/s, one slot, {PAST} past"
     lines = [
         (fit.model, fit.precision, decimal_text(fit.weights), _number(fit.ceiling), _slots(fit.slots)) for fit in fits
     ]
@@ -78,6 +92,20 @@ def decimal_text(count: int) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
+def _commands(report: Report, demand: Demand) -> str:
+    """For the most exact precision of which one slot fits; on a CPU, what export does by itself."""
+    fit = next((fit for fit in report.fits if fit.model == PUBLISHED and fit.slots), None)
+    bundle = f"bundles/{PUBLISHED.removeprefix('MobileVLM_').lower()}"
+    export = f"edgevlm export {PUBLISHED} {bundle} --device {report.device}"
+    if fit is None:
+        return f"To export, here or on a PC: {export}"
+    shape = f"{bundle} --max-batch {fit.slots} --max-length {demand.max_length}"
+    return (
+        f"To export, here or on a PC: {export} --precision {fit.precision}\n"
+        f"To serve it here: edgevlm build {shape} && edgevlm serve {shape}"
+    )
+
+
 def _board(survey: Survey) -> str:
     board = survey.board
     return f"{board.model} ({board.module}, {board.machine})" if board.module else f"{board.model} ({board.machine})"
@@ -85,14 +113,14 @@ def _board(survey: Survey) -> str:
 
 def _system(survey: Survey) -> str:
     release = survey.board.release
-    named = f"L4T {release} ({jetpack(release) or 'a JetPack that is not known'}), " if release else ""
+    named = f"L4T {release} ({jetpack(release) or 'an unknown JetPack'}), " if release else ""
     return f"{named}Python {survey.software.python}{' in a virtual environment' if survey.software.in_venv else ''}"
 
 
 def _tensorrt(survey: Survey) -> str:
     software = survey.software
     if software.tensorrt is None:
-        return "on the system, but this Python does not see it" if software.tensorrt_outside else "none"
+        return "on the system, but not visible to this Python" if software.tensorrt_outside else "none"
     if software.target is None:
         return software.tensorrt.version
     return software.target.text if software.target.done else f"{software.tensorrt.version}: {software.target.text}"
@@ -109,15 +137,21 @@ def _runtimes(survey: Survey) -> str:
 
 def _memory(survey: Survey, bandwidth: float | None) -> str:
     memory = survey.memory
-    speed = f"; {bandwidth / 1e9:.1f} GB/s at best in this mode" if bandwidth else ""
+    speed = f"; {bandwidth / 1e9:.1f} GB/s at most in this mode" if bandwidth else ""
     swap = f"swap {size_text(memory.swap)}, zram {size_text(memory.zram)}"
     return f"{_size(memory.total)}, {_size(memory.available)} available, {swap}{speed}"
+
+
+def _cache(survey: Survey) -> str:
+    cache = survey.cache
+    useless = f", {size_text(cache.useless)} of it not usable by this version" if cache.useless else ""
+    return f"{size_text(cache.size)} in {cache.folder}{useless}"
 
 
 def _power(survey: Survey) -> str:
     power = survey.power
     if not power.modes:
-        return "none: not a Jetson's"
+        return "none: this is not a Jetson"
     active = f"{power.active.name} ({power.active.number})" if power.active else UNKNOWN
     return f"{active}, of {', '.join(f'{mode.name} ({mode.number})' for mode in power.modes)}"
 
@@ -140,7 +174,7 @@ def _temperature(survey: Survey) -> str:
 
 def _zones(survey: Survey) -> Iterator[str]:
     for zone in survey.clocks.zones:
-        limit = "" if zone.throttles_at is None else f" (slows from {zone.throttles_at:.0f})"
+        limit = "" if zone.throttles_at is None else f" (slows down at {zone.throttles_at:.0f})"
         yield f"{zone.name} {zone.temperature:.0f} °C{limit}"
 
 

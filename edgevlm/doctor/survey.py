@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgevlm.cache.folder import cache_folder
 from edgevlm.doctor.board import Board, read_board
 from edgevlm.doctor.clocks import Clocks, read_clocks
-from edgevlm.doctor.memory import Disk, Memory, read_disk, read_memory
+from edgevlm.doctor.memory import Cache, Disk, Memory, read_cache, read_disk, read_memory
 from edgevlm.doctor.power import Power, read_power
 from edgevlm.doctor.root import Root
 from edgevlm.doctor.software import Interpreter, Software, machine, read_software, this_interpreter
@@ -21,6 +22,7 @@ class Survey:
     board: Board
     memory: Memory
     disk: Disk
+    cache: Cache
     power: Power
     clocks: Clocks
     software: Software
@@ -28,14 +30,22 @@ class Survey:
 
 
 def take_survey(
-    folder: Path, root: Root | None = None, architecture: str | None = None, interpreter: Interpreter | None = None
+    folder: Path,
+    root: Root | None = None,
+    architecture: str | None = None,
+    interpreter: Interpreter | None = None,
+    cache: Path | None = None,
 ) -> Survey:
-    """Of this machine, or of the one whose files lie below `root`. `folder` is where plans would lie."""
+    """Of this machine, or of the one whose files lie below `root`. `folder` is where plans would lie.
+
+    `cache` is the folder that edgevlm keeps bundles in, by default the user's.
+    """
     root = root or Root()
     return Survey(
         board=read_board(root, architecture or machine()),
         memory=read_memory(root),
         disk=read_disk(folder),
+        cache=read_cache(cache or cache_folder()),
         power=read_power(root),
         clocks=read_clocks(root),
         software=read_software(root, interpreter or this_interpreter()),

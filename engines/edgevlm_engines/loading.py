@@ -1,15 +1,14 @@
 """Engines by name. Each one's runtime is imported when it is asked for, and only then."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.echo import EchoEngine, echo_info
 from edgevlm_engines.engine import Engine
 from edgevlm_engines.errors import EngineLoadError
-from edgevlm_engines.manifest import Manifest, Provider
-
-EngineName = Literal["ort", "trt", "echo"]
+from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.names import EngineName, Provider
 
 
 def load_engine(

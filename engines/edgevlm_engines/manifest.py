@@ -4,19 +4,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgevlm_engines.names import Device, Precision, VisionPrecision
+
 FORMAT: Literal[3] = 3
 
 MOST_SLOTS = 64
 """The most slots that a bundle may allow. Graphs take any number; this keeps a typing error from asking for
 terabytes."""
 
-Device = Literal["cpu", "cuda", "jetpack6", "jetpack7"]
-Precision = Literal["fp32", "fp16", "int8", "int4"]
-VisionPrecision = Literal["fp32", "fp16", "int8"]
 Flavour = Literal["ort", "trt-native", "trt-split"]
 """What runs the graphs: ONNX Runtime; TensorRT with operators for attention and cache, or without them."""
-Provider = Literal["cpu", "cuda"]
-"""Where ONNX Runtime runs."""
 Projector = Literal["ldpnet", "ldpnetv2"]
 
 
@@ -86,7 +83,7 @@ class File(_Part):
 class Manifest(_Part):
     """The content of `manifest.json`. `max_length` counts positions of one slot, images included.
 
-    `device` is what the bundle was made for, `precision` that of the decoder's matrix products.
+    `device` is what the bundle was made for, `precision` that of the decoder's matmuls.
     """
 
     format: Literal[3] = FORMAT

@@ -11,6 +11,7 @@ from edgevlm_engines.bundle import DECODER_WEIGHTS, VISION_WEIGHTS
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK
 from edgevlm_engines.plan_cache import capacity
+from edgevlm_engines.sizes import size_text
 
 MIB = 2**20
 CHUNK = 32
@@ -22,7 +23,7 @@ Place = Literal["cpu", "shared", "gpu", "nowhere"]
 
 # Anonymous memory of a loaded graph over the size of its weights' file, at most, measured with ONNX Runtime 1.32 on
 # x86-64 for layers of the 1.7B shape and a whole ViT-L/14-336. fp32 is repacked in the same size; fp16 is computed
-# with fp32 copies, 2.27 to 2.39; products in blocks get a float32 sum for each block, 1.03 in int8 and 1.06 in int4.
+# with fp32 copies, 2.27 to 2.39; matmuls in blocks get a float32 sum for each block, 1.03 in int8 and 1.06 in int4.
 _HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4": 1.1}
 
 # A plan for the decoder over its weights, as TensorRT-RTX builds it: in fp16, prompts and steps have some matrices in
@@ -132,16 +133,6 @@ def position_bytes(manifest: Manifest) -> int:
     # on TensorRT int8 and int4 are weights alone, and all else is fp16
     half = manifest.precision == "fp16" or _on_tensorrt(manifest)
     return 2 * shape.layers * shape.kv_heads * shape.head_dim * (2 if half else 4)
-
-
-def size_text(size: int) -> str:
-    """Bytes as a person reads them: `448 MiB`, `6.25 GiB`."""
-    value, unit = float(size), "bytes"
-    for larger in ("KiB", "MiB", "GiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _weights(manifest: Manifest, place: Place) -> int:

@@ -12,6 +12,7 @@ from edgevlm_engines.bundle import MANIFEST, file_digest
 from edgevlm_engines.manifest import File, Manifest
 
 from edgevlm_export.errors import ExportError
+from edgevlm_export.folder_lock import held
 
 
 class Progress:
@@ -35,12 +36,13 @@ def new_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror}.") from None
     try:
-        yield folder
-        _sync(folder)
-        # mkdtemp makes private folders; a bundle is as readable as the umask allows
-        folder.chmod(0o777 & ~_umask())
-        folder.rename(target)
-        _sync_folder(target.parent)
+        with held(folder):
+            yield folder
+            _sync(folder)
+            # mkdtemp makes private folders; a bundle is as readable as the umask allows
+            folder.chmod(0o777 & ~_umask())
+            folder.rename(target)
+            _sync_folder(target.parent)
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}.") from error
     finally:

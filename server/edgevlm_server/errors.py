@@ -49,9 +49,7 @@ class TooComplex(InvalidRequest):
     """Found out while the answer is written: the form costs more than one request may take from others."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "The form that the answer must have is too complex to be followed.", code="unsupported_schema"
-        )
+        super().__init__("The requested answer format is too complex.", code="unsupported_schema")
 
 
 class Unauthorized(ApiError):
@@ -137,7 +135,7 @@ class Unavailable(ApiError):
     @classmethod
     def uncompiled(cls) -> "Unavailable":
         return cls(
-            "The form of the answer cannot be compiled at the moment; try again soon.",
+            "The requested answer format cannot be compiled at the moment; try again soon.",
             code="grammar_compiler_unavailable",
             headers={"retry-after": "5"},
         )

@@ -31,12 +31,12 @@ class KeyRing:
                 continue
             match = _LINE.fullmatch(line.strip())
             if match is None:
-                raise SettingsError(f"{path}, line {number}: 'NAME SHA256' is expected.")
+                raise SettingsError(f"{path}, line {number}: expected 'NAME SHA256'.")
             if match["name"] in digests:
-                raise SettingsError(f"{path}, line {number}: the name {match['name']} stands there twice.")
+                raise SettingsError(f"{path}, line {number}: the name {match['name']} appears twice.")
             digests[match["name"]] = match["digest"]
         if not digests:
-            raise SettingsError(f"{path} holds no key; add one with 'edgevlm keys add {path} NAME'.")
+            raise SettingsError(f"{path} contains no keys; add one with 'edgevlm keys add {path} NAME'.")
         return cls(digests)
 
     def client_of(self, key: str) -> str | None:
@@ -54,7 +54,7 @@ def add_key(path: Path, name: str) -> str:
     key = f"sk-{secrets.token_urlsafe(32)}"
     line = f"{name} {hashlib.sha256(key.encode()).hexdigest()}"
     if _LINE.fullmatch(line) is None:
-        raise SettingsError("A client's name is 1 to 64 letters, digits, dots, dashes and underscores.")
+        raise SettingsError("A client's name is 1 to 64 letters, digits, dots, dashes or underscores.")
     before = _read(path) if path.exists() else ""
     if any(known.split()[:1] == [name] for known in before.splitlines()):
         raise SettingsError(f"{path} already has a key for {name}; remove its line first.")

@@ -3,8 +3,6 @@
 Every series exists from the start, at 0, and labels come from fixed lists, never from what a client sent.
 """
 
-from importlib.metadata import version
-
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -14,6 +12,8 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from edgevlm_server.version import commit, version
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -57,10 +57,10 @@ class Metrics:
 
         self._running = gauge("num_requests_running", "Requests that own a slot.")
         self._waiting = gauge("num_requests_waiting", "Requests that wait for a slot.")
-        self._state = gauge("server_state", "1 for the state that the server is in.", "state")
+        self._state = gauge("server_state", "1 for the current state of the server.", "state")
         self._model = gauge("model_info", "1; what is served.", "model", "engine", "device", "precision")
-        build = gauge("build_info", "1; the program's version.", "version")
-        self.unauthorized = counter("unauthorized_requests", "Requests of any kind without a known key.")
+        build = gauge("build_info", "1; the program's version and commit.", "version", "commit")
+        self.unauthorized = counter("unauthorized_requests", "Requests of any kind without a valid key.")
         self.received = counter(
             "requests_received", "Requests that reached the server; one for n answers counts as n."
         )
@@ -71,12 +71,12 @@ class Metrics:
         )
         self.accepted = counter("requests_accepted", "Requests handed to the engine's queue.")
         self._ended = counter("request_success", "Accepted requests that ended, by reason.", "finished_reason")
-        self._completed = counter("requests_completed", "Accepted requests that got a whole answer.")
+        self._completed = counter("requests_completed", "Accepted requests that were answered completely.")
         self._cancelled = counter("requests_cancelled", "Accepted requests whose client left.")
         self._failed = counter("requests_failed", "Accepted requests that ended with an error.")
-        self._prompt_tokens = counter("prompt_tokens", "Prompt positions taken in, images included.")
+        self._prompt_tokens = counter("prompt_tokens", "Prompt positions processed, images included.")
         self._generation_tokens = counter("generation_tokens", "Tokens generated.")
-        self._batch = histogram("decode_batch_size", "Slots in one decode step.", BATCH_BUCKETS)
+        self._batch = histogram("decode_batch_size", "Sequences in one decode step.", BATCH_BUCKETS)
         self.first_token = histogram(
             "time_to_first_token_seconds",
             "From the request's arrival to its first token.",
@@ -88,19 +88,23 @@ class Metrics:
         self.end_to_end = histogram(
             "e2e_request_latency_seconds", "From the request's arrival to its last token.", LATENCY_BUCKETS
         )
-        self.image_decode = histogram("image_decode_seconds", "From a picture's text to pixels.", LATENCY_BUCKETS)
+        self.image_decode = histogram("image_decode_seconds", "From a picture's file to pixels.", LATENCY_BUCKETS)
         self.image_encode = histogram("image_encode_seconds", "From pixels to features.", LATENCY_BUCKETS)
-        self._fetches = counter("image_fetches", "Pictures to be fetched from an address, by outcome.", "outcome")
+        self._fetches = counter("image_fetches", "Pictures fetched from an address, by outcome.", "outcome")
         self._fetch_seconds = histogram(
             "image_fetch_seconds", "From a picture's address to its file, successful or not.", LATENCY_BUCKETS
         )
         self.image_queries = counter("mm_cache_queries", "Pictures looked up in the image cache.")
-        self.image_hits = counter("mm_cache_hits", "Pictures that needed no encoding of their own.")
+        self.image_hits = counter(
+            "mm_cache_hits", "Pictures found in the image cache, or shared with a request that was encoding them."
+        )
         self._prefix_queries = counter("prefix_cache_queries", "Prompt positions looked up in the prefix cache.")
-        self._prefix_hits = counter("prefix_cache_hits", "Prompt positions that were copied instead of computed.")
+        self._prefix_hits = counter(
+            "prefix_cache_hits", "Prompt positions copied from the cache instead of computed."
+        )
         self.request_prompt = histogram("request_prompt_tokens", "Positions of one prompt.", TOKEN_BUCKETS)
         self.request_generation = histogram("request_generation_tokens", "Tokens of one answer.", TOKEN_BUCKETS)
-        build.labels(version("edgevlm")).set(1)
+        build.labels(version(), commit() or "").set(1)
         for reason in REASONS:
             self._ended.labels(reason)
         for rejection in REJECTIONS:

@@ -57,7 +57,9 @@ def prepare(request: Request, model: Model, max_images: int) -> Prepared:
     if any(token >= vocab_size for token, _ in generation.sampling.logit_bias):
         raise _invalid(f"The model has the tokens 0 to {vocab_size - 1}.", "logit_bias")
     if generation.ignore_eos and generation.structure is not None:
-        raise _invalid("An answer of a given form ends where the form ends.", "ignore_eos")
+        raise _invalid(
+            "A structured answer ends where its structure ends, so it cannot ignore the end token.", "ignore_eos"
+        )
     longest = model.engine.info.max_length
     max_tokens = token_limit(generation.max_tokens, len(ids), longest, request.place)
     if generation.min_tokens > max_tokens:

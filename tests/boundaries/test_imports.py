@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.boundaries.walls import ARROWS, INSIDE, LIBRARIES, Import, all_imports, breaches, circle, modules
+from tests.boundaries.walls import (
+    ARROWS,
+    INSIDE,
+    LIBRARIES,
+    ROOT,
+    Import,
+    all_imports,
+    breaches,
+    circle,
+    imports,
+    modules,
+)
 
 
 def test_no_import_goes_through_a_wall() -> None:
@@ -32,6 +43,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("edgevlm_server.api.fields", "starlette.requests"),
         ("edgevlm_server.runtime.scheduler", "threading"),
         ("edgevlm_export.exporter", "onnxruntime"),
+        ("edgevlm.commands.evaluate", "edgevlm_training.model"),
+        ("edgevlm_demo.evaluation", "torch"),
     ],
 )
 def test_an_import_through_a_wall_is_found(importer: str, imported: str) -> None:
@@ -80,6 +93,14 @@ def test_only_the_service_runs_things_in_a_thread_of_the_loop() -> None:
             assert name == "edgevlm_server.service", path
 
 
+def test_commands_and_benchmarks_share_one_http_client() -> None:
+    commands = {name: path for name, path in modules().items() if name.startswith("edgevlm.")}
+    benchmarks = {f"benchmarks.{path.stem}": path for path in (ROOT / "benchmarks").glob("*.py")}
+    for name, path in (commands | benchmarks).items():
+        for one in imports(name, path, {}):
+            assert not one.imported.startswith(("urllib.request", "http.", "httpx", "requests")), one
+
+
 def test_no_code_is_taken_from_data() -> None:
     """No eval, exec, pickle.load and their like anywhere in the product."""
     for _, path, node in _nodes():
@@ -91,11 +112,13 @@ def test_no_code_is_taken_from_data() -> None:
     ("command", "absent"),
     [
         ("import edgevlm.cli", {"torch", "onnxruntime", "fastapi", "numpy", "onnx"}),
-        ("import edgevlm.commands.serve", {"torch", "onnxruntime", "onnx", "tensorrt", "cuda"}),
+        ("import edgevlm.commands.serve, edgevlm.plans", {"torch", "onnxruntime", "onnx", "tensorrt", "cuda"}),
+        ("import edgevlm_server.run", {"torch", "onnxruntime", "onnx", "tensorrt", "cuda"}),
         ("import edgevlm_export.exporter", {"torch", "onnxruntime", "fastapi"}),
         ("import edgevlm_demo", {"torch", "onnxruntime", "fastapi"}),
         ("import edgevlm_demo.scenes, edgevlm_demo.evaluation", {"torch", "onnxruntime"}),
-        ("import edgevlm_engines", {"torch", "onnxruntime", "fastapi", "onnx", "tensorrt", "cuda"}),
+        ("import edgevlm_engines", {"numpy", "pydantic"}),
+        ("from edgevlm_engines import load_engine", {"torch", "onnxruntime", "fastapi", "onnx", "tensorrt", "cuda"}),
     ],
 )
 def test_heavy_libraries_are_imported_late(command: str, absent: set[str]) -> None:

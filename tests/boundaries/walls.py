@@ -17,23 +17,32 @@ ROOMS = {
     "edgevlm_engines": ROOT / "engines/edgevlm_engines",
     "edgevlm_export": ROOT / "export/edgevlm_export",
     "edgevlm_demo": ROOT / "demo/edgevlm_demo",
+    "edgevlm_training": ROOT / "demo/training/edgevlm_training",
 }
+
+NOT_INSTALLED = {"edgevlm_training"}
+"""Rooms that run from a checkout alone."""
 
 ARROWS: dict[str, set[str]] = {
     "edgevlm": {"edgevlm_server", "edgevlm_engines", "edgevlm_export", "edgevlm_demo"},
     "edgevlm_export": {"edgevlm_engines"},
     "edgevlm_server": {"edgevlm_engines"},
     "edgevlm_engines": set(),
+    "edgevlm_demo": set(),
     # training makes its tokens and pixels with serving's own code
-    "edgevlm_demo": {"edgevlm_server"},
+    "edgevlm_training": {"edgevlm_demo", "edgevlm_server"},
 }
 """From room to room."""
 
 INSIDE: dict[str, set[str]] = {
     # a room's own files on top see all of its folders, but for those that say otherwise here
-    "edgevlm.commands": {"edgevlm", "edgevlm.bench", "edgevlm.doctor"},
+    "edgevlm.commands": {
+        *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation"),
+    },
     "edgevlm.bench": {"edgevlm"},
-    "edgevlm.doctor": {"edgevlm"},
+    "edgevlm.cache": {"edgevlm"},
+    "edgevlm.evaluation": {"edgevlm"},
+    "edgevlm.doctor": {"edgevlm", "edgevlm.cache"},
     "edgevlm_engines.ort": {"edgevlm_engines", "edgevlm_engines.cuda"},
     "edgevlm_engines.trt": {"edgevlm_engines", "edgevlm_engines.cuda", "edgevlm_engines.plan_cache"},
     "edgevlm_engines.cuda": {"edgevlm_engines"},
@@ -44,7 +53,7 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_export.graph.ort": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
     "edgevlm_export.graph.trt": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
-    "edgevlm_export.trt": {"edgevlm_export", "edgevlm_export.graph.trt"},
+    "edgevlm_export.trt": {"edgevlm_export"},
     "edgevlm_server.http": {
         *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),
     },
@@ -68,15 +77,20 @@ LIBRARIES: dict[str, set[str]] = {
     },
     "prometheus_client": {"edgevlm_server.metrics"},
     "llguidance": {"edgevlm_server.guided"},
-    "sentencepiece": {"edgevlm_server.text", "edgevlm_export.checkpoint", "edgevlm_export.exporter", "edgevlm_demo"},
-    "PIL": {"edgevlm_server.images", "edgevlm_demo"},
+    "sentencepiece": {
+        "edgevlm_server.text",
+        "edgevlm_export.checkpoint",
+        "edgevlm_export.exporter",
+        "edgevlm_training",
+    },
+    "PIL": {"edgevlm_server.images", "edgevlm_demo", "edgevlm_training"},
     "pillow_heif": {"edgevlm_server.images"},
-    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.commands.parity"},
+    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.parity"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "cuda": {"edgevlm_engines.cuda"},
-    "onnx": {"edgevlm_export", "edgevlm.commands.parity"},
+    "onnx": {"edgevlm_export", "edgevlm.parity"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
-    "torch": {"edgevlm_demo"},
+    "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server
     "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images"},

@@ -7,11 +7,15 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from kubernetes_validate import utils
 
 from tests.chart.cases import CASES
 from tests.chart.conftest import Rendered
 from tests.chart.helm import VERSIONS, Helm, Manifest, one, pod_of
+from tests.chart.readme import CHART
+
+APP_VERSION: str = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
 
 KUBERNETES = ("1.31", "1.34", "1.37")
 WITHOUT_SCHEMA = {"ServiceMonitor", "HTTPRoute", "ScaledObject"}
@@ -106,7 +110,7 @@ def test_names_are_short_enough_and_images_are_pinned(rendered: Rendered, case: 
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) and len(name) <= 52
         assert manifest["metadata"]["namespace"] == "vision"
         for image in images(manifest):
-            assert re.fullmatch(r"[a-z0-9./-]+:(7|0\.1\.0-(cpu|cuda|jetson-jp[67]))", image)
+            assert re.fullmatch(rf"[a-z0-9./-]+:(7|{re.escape(APP_VERSION)}-(cpu|cuda|jetson-jp[67]))", image)
 
 
 def images(node: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+import yaml
 from edgevlm_engines.trt.target import system_release
 from edgevlm_server.http.app import probes
 from fastapi.routing import APIRoute
@@ -10,6 +11,7 @@ from fastapi.routing import APIRoute
 from tests.chart.cases import CASES
 from tests.chart.conftest import Rendered
 from tests.chart.helm import Helm, container, containers, environment, one, pod_of
+from tests.chart.readme import CHART
 
 PROBE_ROUTES = {route.path for route in probes.routes if isinstance(route, APIRoute)}
 """The only routes that answer without a key."""
@@ -150,7 +152,8 @@ def test_without_storage_nothing_is_claimed(rendered: Rendered) -> None:
 
 def test_a_new_version_of_the_chart_alone_restarts_no_device(rendered: Rendered) -> None:
     template = one(rendered("open"), "StatefulSet")["spec"]["template"]
-    assert not [text for text in template["metadata"]["labels"].values() if "0.1.0" in text]
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+    assert not [text for text in template["metadata"]["labels"].values() if version in text]
 
 
 def test_what_pods_are_given_besides(rendered: Rendered) -> None:

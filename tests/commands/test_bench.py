@@ -136,7 +136,7 @@ def test_a_key_opens_and_no_key_or_a_wrong_one_is_one_sentence(
     assert bench(server, tmp_path, "--requests", "1", "--key", key_file.read_text().strip())["summary"]["ok"] == 1
     capsys.readouterr()
     assert main(["bench", "http", "--url", server.url]) == 1
-    assert "wants an API key, see --key-file (401" in capsys.readouterr().err
+    assert "requires an API key; see --key-file (401" in capsys.readouterr().err
     assert main(["bench", "http", "--url", server.url, "--model", "v2", "--requests", "1", "--key", "x"]) == 1
     assert "does not accept this API key (401" in capsys.readouterr().err
 
@@ -149,7 +149,7 @@ def test_a_key_opens_and_no_key_or_a_wrong_one_is_one_sentence(
         (["--max-tokens", "9999"], "the first answer is 400: The context has"),
         (["--image", "absent.png"], "absent.png cannot be read"),
         (["--key-file", "absent.key"], "absent.key cannot be read"),
-        (["--rate", "0.001", "--seconds", "0.1"], "none falls into"),
+        (["--rate", "0.001", "--seconds", "0.1"], "none is due within"),
         (["--json", "absent/file"], "absent/file cannot be written"),
     ],
 )
@@ -203,11 +203,11 @@ def test_the_benchmark_prints_its_table(bundles: Bundles, tmp_path: Path) -> Non
     command = [sys.executable, "-m", "benchmarks.http", *arguments]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     runs = json.loads(file.read_text())["runs"]
-    names = ["cold", "warm"] * 2 + ["warm, beside the next slot", "cold, beside the slot above"]
+    names = ["cold", "warm"] * 2 + ["warm, beside the next row", "cold, beside the row above"]
     assert [run["pictures"] for run in runs] == names
     assert [run["clients"] for run in runs] == [1, 1, 2, 2, 2, 1]
     assert all(run["summary"]["errors"] == {} for run in runs)
-    assert [run["summary"]["requests"] for run in runs if "next slot" not in run["pictures"]] == [3] * 5
+    assert [run["summary"]["requests"] for run in runs if "next row" not in run["pictures"]] == [3] * 5
     for run in runs:
         assert f"\n| {run['pictures']} | {run['clients']} | {run['summary']['requests']} | 0 |" in result.stdout
 

@@ -127,13 +127,23 @@ def test_ask_answers_without_a_server(case: dict[str, str], bundle: Path, capsys
         (["absent.png", "Q"], "absent.png cannot be read: No such file"),
         ([str(ROOT / "README.md"), "Q"], "Supported formats: JPEG, PNG, WebP"),
         (["Q " * 5000], "shorten it"),
-        (["Q", "--max-tokens", "0"], "--max-tokens must be at least 1"),
+        ([str(EXAMPLES / "lamp.png")], "What do you want to ask? Give a question after the picture: edgevlm ask "),
+        ([str(EXAMPLES / "lamp.png"), "absent.JPG"], "What do you want to ask?"),
+        ([str(ROOT / "Makefile")], "What do you want to ask?"),
+        (["a file with spaces"], "What do you want to ask?"),
         (["Q", "--model", "absent"], "absent is not a bundle"),
     ],
 )
 def test_ask_says_what_is_wrong(
-    arguments: list[str], sentence: str, bundle: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    sentence: str,
+    bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a file with spaces").touch()
     model = [] if "--model" in arguments else ["--model", str(bundle)]
     assert main(["ask", *model, *arguments]) != 0
     errors = capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 
 from edgevlm.cli import main
 from edgevlm.demo_bundle import demo_bundle
+from tests.live import LiveServer
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,11 @@ def test_http_and_engine_give_the_same_answers(bundle: Path, tmp_path: Path) -> 
 def test_a_server_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", "demo", "--pictures", "1", "--url", "http://127.0.0.1:9"]) == 1
     assert "does not answer" in capsys.readouterr().err
+
+
+def test_a_server_that_refuses_is_one_sentence(echo_server: LiveServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "demo", "--pictures", "1", "--url", f"{echo_server.url}/nothing"]) == 1
+    assert f"{echo_server.url}/nothing gave no answer (status 404)." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("other", [["--engine"], ["--model", "bundle"]])

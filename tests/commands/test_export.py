@@ -21,7 +21,7 @@ def test_a_whole_bundle_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureF
     capsys.readouterr()
     assert export(bundle, "--if-absent") == 0
     assert {path.name: path.stat().st_mtime_ns for path in bundle.iterdir()} == before
-    assert capsys.readouterr().out == f"{bundle}: once is there already\n"
+    assert capsys.readouterr().out == f"{bundle}: once already exists\n"
     assert export(bundle) == EXIT_FAILED
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgevlm.cli import main
-from edgevlm.commands.parity import compare
+from edgevlm.parity import compare
 from tests.conftest import GOLDEN
 
 
@@ -50,4 +50,4 @@ def test_the_wrong_tower_is_noticed(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_case_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["parity", str(tmp_path)]) == 1
-    assert "is not a case" in capsys.readouterr().err
+    assert "cannot be used as a reference case" in capsys.readouterr().err

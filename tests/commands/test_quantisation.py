@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgevlm_demo import checkpoint_folder, clip_folder
-from edgevlm_engines.manifest import Precision, VisionPrecision
+from edgevlm_engines.names import Precision, VisionPrecision
 from edgevlm_export.exporter import export_bundle
 
 from edgevlm.cli import main
@@ -76,8 +76,8 @@ def test_a_bundle_for_tensorrt_is_not_compared_here(
     command = ["export", str(case / "checkpoint"), str(tmp_path / "b"), "--vision-tower", str(case / "clip")]
     assert main([*command, "--device", device, "--report"]) == 1
     assert capsys.readouterr().err == (
-        f"edgevlm export: A bundle for {device} runs on TensorRT alone, and --report compares on ONNX Runtime; leave "
-        "--report out.\n"
+        f"edgevlm export: A bundle for {device} runs only on TensorRT, but --report compares on ONNX Runtime; leave "
+        "out --report.\n"
     )
     assert not list(tmp_path.iterdir())
     assert main([*command, "--device", device]) == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from edgevlm_demo import checkpoint_folder, clip_folder
 from edgevlm_engines import read_manifest
-from edgevlm_engines.manifest import Device, Precision
+from edgevlm_engines.names import Device, Precision
 from edgevlm_export.exporter import export_bundle
 
 from edgevlm.quantisation import compare

@@ -1,34 +1,23 @@
-"""The README's commands run, its links lead somewhere, and its claims about routes and options hold."""
+"""The README and the pages behind it: what can be pasted gives what they show, and their lists are complete."""
 
-import argparse
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
-from pathlib import Path
 
 import pytest
 from edgevlm_server.http.app import KEYED, probes
 from fastapi.routing import APIRoute
 
-from edgevlm.cli import COMMANDS
 from edgevlm.demo_bundle import demo_bundle
+from tests.boundaries.walls import ROOT
+from tests.docs.pages import blocks, commands, pages, read
+from tests.docs.tables import PAGE, with_tables
 from tests.live import LiveServer
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = [
-    *("README.md", "SECURITY.md", "CHANGELOG.md", "LOG.md"),
-    *("demo/README.md", "docs/site.md", "examples/README.md", "helm/edgevlm/README.md"),
-]
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    assert found
-    return [str(block) for block in found]
+README = read("README.md")
+API = read("docs/api.md")
 
 
 @pytest.fixture(scope="module")
@@ -37,34 +26,25 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield server
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_to_files(document: str) -> None:
-    path = ROOT / document
-    for link in re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text()):
-        assert (path.parent / link).exists(), link
+def test_the_readme_is_for_one_sitting() -> None:
+    assert len(README.splitlines()) <= 150
 
 
-def test_make_targets_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    targets = re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE)
-    assert set(targets) == {"run", "test"}
-    for target in targets:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-    assert "make test" in (ROOT / ".ci/run").read_text()
+def test_the_readme_names_the_commands_that_ci_runs() -> None:
+    assert {words[1] for words in commands(README) if words[0] == "make"} == {"run", "quick", "test"}
+    assert "make test" in read(".ci/run")
 
 
-def test_every_edgevlm_command_line_can_be_parsed() -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines() if "edgevlm" in line.split(" ")[0]]
-    assert {shlex.split(line)[1] for line in lines} == {"ask", "export", "build", "serve", "keys", "doctor"}
-    for line in lines:
-        _, command, *arguments = shlex.split(line)
-        parser = argparse.ArgumentParser(exit_on_error=False)
-        import_module(COMMANDS[command].module).add_arguments(parser)
-        parser.parse_args(arguments)
+def test_the_command_is_spelled_in_one_way() -> None:
+    """Where to find it is said once."""
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"\.venv/bin/edgevlm", text), page
+    assert [words for words in commands(README) if words[0] == "."] == [[".", ".venv/bin/activate"]]
 
 
 def test_the_curl_lines_get_an_answer(demo: LiveServer) -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("curl")]
+    lines = [line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("curl")]
     chat, form = (shlex.split(line.replace("http://127.0.0.1:8000", demo.url)) for line in lines)
     answers = [
         subprocess.run([*command, "--silent"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -74,11 +54,11 @@ def test_the_curl_lines_get_an_answer(demo: LiveServer) -> None:
     assert answers[1].strip() == "amber"
 
 
-def test_the_python_example_prints_the_answer_that_the_readme_shows(demo: LiveServer) -> None:
-    [code] = blocks("python")
+def test_the_python_example_prints_the_answer_that_is_shown(demo: LiveServer) -> None:
+    [code] = blocks(API, "python")
     code = code.replace("http://127.0.0.1:8000", demo.url)
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert f"`{result.stdout.strip()}`" in README
+    assert f"It prints `{result.stdout.strip()}`." in API
 
 
 def test_the_route_table_is_complete() -> None:
@@ -87,16 +67,20 @@ def test_the_route_table_is_complete() -> None:
     assert len(routes) > 15
     for route in routes:
         for method in (route.methods or set()) - {"HEAD"}:
-            assert f"`{method} {route.path.replace(':path', '')}`" in README
+            assert f"`{method} {route.path.replace(':path', '')}`" in API
 
 
-def test_commands_are_mentioned() -> None:
-    for command in COMMANDS:
-        assert f"edgevlm {command}" in README or f"edgevlm-{command}" in README
+def test_every_command_and_option_is_in_its_table() -> None:
+    assert with_tables(PAGE.read_text(encoding="utf-8")) == PAGE.read_text(encoding="utf-8"), "run `make fix`"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_is_there_for_every_command(command: str) -> None:
-    result = subprocess.run([sys.executable, "-m", "edgevlm", command, "--help"], capture_output=True, text=True)
-    assert result.returncode == 0
-    assert COMMANDS[command].help[1:] in " ".join(result.stdout.split())
+def test_fields_that_are_listed_are_taken(demo: LiveServer) -> None:
+    """All but `n` and those that need another one are given at once; none is refused."""
+    names = set(re.findall(r"`(\w+)`", API.partition("## Fields\n")[2].partition("\n\n`user`")[0]))
+    values: dict[str, object] = {"temperature": 0.5, "top_p": 0.9, "top_k": 5, "min_p": 0.1, "seed": 1, "stop": "x"}
+    values |= {"max_tokens": 4, "max_completion_tokens": 4, "min_tokens": 1, "ignore_eos": True, "n": 2}
+    values |= {"logprobs": True, "top_logprobs": 2, "logit_bias": {"5": 1}, "presence_penalty": 0.1}
+    values |= {"frequency_penalty": 0.1, "repetition_penalty": 1.1, "stream": True}
+    values |= {"stream_options": {"include_usage": True}}
+    assert names == set(values)
+    assert demo.chat("hi", **values).is_success

@@ -7,6 +7,9 @@ import pytest
 
 from tests.containers.podman import BASE, ROOT, Podman
 
+COMMIT = "c0ffee" * 6 + "cafe"
+"""Of the image; the tests' own, so that layers of another commit serve again."""
+
 
 @pytest.fixture(scope="session")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
@@ -19,7 +22,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
 
 @pytest.fixture(scope="session")
 def cpu_image(podman: Podman) -> str:
-    return podman.build("cpu", ROOT / "docker/cpu.Dockerfile", ROOT, BASE_IMAGE=BASE)
+    return podman.build("cpu", ROOT / "docker/cpu.Dockerfile", ROOT, BASE_IMAGE=BASE, COMMIT=COMMIT)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.containers.conftest import COMMIT
 from tests.containers.podman import ROOT, Container, Podman
 
 OPEN = "--env=EDGEVLM_OPEN_TO_NETWORK_WITHOUT_KEYS=yes"
@@ -43,6 +44,12 @@ def test_the_demo_model_reads_a_display(demo: Container) -> None:
     assert answer(demo.url) == example["answer"]
     assert demo.healthy()
     assert "Exporting" not in demo.log
+
+
+def test_the_image_says_which_commit_it_was_built_from(podman: Podman, cpu_image: str, demo: Container) -> None:
+    assert podman.inspect(cpu_image)["Labels"]["org.opencontainers.image.revision"] == COMMIT
+    assert httpx.get(f"{demo.url}/version").json()["commit"] == COMMIT
+    assert f"({COMMIT[:12]})" in demo.exec("edgevlm", "--version").stdout
 
 
 def test_nobody_in_it_can_do_anything_else(demo: Container) -> None:
@@ -95,7 +102,7 @@ def test_a_checkpoint_is_exported_at_the_first_start_only(podman: Podman, cpu_im
         for expected in (1, 0):
             with podman.running(cpu_image, *options, command=command) as container:
                 container.until_ready()
-                assert container.log.count("becomes a bundle for cpu now") == expected
+                assert container.log.count("Exporting /models/tiny for cpu") == expected
                 assert httpx.get(f"{container.url}/v1/models").json()["data"][0]["id"] == "tiny"
     finally:
         podman("volume", "rm", "--force", "edgevlm-test-cache")

@@ -18,8 +18,8 @@ from edgevlm_engines import (
     size_text,
 )
 from edgevlm_engines.kv_cache import Copied
-from edgevlm_engines.manifest import Precision
 from edgevlm_engines.memory_plan import CHUNK, MIB, Place, position_bytes
+from edgevlm_engines.names import Precision
 from edgevlm_engines.ort.engine import OrtEngine
 from edgevlm_export.exporter import export_bundle
 

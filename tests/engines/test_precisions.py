@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from edgevlm_engines import Floats, Tokens, open_bundle
-from edgevlm_engines.manifest import Precision, VisionPrecision
+from edgevlm_engines.names import Precision, VisionPrecision
 from edgevlm_engines.ort.encoder import NICENESS
 from edgevlm_engines.ort.engine import OrtEngine
 from edgevlm_export.exporter import export_bundle

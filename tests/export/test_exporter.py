@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, EngineLoadError, load_engine, open_bundle, read_manifest
-from edgevlm_engines.manifest import Precision, VisionPrecision
+from edgevlm_engines.names import Precision, VisionPrecision
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.checkpoint.pickle_reader import read_torch_file
 from edgevlm_export.errors import ExportError

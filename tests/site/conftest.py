@@ -15,7 +15,7 @@ from edgevlm_server.keys import add_key
 from benchmarks.nginx import SITE, Tls, nginx
 from edgevlm.bench.bodies import drawn_pictures
 from edgevlm.demo_bundle import demo_bundle
-from tests.commands.test_serve import Process, ready, serve, started
+from tests.commands.serve_process import Process, ready, serve, started
 from tests.server.engines import until
 
 ESTABLISHED = "01"

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
-from edgevlm_engines.manifest import Precision
+from edgevlm_engines.names import Precision
 from edgevlm_export.exporter import export_bundle
 
 from benchmarks.machine import heading

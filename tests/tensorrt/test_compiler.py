@@ -11,7 +11,8 @@ import onnx
 import pytest
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.errors import ExportError
-from edgevlm_export.trt.profiles import Effort, Profile, Range
+from edgevlm_export.trt.effort import Effort
+from edgevlm_export.trt.profiles import Profile, Range
 
 from tests.tensorrt.graphs import PROFILE, scatter_attention
 from tests.tensorrt.standin import Machine

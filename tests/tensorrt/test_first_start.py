@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from edgevlm_engines import EngineLoadError
+from edgevlm_export.folder_lock import unused
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.settings import Settings
 
-from edgevlm.commands.build import ensure_plans
 from edgevlm.first_start import Conversion, served_bundle, this_device
+from edgevlm.plans import ensure_plans
 from tests.conftest import GOLDEN
 from tests.live import LiveServer
 from tests.tensorrt.jetsons import JETSONS
@@ -52,10 +53,12 @@ def test_it_exports_and_builds_once(
             assert live.chat("hello").status_code == 200
             manifest = live.service.loaded().model.manifest
         assert (manifest.device, manifest.precision) == (device, "fp16")
-        for line in (f"becomes a bundle for {device}", "Exporting: done", "Building decoder.plan: done"):
+        for line in (f"for {device} into ", "Exporting: done", "Building decoder.plan: done"):
             assert (line in caplog.text) == (start == "first"), line
     assert len(machine.named("build_serialized_network")) == 2
-    assert (tmp_path / "plans").is_dir()
+    [plans] = (path for path in (tmp_path / "plans").iterdir() if path.is_dir())
+    with unused(plans) as free:
+        assert not free, "what is served must not be pruned"
 
 
 def test_the_demo_model_is_made_for_the_jetson_too(jetson: tuple[str, Machine], tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ class _Kept(logging.Handler):
 def _graph(job: dict[str, Any]) -> int:
     """Bytes of the plan of the graph in a file."""
     from edgevlm_export.trt.compiler import compile_graph
-    from edgevlm_export.trt.profiles import Effort, Range
+    from edgevlm_export.trt.effort import Effort
+    from edgevlm_export.trt.profiles import Range
 
     path = Path(job["path"])
     profile = {name: Range(*map(tuple, ranges)) for name, ranges in job["profile"].items()}

@@ -12,7 +12,7 @@ import numpy as np
 from edgevlm_engines.cuda.runtime import DeviceMemory, Lines, Stream, copy_lines, enter_thread, free_memory
 from edgevlm_engines.errors import CudaError, EngineLoadError
 from edgevlm_engines.kv_cache import Copied, Shape
-from edgevlm_engines.memory_plan import size_text
+from edgevlm_engines.sizes import size_text
 
 
 class CudaCache:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.errors import CudaError, EngineLoadError
 from edgevlm_engines.kv_cache import Cache, CpuCache, Shape
-from edgevlm_engines.manifest import Manifest, Provider
+from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.names import Provider
 
 
 class OrtDecoder:

@@ -9,11 +9,12 @@ import onnxruntime
 
 from edgevlm_engines.bundle import VISION, Bundle
 from edgevlm_engines.engine import Floats
-from edgevlm_engines.manifest import Provider
+from edgevlm_engines.names import Provider
 from edgevlm_engines.ort.session import open_session
 
 NICENESS = 3
-"""Half the weight of a decoding thread: measured in `LOG.md` as what running answers and pictures both bear."""
+"""Half the weight of a decoding thread: what running answers and pictures both bear, as measured in
+`docs/decisions/2026-11-25-pictures-give-way.md`."""
 
 
 class OrtEncoder:

@@ -10,8 +10,9 @@ from edgevlm_engines.checked_engine import CheckedEngine
 from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.kv_cache import Copied
-from edgevlm_engines.manifest import Manifest, Provider
+from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.memory_plan import CHUNK, position_bytes
+from edgevlm_engines.names import Provider
 from edgevlm_engines.ort.decoder import OrtDecoder
 from edgevlm_engines.ort.encoder import OrtEncoder
 from edgevlm_engines.ort.invariance import invariant_sizes

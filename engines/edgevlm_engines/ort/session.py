@@ -4,7 +4,7 @@ import onnxruntime
 
 from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.errors import EngineLoadError
-from edgevlm_engines.manifest import Provider
+from edgevlm_engines.names import Provider
 
 PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 

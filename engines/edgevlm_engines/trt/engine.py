@@ -15,7 +15,7 @@ from edgevlm_engines.cuda.runtime import enter_thread, free_memory
 from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.errors import DeviceError, EngineLoadError
 from edgevlm_engines.kv_cache import Copied
-from edgevlm_engines.memory_plan import position_bytes, size_text
+from edgevlm_engines.memory_plan import position_bytes
 from edgevlm_engines.plan_cache import (
     PlanFiles,
     PlanShape,
@@ -25,6 +25,7 @@ from edgevlm_engines.plan_cache import (
     plan_shape,
     serving_shape,
 )
+from edgevlm_engines.sizes import size_text
 from edgevlm_engines.trt.context import PlanEngine
 from edgevlm_engines.trt.decoder import TrtDecoder
 from edgevlm_engines.trt.owned import owned

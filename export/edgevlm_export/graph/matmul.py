@@ -1,6 +1,6 @@
 """How `hidden @ W` is written for a precision of W. Knows operators and their weight layouts, no models.
 
-Only products with stored weights: everything between them keeps the graph's own type.
+Only matmuls with stored weights: everything between them keeps the graph's own type.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,9 @@ from edgevlm_export.graph.quantise import (
 from edgevlm_export.graph.writer import CONTRIB, Array, GraphWriter
 
 BLOCK = 128
-"""Weights that share a scale: of the sizes that ONNX Runtime takes, the one with the fastest kernels (see `LOG.md`).
-The last of an odd number of rows takes a slower one that rounds differently; the engine finds that out and pads."""
+"""Weights that share a scale: of the sizes that ONNX Runtime takes, the one with the fastest kernels (measured in
+`docs/decisions/2026-11-25-blocks-of-128.md`). The last of an odd number of rows takes a slower one that rounds
+differently; the engine finds that out and pads."""
 
 INT8_ACTIVATIONS = 4
 """MatMulNBits' accuracy level: activations are rounded to int8 per row and block. The others are several times
@@ -38,16 +39,17 @@ class Matrix:
     read: Callable[[], Array]
 
 
-Product = Callable[[GraphWriter, ir.Value, Matrix], ir.Value]
+MatmulWriter = Callable[[GraphWriter, ir.Value, Matrix], ir.Value]
+"""Writes `hidden @ W` for one precision of W."""
 
 
-def plain(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
+def plain_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
     """In the graph's own type."""
     weight = graph.weight(matrix.name, (matrix.inputs, matrix.outputs), lambda: matrix.read().T)
     return graph.op("MatMul", hidden, weight)
 
 
-def int8_channels(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
+def int8_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
     """One scale per output; activations become uint8 with one scale per call, so a call must hold one image."""
     shape = (matrix.inputs, matrix.outputs)
 
@@ -61,7 +63,7 @@ def int8_channels(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Va
     return graph.op("DynamicQuantizeMatMul", hidden, weight, scale, domain=CONTRIB)
 
 
-def blocks(bits: int) -> Product:
+def blockwise_matmul(bits: int) -> MatmulWriter:
     """Blocks of `BLOCK` weights along the input, each with a scale and a zero point."""
 
     def write(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:

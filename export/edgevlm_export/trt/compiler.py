@@ -13,8 +13,9 @@ from edgevlm_engines.trt.log import LOG, one_line
 
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.errors import AttentionError, ExportError
+from edgevlm_export.trt.effort import Effort
 from edgevlm_export.trt.phases import Phases
-from edgevlm_export.trt.profiles import Effort, Profile
+from edgevlm_export.trt.profiles import Profile
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
-"""What a plan is asked for: ranges of its inputs' shapes, and what its search may take. Arithmetic, no TensorRT."""
+"""What a plan is asked for: ranges of its inputs' shapes. Arithmetic, no TensorRT."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from edgevlm_engines.manifest import Manifest
@@ -23,15 +22,6 @@ class Range(NamedTuple):
 
 Profile = dict[str, Range]
 """Ranges of all inputs, for one use of a plan."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
-    """What a build may take: bytes for a kernel's workspace, bytes for all that it holds, TensorRT's level 0 to 5."""
-
-    workspace: int
-    memory: int | None
-    level: int
 
 
 def decoder_profiles(manifest: Manifest, shape: PlanShape) -> list[Profile]:

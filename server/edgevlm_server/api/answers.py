@@ -37,9 +37,10 @@ class Readiness(_Answer):
 
 
 class Version(_Answer):
-    """vLLM's shape."""
+    """vLLM's shape, with the commit that the program was built from, null if that is not known."""
 
     version: str
+    commit: str | None
 
 
 class ModelCard(_Answer):

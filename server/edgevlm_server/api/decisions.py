@@ -87,7 +87,7 @@ class Level(StrictModel):
 
 def _labels_differ(levels: list[Level]) -> list[Level]:
     if len({level.label for level in levels}) < len(levels):
-        raise PydanticCustomError("levels", "Each level must have another label")
+        raise PydanticCustomError("levels", "Each level must have a different label")
     return levels
 
 

@@ -113,7 +113,7 @@ def structure(fields: GuidedFields) -> Structure | None:
     wanted = [*_wanted(fields)]
     if len(wanted) > 1:
         raise InvalidRequest(
-            f"'{wanted[1].place}' cannot be combined with '{wanted[0].place}': an answer has one form.",
+            f"'{wanted[1].place}' cannot be combined with '{wanted[0].place}': an answer can have only one format.",
             code="invalid_value",
             param=wanted[1].place,
         )

@@ -81,7 +81,7 @@ class GrammarCompiler:
             return await asyncio.wait_for(work, SECONDS)
         except ConstraintFailed:
             raise InvalidRequest(
-                f"{structure.place}: It cannot be followed: it is not valid, contradicts itself or is too complex.",
+                f"{structure.place}: It cannot be used: it is invalid, contradicts itself or is too complex.",
                 code="unsupported_schema",
                 param=structure.place,
             ) from None

@@ -60,7 +60,7 @@ def check_regex(regex: str) -> None:
         raise SchemaError(f"A regular expression can have at most {MAX_REGEX} characters.")
     counts = [int(count) for count in COUNT.findall(regex)]
     if math.prod(max(count, 1) for count in counts) > MAX_BOUND:
-        raise SchemaError(f"All counts of a regular expression, multiplied, can be at most {MAX_BOUND}.")
+        raise SchemaError(f"The repetition counts of a regular expression, multiplied, can be at most {MAX_BOUND}.")
 
 
 def _checked(schema: Any, depth: int) -> Any:
@@ -69,7 +69,7 @@ def _checked(schema: Any, depth: int) -> Any:
     if isinstance(schema, bool):
         return schema
     if not isinstance(schema, dict):
-        raise SchemaError("Each schema in it must be an object, true or false.")
+        raise SchemaError("Each schema must be an object, true or false.")
     return {
         keyword: _checked_value(keyword, value, depth)
         for keyword, value in schema.items()

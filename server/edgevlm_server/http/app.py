@@ -5,7 +5,6 @@ import re
 import time
 import uuid
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -30,6 +29,7 @@ from edgevlm_server.http.static import docs_router, page_router
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import CONTENT_TYPE
 from edgevlm_server.service import Service
+from edgevlm_server.version import version
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     """The whole application as uvicorn runs it."""
     app = FastAPI(
         title="edgevlm",
-        version=version("edgevlm"),
+        version=version(),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

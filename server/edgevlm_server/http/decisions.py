@@ -109,7 +109,7 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
     counts = [sum(map(len, to_score(question).answers)) for question in asked.questions]
     if sum(counts) > MAX_SCORES:
         raise InvalidRequest(
-            f"All questions together can have at most {MAX_SCORES} answers; a yes and a no count twice each.",
+            f"All questions together can have at most {MAX_SCORES} answers; yes and no count twice each.",
             code="invalid_value",
             param="questions",
         )

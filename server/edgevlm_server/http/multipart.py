@@ -52,7 +52,7 @@ def form_values(fields: list[FormField]) -> dict[str, Any]:
         if field.name == "image":
             continue
         if field.name in values:
-            raise InvalidRequest("A field other than 'image' is there twice.", code="invalid_form")
+            raise InvalidRequest("A field other than 'image' appears more than once.", code="invalid_form")
         values[field.name] = _value(field)
     return values
 
@@ -81,7 +81,7 @@ def _field(part: bytes) -> FormField:
     encoding = headers.get("content-transfer-encoding", "binary").strip().lower()
     disposition = _DISPOSITION.fullmatch(headers.get("content-disposition", ""))
     if disposition is None or encoding not in ("binary", "7bit", "8bit"):
-        raise _invalid("a field has headers that are not those of a form")
+        raise _invalid("a field has headers that a form does not have")
     parameters = {name: quoted or plain for name, quoted, plain in _PARAMETER.findall(disposition["parameters"])}
     if "name" not in parameters:
         raise _invalid("a field has no name")

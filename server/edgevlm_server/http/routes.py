@@ -1,7 +1,6 @@
 """The routes of the API: what each takes and answers, and how it is described. Knows HTTP, no model."""
 
 from functools import partial
-from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
 
@@ -18,6 +17,7 @@ from edgevlm_server.http.body import read_form, read_json
 from edgevlm_server.http.generate import generate
 from edgevlm_server.http.openapi import BODY, GENERATING, PLAIN, may_answer, takes
 from edgevlm_server.service import Service
+from edgevlm_server.version import commit, version
 
 generation = APIRouter(tags=["generation"])
 tokens = APIRouter(tags=["tokens"])
@@ -131,8 +131,8 @@ async def one_model(model: str, service: Served) -> answers.ModelCard:
 
 @models.get("/version", responses=may_answer((401,)))
 async def program_version() -> answers.Version:
-    """The program's version; vLLM's route. Answered while the model is loading, too."""
-    return answers.Version(version=version("edgevlm"))
+    """The program's version, and the commit it was built from if known; vLLM's route. Answered while loading, too."""
+    return answers.Version(version=version(), commit=commit())
 
 
 async def _body(request: Request, service: Service, model: type[Model]) -> Model:

@@ -65,7 +65,7 @@ class ImageLimits:
     def without_heic(self) -> ImageError:
         return ImageError(
             "image_unsupported",
-            "The picture is HEIC, and this server was installed without HEIC support (the extra 'heic'). "
+            "The picture is HEIC, and this server was installed without support for it (the extra 'heic'). "
             f"Supported formats: {self._names}.",
         )
 
@@ -125,7 +125,7 @@ def remote_disabled() -> ImageError:
 def host_not_allowed() -> ImageError:
     return ImageError(
         "image_host_not_allowed",
-        "This server may not fetch from this address: host and port must match an entry in its operator's list. "
+        "This server may not fetch pictures from this address: its host and port are not on the operator's list. "
         "Send the picture as a data URL: data:image/jpeg;base64,...",
     )
 

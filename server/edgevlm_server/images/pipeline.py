@@ -147,7 +147,7 @@ class ImagePipeline:
         if sha256 is None or features is None:
             self._names.drop(client, picture.name)
             raise NotFound(
-                "No picture is kept under this uuid: none was sent, or it is gone; send it again with its image_url.",
+                "No picture is stored under this uuid (any more); send it again with its image_url.",
                 code="image_not_cached",
                 param=picture.place,
             )

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.live import LiveServer
 from tests.pictures import image_part, png_url, text_part, user
 from tests.server.engines import SlowEngine, until
-from tests.server.http.test_refusals import check_error
+from tests.server.http.refusing import check_error
 
 RED = Image.new("RGB", (40, 30), (200, 0, 0))
 

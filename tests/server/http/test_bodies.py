@@ -13,7 +13,7 @@ from edgevlm_server.runtime.admission import GRACE_SECONDS
 
 from tests.live import LiveServer
 from tests.server.engines import until
-from tests.server.http.test_refusals import check_error
+from tests.server.http.refusing import check_error
 
 Bundles = Callable[[str], Path]
 

@@ -16,8 +16,8 @@ from openai import OpenAI
 from tests.live import LiveServer
 from tests.pictures import data_url
 from tests.server.engines import FailingEngine, SlowEngine, until
+from tests.server.http.refusing import check_error
 from tests.server.http.test_openai_client import strictly
-from tests.server.http.test_refusals import check_error
 
 Bundles = Callable[[str], Path]
 

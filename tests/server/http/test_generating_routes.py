@@ -10,7 +10,7 @@ import pytest
 
 from tests.live import LiveServer
 from tests.server.engines import SlowEngine, until
-from tests.server.http.test_refusals import check_error
+from tests.server.http.refusing import check_error
 
 Bundles = Callable[[str], Path]
 

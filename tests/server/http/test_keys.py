@@ -147,11 +147,11 @@ def test_comments_and_empty_lines_are_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "holds no key"),
-        ("# nothing\n", "holds no key"),
-        ("camera-1\n", "line 1: 'NAME SHA256' is expected"),
-        ("camera-1 plain-text-key\n", "line 1: 'NAME SHA256' is expected"),
-        (f"a {'0' * 64}\na {'1' * 64}\n", "line 2: the name a stands there twice"),
+        ("", "contains no keys"),
+        ("# nothing\n", "contains no keys"),
+        ("camera-1\n", "line 1: expected 'NAME SHA256'"),
+        ("camera-1 plain-text-key\n", "line 1: expected 'NAME SHA256'"),
+        (f"a {'0' * 64}\na {'1' * 64}\n", "line 2: the name a appears twice"),
     ],
 )
 def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, sentence: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from edgevlm_server.version import commit, version
 
 from tests.live import LiveServer
 
@@ -97,4 +98,5 @@ def test_a_models_card(echo_server: LiveServer) -> None:
 
 
 def test_the_version_is_the_programs(echo_server: LiveServer) -> None:
-    assert re.fullmatch(r"\{\"version\":\"\d+\.\d+\.\d+\"\}", echo_server.client.get("/version").text)
+    assert echo_server.client.get("/version").json() == {"version": version(), "commit": commit()}
+    assert echo_server.metrics()[f'edgevlm_build_info{{commit="{commit()}",version="{version()}"}}'] == 1

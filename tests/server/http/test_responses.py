@@ -12,8 +12,8 @@ from openai.types.responses import ResponseInputParam
 from tests.live import LiveServer
 from tests.pictures import data_url, image_part, text_part, user
 from tests.server.engines import FailingEngine
+from tests.server.http.refusing import check_error
 from tests.server.http.test_openai_client import strictly
-from tests.server.http.test_refusals import check_error
 
 QUESTION: ResponseInputParam = [
     {

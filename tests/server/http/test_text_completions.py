@@ -7,8 +7,8 @@ import pytest
 from openai import OpenAI
 
 from tests.live import LiveServer
+from tests.server.http.refusing import check_error
 from tests.server.http.test_openai_client import strictly
-from tests.server.http.test_refusals import check_error
 
 PROMPT = "A gauge reads 3.0 €, ok?"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.live import LiveServer
 from tests.pictures import image_part, text_part, user
-from tests.server.http.test_refusals import check_error
+from tests.server.http.refusing import check_error
 
 SHOWN = user(image_part(), text_part("What is it?"))
 

@@ -14,7 +14,7 @@ from edgevlm_server.settings import Settings
 from tests.live import LiveServer
 from tests.pictures import data_url, text_part, user
 from tests.server.engines import SlowSight
-from tests.server.http.test_refusals import check_error
+from tests.server.http.refusing import check_error
 
 Bundles = Callable[[str], Path]
 RED, GREEN = data_url((200, 0, 0)), data_url((0, 200, 0))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from edgevlm_demo import checkpoint_folder, clip_folder
 from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
-from edgevlm_engines.manifest import Precision
+from edgevlm_engines.names import Precision
 from edgevlm_export.exporter import export_bundle
 
 from tests.live import LiveServer
