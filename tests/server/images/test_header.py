@@ -60,7 +60,7 @@ def test_png_bombs(side: int) -> None:
 def test_too_many_pixels(width: int, height: int) -> None:
     error = refusal(png(width, height, 1, 0, BOMB))
     assert error.code == "image_too_large"
-    assert "16384 a side, 16.8 megapixels, 40.0 megapixels for a JPEG" in str(error)
+    assert "16384 per side, 16.8 megapixels, or 40.0 megapixels for a JPEG" in str(error)
 
 
 @pytest.mark.parametrize("width, height", [(4096, 4096), (16384, 1), (1, 16384), (1, 1)])

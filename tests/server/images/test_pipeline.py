@@ -68,8 +68,7 @@ def test_the_pictures_of_one_request_do_not_stand_in_front_of_another_ones(bundl
         until(lambda: server.metrics()[DECODED] == 3, "the other request's picture to be decoded")
         engine.let_go.set()
         assert single.result().status_code == many.result().status_code == 200
-    # brighter is larger
-    assert [sorted(order).index(shade) for shade in order] == [0, 3, 1, 2]
+    assert order[1] == max(order), "the other request's picture, the brightest, comes second"
 
 
 def test_whoever_waits_for_the_same_broken_picture_gets_an_error_that_names_its_own_place(bundles: Bundles) -> None:
