@@ -23,8 +23,6 @@ from edgevlm_server.settings import Settings, SettingsError
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
-DEATH_SECONDS = 1.0
-"""How long a server whose engine died stays to tell its clients so."""
 
 
 def serve(settings: Settings, load: Callable[[], Model]) -> int:
@@ -80,7 +78,8 @@ async def _run(settings: Settings, keys: KeyRing | None, listener: socket.socket
     code = over.result() if over.done() else ended
     clean = await service.close() and server.clean and loading.done()
     over.cancel()
-    if not clean:
+    # beside a dead engine no thread is waited for: a name server or a grammar may keep one for seconds
+    if not clean or code == EXIT_ENGINE_DIED:
         _leave(code)
     return code
 
@@ -103,7 +102,6 @@ async def _reason_to_end(service: Service, loading: asyncio.Task[bool]) -> int:
     if not await asyncio.shield(loading):
         return EXIT_CANNOT_START
     await service.died.wait()
-    await asyncio.sleep(DEATH_SECONDS)
     return EXIT_ENGINE_DIED
 
 

@@ -121,6 +121,7 @@ class Service:
         if loaded is None:
             return True
         loaded.refuse()
+        self._end_preparing()
         closing = asyncio.create_task(asyncio.to_thread(loaded.close))
         _, pending = await asyncio.wait({closing}, timeout=HUNG_SECONDS if self._hangs else CLOSE_SECONDS)
         if pending:
@@ -128,15 +129,15 @@ class Service:
             loaded.batcher.abandon(Unavailable.draining)
         return not pending
 
-    async def unless_dead(self, doing: Awaitable[Result]) -> Result:
-        """Do what a request needs before it is queued, unless the engine dies meanwhile. Raises `Unavailable`."""
+    async def unless_ended(self, doing: Awaitable[Result]) -> Result:
+        """Do what a request needs before it is queued, unless the server ends meanwhile. Raises `Unavailable`."""
         work = asyncio.ensure_future(doing)
         self._preparing.add(work)
         try:
             return await work
         except asyncio.CancelledError:
             if work not in self._preparing:
-                raise Unavailable.dead() from None
+                raise (Unavailable.dead() if self.state == "dead" else Unavailable.draining()) from None
             work.cancel()
             raise
         finally:
@@ -149,10 +150,13 @@ class Service:
         self._enter("dead")
         self.died.set()
         self.admission.give_up_bodies(Unavailable.dead)
-        while self._preparing:
-            self._preparing.pop().cancel()
+        self._end_preparing()
         if self._loaded is not None:
             self._loaded.batcher.abandon(Unavailable.dead)
+
+    def _end_preparing(self) -> None:
+        while self._preparing:
+            self._preparing.pop().cancel()
 
     async def _watch_engine(self, loaded: Loaded) -> None:
         """A step or an encoding that takes longer than `engine_timeout` counts as dead: nobody waits for ever."""

@@ -38,6 +38,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("edgevlm_server.api.chat", "edgevlm_server.http.app"),
         ("edgevlm_server.api.chat", "edgevlm_server.images.intake"),
         ("edgevlm_server.runtime.batcher", "edgevlm_server.images.pipeline"),
+        ("edgevlm_server.images.pipeline", "edgevlm_server.model"),
         ("edgevlm_server.text.prompt", "edgevlm_server.errors"),
         ("edgevlm_server.service", "fastapi"),
         ("edgevlm_server.api.fields", "starlette.requests"),

@@ -63,11 +63,11 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.runtime": {"edgevlm_server", "edgevlm_server.guided", "edgevlm_server.text"},
     "edgevlm_server.guided": {"edgevlm_server", "edgevlm_server.text"},
-    "edgevlm_server.images": {"edgevlm_server"},
+    "edgevlm_server.images": {"edgevlm_server.errors", "edgevlm_server.metrics", "edgevlm_server.request"},
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }
-"""From folder to folder of a room."""
+"""From folder to folder of a room, or to single files of it."""
 
 LIBRARIES: dict[str, set[str]] = {
     "fastapi": {"edgevlm_server.http"},
@@ -181,7 +181,7 @@ def _reason(one: Import, known: dict[str, Path]) -> str | None:
             None if top in ARROWS[room] else f"{room} may import {', '.join(sorted(ARROWS[room])) or 'no other room'}"
         )
     here, there = _folder(one.importer, known), _folder(one.imported, known)
-    if here == there or here not in INSIDE or there in INSIDE[here]:
+    if here == there or here not in INSIDE or not INSIDE[here].isdisjoint((there, one.imported)):
         return None
     return f"{here} may import {', '.join(sorted(INSIDE[here])) or 'no other folder'}"
 

@@ -78,7 +78,7 @@ from edgevlm_server.run import serve
 from edgevlm_server.settings import Settings
 from edgevlm_server.text.tokenizer import Tokenizer
 from edgevlm.cli import configure_log
-from tests.server.engines import FailingEngine, SlowEngine
+from tests.server.engines import FailingEngine, HangingSight, SlowEngine
 bundle = Path({str(bundle)!r})
 configure_log("info")
 def load():
@@ -101,11 +101,13 @@ def swallow(url: str) -> None:
         chat(url)
 
 
-def running(url: str) -> float:
+def series(url: str, name: str) -> float:
     text = httpx.get(f"{url}/metrics").text
-    return next(
-        float(line.split()[1]) for line in text.splitlines() if line.startswith("edgevlm_num_requests_running")
-    )
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(name))
+
+
+def running(url: str) -> float:
+    return series(url, "edgevlm_num_requests_running")
 
 
 def ready(url: str) -> None:

@@ -115,7 +115,7 @@ def test_ask_answers_without_a_server(
     ("arguments", "sentence"),
     [
         (["absent.png", "Q"], "absent.png cannot be read: No such file"),
-        ([str(ROOT / "README.md"), "Q"], "Accepted: JPEG, PNG, WebP"),
+        ([str(ROOT / "README.md"), "Q"], "Supported formats: JPEG, PNG, WebP"),
         (["Q " * 5000], "shorten it"),
         ([str(EXAMPLES / "lamp.png")], "What do you want to ask? Give a question after the picture: edgevlm ask "),
         ([str(EXAMPLES / "lamp.png"), "absent.JPG"], "What do you want to ask?"),

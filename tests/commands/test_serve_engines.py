@@ -1,14 +1,16 @@
 """`edgevlm serve` around engines that fail or hang: who is told, how the process ends, with which exit code."""
 
 import signal
+import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 
 import httpx
 import pytest
 
-from tests.commands.serve_process import chat, ready, running, scripted, started, swallow
+from tests.commands.serve_process import chat, ready, running, scripted, series, started, swallow
 from tests.pictures import image_part, text_part, user
 from tests.server.engines import until
 
@@ -74,10 +76,42 @@ def test_a_vision_encoder_that_fails_is_a_dead_engine(bundles: Bundles) -> None:
     with started(scripted(broken, bundles("v2"))) as process:
         url = process.url()
         ready(url)
-        body = {"messages": user(image_part(), text_part())}
-        reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=30)
+        reply = ask_about_a_picture(url)
         assert (reply.status_code, reply.json()["error"]["code"]) == (503, "engine_unavailable")
         assert process.wait() == 70
+
+
+def ask_about_a_picture(url: str) -> httpx.Response:
+    body = {"messages": user(image_part(), text_part())}
+    return httpx.post(f"{url}/v1/chat/completions", json=body, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "status", "code"),
+    [("the watchdog", 70, "engine_unavailable"), ("a signal", 0, "shutting_down")],
+)
+def test_a_vision_encoder_that_hangs_leaves_nobody_without_an_answer(
+    bundles: Bundles, ended_by: str, status: int, code: str
+) -> None:
+    """Neither the one whose picture is encoded, nor who waits for the same one, nor who is still sending."""
+    limits = {"engine_timeout": 2.0} if ended_by == "the watchdog" else {"drain_timeout": 0.2}
+    hanging = "engine = HangingSight(bundle, slots=2)"
+    with started(scripted(hanging, bundles("v2"), **limits)) as process, ThreadPoolExecutor(2) as pool:
+        url = process.url()
+        ready(url)
+        asked = [pool.submit(ask_about_a_picture, url) for _ in range(2)]
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 30) as unfinished:
+            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            unfinished.sendall(head + b"content-length: 1000\r\n\r\n{")
+            until(lambda: series(url, "edgevlm_mm_cache_queries_total") == 2, "both to wait")
+            if ended_by == "a signal":
+                process.process.send_signal(signal.SIGTERM)
+            for one in asked:
+                reply = one.result()
+                assert (reply.status_code, reply.json()["error"]["code"]) == (503, code)
+            assert unfinished.recv(4096).startswith(b"HTTP/1.1 503 ")
+        assert process.wait(30) == status
+    assert "Traceback" not in process.log
 
 
 def test_a_dead_engine_ends_the_process_with_a_code_that_restarts_it(bundles: Bundles) -> None:

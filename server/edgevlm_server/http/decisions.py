@@ -114,7 +114,7 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
         )
     slots = min(service.admission.slots, max(counts))
     with visit(request, service.admission, slots) as visitor:
-        preparing = service.unless_dead(_prepare(service, loaded, asked, client_of(request)))
+        preparing = service.unless_ended(_prepare(service, loaded, asked, client_of(request)))
         questions, images = await visitor.watch.unless_left(preparing)
     return _Ready(questions, images, visitor, slots)
 

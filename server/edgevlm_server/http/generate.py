@@ -132,7 +132,7 @@ async def _accept(request: Request, service: Service, loaded: Loaded, read: Read
             images = await loaded.pictures.encode(prepared.pictures, client_of(request))
             return [loaded.batcher.submit(sequence) for sequence in prepared.sequences(images, constraint)]
 
-        tickets = await visitor.watch.unless_left(service.unless_dead(submit()))
+        tickets = await visitor.watch.unless_left(service.unless_ended(submit()))
     writer = asked.writer(model.manifest.model, model.tokenizer)
     queued = Queued(tickets, wanted.generation, wanted.stream, writer)
     # from here on the answers' ends give the places back

@@ -60,7 +60,7 @@ class ImageFetcher:
                 log.info("A picture from %s took too long.", target.host)
                 raise self._limits.fetch_too_slow() from None
             except h11.ProtocolError:  # its text may hold a piece of the answer
-                reason = "it broke HTTP"
+                reason = "its answer was not valid HTTP"
             except (OSError, _Failed) as error:
                 reason = str(error)
         log.info("A picture from %s could not be fetched: %s.", target.host, reason)
@@ -100,7 +100,7 @@ class ImageFetcher:
         found = map(ipaddress.ip_address, await self._resolve(target.host, target.port))
         allowed = [address for address in found if self._hosts.may_connect(address)]
         if not allowed:
-            raise _Failed("its name leads only to addresses that are not public and not listed in --image-hosts")
+            raise _Failed("its name leads only to addresses that are neither public nor listed in --image-hosts")
         return allowed
 
     async def _exchange(self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
@@ -133,7 +133,7 @@ class ImageFetcher:
         if response.status_code != 200:
             raise _Failed(f"it answered with status {response.status_code}")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise _Failed("it answered with an encoded body, which was not asked for")
+            raise _Failed("its answer had a content encoding that was not asked for")
         # h11 has checked that it is one number
         if int(headers.get(b"content-length", b"0")) > self._limits.max_bytes:
             raise self._limits.too_many_bytes()

@@ -125,7 +125,7 @@ def _network(entry: str) -> IPNetwork:
     except ValueError:
         raise _bad(entry) from None
     if network.prefixlen == 0:
-        raise ValueError(f"'{entry}' is every address; list the networks that are meant")
+        raise ValueError(f"'{entry}' covers every address; list only the networks that are needed")
     _refuse_groups(network.network_address, entry)
     return network
 
@@ -136,7 +136,7 @@ def _refuse_groups(address: IPAddress, entry: str) -> None:
 
 
 def _bad(entry: str) -> ValueError:
-    return ValueError(f"'{entry}' is no host: give NAME, ADDRESS or NETWORK/BITS, the first two also with :PORT")
+    return ValueError(f"'{entry}' is not a host: use NAME, ADDRESS or NETWORK/BITS; :PORT may follow the first two")
 
 
 def _address(host: str) -> IPAddress | None:

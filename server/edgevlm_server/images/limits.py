@@ -59,14 +59,14 @@ class ImageLimits:
     def unsupported(self) -> ImageError:
         return ImageError(
             "image_unsupported",
-            f"The picture is in a format, or a rare variant of one, that is not accepted. Accepted: {self._names}.",
+            f"The picture's format, or this variant of it, is not supported. Supported formats: {self._names}.",
         )
 
     def without_heic(self) -> ImageError:
         return ImageError(
             "image_unsupported",
             "The picture is HEIC, and this server was installed without support for it (the extra 'heic'). "
-            f"Accepted: {self._names}.",
+            f"Supported formats: {self._names}.",
         )
 
     @property
@@ -81,7 +81,7 @@ class ImageLimits:
         usual, jpeg = (f"{n / 1e6:.1f}" for n in (self.max_pixels, self.max_jpeg_pixels))
         return ImageError(
             "image_too_large",
-            f"The picture has too many pixels. Limits: {self.max_side} a side, {usual} megapixels, "
+            f"The picture has too many pixels. Limits: {self.max_side} per side, {usual} megapixels, or "
             f"{jpeg} megapixels for a JPEG that is not progressive.",
         )
 
@@ -91,7 +91,7 @@ class ImageLimits:
     def too_slow(self) -> ImageError:
         return ImageError(
             "image_too_large",
-            f"The picture took longer to decode than {self.decode_seconds:g} s. Send a smaller one.",
+            f"The picture took longer than {self.decode_seconds:g} s to decode. Send a smaller one.",
         )
 
     def fetch_too_slow(self) -> ImageError:
@@ -111,14 +111,14 @@ def invalid() -> ImageError:
 def not_a_data_url() -> ImageError:
     return ImageError(
         "image_invalid",
-        "image_url must hold a data URL in base64 (data:image/jpeg;base64,...) or base64 alone.",
+        "image_url must be a base64 data URL (data:image/jpeg;base64,...) or plain base64.",
     )
 
 
 def remote_disabled() -> ImageError:
     return ImageError(
         "remote_images_disabled",
-        "This server does not fetch pictures. Send the picture in a data URL: data:image/jpeg;base64,...",
+        "This server does not fetch pictures. Send the picture as a data URL: data:image/jpeg;base64,...",
     )
 
 
@@ -126,12 +126,13 @@ def host_not_allowed() -> ImageError:
     return ImageError(
         "image_host_not_allowed",
         "This server may not fetch pictures from this address: its host and port are not on the operator's list. "
-        "Send the picture in a data URL: data:image/jpeg;base64,...",
+        "Send the picture as a data URL: data:image/jpeg;base64,...",
     )
 
 
 def fetch_failed() -> ImageError:
     return ImageError(
         "image_fetch_failed",
-        "The picture could not be fetched: its address must answer with status 200 and the picture, not a redirect.",
+        "The picture could not be fetched: its address must answer with status 200 and the picture itself, not with "
+        "a redirect.",
     )

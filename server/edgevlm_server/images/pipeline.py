@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from edgevlm_engines import Engine, Floats, Preprocessing
@@ -41,6 +41,17 @@ FETCHES = {
 """A refusal's code to how the fetch ended."""
 
 Result = TypeVar("Result")
+
+
+class Encoded(NamedTuple):
+    """One picture: `features` `[image_tokens, hidden_size]`, and its file's SHA-256."""
+
+    features: Floats
+    sha256: str
+
+
+class _VisionFailed(Exception):
+    """The vision encoder raised: the engine must not be used again."""
 
 
 class ImagePipeline:
@@ -79,22 +90,24 @@ class ImagePipeline:
     async def encode(self, pictures: Sequence[Picture], client: str | None) -> EncodedImages:
         """The images in order. Names are the client's own: no other client can reach a picture by them.
 
-        Raises `ApiError`.
+        Raises `ApiError`: of several mistakes, the first picture's.
         """
-        tasks: list[asyncio.Task[tuple[Floats, str]]] = []
+        # one encoding of a request at a time: its other pictures must not stand in front of another request's
+        turn = asyncio.Lock()
+        begun: list[asyncio.Task[Encoded] | None] = []
+        found: list[Encoded] = []
         try:
-            for picture in pictures:
-                # a name may be that of a picture just before
-                for task in tasks if picture.source is None else tasks[:-AHEAD]:
-                    await task
-                tasks.append(asyncio.create_task(self._one(picture, client)))
-            found = [await task for task in tasks]
+            for index, picture in enumerate(pictures):
+                begun += [self._begin(one, turn) for one in pictures[len(begun) : index + 1 + AHEAD]]
+                task = begun[index]
+                # in order: a name may be that of a picture just before
+                found.append(self._named(picture, client) if task is None else await task)
+                if picture.name is not None:
+                    self._names.put(client, picture.name, found[-1].sha256)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _give_up([task for task in begun if task is not None])
         none = np.zeros((0, self._engine.info.hidden_size), np.float32)
-        return EncodedImages(np.concatenate([none, *(one for one, _ in found)]), tuple(sha256 for _, sha256 in found))
+        return EncodedImages(np.concatenate([none, *(one.features for one in found)]), tuple(e.sha256 for e in found))
 
     def refuse(self) -> None:
         """Begin no more work: what is under way may end."""
@@ -107,37 +120,39 @@ class ImagePipeline:
         self._encoding.shutdown()
         self._intake.close()
 
-    async def _one(self, picture: Picture, client: str | None) -> tuple[Floats, str]:
-        """Features `[image_tokens, hidden_size]`, from the cache if the file was sent before, and its SHA-256."""
+    def _begin(self, picture: Picture, turn: asyncio.Lock) -> "asyncio.Task[Encoded] | None":
+        """`None` for a name alone, which takes no time."""
         if picture.source is None:
-            assert picture.name is not None, "the schema asks for one of the two"
-            return self._named(client, picture.name, picture.place)
+            return None
+        return asyncio.create_task(self._sent(picture.source, picture.place, turn))
+
+    async def _sent(self, source: bytes | str, place: str, turn: asyncio.Lock) -> Encoded:
+        """A picture that is part of the request; from the cache if its file was sent before."""
         try:
-            data, sha256 = await self._file(picture.source)
+            data, sha256 = await self._file(source)
             self._metrics.image_queries.inc()
-            features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data))
+            features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data, turn))
         except ImageError as error:
-            raise InvalidRequest(str(error), code=error.code, param=picture.place) from None
+            raise InvalidRequest(str(error), code=error.code, param=place) from None
         if known:
             self._metrics.image_hits.inc()
-        if picture.name is not None:
-            self._names.put(client, picture.name, sha256)
-        return features, sha256
+        return Encoded(features, sha256)
 
-    def _named(self, client: str | None, name: str, place: str) -> tuple[Floats, str]:
+    def _named(self, picture: Picture, client: str | None) -> Encoded:
         """A picture that this client sent before under this name."""
+        assert picture.name is not None, "the schema asks for one of the two"
         self._metrics.image_queries.inc()
-        sha256 = self._names.get(client, name)
+        sha256 = self._names.get(client, picture.name)
         features = None if sha256 is None else self._cache.find(sha256)
         if sha256 is None or features is None:
-            self._names.drop(client, name)
+            self._names.drop(client, picture.name)
             raise NotFound(
                 "No picture is stored under this uuid (any more); send it again with its image_url.",
                 code="image_not_cached",
-                param=place,
+                param=picture.place,
             )
         self._metrics.image_hits.inc()
-        return features, sha256
+        return Encoded(features, sha256)
 
     async def _file(self, source: bytes | str) -> ImageFile:
         if isinstance(source, bytes):
@@ -167,34 +182,43 @@ class ImagePipeline:
         found = await self._run(self._resolving, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         return [str(address[0]) for *_, address in found]
 
-    async def _decode_and_encode(self, data: bytes) -> Floats | Refusal:
-        start = time.monotonic()
+    async def _decode_and_encode(self, data: bytes, turn: asyncio.Lock) -> Floats | Refusal:
         try:
-            pixels = await self._run(self._decoding, lambda: self._intake.pixels(data))
+            pixels = await self._decode(data)
+            async with turn:
+                return await self._encode(pixels)
         except ImageError as error:
             return error.again
         except ImageWorkerError:
             log.exception("No picture can be decoded.")
             return Unavailable.undecoded
-        decoded = time.monotonic()
-        self._metrics.image_decode.observe(decoded - start)
-        try:
-            encoded = await self._run(self._encoding, lambda: self._encode_now(pixels[np.newaxis]))
         except Unavailable:
             return Unavailable.draining
-        except Exception:
-            log.exception("The vision encoder failed.")
+        except _VisionFailed:
             self._on_death()
             return Unavailable.dead
-        self._metrics.image_encode.observe(time.monotonic() - decoded)
-        features: Floats = encoded[0]
-        return features
+
+    async def _decode(self, data: bytes) -> Floats:
+        start = time.monotonic()
+        pixels = await self._run(self._decoding, lambda: self._intake.pixels(data))
+        self._metrics.image_decode.observe(time.monotonic() - start)
+        return pixels
+
+    async def _encode(self, pixels: Floats) -> Floats:
+        start = time.monotonic()
+        encoded = await self._run(self._encoding, lambda: self._encode_now(pixels))
+        self._metrics.image_encode.observe(time.monotonic() - start)
+        return encoded
 
     def _encode_now(self, pixels: Floats) -> Floats:
         """In the encoder's thread."""
         self._encode_began = time.monotonic()
         try:
-            return self._engine.encode_images(pixels)
+            features: Floats = self._engine.encode_images(pixels[np.newaxis])[0]
+            return features
+        except Exception as error:
+            log.exception("The vision encoder failed.")
+            raise _VisionFailed from error
         finally:
             self._encode_began = None
 
@@ -202,3 +226,10 @@ class ImagePipeline:
         if self._closed:
             raise Unavailable.draining()
         return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+async def _give_up(tasks: Sequence["asyncio.Task[Encoded]"]) -> None:
+    """Harmless for those that have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

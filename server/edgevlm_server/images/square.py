@@ -1,4 +1,6 @@
-"""A picture of any shape to the square that the vision encoder takes. The decode worker runs it: Pillow only.
+"""A picture of any shape to the square that the vision encoder takes. Knows Pillow only: the decode worker runs it.
+
+What needs NumPy is in `preprocess`: the worker is to start soon, and to have little that a picture could attack.
 
 The result is, bit for bit, what padding the whole picture to a square and then resizing gives. Done in that
 order, a strip of 1 x 16384 pixels needs a square of a gigabyte: so the rows are taken a band at a time.

@@ -61,7 +61,6 @@ class Batcher:
         self._inbox: queue.SimpleQueue[tuple[Verb, Ticket] | None] = queue.SimpleQueue()
         self._open: set[Ticket] = set()
         self._refusal: Refusal | None = None
-        self._abandoned = False
         self._step_began: float | None = None
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._main, name="batcher", daemon=True)
@@ -70,8 +69,9 @@ class Batcher:
     def submit(self, sequence: Sequence) -> Ticket:
         """Queue a sequence that fits into a slot."""
         ticket = Ticket(sequence, self.end)
+        # counted where it is delivered: there it comes once, whoever else tells the request of its end
+        ticket.when_ended(lambda end: self._observer.ended(end.reason))
         if self._refusal is not None:
-            self._observer.ended("error")
             ticket.deliver(End("error", self._refusal))
             return ticket
         self._open.add(ticket)
@@ -94,11 +94,9 @@ class Batcher:
 
     def abandon(self, refusal: Refusal) -> None:
         """The thread hangs: end every request without it. Called on the event loop."""
-        self._abandoned = True
         self._refusal = refusal
         for ticket in list(self._open):
             ticket.deliver(End("error", refusal))
-            self._observer.ended("error")
 
     def close(self) -> None:
         """End every request that is left with an error. Blocks until the thread has ended; `refuse` comes before."""
@@ -205,8 +203,6 @@ class Batcher:
     def _finish(self, ticket: Ticket, end: End) -> None:
         del self._tickets[ticket.sequence]
         self._outgoing.append((ticket, end))
-        if not self._abandoned:
-            self._observer.ended(end.reason)
 
     def _flush(self) -> None:
         self._observer.load(self._scheduler.running, self._scheduler.waiting)

@@ -60,7 +60,7 @@ def test_png_bombs(side: int) -> None:
 def test_too_many_pixels(width: int, height: int) -> None:
     error = refusal(png(width, height, 1, 0, BOMB))
     assert error.code == "image_too_large"
-    assert "16384 a side, 16.8 megapixels, 40.0 megapixels for a JPEG" in str(error)
+    assert "16384 per side, 16.8 megapixels, or 40.0 megapixels for a JPEG" in str(error)
 
 
 @pytest.mark.parametrize("width, height", [(4096, 4096), (16384, 1), (1, 16384), (1, 1)])
@@ -154,7 +154,7 @@ def test_formats_can_be_narrowed() -> None:
     limits = ImageLimits(formats=("JPEG", "PNG", "WEBP"))
     error = refusal(tiff(1, 1, 8, b"\0"), limits)
     assert error.code == "image_unsupported"
-    assert str(error).endswith("Accepted: JPEG, PNG, WebP.")
+    assert str(error).endswith("Supported formats: JPEG, PNG, WebP.")
 
 
 def test_file_size() -> None:

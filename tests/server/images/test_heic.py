@@ -203,7 +203,9 @@ def test_a_server_without_the_extra_says_so() -> None:
     with pytest.raises(ImageError) as caught:
         read_header(encode(plain(RED, (64, 64)), "HEIF"), limits)
     assert caught.value.code == "image_unsupported"
-    assert "the extra 'heic'" in str(caught.value) and str(caught.value).endswith("Accepted: JPEG, PNG, AVIF.")
+    assert "the extra 'heic'" in str(caught.value) and str(caught.value).endswith(
+        "Supported formats: JPEG, PNG, AVIF."
+    )
 
 
 def test_formats_follow_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,7 +204,7 @@ def test_loopback_and_link_local_only_if_they_are_listed() -> None:
     ],
 )
 def test_what_is_no_host_is_refused_in_a_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no host: give NAME|is every address|at least one host is needed"):
+    with pytest.raises(ValueError, match=r"is not a host: use NAME|covers every address|at least one host is needed"):
         ImageHosts.parse(text)
     with pytest.raises(ValueError):
         ImageHosts.parse(f"{text},")

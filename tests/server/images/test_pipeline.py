@@ -2,8 +2,12 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import httpx
+from edgevlm_engines import Floats
 
 from tests.live import LiveServer
 from tests.pictures import data_url, image_part, text_part, user
@@ -38,3 +42,41 @@ def test_the_first_mistake_is_named_and_the_others_end(bundles: Bundles) -> None
         reply = server.client.post("/v1/chat/completions", json={"messages": user(good, bad, good, text_part())})
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, "image_unsupported")
         assert server.service.admission.inside == 0
+
+
+def test_the_pictures_of_one_request_do_not_stand_in_front_of_another_ones(bundles: Bundles) -> None:
+    order: list[int] = []
+
+    class Watched(HangingSight):
+        def encode_images(self, pixels: Floats) -> Floats:
+            order.append(round(float(pixels[0, 0, 0, 0]) * 100))
+            return super().encode_images(pixels)
+
+    def ask(*shades: int) -> list[dict[str, Any]]:
+        return user(*(image_part(data_url((shade, shade, shade), (40, 40))) for shade in shades), text_part("Q"))
+
+    engine = Watched(bundles("v2"), slots=2)
+    with LiveServer.on_engine(bundles("v2"), engine) as server, ThreadPoolExecutor(2) as pool:
+
+        def post(*shades: int) -> Future[httpx.Response]:
+            body = {"messages": ask(*shades), "max_tokens": 4}
+            return pool.submit(server.client.post, "/v1/chat/completions", json=body)
+
+        many = post(10, 20, 30)
+        until(lambda: server.metrics()[DECODED] == 2, "the second picture to be decoded")
+        single = post(250)
+        until(lambda: server.metrics()[DECODED] == 3, "the other request's picture to be decoded")
+        engine.let_go.set()
+        assert single.result().status_code == many.result().status_code == 200
+    assert order[1] == max(order), "the other request's picture, the brightest, comes second"
+
+
+def test_whoever_waits_for_the_same_broken_picture_gets_an_error_that_names_its_own_place(bundles: Bundles) -> None:
+    bad = image_part("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ")
+    with LiveServer.on_bundle(bundles("v2"), engine="echo") as server, ThreadPoolExecutor(8) as pool:
+        first = {"messages": user(bad, text_part())}
+        third = {"messages": [*user(text_part()), {"role": "assistant", "content": "Yes."}, *user(bad, text_part())]}
+        asked = [pool.submit(server.client.post, "/v1/chat/completions", json=body) for body in (first, third) * 4]
+        errors = [one.result().json()["error"] for one in asked]
+    assert {error["code"] for error in errors} == {"image_invalid"}
+    assert [error["param"] for error in errors] == ["messages.0.content", "messages.2.content"] * 4

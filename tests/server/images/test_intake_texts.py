@@ -87,7 +87,7 @@ def test_remote_pictures_are_not_fetched(url: str) -> None:
 def test_refused(image_url: str) -> None:
     error = refusal(image_url)
     assert error.code == "image_invalid"
-    assert "image_url must hold a data URL in base64" in str(error)
+    assert "image_url must be a base64 data URL" in str(error)
 
 
 @pytest.mark.parametrize("size, accepted", [(100, True), (101, False), (102, False), (10_000, False)])

@@ -55,6 +55,15 @@ def test_a_name_given_again_means_the_newer_picture(echo_server: LiveServer) -> 
     assert said(echo_server, part("frame")) == green
 
 
+def test_within_a_request_a_name_means_the_last_picture_given_so_far(echo_server: LiveServer) -> None:
+    """Also where the first one takes longer, since the second is known already."""
+    red, new = said(echo_server, part(None, RED)), data_url((1, 90, 17))
+    said(echo_server, part("twice", new), part("twice", RED))
+    assert said(echo_server, part("twice")) == red
+    between = said(echo_server, part("x", GREEN), part("x"), part("x", RED), part("x"))
+    assert between == said(echo_server, *(part(None, url) for url in (GREEN, GREEN, RED, RED)))
+
+
 def test_an_unknown_name_is_a_404_that_says_what_to_do(echo_server: LiveServer) -> None:
     error = check_error(post(echo_server, part("never sent")), 404, "image_not_cached")
     assert error["param"] == "messages.0.content"
