@@ -11,6 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # pyproject.toml says what the marks are
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist worksteal
 QUICK := not (browser or container or tools or twin or slow)
+# many tests start processes, which would compile all of it again
+export PYTHONDONTWRITEBYTECODE :=
 
 # TensorRT's own code, as far as it runs without a GPU; tests/tensorrt says what for
 TENSORRT := $(VENV)/tensorrt
