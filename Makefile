@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # pyproject.toml says what the marks are
-PYTEST := $(BIN)/pytest --numprocesses 2 --dist worksteal
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist worksteal
 QUICK := not (browser or container or tools or twin or slow)
 # many tests start processes, which would compile all of it again
 export PYTHONDONTWRITEBYTECODE :=

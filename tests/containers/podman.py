@@ -44,18 +44,22 @@ disable-pip-version-check = true
 TIGHT = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=2g", "--pids-limit=256"]
 
 
-class Podman:
-    """`storage` keeps images and layers from one run to the next; `folder` is thrown away."""
+def configure(storage: Path, folder: Path) -> None:
+    """Write settings to `folder`, which is thrown away; `storage` keeps images from one run to the next."""
+    storage.mkdir(parents=True, exist_ok=True)
+    files = {
+        "containers.conf": CONTAINERS_CONF,
+        "storage.conf": STORAGE_CONF.format(graph=storage, run=folder / "run"),
+        "pip.conf": PIP_CONF,
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
 
-    def __init__(self, storage: Path, folder: Path) -> None:
-        storage.mkdir(parents=True, exist_ok=True)
-        files = {
-            "containers.conf": CONTAINERS_CONF,
-            "storage.conf": STORAGE_CONF.format(graph=storage, run=folder / "run"),
-            "pip.conf": PIP_CONF,
-        }
-        for name, text in files.items():
-            (folder / name).write_text(text)
+
+class Podman:
+    """With the settings of a folder, which several processes may use at once."""
+
+    def __init__(self, folder: Path) -> None:
         self._pip = folder / "pip.conf"
         self._environment = {
             **os.environ,
@@ -101,6 +105,15 @@ class Podman:
     def inspect(self, image: str) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(self("image", "inspect", image))[0]["Config"]
         return config
+
+    @contextmanager
+    def volume(self) -> Iterator[str]:
+        """The name of an empty one."""
+        name = self("volume", "create")
+        try:
+            yield name
+        finally:
+            self("volume", "rm", "--force", name)
 
     @contextmanager
     def running(self, image: str, *options: str, command: Sequence[str] = ()) -> Iterator["Container"]:

@@ -14,8 +14,6 @@ import pytest
 from tests.chart.helm import Helm, Manifest, pod_of
 from tests.containers.podman import ROOT, Container, Podman
 
-VOLUME = "edgevlm-test-state"
-
 
 @pytest.fixture(scope="module")
 def pod(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
@@ -26,15 +24,15 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 def served(podman: Podman, cpu_image: str, pod: Manifest) -> Iterator[Container]:
     [container] = pod["containers"]
     command = [*container["command"][1:], *container["args"]]
-    try:
-        with podman.running(cpu_image, *options(pod, container), command=command) as running:
-            running.until_ready()
-            yield running
-    finally:
-        podman("volume", "rm", "--force", VOLUME)
+    with (
+        podman.volume() as volume,
+        podman.running(cpu_image, *options(pod, container, volume), command=command) as running,
+    ):
+        running.until_ready()
+        yield running
 
 
-def options(pod: Manifest, container: Manifest) -> list[str]:
+def options(pod: Manifest, container: Manifest, volume: str) -> list[str]:
     """A container's settings in podman's words; `TIGHT` has the capabilities, the root and the privileges."""
     user, lockdown = pod["securityContext"], container["securityContext"]
     assert lockdown["readOnlyRootFilesystem"] and not lockdown["allowPrivilegeEscalation"]
@@ -47,7 +45,7 @@ def options(pod: Manifest, container: Manifest) -> list[str]:
         f"--memory={container['resources']['limits']['memory'].removesuffix('i').lower()}",
         *(f"--env={entry['name']}={entry['value']}" for entry in container["env"]),
         # U gives the volume to the user, as a cluster does by fsGroup
-        f"--volume={VOLUME}:{mounts['state']}:U",
+        f"--volume={volume}:{mounts['state']}:U",
         f"--tmpfs={mounts['tmp']}",
     ]
 

@@ -80,8 +80,8 @@ def test_too_little_memory_is_one_sentence_and_not_a_kill(podman: Podman, cpu_im
 
 
 def test_keys_made_in_a_container_open_the_server(podman: Podman, cpu_image: str) -> None:
-    volume = "--volume=edgevlm-test-keys:/keys"
-    try:
+    with podman.volume() as name:
+        volume = f"--volume={name}:/keys"
         key = podman("run", "--rm", volume, cpu_image, "keys", "add", "/keys/keys.txt", "camera-1")
         with podman.running(cpu_image, volume, "--env=EDGEVLM_API_KEYS=/keys/keys.txt") as container:
             container.until_ready()
@@ -89,23 +89,19 @@ def test_keys_made_in_a_container_open_the_server(podman: Podman, cpu_image: str
             assert httpx.get(url).status_code == 401
             assert httpx.get(url, headers={"authorization": f"Bearer {key}"}).status_code == 200
             assert container.healthy()
-    finally:
-        podman("volume", "rm", "--force", "edgevlm-test-keys")
 
 
 def test_a_checkpoint_is_exported_at_the_first_start_only(podman: Podman, cpu_image: str, models: Path) -> None:
     shutil.copytree(GOLDEN / "checkpoint", models / "tiny")
     shutil.copytree(GOLDEN / "clip", models / "clip")
-    options = [OPEN, f"--volume={models}:/models:ro", "--volume=edgevlm-test-cache:/cache"]
     command = ["serve", "/models/tiny", "--vision-tower", "/models/clip", "--vision-precision", "int8"]
-    try:
+    with podman.volume() as cache:
+        options = [OPEN, f"--volume={models}:/models:ro", f"--volume={cache}:/cache"]
         for expected in (1, 0):
             with podman.running(cpu_image, *options, command=command) as container:
                 container.until_ready()
                 assert container.log.count("Exporting /models/tiny for cpu") == expected
                 assert httpx.get(f"{container.url}/v1/models").json()["data"][0]["id"] == "tiny"
-    finally:
-        podman("volume", "rm", "--force", "edgevlm-test-cache")
 
 
 @pytest.mark.parametrize("cache", ["none", "root's"])
