@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder for all files")
     parser.add_argument("--shape", choices=SHAPES, default="1.7B")
     parser.add_argument("--precisions", choices=PAIRS, nargs="+", default=["int4", "int8"])
-    parser.add_argument("--threads", type=int, default=cores(), help="default: one per physical core")
+    parser.add_argument("--threads", type=int, default=cores(), help="(default: one per physical core)")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)

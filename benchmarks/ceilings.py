@@ -55,18 +55,18 @@ def read_bandwidth(threads: int) -> float:
 
 
 def multiplication_rate(threads: int) -> float:
-    """Floating-point operations a second of ONNX Runtime's own float32 product of large square matrices.
+    """Floating-point operations a second of ONNX Runtime's own float32 matmul of large square matrices.
 
     Not the processor's peak, but what the runtime makes of it where nothing else is to be done. Int8 kernels can
     exceed it.
     """
-    session = _product(threads)
+    session = _matmul(threads)
     matrix = np.random.default_rng(0).standard_normal((EDGE, EDGE), dtype=np.float32)
-    products = timed(lambda _: session.run(["product"], {"left": matrix}), REPEATS)
-    return float(2 * EDGE**3 / products.minimum)
+    runs = timed(lambda _: session.run(["product"], {"left": matrix}), REPEATS)
+    return float(2 * EDGE**3 / runs.minimum)
 
 
-def _product(threads: int) -> "InferenceSession":
+def _matmul(threads: int) -> "InferenceSession":
     """`left` times a constant matrix, as a model multiplies by its weights."""
     import onnxruntime
 
@@ -74,7 +74,7 @@ def _product(threads: int) -> "InferenceSession":
     edge = [EDGE, EDGE]
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["left", "right"], ["product"])],
-        "product",
+        "matmul",
         [helper.make_tensor_value_info("left", TensorProto.FLOAT, edge)],
         [helper.make_tensor_value_info("product", TensorProto.FLOAT, edge)],
         [onnx.numpy_helper.from_array(right, "right")],

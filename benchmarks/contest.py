@@ -94,8 +94,8 @@ class Contest:
             peak_memory=answer.peak_memory,
         )
 
-    def _engine(self, rows: int, steps: int) -> Figures:
-        return measure_apart(Job(self._bundle.resolve(), self._peer.threads, (rows,), PAST, steps))
+    def _engine(self, slots: int, steps: int) -> Figures:
+        return measure_apart(Job(self._bundle.resolve(), self._peer.threads, (slots,), PAST, steps))
 
 
 def _bar(target: Path) -> Bar:

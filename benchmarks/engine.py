@@ -1,16 +1,16 @@
 """`python -m benchmarks.engine BUNDLE`: what the engine takes for each of its calls, beside the machine's limits."""
 
 import argparse
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevlm_engines import EngineError, Manifest, read_manifest
+from edgevlm_engines import Manifest, read_manifest
 from edgevlm_engines.memory_plan import position_bytes
 from pydantic import TypeAdapter
 
 from benchmarks.ceilings import Ceilings, measure_ceilings, module_ceilings
+from benchmarks.command import run_command
 from benchmarks.figures import PROMPT, Figures, Job, measure_apart
 from benchmarks.machine import cores, heading
 from benchmarks.report import gigabytes, percent, table, times
@@ -88,8 +88,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--threads", type=int, default=cores(), help="default: one per physical core")
-    parser.add_argument("--slots", type=_numbers, default=(1, 2, 4, 8, 16), help="default: 1,2,4,8,16")
+    parser.add_argument("--threads", type=int, default=cores(), help="(default: one per physical core)")
+    parser.add_argument("--slots", type=_numbers, default=(1, 2, 4, 8, 16), help="(default: 1,2,4,8,16)")
     parser.add_argument("--past", type=int, default=256, help="positions of each slot before a step (default: 256)")
     parser.add_argument("--steps", type=int, default=32, help="steps for each number of slots (default: 32)")
     parser.add_argument(
@@ -99,18 +99,13 @@ def main() -> None:
     arguments = parser.parse_args()
     bundle = arguments.bundle.resolve()
     job = Job(bundle, arguments.threads, arguments.slots, arguments.past, arguments.steps, arguments.max_length)
-    try:
-        manifest = read_manifest(bundle)
-        ceilings = measure_ceilings(job.threads) if manifest.flavour == "ort" else module_ceilings()
-        result = Result(job, measure_apart(job), ceilings)
-    except EngineError as error:
-        sys.exit(str(error))
-    except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode)
+    manifest = read_manifest(bundle)
+    ceilings = measure_ceilings(job.threads) if manifest.flavour == "ort" else module_ceilings()
+    result = Result(job, measure_apart(job), ceilings)
     if arguments.json:
         arguments.json.write_bytes(JSON.dump_json(result))
     print(report(result, manifest))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

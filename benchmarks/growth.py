@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgevlm_engines import Bundle, EngineError, load_engine, open_bundle
+from edgevlm_engines import Bundle, load_engine, open_bundle
 
+from benchmarks.command import run_command
 from benchmarks.machine import cores, heading
 from benchmarks.measure import Timing, timed
 from benchmarks.report import table, times
@@ -16,7 +17,7 @@ from benchmarks.workload import QUESTION, Workload
 LENGTHS = (64, 128, 256, 512, 1024, 2032)
 """Positions; behind the last there is still room for a step."""
 
-ROWS = (1, 2, 4, 8, 16)
+SLOTS = (1, 2, 4, 8, 16)
 PICTURES = (1, 2, 4)
 PAST = 256
 STEPS = 8
@@ -34,11 +35,11 @@ def costs(sizes: Iterable[int], call: Callable[[int], object], repeats: int) -> 
 def growth_table(unit: str, measured: Costs) -> str:
     """Medians beside the first. `growth` is time over size: 1.00 in proportion, below it the larger is cheaper."""
     first = min(measured)
-    slots = []
+    rows = []
     for size, timing in measured.items():
         larger, longer = size / first, timing.median / measured[first].median
-        slots.append([str(size), f"{timing.median:.4f}", times(larger), times(longer), f"{longer / larger:.2f}"])
-    return table([unit, "seconds", "size", "time", "growth"], slots)
+        rows.append([str(size), f"{timing.median:.4f}", times(larger), times(longer), f"{longer / larger:.2f}"])
+    return table([unit, "seconds", "size", "time", "growth"], rows)
 
 
 def sections(bundle: Bundle, threads: int) -> Iterator[tuple[str, str]]:
@@ -56,9 +57,9 @@ def sections(bundle: Bundle, threads: int) -> Iterator[tuple[str, str]]:
         features = work.encode(max(counts))
         prompted = costs(counts, lambda count: work.prefill_pictures(features[: count * picture]), REPEATS)
         yield "Prefill of pictures, with text behind each", growth_table("pictures", prompted)
-    with _workload(bundle, max(ROWS), max(PAST, picture) + 1, threads) as work:
-        work.fill(max(ROWS), PAST)
-        steps = costs(ROWS, lambda slots: work.decode(slots, PAST), STEPS)
+    with _workload(bundle, max(SLOTS), max(PAST, picture) + 1, threads) as work:
+        work.fill(max(SLOTS), PAST)
+        steps = costs(SLOTS, lambda slots: work.decode(slots, PAST), STEPS)
         yield f"A step of several slots, {PAST} positions each", growth_table("slots", steps)
 
 
@@ -78,16 +79,13 @@ def _workload(bundle: Bundle, slots: int, length: int, threads: int) -> Iterator
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--threads", type=int, default=cores(), help="default: one per physical core")
+    parser.add_argument("--threads", type=int, default=cores(), help="(default: one per physical core)")
     arguments = parser.parse_args()
-    try:
-        bundle = open_bundle(arguments.bundle)
-        print(f"{heading()}\n{bundle.manifest.model}: {bundle.manifest.precision}, {arguments.threads} threads")
-        for title, content in sections(bundle, arguments.threads):
-            print(f"\n{title}:\n\n{content}", flush=True)
-    except EngineError as error:
-        sys.exit(str(error))
+    bundle = open_bundle(arguments.bundle)
+    print(f"{heading()}\n{bundle.manifest.model}: {bundle.manifest.precision}, {arguments.threads} threads")
+    for title, content in sections(bundle, arguments.threads):
+        print(f"\n{title}:\n\n{content}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -7,7 +7,6 @@ streams, and one client whose fresh pictures had to be encoded meanwhile. Client
 import argparse
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
@@ -15,8 +14,7 @@ from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgevlm_engines import EngineError
-
+from benchmarks.command import run_command
 from benchmarks.machine import heading
 from benchmarks.report import table
 from edgevlm.bench.bodies import QUESTION, chat_bodies, drawn_pictures
@@ -24,7 +22,6 @@ from edgevlm.bench.client import Sample
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.bench.report import cached_text, errors_text, milliseconds, sample_json, summarise, summary_json
 from edgevlm.bench.run import measure, served_model, warm_up
-from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
 from edgevlm.http_client import Server
 from edgevlm.own_server import own_server
@@ -119,25 +116,16 @@ def rows(bench: Bench, clients: Sequence[int]) -> Iterator[Row]:
     yield from bench.together(clients[len(clients) // 2])
 
 
-def main() -> int:
+def main() -> None:
     arguments, options = _parser().parse_known_args()
-    # so that the server ends with us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        bundle = find_bundle(None if arguments.bundle == "demo" else Path(arguments.bundle))
-        with own_server(bundle, options) as url:
-            bench = Bench(Server.at(url), arguments.requests, arguments.max_tokens)
-            measured = list(rows(bench, arguments.clients))
-        print(f"{heading()}; times in ms: p50 / p90 / p99 / max\n")
-        print(table(COLUMNS, map(cells, measured)))
-        if arguments.json is not None:
-            arguments.json.write_text(json.dumps(_record(measured), indent=1) + "\n", encoding="utf-8")
-    except (CommandError, EngineError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0
+    bundle = find_bundle(None if arguments.bundle == "demo" else Path(arguments.bundle))
+    with own_server(bundle, options) as url:
+        bench = Bench(Server.at(url), arguments.requests, arguments.max_tokens)
+        measured = list(rows(bench, arguments.clients))
+    print(f"{heading()}; times in ms: p50 / p90 / p99 / max\n")
+    print(table(COLUMNS, map(cells, measured)))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(_record(measured), indent=1) + "\n", encoding="utf-8")
 
 
 def _record(measured: Sequence[Row]) -> dict[str, Any]:
@@ -173,4 +161,4 @@ def _numbers(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

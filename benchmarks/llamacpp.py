@@ -52,9 +52,9 @@ class LlamaCpp:
         """One stream."""
         return self._bench(model, "-p", 0, "-n", steps, "-d", past)
 
-    def decode_together(self, model: Path, rows: int, past: int, steps: int) -> float:
+    def decode_together(self, model: Path, streams: int, past: int, steps: int) -> float:
         """Several streams of the same length, the tokens of all counted."""
-        sizes: tuple[str | int, ...] = ("-npp", past, "-ntg", steps, "-npl", rows, "-c", rows * (past + steps))
+        sizes: tuple[str | int, ...] = ("-npp", past, "-ntg", steps, "-npl", streams, "-c", streams * (past + steps))
         # with a shared prompt the past is computed once and copied, as it is for our engine
         output = self._run("llama-batched-bench", model, *sizes, "-pps", "--output-format", "jsonl").output
         return float(record(output, "speed_tg")["speed_tg"])

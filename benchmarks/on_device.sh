@@ -2,7 +2,7 @@
 # Measures one machine, a Jetson above all, and packs every figure into one file that can be sent.
 #
 #   benchmarks/on_device.sh [--device jetpack6|jetpack7|cuda|cpu] [--shape 1.7B|3B|tiny | --checkpoint DIR]
-#                           [--precision P] [--rows N] [--length N] [--out DIR] [--python FILE] [--quick]
+#                           [--precision P] [--slots N] [--length N] [--out DIR] [--python FILE] [--quick]
 #
 # Run from the repository, with edgevlm installed in the Python that is named (default: .venv/bin/python). Without
 # --checkpoint it draws random weights: speed depends on sizes and not on what was learnt. A step that fails is noted
@@ -11,7 +11,7 @@
 set -euo pipefail
 export LC_ALL=C
 
-device="" shape=1.7B checkpoint="" precision="" rows="" length="" out="" python=.venv/bin/python quick=""
+device="" shape=1.7B checkpoint="" precision="" slots="" length="" out="" python=.venv/bin/python quick=""
 
 fail() {
     echo "on_device.sh: $1" >&2
@@ -20,7 +20,7 @@ fail() {
 
 while (($#)); do
     case $1 in
-        --device | --shape | --checkpoint | --precision | --rows | --length | --out | --python)
+        --device | --shape | --checkpoint | --precision | --slots | --length | --out | --python)
             (($# > 1)) || fail "$1 needs a value."
             printf -v "${1#--}" %s "$2"
             shift 2
@@ -45,8 +45,8 @@ mkdir -p "$out/figures"
 figures=$out/figures steps=$out/figures/steps.jsonl failed=0
 
 total_kb=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
-if ((total_kb > 12000000)); then default_rows=8 default_length=2048; else default_rows=4 default_length=1024; fi
-[[ -n $rows ]] || rows=$default_rows
+if ((total_kb > 12000000)); then default_slots=8 default_length=2048; else default_slots=4 default_length=1024; fi
+[[ -n $slots ]] || slots=$default_slots
 [[ -n $length ]] || length=$default_length
 requests=32 pictures=40 numbers=32 past=512 idle=20
 if [[ -n $quick ]]; then requests=2 pictures=1 numbers=2 past=16 idle=1; fi
@@ -110,7 +110,7 @@ choose_device() {
     [[ -n $device ]] || fail "doctor knows no device for this machine: see $figures/doctor.txt, or give --device."
 }
 
-# build BUNDLE NAME ROWS LENGTH: plans of a bundle for a Jetson, and how large they are
+# build BUNDLE NAME SLOTS LENGTH: plans of a bundle for a Jetson, and how large they are
 build() {
     [[ $device == jetpack* ]] || return 0
     step "build-$2" "${edgevlm[@]}" build "$1" --max-batch "$3" --max-length "$4" || return
@@ -125,7 +125,7 @@ right_answers() { # the demo model, known to be right on a CPU: what does it rea
     step answers "${edgevlm[@]}" eval demo --model "$bundle" --pictures "$pictures"
 }
 
-positions() { # BUNDLE: how many a row may have
+positions() { # BUNDLE: how many a slot may have
     "$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["max_length"])' "$1/manifest.json"
 }
 
@@ -138,15 +138,15 @@ speed() {
     if [[ -d $checkpoint/clip ]]; then tower=(--vision-tower "$checkpoint/clip"); fi
     if [[ -n $precision ]]; then chosen=(--precision "$precision"); fi
     step export "${edgevlm[@]}" export "$checkpoint" "$bundle" --device "$device" "${tower[@]}" "${chosen[@]}" || return
-    build "$bundle" model "$rows" "$length" || return
-    while ((2 * ${many##*,} <= rows)); do many+=,$((2 * ${many##*,})); done
-    if ((${many##*,} < rows)); then many+=,$rows; fi
+    build "$bundle" model "$slots" "$length" || return
+    while ((2 * ${many##*,} <= slots)); do many+=,$((2 * ${many##*,})); done
+    if ((${many##*,} < slots)); then many+=,$slots; fi
     note doctor-bundle "${edgevlm[@]}" doctor "$bundle"
-    # the same rows and lengths everywhere: others would need other plans
-    step engine "$python" -m benchmarks.engine "$bundle" --rows "$many" --past "$past" --steps "$numbers" \
+    # the same slots and lengths everywhere: others would need other plans
+    step engine "$python" -m benchmarks.engine "$bundle" --slots "$many" --past "$past" --steps "$numbers" \
         --max-length "$length" --json "$figures/engine.json" || true
     step http "$python" -m benchmarks.http "$bundle" --clients "$many" --requests "$requests" --max-tokens 32 \
-        --json "$figures/http.json" --max-batch "$rows" --max-length "$length"
+        --json "$figures/http.json" --max-batch "$slots" --max-length "$length"
 }
 
 sampler=""

@@ -7,9 +7,7 @@ The first are counted by the server's own metrics, between two moments at which 
 import argparse
 import asyncio
 import re
-import signal
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Coroutine, Sequence
@@ -17,8 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgevlm_engines import EngineError
-
+from benchmarks.command import run_command
 from benchmarks.figures import Job, measure_apart
 from benchmarks.machine import cores, heading
 from benchmarks.report import table
@@ -26,7 +23,7 @@ from edgevlm.bench.bodies import QUESTION, chat_body, drawn_pictures
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.bench.run import measure, served_model, warm_up
 from edgevlm.cli import CommandError
-from edgevlm.http_client import ExchangeError, Server
+from edgevlm.http_client import Server
 from edgevlm.http_client import read as read_answer
 from edgevlm.own_server import own_server
 
@@ -138,31 +135,18 @@ def report(rounds: Sequence[Round], streams: int) -> str:
     return table(["streams", "engine, tokens/s", "through HTTP, tokens/s", "added", "in rounds"], [figures])
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--streams", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=cores(), help="default: one per physical core")
+    parser.add_argument("--threads", type=int, default=cores(), help="(default: one per physical core)")
     parser.add_argument("--max-tokens", type=int, default=192, help="longest answer (default: 192)")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    # so that the server ends with us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        bundle = options.bundle.resolve()
-        rounds = [
-            compete(bundle, options.streams, options.threads, options.max_tokens) for _ in range(options.rounds)
-        ]
-    except (CommandError, EngineError, ExchangeError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except subprocess.CalledProcessError as error:
-        return error.returncode
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    bundle = options.bundle.resolve()
+    rounds = [compete(bundle, options.streams, options.threads, options.max_tokens) for _ in range(options.rounds)]
     print(f"{heading()}; {options.threads} threads\n\n{report(rounds, options.streams)}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -1,6 +1,6 @@
 """Which tensors a published MobileVLM V2 checkpoint holds, and how each is drawn. Knows no files.
 
-Deviations follow from the sizes, as in a fresh model: products keep the scale of their input, and what is added to
+Deviations follow from the sizes, as in a fresh model: matmuls keep the scale of their input, and what is added to
 the residual stream is smaller the more layers add to it. So activations stay finite at any depth and logits near one.
 """
 

@@ -1,11 +1,12 @@
-"""What choosing the tokens of one step costs, beside a plain loop over the rows: `python -m benchmarks.sampling`.
+"""What sampling the tokens of one step costs, beside a plain loop over the slots: `python -m benchmarks.sampling`.
 
-Then what a row costs more if it asks for penalties, a bias, probabilities, or an answer of a given form.
+Then what a slot costs more if its request asks for penalties, a bias, log probabilities, or guided output.
 """
 
 import tempfile
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from edgevlm_server.runtime.sampling import Sampler, SamplingParams, sample_batc
 from edgevlm_server.text.tokenizer import Tokenizer
 
 from benchmarks.random_tokenizer import tokenizer_model
+from benchmarks.report import table
 
 SETTINGS = {
     "greedy": SamplingParams(),
@@ -34,7 +36,7 @@ SPREAD = 3.0
 def plain(params: SamplingParams, uniform: float, logits: Floats) -> int | None:
     """One row of logits `[vocab_size]` in the plainest way; `uniform` is its draw from [0, 1).
 
-    The tests hold `choose` to it.
+    The tests hold `sample_batch` to it.
     """
     if not np.isfinite(logits).all():
         return None
@@ -61,13 +63,22 @@ def microseconds(call: Callable[[], object]) -> float:
     return min(timer.repeat(repeat=5, number=number)) / number * 1e6
 
 
-def line(name: str, params: SamplingParams, logits: Floats) -> str:
-    """One line of the table for logits `[n, vocab_size]`."""
+def step_cells(name: str, params: SamplingParams, logits: Floats) -> list[str]:
+    """A line of the first table, for logits `[slots, vocab_size]`."""
     samplers = [Sampler(params) for _ in logits]
     ours = microseconds(lambda: sample_batch(samplers, logits))
     loop = microseconds(lambda: [plain(params, 0.5, row) for row in logits])
-    rows, vocabulary = logits.shape
-    return f"| {vocabulary:,} | {rows} | {name} | {ours:,.0f} | {loop:,.0f} |"
+    slots, vocabulary = logits.shape
+    return [name, f"{vocabulary:,}", str(slots), f"{ours:,.0f}", f"{loop:,.0f}"]
+
+
+def steps(random: np.random.Generator) -> Iterator[list[str]]:
+    """What a step costs, by vocabulary, slots and settings."""
+    for vocabulary in (800, 32_000):
+        for slots in (1, 8, 16):
+            logits = (SPREAD * random.standard_normal((slots, vocabulary))).astype(np.float32)
+            for name, params in SETTINGS.items():
+                yield step_cells(name, params, logits)
 
 
 EXTRAS = {
@@ -89,7 +100,7 @@ COUNTED = {
     "required": ["part", "count", "remark", "scratched"],
     "additionalProperties": False,
 }
-FORMS = {
+GRAMMARS = {
     "one of three texts": one_of(["yes", "no", "cannot tell"]),
     "regular expression": that_matches("[a-z]{3,12}( [a-z]{2,12}){0,20}"),
     "JSON schema, four fields": valid_json(COUNTED),
@@ -97,16 +108,22 @@ FORMS = {
 }
 
 
-def extra_line(name: str, params: SamplingParams, logits: Floats) -> str:
-    """One line of the second table: a greedy row of logits `[vocab_size]` that is changed first."""
-    prompt = np.arange(PROMPT, dtype=np.int64)
-    sampler = Sampler(params, LogitsProcessors(params, prompt))
-    batch = logits[np.newaxis]
-    return f"| {name} | {microseconds(lambda: sample_batch([sampler], batch)):,.0f} |"
+def extras(random: np.random.Generator, vocabulary: int) -> Iterator[list[str]]:
+    """What the less usual parameters cost a greedy slot."""
+    logits = (SPREAD * random.standard_normal(vocabulary)).astype(np.float32)
+    prompt, batch = np.arange(PROMPT, dtype=np.int64), logits[np.newaxis]
+    samplers = {"nothing else": Sampler(SamplingParams())}
+    for name, params in EXTRAS.items():
+        samplers[name] = Sampler(params, LogitsProcessors(params, prompt))
+    for name, sampler in samplers.items():
+        yield [name, f"{microseconds(partial(sample_batch, [sampler], batch)):,.0f}"]
+    for count in (0, 20):
+        cost = microseconds(partial(logprobs_of, logits, 5, count))
+        yield [f"logprobs, {count} alternatives (to add)", f"{cost:,.0f}"]
 
 
-def form_line(name: str, begun: Constraint, tokens: int) -> str:
-    """One line of the third table: answers of random tokens, `tokens` of them at most."""
+def constraint_cells(name: str, begun: Constraint, tokens: int) -> list[str]:
+    """A line of the third table: answers of random tokens, `tokens` of them at most."""
     random = np.random.default_rng(0)
     masks: list[float] = []
     for _ in range(20):
@@ -122,48 +139,28 @@ def form_line(name: str, begun: Constraint, tokens: int) -> str:
             if constraint.complete:
                 break
     ordered = np.sort(masks)
-    return f"| {name} | {np.median(ordered):,.0f} | {ordered[int(0.99 * len(ordered))]:,.0f} | {ordered[-1]:,.0f} |"
+    return [name, *(f"{cost:,.0f}" for cost in (np.median(ordered), ordered[int(0.99 * len(ordered))], ordered[-1]))]
 
 
-def extras(random: np.random.Generator, vocabulary: int) -> None:
-    """Print what the less usual wishes cost a row."""
-    logits = (SPREAD * random.standard_normal(vocabulary)).astype(np.float32)
-    print(f"\n| one greedy row of {vocabulary:,} | microseconds a step |\n|---|---:|")
-    alone, batch = Sampler(SamplingParams()), logits[np.newaxis]
-    print(f"| nothing else | {microseconds(lambda: sample_batch([alone], batch)):,.0f} |")
-    for name, params in EXTRAS.items():
-        print(extra_line(name, params, logits), flush=True)
-    for count in (0, 20):
-        cost = microseconds(lambda count=count: logprobs_of(logits, 5, count))  # type: ignore[misc]
-        print(f"| logprobs, {count} alternatives (to add) | {cost:,.0f} |", flush=True)
-
-
-def forms(vocabulary: int) -> None:
-    """Print what following a form costs a row."""
+def constraints(vocabulary: int) -> Iterator[list[str]]:
+    """What guided output costs a slot."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tokenizer.model"
         file.write_bytes(tokenizer_model(vocabulary))
         compiler = GrammarCompiler(Tokenizer(file), bos_id=1, end_ids={2})
-    print(
-        f"\n| form, {vocabulary:,} tokens (to add) | median microseconds a step | 99 % | most |\n|---|---:|---:|---:|"
-    )
-    for name, grammar in FORMS.items():
+    for name, grammar in GRAMMARS.items():
         begun = compiler.constraint(Structure(grammar, name, risky=False))
-        print(form_line(name, begun, tokens=100), flush=True)
+        yield constraint_cells(name, begun, tokens=100)
     compiler.close()
 
 
 def main() -> None:
-    random = np.random.default_rng(0)
-    print("| vocabulary | rows | sampling | `choose`, microseconds a step | plain loop, microseconds a step |")
-    print("|---:|---:|---|---:|---:|")
-    for vocabulary in (800, 32_000):
-        for rows in (1, 8, 16):
-            logits = (SPREAD * random.standard_normal((rows, vocabulary))).astype(np.float32)
-            for name, params in SETTINGS.items():
-                print(line(name, params, logits), flush=True)
-    extras(random, 32_000)
-    forms(32_000)
+    random, vocabulary = np.random.default_rng(0), 32_000
+    print("Microseconds a step.\n")
+    print(table(["sampling", "vocabulary", "slots", "`sample_batch`", "plain loop"], steps(random)), flush=True)
+    print(f"\n{table([f'one greedy slot, {vocabulary:,} tokens', 'cost'], extras(random, vocabulary))}", flush=True)
+    columns = [f"guided output, {vocabulary:,} tokens (to add)", "median", "99 %", "most"]
+    print(f"\n{table(columns, constraints(vocabulary))}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ times, in an order drawn once; what is counted is how often a device had its fea
 
 import argparse
 import hashlib
-import signal
 import sys
 import tempfile
 import time
@@ -17,8 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from edgevlm_engines import EngineError
-
+from benchmarks.command import run_command
 from benchmarks.machine import heading
 from benchmarks.nginx import nginx
 from benchmarks.report import percent, table
@@ -26,7 +24,7 @@ from edgevlm.bench.bodies import QUESTION, chat_bodies, drawn_pictures
 from edgevlm.bench.run import served_model
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
-from edgevlm.http_client import ExchangeError, Server, fetch
+from edgevlm.http_client import Server, fetch
 from edgevlm.own_server import own_server
 
 DEVICES = 3
@@ -94,23 +92,13 @@ def cells(row: Row) -> list[str]:
     return [row.way.name, str(row.requests), str(row.queries), str(row.hits), percent(row.hit_rate), mean]
 
 
-def main() -> int:
+def main() -> None:
     arguments = _parser().parse_args()
-    # so that the servers end with us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        bundle = find_bundle(arguments.bundle)
-        with devices(bundle) as urls:
-            rows = list(measured(urls, arguments.pictures, arguments.questions))
-    except (CommandError, EngineError, ExchangeError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    print(f"{heading()}")
+    with devices(find_bundle(arguments.bundle)) as urls:
+        rows = list(measured(urls, arguments.pictures, arguments.questions))
+    print(heading())
     print(f"{DEVICES} devices, {arguments.pictures} pictures, {arguments.questions} questions about each\n")
     print(table(COLUMNS, map(cells, rows)))
-    return 0
 
 
 def _row(way: Way, urls: Sequence[str], site: str, asked: Sequence[tuple[str, bytes]]) -> Row:
@@ -156,4 +144,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -48,13 +48,13 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--precision",
         choices=get_args(Precision),
-        help="precision of the language model's matrix products (default: int8 for cpu, otherwise fp16); int4 has "
+        help="precision of the language model's matmuls (default: int8 for cpu, otherwise fp16); int4 has "
         "not been tried on TensorRT 10.3",
     )
     parser.add_argument(
         "--vision-precision",
         choices=get_args(VisionPrecision),
-        help="precision of the vision encoder's matrix products (default: fp32 for cpu, otherwise fp16)",
+        help="precision of the vision encoder's matmuls (default: fp32 for cpu, otherwise fp16)",
     )
 
 

@@ -28,12 +28,12 @@ class Model(NamedTuple):
 
     @property
     def matrices(self) -> int:
-        """Weights of the layers' products."""
+        """Weights of the layers' matmuls."""
         return self.layers * (4 * self.width**2 + 3 * self.width * self.inner)
 
     @property
     def head(self) -> int:
-        """Weights of the product that gives the logits."""
+        """Weights of the matmul that gives the logits."""
         return self.width * self.vocabulary
 
     @property

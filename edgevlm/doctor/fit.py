@@ -150,7 +150,7 @@ def _decoder(model: Model) -> Decoder:
 
 
 def _vision_weights(model: Model) -> int:
-    """The tower's layers, its patches and positions, and the two large products of the projector."""
+    """The tower's layers, its patches and positions, and the two large matmuls of the projector."""
     layer = 4 * TOWER_WIDTH**2 + 2 * TOWER_WIDTH * TOWER_INNER
     patches = (3 * PATCH**2 + (IMAGE // PATCH) ** 2 + 1) * TOWER_WIDTH
     return TOWER_LAYERS * layer + patches + TOWER_WIDTH * model.width + model.width**2

@@ -1,6 +1,6 @@
 """The KV cache: buffers and copies of parts of them, here in host memory, in `cuda/` on a device. Knows no model.
 
-Buffers are zeroed when allocated: positions past a slot's end take part in products with weight zero, and
+Buffers are zeroed when allocated: positions past a slot's end take part in matmuls with weight zero, and
 0 x NaN would be NaN.
 """
 

@@ -83,7 +83,7 @@ class File(_Part):
 class Manifest(_Part):
     """The content of `manifest.json`. `max_length` counts positions of one slot, images included.
 
-    `device` is what the bundle was made for, `precision` that of the decoder's matrix products.
+    `device` is what the bundle was made for, `precision` that of the decoder's matmuls.
     """
 
     format: Literal[3] = FORMAT

@@ -23,7 +23,7 @@ Place = Literal["cpu", "shared", "gpu", "nowhere"]
 
 # Anonymous memory of a loaded graph over the size of its weights' file, at most, measured with ONNX Runtime 1.32 on
 # x86-64 for layers of the 1.7B shape and a whole ViT-L/14-336. fp32 is repacked in the same size; fp16 is computed
-# with fp32 copies, 2.27 to 2.39; products in blocks get a float32 sum for each block, 1.03 in int8 and 1.06 in int4.
+# with fp32 copies, 2.27 to 2.39; matmuls in blocks get a float32 sum for each block, 1.03 in int8 and 1.06 in int4.
 _HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4": 1.1}
 
 # A plan for the decoder over its weights, as TensorRT-RTX builds it: in fp16, prompts and steps have some matrices in

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from edgevlm_engines import EngineError
 
 from benchmarks import ceilings, engine, growth
 from benchmarks.engine import JSON
@@ -26,24 +27,24 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_engine_is_measured_call_by_call(run: Run, tiny_bundle: Path, tmp_path: Path) -> None:
-    options = ("--rows", "1,3", "--past", 20, "--steps", 4, "--json", tmp_path / "figures.json")
+    options = ("--slots", "1,3", "--past", 20, "--steps", 4, "--json", tmp_path / "figures.json")
     lines = run(engine.main, tiny_bundle, *options).splitlines()
     for title in ("read all files", "start, cold", "largest memory", "picture to features", "prefill, 160 tokens"):
         assert len([line for line in lines if line.startswith(f"| {title}")]) == 1
     assert [line.split("|")[1].strip() for line in lines[-2:]] == ["1", "3"]
     result = JSON.validate_json((tmp_path / "figures.json").read_bytes())
-    assert {rows: len(steps.seconds) for rows, steps in result.figures.decode.items()} == {1: 4, 3: 4}
+    assert {slots: len(steps.seconds) for slots, steps in result.figures.decode.items()} == {1: 4, 3: 4}
     assert result.job.past == 20
 
 
-def test_a_folder_that_is_no_bundle_ends_with_one_sentence(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="is not a bundle"):
+def test_a_folder_that_is_no_bundle_is_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="is not a bundle"):
         run(engine.main, tmp_path)
 
 
 def test_growth_is_told_for_each_kind_of_size(run: Run, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "LENGTHS", (8, 16))
-    monkeypatch.setattr(growth, "ROWS", (1, 2))
+    monkeypatch.setattr(growth, "SLOTS", (1, 2))
     monkeypatch.setattr(growth, "PICTURES", (1, 2))
     output = run(growth.main, tiny_bundle)
     assert output.count("| seconds | size | time | growth |") == 5

@@ -47,7 +47,7 @@ def test_the_shell_finds_no_fault() -> None:
 @pytest.mark.slow
 def test_every_step_on_this_machine(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ("--device", "cpu", "--shape", "tiny", "--quick", "--rows", 2, "--length", 512)
+    options = ("--device", "cpu", "--shape", "tiny", "--quick", "--slots", 2, "--length", 512)
     done = run(*options, "--python", sys.executable, "--out", out)
     assert done.returncode == 0, done.stderr
     found = steps(out)
@@ -80,7 +80,7 @@ def test_what_a_jetson_is_asked(tmp_path: Path) -> None:
     python.parent.mkdir()
     python.write_text(RECORDER)
     python.chmod(0o755)
-    done = run("--quick", "--precision", "int8", "--rows", 6, "--length", 1024, "--python", python, "--out", out)
+    done = run("--quick", "--precision", "int8", "--slots", 6, "--length", 1024, "--python", python, "--out", out)
     # one step failed, and the others were run
     assert done.returncode == 1
     found = steps(out)
@@ -93,7 +93,7 @@ def test_what_a_jetson_is_asked(tmp_path: Path) -> None:
     [export] = [line for line in asked if f"{out}/bundle --device" in line]
     assert "--device jetpack6" in export and "--precision int8" in export
     [engine] = [line for line in asked if "benchmarks.engine" in line]
-    assert "--rows 1,2,4,6 " in engine and "--max-length 1024" in engine
+    assert "--slots 1,2,4,6 " in engine and "--max-length 1024" in engine
     assert "decoder.plan" in (out / "figures/sizes-model.txt").read_text()
 
 
@@ -101,7 +101,7 @@ def test_what_a_jetson_is_asked(tmp_path: Path) -> None:
     ("options", "said"),
     [
         (("--speed",), "there is no option --speed"),
-        (("--rows",), "--rows needs a value"),
+        (("--slots",), "--slots needs a value"),
         (("--python", "/nowhere/python"), "there is no Python with edgevlm"),
         (("--python", sys.executable, "--out", str(ROOT)), "is there already"),
     ],
@@ -114,5 +114,5 @@ def test_mistakes_end_with_a_sentence(options: tuple[str, ...], said: str) -> No
 
 def test_help_names_every_option() -> None:
     text = run("--help").stdout
-    for option in ("--device", "--shape", "--checkpoint", "--precision", "--rows", "--length", "--out", "--quick"):
+    for option in ("--device", "--shape", "--checkpoint", "--precision", "--slots", "--length", "--out", "--quick"):
         assert option in text

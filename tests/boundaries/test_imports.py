@@ -43,6 +43,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("edgevlm_server.api.fields", "starlette.requests"),
         ("edgevlm_server.runtime.scheduler", "threading"),
         ("edgevlm_export.exporter", "onnxruntime"),
+        ("edgevlm.commands.evaluate", "edgevlm_training.model"),
+        ("edgevlm_demo.evaluation", "torch"),
     ],
 )
 def test_an_import_through_a_wall_is_found(importer: str, imported: str) -> None:

@@ -1,15 +1,17 @@
-"""What an installation holds: all five packages, their type marks, the demo model and the pages."""
+"""What an installation holds: all five packages, their type marks, the demo model and the pages; no training code."""
 
+import ast
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from edgevlm_server.http.static import FILES
 
-from tests.boundaries.walls import ROOMS, ROOT
+from tests.boundaries.walls import NOT_INSTALLED, ROOMS, ROOT
 
 
 @pytest.mark.slow
@@ -30,8 +32,14 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
     ]
     subprocess.run(command, check=True)
     [wheel] = tmp_path.glob("edgevlm-*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        imported = {module for name in names if name.endswith(".py") for module in _imports(archive.read(name))}
+    assert "onnxruntime" in imported and "torch" not in imported
+    assert not [name for name in names if "training" in name]
     for room, folder in ROOMS.items():
+        if room in NOT_INSTALLED:
+            continue
         expected = {f"{room}/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.py")}
         assert expected <= names
         assert f"{room}/py.typed" in names
@@ -47,3 +55,12 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
     for file in FILES.iterdir():
         assert f"edgevlm_server/page/{file.name}" in names
     assert not [name for name in names if name.startswith(("tests/", "server/", "engines/"))]
+
+
+def _imports(source: bytes) -> Iterator[str]:
+    """The libraries that a file names, wherever in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]

@@ -18,15 +18,20 @@ ROOMS = {
     "edgevlm_engines": ROOT / "engines/edgevlm_engines",
     "edgevlm_export": ROOT / "export/edgevlm_export",
     "edgevlm_demo": ROOT / "demo/edgevlm_demo",
+    "edgevlm_training": ROOT / "demo/training/edgevlm_training",
 }
+
+NOT_INSTALLED = {"edgevlm_training"}
+"""Rooms that run from a checkout alone."""
 
 ARROWS: dict[str, set[str]] = {
     "edgevlm": {"edgevlm_server", "edgevlm_engines", "edgevlm_export", "edgevlm_demo"},
     "edgevlm_export": {"edgevlm_engines"},
     "edgevlm_server": {"edgevlm_engines"},
     "edgevlm_engines": set(),
+    "edgevlm_demo": set(),
     # training makes its tokens and pixels with serving's own code
-    "edgevlm_demo": {"edgevlm_server"},
+    "edgevlm_training": {"edgevlm_demo", "edgevlm_server"},
 }
 """From room to room."""
 
@@ -49,7 +54,7 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_export.graph.ort": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
     "edgevlm_export.graph.trt": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
-    "edgevlm_export.trt": {"edgevlm_export", "edgevlm_export.graph.trt"},
+    "edgevlm_export.trt": {"edgevlm_export"},
     "edgevlm_server.http": {
         *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),
     },
@@ -73,15 +78,20 @@ LIBRARIES: dict[str, set[str]] = {
     },
     "prometheus_client": {"edgevlm_server.metrics"},
     "llguidance": {"edgevlm_server.guided"},
-    "sentencepiece": {"edgevlm_server.text", "edgevlm_export.checkpoint", "edgevlm_export.exporter", "edgevlm_demo"},
-    "PIL": {"edgevlm_server.images", "edgevlm_demo"},
+    "sentencepiece": {
+        "edgevlm_server.text",
+        "edgevlm_export.checkpoint",
+        "edgevlm_export.exporter",
+        "edgevlm_training",
+    },
+    "PIL": {"edgevlm_server.images", "edgevlm_demo", "edgevlm_training"},
     "pillow_heif": {"edgevlm_server.images"},
     "onnxruntime": {"edgevlm_engines.ort", "edgevlm.parity"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "cuda": {"edgevlm_engines.cuda"},
     "onnx": {"edgevlm_export", "edgevlm.parity"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
-    "torch": {"edgevlm_demo"},
+    "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server
     "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images"},

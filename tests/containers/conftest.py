@@ -32,8 +32,8 @@ Build = Callable[..., str]
 def build(podman: Podman, once: Once) -> Build:
     """`Podman.build`, which each image is made with once in a run."""
 
-    def built(name: str, *arguments: Path, **options: str) -> str:
-        file = once(f"image-{name}", lambda file: file.write_text(podman.build(name, *arguments, **options)))
+    def built(name: str, dockerfile: Path, context: Path, **options: str) -> str:
+        file = once(f"image-{name}", lambda file: file.write_text(podman.build(name, dockerfile, context, **options)))
         return file.read_text()
 
     return built

@@ -5,11 +5,11 @@ from random import Random
 import numpy as np
 import pytest
 from edgevlm_demo import checkpoint_folder
-from edgevlm_demo.dialogue import BOS, EOS, SYSTEM, DialogueTokenizer
-from edgevlm_demo.pixels import MEAN, PADDING, STD, pixels
 from edgevlm_demo.scenes import SCENES, SIDE, Question, draw_scene
-from edgevlm_demo.schedule import PEAK, rates
 from edgevlm_server.images.square import fit_square
+from edgevlm_training.dialogue import BOS, EOS, SYSTEM, DialogueTokenizer
+from edgevlm_training.pixels import MEAN, PADDING, STD, pixels
+from edgevlm_training.schedule import PEAK, rates
 from sentencepiece import SentencePieceProcessor
 
 MODEL_FILE = checkpoint_folder() / "tokenizer.model"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from edgevlm_export.graph.trt.rules import check
+from edgevlm_export.graph.trt.lint import check
 
 from tests.tensorrt.environments import TWINS
 from tests.tensorrt.graphs import (
@@ -42,7 +42,7 @@ def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
 def test_a_cache_updated_in_place_and_attention_with_a_mask_are_built(build: Build) -> None:
     graph = scatter_attention()
     assert build(graph)["sizes"]["plan"] > 100_000
-    assert check(graph, "10.16.0") == []
+    assert check(graph, (10, 16)) == []
 
 
 def test_attention_with_past_and_present_is_not_parsed(build: Build) -> None:
@@ -70,16 +70,16 @@ def test_a_count_of_valid_keys_is_dropped_and_the_log_says_so(build: Build) -> N
 
 
 def test_a_count_of_valid_keys_that_something_else_uses_too_is_dropped_without_a_word(build: Build) -> None:
-    """No check of the log can find it: the operator rules refuse the graph before it is parsed."""
+    """No check of the log can find it: the exporter's rules refuse to write such a graph."""
     graph = scatter_attention(lengths="length")
     assert "sizes" in build(graph)
-    [problem] = check(graph, "10.16.0")
+    [problem] = check(graph, (10, 16))
     assert "nonpad_kv_seqlen is read and then ignored" in str(problem)
 
 
 def test_a_causal_mask_over_a_cache_is_taken_without_a_word(build: Build) -> None:
-    """Its triangle begins at the first key, so a step would see that one alone: for the operator rules too."""
+    """Its triangle begins at the first key, so a step would see that one alone: for the exporter's rules too."""
     graph = causal_with_cache()
     assert "sizes" in build(graph)
-    [problem] = check(graph, "10.16.0")
+    [problem] = check(graph, (10, 16))
     assert "is_causal begins at the first key" in str(problem)

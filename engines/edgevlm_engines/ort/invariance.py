@@ -1,6 +1,6 @@
 """Which sizes of decode step give every slot the same bits, found by trying. Knows a decoder's `run` and its cache.
 
-On some processors quantised products round differently for a slot alone, or for the last of an odd number; on a GPU
+On some processors quantised matmuls round differently for a slot alone, or for the last of an odd number; on a GPU
 the number of slots may choose the kernel, and the longest slot how the work is divided. So every size of step that
 will ever run is tried once, on slots with a past: equal contents must give equal logits in any slot, in a step of any
 size and beside any neighbours.

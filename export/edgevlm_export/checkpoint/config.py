@@ -62,7 +62,6 @@ class ModelConfig:
     max_length: int  # tokens, those of the image included
     bos_id: int
     eos_id: int
-    pad_id: int
     projector: Projector
     vision: VisionConfig
 
@@ -120,7 +119,6 @@ def load_config(checkpoint: Path, tower: Path | None = None) -> ModelConfig:
         max_length=_max_length(keys),
         bos_id=_token(keys, "bos_token_id", 1, vocabulary),
         eos_id=_token(keys, "eos_token_id", 2, vocabulary),
-        pad_id=_token(keys, "pad_token_id", 0, vocabulary),
         projector=projector,
         vision=vision,
     )

@@ -33,7 +33,7 @@ class DecoderParts(Protocol):
     def attend(self, index: int, packed: ir.Value) -> ir.Value:
         """Queries, keys and values side by side -> `[B, S, heads * head_dim]`.
 
-        Turns them by their positions, joins them with the cache of layer `index`, and declares that cache as inputs
+        Rotates them by their positions, joins them with the cache of layer `index`, and declares that cache as inputs
         and what becomes of it as outputs.
         """
         ...
@@ -46,11 +46,11 @@ class DecoderParts(Protocol):
 def write_decoder(
     graph: GraphWriter, parts: DecoderParts, weights: Weights, head: Weights, config: ModelConfig
 ) -> None:
-    """Write the whole decoder. B rows, S new positions a row (rows of one call take the same number), C capacity.
+    """Write the whole decoder. B slots, each of which takes S new positions and holds C at most (its capacity).
 
-    Inputs: `hidden` `[B, S, hidden_size]`; those of the parts, which say how long each row is; `past_key.i` /
+    Inputs: `hidden` `[B, S, hidden_size]`; those of the parts, which say how long each slot is; `past_key.i` /
     `past_value.i` `[B, kv_heads, C, head_dim]`. Outputs: `logits` float32 `[B, vocab_size]`; those of the parts.
-    `weights` stands at the root of the checkpoint, and so does `head`, whose products may have another precision.
+    `weights` is at the root of the checkpoint, and so is `head`, whose matmul may have another precision.
     """
     width, hidden = config.hidden_size, parts.hidden
     layers = weights.below("model.layers")
@@ -82,7 +82,11 @@ def past_inputs(graph: GraphWriter, config: ModelConfig, index: int) -> tuple[ir
     return graph.input(f"past_key.{index}", shape), graph.input(f"past_value.{index}", shape)
 
 
-def cache_shape(config: ModelConfig, positions: str = "capacity") -> tuple[Dimension, ...]:
+CAPACITY = "capacity"
+"""The free dimension of a cache: how many positions a slot can hold."""
+
+
+def cache_shape(config: ModelConfig, positions: str = CAPACITY) -> tuple[Dimension, ...]:
     """One side of a layer's cache, or of as many positions as the named dimension has."""
     return ("batch", config.kv_heads, positions, config.head_dim)
 

@@ -10,8 +10,8 @@ from edgevlm_export.graph.decoder import DecoderParts
 from edgevlm_export.graph.layers import VisionParts
 from edgevlm_export.graph.ort.decoder import OrtDecoderParts
 from edgevlm_export.graph.ort.vision import OrtVisionParts
-from edgevlm_export.graph.trt.native import NativeDecoderParts
-from edgevlm_export.graph.trt.split import SplitDecoderParts
+from edgevlm_export.graph.trt.native_decoder import NativeDecoderParts
+from edgevlm_export.graph.trt.split_decoder import SplitDecoderParts
 from edgevlm_export.graph.trt.vision import BasicVisionParts, native_vision_parts
 from edgevlm_export.graph.writer import GraphWriter
 

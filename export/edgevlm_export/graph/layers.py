@@ -37,8 +37,7 @@ class VisionParts(Protocol):
 
 def linear(graph: GraphWriter, weights: Weights, name: str, inputs: int, outputs: int, hidden: ir.Value) -> ir.Value:
     """`x @ W + b` over the last dimension."""
-    product = weights.linear(hidden, name, inputs, outputs)
-    return graph.op("Add", product, weights.tensor(f"{name}.bias", (outputs,)))
+    return graph.op("Add", weights.linear(hidden, name, inputs, outputs), weights.tensor(f"{name}.bias", (outputs,)))
 
 
 def layer_norm(

@@ -1,6 +1,6 @@
 """How `hidden @ W` is written for a precision of W. Knows operators and their weight layouts, no models.
 
-Only products with stored weights: everything between them keeps the graph's own type.
+Only matmuls with stored weights: everything between them keeps the graph's own type.
 """
 
 from collections.abc import Callable
@@ -39,16 +39,17 @@ class Matrix:
     read: Callable[[], Array]
 
 
-Product = Callable[[GraphWriter, ir.Value, Matrix], ir.Value]
+MatmulWriter = Callable[[GraphWriter, ir.Value, Matrix], ir.Value]
+"""Writes `hidden @ W` for one precision of W."""
 
 
-def plain(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
+def plain_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
     """In the graph's own type."""
     weight = graph.weight(matrix.name, (matrix.inputs, matrix.outputs), lambda: matrix.read().T)
     return graph.op("MatMul", hidden, weight)
 
 
-def int8_channels(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
+def int8_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
     """One scale per output; activations become uint8 with one scale per call, so a call must hold one image."""
     shape = (matrix.inputs, matrix.outputs)
 
@@ -62,7 +63,7 @@ def int8_channels(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Va
     return graph.op("DynamicQuantizeMatMul", hidden, weight, scale, domain=CONTRIB)
 
 
-def blocks(bits: int) -> Product:
+def blockwise_matmul(bits: int) -> MatmulWriter:
     """Blocks of `BLOCK` weights along the input, each with a scale and a zero point."""
 
     def write(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:

@@ -6,24 +6,24 @@ import numpy as np
 from edgevlm_engines.manifest import Flavour
 from edgevlm_engines.names import Device, Precision, VisionPrecision
 
-from edgevlm_export.graph.matmul import Product, blocks, int8_channels, plain
-from edgevlm_export.graph.trt.matmul import dequantised_blocks, dequantised_channels
+from edgevlm_export.graph.matmul import MatmulWriter, blockwise_matmul, int8_matmul, plain_matmul
+from edgevlm_export.graph.trt.matmul import dequantised_int4_matmul, dequantised_int8_matmul
 
 
 class DecoderPrecision(NamedTuple):
-    """Type of activations and cache; how products of the layers and that of the head are written; opset."""
+    """Type of activations and cache; how the layers' matmuls and that of the head are written; opset."""
 
     dtype: type[np.floating[Any]]
-    product: Product
-    head: Product
+    matmul: MatmulWriter
+    head: MatmulWriter
     opset: int
 
 
 class EncoderPrecision(NamedTuple):
-    """Type of activations; how products of the encoder are written; opset."""
+    """Type of activations; how the encoder's matmuls are written; opset."""
 
     dtype: type[np.floating[Any]]
-    product: Product
+    matmul: MatmulWriter
     opset: int
 
 
@@ -39,37 +39,37 @@ ORT, NATIVE, SPLIT = 20, 24, 18
 
 DECODER_PRECISIONS: dict[Flavour, dict[Precision, DecoderPrecision]] = {
     "ort": {
-        "fp32": DecoderPrecision(np.float32, plain, plain, ORT),
-        "fp16": DecoderPrecision(np.float16, plain, plain, ORT),
-        "int8": DecoderPrecision(np.float32, blocks(8), blocks(8), ORT),
+        "fp32": DecoderPrecision(np.float32, plain_matmul, plain_matmul, ORT),
+        "fp16": DecoderPrecision(np.float16, plain_matmul, plain_matmul, ORT),
+        "int8": DecoderPrecision(np.float32, blockwise_matmul(8), blockwise_matmul(8), ORT),
         # the head is a twentieth of what a step reads, and its rounding goes straight into the logits
-        "int4": DecoderPrecision(np.float32, blocks(4), blocks(8), ORT),
+        "int4": DecoderPrecision(np.float32, blockwise_matmul(4), blockwise_matmul(8), ORT),
     },
     "trt-native": {
-        "fp16": DecoderPrecision(np.float16, plain, plain, NATIVE),
-        "int8": DecoderPrecision(np.float16, dequantised_channels, dequantised_channels, NATIVE),
-        "int4": DecoderPrecision(np.float16, dequantised_blocks, dequantised_channels, NATIVE),
+        "fp16": DecoderPrecision(np.float16, plain_matmul, plain_matmul, NATIVE),
+        "int8": DecoderPrecision(np.float16, dequantised_int8_matmul, dequantised_int8_matmul, NATIVE),
+        "int4": DecoderPrecision(np.float16, dequantised_int4_matmul, dequantised_int8_matmul, NATIVE),
     },
     "trt-split": {
-        "fp16": DecoderPrecision(np.float16, plain, plain, SPLIT),
+        "fp16": DecoderPrecision(np.float16, plain_matmul, plain_matmul, SPLIT),
         # scales in float16, scales for blocks
-        "int8": DecoderPrecision(np.float16, dequantised_channels, dequantised_channels, 19),
-        "int4": DecoderPrecision(np.float16, dequantised_blocks, dequantised_channels, 21),
+        "int8": DecoderPrecision(np.float16, dequantised_int8_matmul, dequantised_int8_matmul, 19),
+        "int4": DecoderPrecision(np.float16, dequantised_int4_matmul, dequantised_int8_matmul, 21),
     },
 }
 VISION_PRECISIONS: dict[Flavour, dict[VisionPrecision, EncoderPrecision]] = {
     "ort": {
-        "fp32": EncoderPrecision(np.float32, plain, ORT),
-        "fp16": EncoderPrecision(np.float16, plain, ORT),
-        "int8": EncoderPrecision(np.float32, int8_channels, ORT),
+        "fp32": EncoderPrecision(np.float32, plain_matmul, ORT),
+        "fp16": EncoderPrecision(np.float16, plain_matmul, ORT),
+        "int8": EncoderPrecision(np.float32, int8_matmul, ORT),
     },
     "trt-native": {
-        "fp16": EncoderPrecision(np.float16, plain, NATIVE),
-        "fp32": EncoderPrecision(np.float32, plain, NATIVE),
+        "fp16": EncoderPrecision(np.float16, plain_matmul, NATIVE),
+        "fp32": EncoderPrecision(np.float32, plain_matmul, NATIVE),
     },
     "trt-split": {
-        "fp16": EncoderPrecision(np.float16, plain, SPLIT),
-        "fp32": EncoderPrecision(np.float32, plain, SPLIT),
+        "fp16": EncoderPrecision(np.float16, plain_matmul, SPLIT),
+        "fp32": EncoderPrecision(np.float32, plain_matmul, SPLIT),
     },
 }
 FLAVOURS: dict[Device, Flavour] = {
@@ -82,7 +82,7 @@ FLAVOURS: dict[Device, Flavour] = {
 
 RUNS: dict[Device, tuple[tuple[Precision, ...], tuple[VisionPrecision, ...]]] = {
     "cpu": (("fp32", "fp16", "int8", "int4"), ("fp32", "fp16", "int8")),
-    # attention over the cache and quantised products with a scale per output exist there for these alone
+    # attention over the cache and quantised matmuls with a scale per output exist there for these alone
     "cuda": (("fp16",), ("fp16", "fp32")),
     # TensorRT has its attention kernels for fp16; int8 and int4 are weights that become fp16 where they are used
     "jetpack6": (("fp16", "int8", "int4"), ("fp16", "fp32")),

@@ -1,7 +1,7 @@
 """The two projectors as graphs: LDP (V1) and LDPv2 (V2) turn patch features into decoder positions.
 
 Structure after MobileVLM's `vision_projector.py` at commit 688fdec. Activations stay in the layout
-`[n, rows, columns, channels]`, in which every 1x1 convolution is a matrix product; only depthwise convolutions
+`[n, rows, columns, channels]`, in which every 1x1 convolution is a matmul; only depthwise convolutions
 go through `[n, channels, rows, columns]`.
 """
 

@@ -140,8 +140,8 @@ def _steps(weights: Floats, scale: Floats, bits: int) -> Floats:
 def _fitted_scale(weights: Floats, steps: Floats, scale: Floats) -> Floats:
     """Least squares: the scale that brings `steps * scale` nearest to the weights, if any step is taken at all."""
     taken = np.einsum("rbk,rbk->rb", steps, steps)[..., np.newaxis]
-    product = np.einsum("rbk,rbk->rb", weights, steps)[..., np.newaxis]
-    return np.where((taken > 0) & (product > 0), product / np.maximum(taken, 1), scale)
+    matched = np.einsum("rbk,rbk->rb", weights, steps)[..., np.newaxis]
+    return np.where((taken > 0) & (matched > 0), matched / np.maximum(taken, 1), scale)
 
 
 def _in_blocks(stored: Array, count: int, block: int) -> Floats:

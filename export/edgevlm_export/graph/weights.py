@@ -2,7 +2,7 @@
 
 Every weight goes through float16 once, whatever the precision: upstream loads the model in float16, so these
 rounded values are the model. Linear weights are stored `[out, in]` and used as `x @ W` with W `[in, out]`; how
-such a product is written is chosen once for all of them.
+such a matmul is written is chosen once for all of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,22 +11,24 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevlm_export.checkpoint.checkpoint import Checkpoint, TensorSource, as_float16
-from edgevlm_export.graph.matmul import Matrix, Product, plain
+from edgevlm_export.graph.matmul import MatmulWriter, Matrix, plain_matmul
 from edgevlm_export.graph.writer import Array, GraphWriter
 
 
 class Weights:
     """Takes tensors below one prefix of a checkpoint and puts them into a graph under their own names."""
 
-    def __init__(self, graph: GraphWriter, checkpoint: Checkpoint, prefix: str, product: Product = plain) -> None:
+    def __init__(
+        self, graph: GraphWriter, checkpoint: Checkpoint, prefix: str, matmul: MatmulWriter = plain_matmul
+    ) -> None:
         self._graph = graph
         self._checkpoint = checkpoint
         self._prefix = prefix
-        self._product = product
+        self._matmul = matmul
 
     def below(self, part: str) -> "Weights":
         """The same, one level deeper."""
-        return Weights(self._graph, self._checkpoint, f"{self._prefix}{part}.", self._product)
+        return Weights(self._graph, self._checkpoint, f"{self._prefix}{part}.", self._matmul)
 
     def tensor(self, name: str, shape: Sequence[int], new_shape: Sequence[int] | None = None) -> ir.Value:
         """A tensor as it is stored, or reshaped."""
@@ -41,7 +43,7 @@ class Weights:
     def packed_linear(
         self, hidden: ir.Value, names: Sequence[str], inputs: int, outputs: Sequence[int], packed: str
     ) -> ir.Value:
-        """Several linear layers over the same input as one product: their outputs one after another."""
+        """Several linear layers over the same input as one matmul: their outputs one after another."""
         sources = [self._take(f"{name}.weight", (size, inputs)) for name, size in zip(names, outputs, strict=True)]
         return self._multiply(
             hidden, packed, inputs, sum(outputs), lambda: np.concatenate([as_float16(source) for source in sources])
@@ -64,7 +66,7 @@ class Weights:
     def _multiply(
         self, hidden: ir.Value, name: str, inputs: int, outputs: int, read: Callable[[], Array]
     ) -> ir.Value:
-        return self._product(self._graph, hidden, Matrix(f"{self._prefix}{name}.weight", inputs, outputs, read))
+        return self._matmul(self._graph, hidden, Matrix(f"{self._prefix}{name}.weight", inputs, outputs, read))
 
     def _take(self, name: str, shape: Sequence[int]) -> TensorSource:
         return self._checkpoint.take(self._prefix + name, tuple(shape))

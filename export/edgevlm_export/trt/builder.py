@@ -26,7 +26,6 @@ from edgevlm_engines.plan_cache import (
 
 from edgevlm_export.bundle_writer import Progress, file_table, new_folder
 from edgevlm_export.errors import AttentionError, ExportError
-from edgevlm_export.graph.trt.rules import check
 from edgevlm_export.trt.effort import LEVEL, WORKSPACE, Effort
 from edgevlm_export.trt.lock import plan_lock
 from edgevlm_export.trt.model import allow_decomposition, load_graph, set_capacity
@@ -111,19 +110,11 @@ def _build(
     with new_folder(own) as partial:
         for graph, name, profiles in ((VISION, VISION_PLAN, vision), (DECODER, DECODER_PLAN, decoder)):
             bar = progress(f"Building {name}")
-            model = _checked_graph(bundle.path(graph), shape, target)
+            model = load_graph(bundle.path(graph))
+            set_capacity(model, shape.capacity)
             _write_plan(model, bundle.path(graph), profiles, effort, partial / name, own.parent / TIMINGS, bar)
         sidecar = describe(bundle.manifest, shape, target, file_table(partial))
         (partial / SIDECAR).write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def _checked_graph(path: Path, shape: PlanShape, target: Target) -> onnx.ModelProto:
-    """Judged before TensorRT sees it: some of what is wrong it would not say, and answer wrongly."""
-    model = load_graph(path)
-    set_capacity(model, shape.capacity)
-    for problem in check(model, target.tensorrt):
-        raise ExportError(f"{path} is no graph for TensorRT {target.tensorrt}: {problem}")
-    return model
 
 
 def _write_plan(

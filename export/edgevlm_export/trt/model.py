@@ -6,7 +6,7 @@ import onnx
 from onnx import helper
 
 CAPACITY = "capacity"
-"""The free dimension of a bundle's graphs that a plan fixes: an update in place needs it to be a number."""
+"""The free dimension of an exported graph that a plan fixes: an update in place needs it to be a number."""
 
 
 def load_graph(path: Path) -> onnx.ModelProto:

@@ -32,7 +32,7 @@ def test_published_models(tmp_path: Path, data: dict[str, object], wanted: objec
     config = load_config(write(tmp_path / "model", data | {"mm_projector_type": projector}), tower)
     assert decoder(config) == wanted
     assert (config.vocab_size, config.rope_theta) == (32000, 10000.0)
-    assert (config.bos_id, config.eos_id, config.pad_id) == (1, 2, 0)
+    assert (config.bos_id, config.eos_id) == (1, 2)
     assert config.vision == CLIP_LARGE_336
     assert (config.vision.head_dim, config.vision.grid, config.vision.positions) == (64, 24, 577)
     assert config.projector == projector

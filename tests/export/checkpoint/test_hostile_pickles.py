@@ -13,17 +13,20 @@ from hypothesis import strategies as st
 
 from tests.export.checkpoint.torch_files import (
     BUILD,
+    DATA,
     EMPTY_DICT,
     EMPTY_TUPLE,
     FALSE,
+    FLOATS,
+    FOUR,
     MARK,
+    PLAIN,
     PROTOCOL,
     REDUCE,
     SETITEMS,
     STOP,
     TUPLE,
     Array,
-    contiguous,
     named,
     number,
     read_all,
@@ -37,11 +40,6 @@ from tests.export.checkpoint.torch_files import (
     write_program,
     write_tensors,
 )
-
-FOUR = np.arange(4, dtype=np.float32)
-DATA = FOUR.tobytes()
-FLOATS = storage("FloatStorage", "0", 4)
-PLAIN = contiguous(FOUR, "0")
 
 
 def call(name: str, *arguments: bytes) -> bytes:

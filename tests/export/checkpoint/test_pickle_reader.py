@@ -13,17 +13,20 @@ from edgevlm_export.errors import CheckpointError
 
 from tests.export.checkpoint.torch_files import (
     BUILD,
+    DATA,
     EMPTY_DICT,
     EMPTY_TUPLE,
     FALSE,
+    FLOATS,
+    FOUR,
     MARK,
+    PLAIN,
     PROTOCOL,
     REDUCE,
     SETITEMS,
     STOP,
     STORAGES,
     TUPLE,
-    contiguous,
     named,
     number,
     read_all,
@@ -36,11 +39,6 @@ from tests.export.checkpoint.torch_files import (
     write_program,
     write_tensors,
 )
-
-FOUR = np.arange(4, dtype=np.float32)
-DATA = FOUR.tobytes()
-FLOATS = storage("FloatStorage", "0", 4)
-PLAIN = contiguous(FOUR, "0")
 
 
 @pytest.mark.parametrize("kind", STORAGES)

@@ -104,3 +104,9 @@ def write_tensors(path: Path, arrays: Mapping[str, Array]) -> Path:
 def read_all(path: Path) -> dict[str, Array]:
     """What the reader makes of a file: the values of all its tensors."""
     return {source.name: source.read() for source in read_torch_file(path)}
+
+
+FOUR = np.arange(4, dtype=np.float32)
+DATA = FOUR.tobytes()
+FLOATS = storage("FloatStorage", "0", 4)
+PLAIN = contiguous(FOUR, "0")

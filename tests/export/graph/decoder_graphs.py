@@ -1,6 +1,6 @@
 """Decoder graphs of every flavour, and what an engine does around one, on ONNX Runtime's CPU.
 
-`Rows` stands in for an engine: it keeps the cache, appends what a `trt-split` graph hands out, and binds nothing.
+`Slots` stands in for an engine: it keeps the cache, appends what a `trt-split` graph hands out, and binds nothing.
 """
 
 import json
@@ -18,7 +18,7 @@ from edgevlm_export.checkpoint.checkpoint import open_checkpoint
 from edgevlm_export.checkpoint.config import ModelConfig, load_config
 from edgevlm_export.graph.decoder import write_decoder
 from edgevlm_export.graph.flavours import PARTS
-from edgevlm_export.graph.matmul import Product, plain
+from edgevlm_export.graph.matmul import MatmulWriter, plain_matmul
 from edgevlm_export.graph.precision import FLAVOURS, NATIVE, ORT, SPLIT
 from edgevlm_export.graph.weights import Weights
 from edgevlm_export.graph.writer import GraphWriter
@@ -97,12 +97,12 @@ def write_graph(
     flavour: Flavour,
     dtype: type[np.floating[Any]],
     path: Path,
-    product: Product = plain,
+    matmul: MatmulWriter = plain_matmul,
     opset: int = 0,
 ) -> Path:
     """The decoder in any flavour and type: exported bundles have no flavour for TensorRT in float32."""
     graph = GraphWriter("decoder", dtype, opset or OPSETS[flavour])
-    weights = Weights(graph, open_checkpoint(model.folder), "", product)
+    weights = Weights(graph, open_checkpoint(model.folder), "", matmul)
     write_decoder(graph, PARTS[flavour].decoder(graph, model.config), weights, weights, model.config)
     graph.save(path, Progress().advance)
     return path
@@ -119,15 +119,15 @@ def on_onnx_runtime(path: Path) -> Run:
     return lambda feeds: list(session.run(None, feeds))
 
 
-class Rows:
-    """Rows of a decoder's cache, each as long as what was fed to it. `garbage` lies where nothing was written."""
+class Slots:
+    """Slots of a decoder's cache, each as long as what was fed to it. `garbage` lies where nothing was written."""
 
     def __init__(
         self,
         path: Path,
         model: Model,
         flavour: Flavour,
-        rows: int = 3,
+        slots: int = 3,
         capacity: int = CAPACITY,
         garbage: float = 0,
         open_graph: Callable[[Path], Run] = on_onnx_runtime,
@@ -138,15 +138,15 @@ class Rows:
         config = model.config
         self.dtype = onnx.helper.tensor_dtype_to_np_dtype(graph.input[0].type.tensor_type.elem_type)
         names = [f"{side}.{layer}" for layer in range(config.layers) for side in ("key", "value")]
-        shape = (rows, config.kv_heads, capacity, config.head_dim)
+        shape = (slots, config.kv_heads, capacity, config.head_dim)
         self.cache = {name: np.full(shape, garbage, self.dtype) for name in names}
-        self.lengths = np.zeros(rows, np.int32)
+        self.lengths = np.zeros(slots, np.int32)
 
     def feed(self, first: int, hidden: Array, window: int | None = None) -> Array:
-        """New positions `[n, S, hidden_size]` to rows `first..first+n-1`; logits of the last ones, `[n, vocab]`."""
-        rows = slice(first, first + len(hidden))
-        past, count = self.lengths[rows], hidden.shape[1]
-        feeds = {f"past_{name}": side[rows] for name, side in self.cache.items()}
+        """New positions `[n, S, hidden_size]` to slots `first..first+n-1`; logits of the last ones, `[n, vocab]`."""
+        slots = slice(first, first + len(hidden))
+        past, count = self.lengths[slots], hidden.shape[1]
+        feeds = {f"past_{name}": side[slots] for name, side in self.cache.items()}
         feeds["hidden"] = hidden.astype(self.dtype)
         if self._flavour == "ort":
             feeds |= {"last_position": past + count - 1, "total_length": np.array(past.max() + count, np.int32)}
@@ -156,14 +156,14 @@ class Rows:
         found = dict(zip(self._names, self._run(feeds), strict=True))
         for name, side in self.cache.items():
             if self._flavour == "trt-split":
-                self._append(side[rows], past, found[f"new_{name}"])
+                self._append(side[slots], past, found[f"new_{name}"])
             else:
-                side[rows] = found[f"present_{name}"]
-        self.lengths[rows] += count
+                side[slots] = found[f"present_{name}"]
+        self.lengths[slots] += count
         logits: Array = found["logits"]
         return logits
 
     def _append(self, side: Array, past: Array, new: Array) -> None:
-        for row, start in enumerate(past):
+        for slot, start in enumerate(past):
             assert start + new.shape[2] <= self._capacity
-            side[row, :, start : start + new.shape[2]] = new[row]
+            side[slot, :, start : start + new.shape[2]] = new[slot]

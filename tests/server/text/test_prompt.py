@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, Prompt
-from edgevlm_export.exporter import SYSTEM_TEXT
+from edgevlm_export.manifest_parts import SYSTEM_TEXT
 from edgevlm_server.text.prompt import Mark, Turn, encode_conversation, render
 from edgevlm_server.text.tokenizer import Tokenizer
 from hypothesis import given

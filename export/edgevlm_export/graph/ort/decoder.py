@@ -13,7 +13,7 @@ from edgevlm_export.graph.writer import CONTRIB, GraphWriter
 
 
 class OrtDecoderParts:
-    """Inputs: `last_position` int32 `[B]`, the index of each row's last new position; `total_length` int32 scalar,
+    """Inputs: `last_position` int32 `[B]`, the index of each slot's last new position; `total_length` int32 scalar,
     the largest length after the call. Outputs: `present_key.i` / `present_value.i`, shaped as the past."""
 
     def __init__(self, graph: GraphWriter, config: ModelConfig) -> None:

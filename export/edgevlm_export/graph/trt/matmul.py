@@ -1,4 +1,4 @@
-"""How `hidden @ W` is written for TensorRT with W in small integers: DequantizeLinear in front of the product.
+"""How `hidden @ W` is written for TensorRT with W in small integers: DequantizeLinear in front of the matmul.
 
 Only the stored weights are small: they become the graph's type where they are used. TensorRT takes symmetric grids
 alone. Knows operators and layouts, no models.
@@ -24,7 +24,7 @@ BLOCKS = (128, 64, 32)
 """Inputs that share a scale in int4: the first that divides them."""
 
 
-def dequantised_channels(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
+def dequantised_int8_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
     """int8, one scale per output. From opset 19, which has scales in float16."""
 
     def scales() -> Floats:
@@ -40,7 +40,7 @@ def dequantised_channels(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -
     return graph.op("MatMul", hidden, graph.op("DequantizeLinear", weight, scale, axis=1))
 
 
-def dequantised_blocks(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
+def dequantised_int4_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
     """int4, one scale per output and block of inputs. From opset 21, which has blocks."""
     block = next((size for size in BLOCKS if matrix.inputs % size == 0), None)
     if block is None or matrix.outputs % 2:

@@ -16,7 +16,7 @@ HALVES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
 NUMBERS = FLOATS | {TensorProto.INT32, TensorProto.INT64}
 ALL = NUMBERS | {TensorProto.BOOL}
 SMALL = frozenset({TensorProto.INT8, TensorProto.INT4, TensorProto.FLOAT8E4M3FN})
-DOOR = ALL | {TensorProto.UINT8}
+BORDER = ALL | {TensorProto.UINT8}
 """What inputs and outputs of a network may be; UINT8 is nothing else."""
 
 

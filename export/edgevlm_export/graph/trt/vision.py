@@ -15,7 +15,7 @@ SWAPPED = [0, 2, 1, 3]
 
 
 class BasicVisionParts:
-    """Attention as two products and a softmax, which TensorRT's own fusion looks for. Runs in every version."""
+    """Attention as two matmuls and a softmax, which TensorRT's own fusion looks for. Runs in every version."""
 
     def __init__(self, graph: GraphWriter, config: VisionConfig) -> None:
         self._graph, self._config = graph, config
@@ -35,7 +35,7 @@ class BasicVisionParts:
         graph = self._graph
         parts = graph.ops("Split", packed, graph.shape_op([width] * 3), outputs=3, axis=2)
         query, key, value = (self._heads(part) for part in parts)
-        # before the product, not after it: scores stay within float16
+        # before the matmul, not after it: scores stay within float16
         query = graph.op("Mul", query, graph.scalar(self._config.head_dim**-0.5))
         attended = graph.op("Transpose", self._attention(query, key, value), perm=SWAPPED)
         return graph.op("Reshape", attended, graph.shape_op([0, 0, width]))

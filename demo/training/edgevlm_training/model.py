@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
 from edgevlm_demo.scenes import GRID, PATCH
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class TowerEmbeddings(nn.Module):
             self.position_embedding.weight[1:] = sine_table(shape.width)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        # a matrix product over unfolded patches: several times faster than the convolution on a CPU
+        # a matmul over unfolded patches: several times faster than the convolution on a CPU
         batch = pixels.shape[0]
         patches = pixels.view(batch, 3, GRID, PATCH, GRID, PATCH).permute(0, 2, 4, 1, 3, 5)
         x = patches.reshape(batch, GRID * GRID, -1) @ self.patch_embedding.weight.flatten(1).T

@@ -1,4 +1,4 @@
-"""`python -m edgevlm_demo.export --run DIR`: writes the trained weights in the published file layout.
+"""`python -m edgevlm_training.published --run DIR`: writes the trained weights in the published file layout.
 
 Float16, the tower inside the checkpoint, one stored but unused last tower layer, as in MobileVLM V2.
 """
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from edgevlm_demo import checkpoint_folder, clip_folder
+from edgevlm_demo.scenes import GRID, PATCH, SIDE
 from torch import Tensor
 
-from edgevlm_demo import checkpoint_folder, clip_folder
-from edgevlm_demo.model import DemoModel, Shape
-from edgevlm_demo.pixels import MEAN, STD
-from edgevlm_demo.scenes import GRID, PATCH, SIDE
+from edgevlm_training.model import DemoModel, Shape
+from edgevlm_training.pixels import MEAN, STD
 
 MAX_LENGTH = 512  # tokens, the image's 144 among them
 TOWER = "model.vision_tower.vision_tower.vision_model."
@@ -217,7 +217,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m edgevlm_demo.export", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m edgevlm_training.published", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the training run")
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_folder())
     parser.add_argument("--clip", type=Path, default=clip_folder())

@@ -65,7 +65,7 @@ def cache_that_is_no_output(model: onnx.ModelProto) -> None:
 def free_capacity(model: onnx.ModelProto) -> None:
     for value in model.graph.input:
         if value.name == "past_key.0":
-            value.type.tensor_type.shape.dim[2].dim_param = "capacity"
+            value.type.tensor_type.shape.dim[2].dim_param = "length"
 
 
 def ring(model: onnx.ModelProto) -> None:
@@ -97,7 +97,7 @@ NATIVE_TRAPS: dict[Trap, tuple[str, str]] = {
     mask_that_is_added: ("Attention", "use a mask of BOOL"),
     cache_that_is_no_input: ("TensorScatter", "the cache must be an input"),
     cache_that_is_no_output: ("TensorScatter", "the updated cache must be an output"),
-    free_capacity: ("TensorScatter", "capacity must be a number"),
+    free_capacity: ("TensorScatter", "capacity must be a number, or the dimension capacity"),
     ring: ("TensorScatter", "its mode must be linear"),
     other_axis: ("TensorScatter", "its axis must be -2"),
     narrow_positions: ("RotaryEmbedding", "position_ids must be INT64"),

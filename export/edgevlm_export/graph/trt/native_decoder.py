@@ -9,16 +9,15 @@ import onnx_ir as ir
 
 from edgevlm_export.checkpoint.config import ModelConfig
 from edgevlm_export.graph.decoder import cache_shape, past_inputs, rope_weights
-from edgevlm_export.graph.trt.decoder import cut_to_window, join_heads, scaled, split_heads, write_gate, write_inputs
+from edgevlm_export.graph.trt.decoder_blocks import TrtDecoderParts, cut_to_window, join_heads, scaled, split_heads
 from edgevlm_export.graph.writer import GraphWriter
 
 
-class NativeDecoderParts:
-    """Inputs: see `write_inputs`. Outputs: `present_key.i` / `present_value.i`, shaped as the past."""
+class NativeDecoderParts(TrtDecoderParts):
+    """Outputs: `present_key.i` / `present_value.i`, shaped as the past."""
 
     def __init__(self, graph: GraphWriter, config: ModelConfig) -> None:
-        self._graph, self._config = graph, config
-        self.hidden, self._positions = write_inputs(graph, config)
+        super().__init__(graph, config)
         self._tables = rope_weights(graph, config)
         # [B, 1, S, 1] and [W]: a position is seen from itself on
         column = graph.op("Unsqueeze", self._positions.new, graph.shape_op([1, 3]))
@@ -29,19 +28,15 @@ class NativeDecoderParts:
         epsilon = self._config.rms_norm_eps
         return self._graph.op("RMSNormalization", hidden, scale, axis=-1, epsilon=epsilon, stash_type=1)
 
-    def add_and_norm(self, hidden: ir.Value, update: ir.Value, scale: ir.Value) -> tuple[ir.Value, ir.Value]:
-        total = self._graph.op("Add", hidden, update)
-        return self.norm(total, scale), total
-
     def attend(self, index: int, packed: ir.Value) -> ir.Value:
         graph, config = self._graph, self._config
         query, key, value = split_heads(graph, config, packed)
         past_key, past_value = past_inputs(graph, config, index)
-        present_key = self._joined(past_key, self._turned(key), f"present_key.{index}")
+        present_key = self._joined(past_key, self._rotated(key), f"present_key.{index}")
         present_value = self._joined(past_value, value, f"present_value.{index}")
         attended = graph.op(
             "Attention",
-            scaled(graph, config, self._turned(query)),
+            scaled(graph, config, self._rotated(query)),
             cut_to_window(graph, present_key, self._positions.window),
             cut_to_window(graph, present_value, self._positions.window),
             self._seen,
@@ -50,10 +45,7 @@ class NativeDecoderParts:
         )
         return join_heads(graph, attended, config.heads * config.head_dim)
 
-    def gate(self, packed: ir.Value) -> ir.Value:
-        return write_gate(self._graph, packed, self._config.intermediate_size)
-
-    def _turned(self, heads: ir.Value) -> ir.Value:
+    def _rotated(self, heads: ir.Value) -> ir.Value:
         return self._graph.op("RotaryEmbedding", heads, *self._tables, self._positions.new, interleaved=0)
 
     def _joined(self, past: ir.Value, new: ir.Value, name: str) -> ir.Value:

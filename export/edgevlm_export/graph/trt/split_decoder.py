@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from edgevlm_export.checkpoint.config import ModelConfig
 from edgevlm_export.graph.decoder import cache_shape, past_inputs, rope_weights
-from edgevlm_export.graph.trt.decoder import cut_to_window, join_heads, scaled, split_heads, write_gate, write_inputs
+from edgevlm_export.graph.trt.decoder_blocks import TrtDecoderParts, cut_to_window, join_heads, scaled, split_heads
 from edgevlm_export.graph.writer import GraphWriter
 
 MASKED = -60000.0
@@ -20,13 +20,12 @@ BEYOND_FLOAT16 = 1e6
 LAST = int(np.iinfo(np.int64).max)
 
 
-class SplitDecoderParts:
-    """Inputs: see `write_inputs`. Outputs: `new_key.i` / `new_value.i` `[B, kv_heads, S, head_dim]`."""
+class SplitDecoderParts(TrtDecoderParts):
+    """Outputs: `new_key.i` / `new_value.i` `[B, kv_heads, S, head_dim]`."""
 
     def __init__(self, graph: GraphWriter, config: ModelConfig) -> None:
-        self._graph, self._config = graph, config
-        self.hidden, positions = write_inputs(graph, config)
-        self._window = positions.window
+        super().__init__(graph, config)
+        positions = self._positions
         self._epsilon = graph.constant(np.array(config.rms_norm_eps, np.float32))
         self._masked, self._nothing = graph.scalar(MASKED), graph.scalar(0.0)
         # `[B, 1, S, head_dim / 2]`, the same for all layers
@@ -50,16 +49,12 @@ class SplitDecoderParts:
         root = graph.op("Sqrt", graph.op("Add", mean, self._epsilon))
         return graph.op("Mul", graph.to_own_type(graph.op("Div", wide, root)), scale)
 
-    def add_and_norm(self, hidden: ir.Value, update: ir.Value, scale: ir.Value) -> tuple[ir.Value, ir.Value]:
-        total = self._graph.op("Add", hidden, update)
-        return self.norm(total, scale), total
-
     def attend(self, index: int, packed: ir.Value) -> ir.Value:
         graph, config = self._graph, self._config
         query, key, value = split_heads(graph, config, packed)
-        key = self._turned(key)
-        # heads that share keys become rows of one product
-        rows = graph.op("Reshape", scaled(graph, config, self._turned(query)), self._sizes(config.kv_heads))
+        key = self._rotated(key)
+        # heads that share keys become rows of one matmul
+        rows = graph.op("Reshape", scaled(graph, config, self._rotated(query)), self._sizes(config.kv_heads))
         past_key, past_value = self._past(index, rows)
         on_cache, on_new = self._weights(rows, past_key, key)
         attended = graph.op("Add", graph.op("MatMul", on_cache, past_value), graph.op("MatMul", on_new, value))
@@ -69,14 +64,11 @@ class SplitDecoderParts:
         attended = graph.op("Reshape", attended, self._sizes(config.heads))
         return join_heads(graph, attended, config.heads * config.head_dim)
 
-    def gate(self, packed: ir.Value) -> ir.Value:
-        return write_gate(self._graph, packed, self._config.intermediate_size)
-
     def _past(self, index: int, rows: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """The window of a layer's cache, with zeros where a row holds nothing.
+        """The window of a layer's cache, with zeros where a slot holds nothing.
 
         The condition also asks for something that every number in `rows` fulfils. Without that TensorRT-RTX copies
-        the windows of all layers before it begins with the first (with 8 rows of 2048 positions of the 1.7B shape
+        the windows of all layers before it begins with the first (with 8 slots of 2048 positions of the 1.7B shape
         67 MB for keys, as much for values); with it a layer's copy waits for the layer, and one place serves all.
         """
         graph = self._graph
@@ -85,12 +77,13 @@ class SplitDecoderParts:
         held = graph.op("And", graph.op("Less", graph.to_float32(one), limit), self._held)
         pasts = past_inputs(graph, self._config, index)
         key, value = (
-            graph.op("Where", held, cut_to_window(graph, past, self._window), self._nothing) for past in pasts
+            graph.op("Where", held, cut_to_window(graph, past, self._positions.window), self._nothing)
+            for past in pasts
         )
         return key, value
 
-    def _turned(self, heads: ir.Value) -> ir.Value:
-        """Rotary embedding of `[B, heads, S, head_dim]`: its halves are the two coordinates that are turned."""
+    def _rotated(self, heads: ir.Value) -> ir.Value:
+        """Rotary embedding of `[B, heads, S, head_dim]`: its halves are the two coordinates that are rotated."""
         graph, half = self._graph, self._config.head_dim // 2
         one, two = graph.ops("Split", heads, graph.shape_op([half, half]), outputs=2, axis=3)
         first = graph.op("Sub", graph.op("Mul", one, self._cos), graph.op("Mul", two, self._sin))
@@ -108,13 +101,13 @@ class SplitDecoderParts:
         scores = graph.to_float32(graph.op("Concat", *pieces, axis=3))
         weights = graph.to_own_type(graph.op("Softmax", scores, axis=3))
         axis = graph.shape_op([3])
-        on_cache = graph.op("Slice", weights, graph.shape_op([0]), self._window, axis)
-        return on_cache, graph.op("Slice", weights, self._window, graph.shape_op([LAST]), axis)
+        on_cache = graph.op("Slice", weights, graph.shape_op([0]), self._positions.window, axis)
+        return on_cache, graph.op("Slice", weights, self._positions.window, graph.shape_op([LAST]), axis)
 
     def _scores(self, rows: ir.Value, keys: ir.Value, allowed: ir.Value) -> ir.Value:
         graph = self._graph
-        product = graph.op("MatMul", rows, graph.op("Transpose", keys, perm=[0, 1, 3, 2]))
-        return graph.op("Where", allowed, product, self._masked)
+        scores = graph.op("MatMul", rows, graph.op("Transpose", keys, perm=[0, 1, 3, 2]))
+        return graph.op("Where", allowed, scores, self._masked)
 
     def _sizes(self, heads: int) -> ir.Value:
         """For Reshape: `[B, heads, rows, head_dim]`."""

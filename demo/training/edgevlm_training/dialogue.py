@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgevlm_demo.scenes import Question
 from edgevlm_server.text.prompt import Turn, render
 from edgevlm_server.text.tokenizer import Tokenizer
-
-from edgevlm_demo.scenes import Question
 
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "

@@ -11,12 +11,12 @@ from random import Random
 
 import numpy as np
 import torch
-from torch import Tensor
-
-from edgevlm_demo.dialogue import Dialogue, DialogueTokenizer
-from edgevlm_demo.pixels import pixels
 from edgevlm_demo.scenes import SCENES, PatchLabels, Question, Scene, Style, draw_practice, draw_scene, patch_labels
 from edgevlm_demo.scenes.wording import Words
+from torch import Tensor
+
+from edgevlm_training.dialogue import Dialogue, DialogueTokenizer
+from edgevlm_training.pixels import pixels
 
 PICTURES_PER_RUN = 10_000_000
 LAST_RUN = 69  # (69 + 1) x 10,000,000 is where the vocabulary's seeds begin

@@ -1,9 +1,10 @@
 """What both decoder flavours for TensorRT share: positions, the window of the cache, heads. Knows no weights.
 
-Nothing outside says what to mask: rows' lengths are an input, and the mask is made in the graph. The caller promises
-`past_length[b] + S <= W <= C`.
+Nothing outside says what to mask: the slots' lengths are an input, and the mask is made in the graph. The caller
+promises `past_length[b] + S <= W <= C`.
 """
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -17,13 +18,33 @@ SWAPPED = [0, 2, 1, 3]
 """Heads and positions change places."""
 
 
+class TrtDecoderParts(ABC):
+    """The parts that are the same in both flavours. Inputs: see `write_inputs`."""
+
+    def __init__(self, graph: GraphWriter, config: ModelConfig) -> None:
+        self._graph, self._config = graph, config
+        self.hidden, self._positions = write_inputs(graph, config)
+
+    @abstractmethod
+    def norm(self, hidden: ir.Value, scale: ir.Value) -> ir.Value: ...
+
+    def add_and_norm(self, hidden: ir.Value, update: ir.Value, scale: ir.Value) -> tuple[ir.Value, ir.Value]:
+        total = self._graph.op("Add", hidden, update)
+        return self.norm(total, scale), total
+
+    def gate(self, packed: ir.Value) -> ir.Value:
+        graph, inner = self._graph, self._config.intermediate_size
+        gate, up = graph.ops("Split", packed, graph.shape_op([inner, inner]), outputs=2, axis=2)
+        return graph.op("Mul", graph.op("Mul", gate, graph.op("Sigmoid", gate)), up)
+
+
 class Positions(NamedTuple):
     """Where a call stands, int64. `steps` is 0..S-1."""
 
     past: ir.Value
-    """Valid positions in each row's cache, `[B]`."""
+    """Valid positions in each slot's cache, `[B]`."""
     new: ir.Value
-    """Positions of the new tokens in their rows, `[B, S]`."""
+    """Positions of the new tokens in their slots, `[B, S]`."""
     steps: ir.Value
     cached: ir.Value
     """Positions of the cache that are read, 0..W-1."""
@@ -34,7 +55,8 @@ class Positions(NamedTuple):
 def write_inputs(graph: GraphWriter, config: ModelConfig) -> tuple[ir.Value, Positions]:
     """Declare `hidden`, `past_length` int32 `[B]` and `cache_positions` int32 `[W]`, which holds 0..W-1.
 
-    W is the window: of C positions in each row's cache as many are read, so a step costs what its longest row needs.
+    W is the window: that many of the C positions of each slot's cache are read, so a step costs what its longest slot
+    needs.
     """
     hidden = hidden_input(graph, config)
     past_length = graph.input("past_length", ("batch",), np.int32)
@@ -70,11 +92,5 @@ def cut_to_window(graph: GraphWriter, cache: ir.Value, window: ir.Value) -> ir.V
 
 
 def scaled(graph: GraphWriter, config: ModelConfig, query: ir.Value) -> ir.Value:
-    """Queries over the root of the head's size, before the product: its sums stay smaller."""
+    """Queries over the root of the head's size, before the matmul: its sums stay smaller."""
     return graph.op("Mul", query, graph.scalar(config.head_dim**-0.5))
-
-
-def write_gate(graph: GraphWriter, packed: ir.Value, inner: int) -> ir.Value:
-    """Gate and up side by side -> `silu(gate) * up`."""
-    gate, up = graph.ops("Split", packed, graph.shape_op([inner, inner]), outputs=2, axis=2)
-    return graph.op("Mul", graph.op("Mul", gate, graph.op("Sigmoid", gate)), up)

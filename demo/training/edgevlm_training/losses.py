@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-from edgevlm_demo.batches import IGNORED, Batch
 from edgevlm_demo.scenes.scene import (
     DEFECTS,
     FASTENERS,
@@ -19,6 +16,9 @@ from edgevlm_demo.scenes.scene import (
     SCALE,
     TIPS,
 )
+from torch import Tensor, nn
+
+from edgevlm_training.batches import IGNORED, Batch
 
 FOLLOWS = 4
 

@@ -4,7 +4,6 @@ The graphs run on ONNX Runtime's CPU, which says nothing of what TensorRT comput
 """
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -22,7 +21,8 @@ from edgevlm_export.exporter import export_bundle
 from edgevlm_export.graph.precision import FLAVOURS, RUNS
 
 from tests.conftest import CASES, GOLDEN
-from tests.export.graph.decoder_graphs import EXECUTABLE, Array, Rows, golden_model
+from tests.export.graph.decoder_graphs import EXECUTABLE, Array, Slots, golden_model
+from tests.export.graph.trt.conftest import WIDE, TrtBundles
 
 JETSONS: tuple[Device, ...] = ("jetpack6", "jetpack7")
 OPSETS = {
@@ -33,29 +33,6 @@ OPSETS = {
     ("jetpack7", "int8"): 24,
     ("jetpack7", "int4"): 24,
 }
-WIDE = "v2-headdim80-bf16"
-"""The one golden case whose inputs are whole blocks of 32, which int4 needs."""
-
-Export = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
-    @cache
-    def exported(case: str, device: Device, precision: Precision = "fp16") -> Path:
-        folder = tmp_path_factory.mktemp("jetson") / device
-        source = GOLDEN / case
-        export_bundle(
-            source / "checkpoint",
-            folder,
-            vision_tower=source / "clip",
-            device=device,
-            precision=precision,
-            vision_precision="fp16",
-        )
-        return folder
-
-    return exported
 
 
 def reference(case: str) -> dict[str, Array]:
@@ -75,8 +52,8 @@ def features(bundle: Path, pixels: Array) -> Array:
 
 @pytest.mark.parametrize("device", JETSONS)
 @pytest.mark.parametrize("precision", ["fp16", "int8", "int4"])
-def test_a_bundle_says_what_it_is_for(export: Export, device: Device, precision: Precision) -> None:
-    bundle = open_bundle(export(WIDE, device, precision))
+def test_a_bundle_says_what_it_is_for(trt_bundles: TrtBundles, device: Device, precision: Precision) -> None:
+    bundle = open_bundle(trt_bundles(WIDE, device, precision))
     manifest = bundle.manifest
     assert (manifest.device, manifest.flavour) == (device, FLAVOURS[device])
     assert (manifest.precision, manifest.vision_precision) == (precision, "fp16")
@@ -86,8 +63,8 @@ def test_a_bundle_says_what_it_is_for(export: Export, device: Device, precision:
 
 
 @pytest.mark.parametrize("device", JETSONS)
-def test_the_graphs_have_the_inputs_and_outputs_that_an_engine_binds(export: Export, device: Device) -> None:
-    decoder = onnx.load(export("v2", device) / "decoder.onnx", load_external_data=False).graph
+def test_the_graphs_have_the_inputs_and_outputs_that_an_engine_binds(trt_bundles: TrtBundles, device: Device) -> None:
+    decoder = onnx.load(trt_bundles("v2", device) / "decoder.onnx", load_external_data=False).graph
     cache = ["batch", 4, "capacity", 16]
     inputs = {value.name: described(value) for value in decoder.input}
     outputs = {value.name: described(value) for value in decoder.output}
@@ -103,7 +80,7 @@ def test_the_graphs_have_the_inputs_and_outputs_that_an_engine_binds(export: Exp
         "jetpack7": {name.replace("past", "present"): shaped for name, shaped in past.items()},
     }
     assert outputs == {"logits": ("FLOAT", ["batch", 400]), **new[device]}
-    vision = onnx.load(export("v2", device) / "vision.onnx", load_external_data=False).graph
+    vision = onnx.load(trt_bundles("v2", device) / "vision.onnx", load_external_data=False).graph
     assert [described(value) for value in vision.input] == [("FLOAT", ["images", 3, 336, 336])]
     assert [described(value) for value in vision.output] == [("FLOAT", ["images", 144, 64])]
 
@@ -116,19 +93,19 @@ def described(value: onnx.ValueInfoProto) -> tuple[str, list[str | int]]:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("device", JETSONS)
-def test_every_graph_passes_onnx_own_checker(export: Export, case: str, device: Device) -> None:
+def test_every_graph_passes_onnx_own_checker(trt_bundles: TrtBundles, case: str, device: Device) -> None:
     for name in ("vision.onnx", "decoder.onnx"):
-        onnx.checker.check_model(export(case, device) / name, full_check=True)
+        onnx.checker.check_model(trt_bundles(case, device) / name, full_check=True)
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("device", [device for device in JETSONS if runnable(device)])
 def test_features_are_as_near_to_upstreams_as_its_rounding(
-    export: Export, bundles: Callable[[str], Path], case: str, device: Device
+    trt_bundles: TrtBundles, bundles: Callable[[str], Path], case: str, device: Device
 ) -> None:
     """A hundredth of a per cent of the largest feature is a tenth of float16's own step there."""
     wanted = reference(case)
-    found = features(export(case, device), wanted["pixel_values"])
+    found = features(trt_bundles(case, device), wanted["pixel_values"])
     error = found - wanted["image_features"]
     assert np.square(error).mean() ** 0.5 < 1e-3 * np.abs(wanted["image_features"]).max() ** 0.5
 
@@ -136,46 +113,48 @@ def test_features_are_as_near_to_upstreams_as_its_rounding(
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("device", [device for device in JETSONS if runnable(device)])
 def test_float16_logits_of_every_position_are_nearer_than_upstreams(
-    export: Export, case: str, device: Device
+    trt_bundles: TrtBundles, case: str, device: Device
 ) -> None:
     """Nearer to upstream's float32 than upstream's float16 is."""
     wanted = reference(case)
     embeddings = wanted["inputs_embeds"]
-    rows = Rows(export(case, device) / "decoder.onnx", golden_model(case), FLAVOURS[device], rows=1, capacity=256)
-    found = np.stack([rows.feed(0, embeddings[:, i : i + 1])[0] for i in range(embeddings.shape[1])])
+    slots = Slots(
+        trt_bundles(case, device) / "decoder.onnx", golden_model(case), FLAVOURS[device], slots=1, capacity=256
+    )
+    found = np.stack([slots.feed(0, embeddings[:, i : i + 1])[0] for i in range(embeddings.shape[1])])
     exact = wanted["logits"][0]
     assert np.square(found - exact).mean() <= np.square(wanted["logits_f16"][0] - exact).mean()
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("device", [device for device in JETSONS if runnable(device)])
-def test_a_picture_and_a_question_get_upstreams_answer(export: Export, case: str, device: Device) -> None:
-    bundle, wanted = export(case, device), reference(case)
+def test_a_picture_and_a_question_get_upstreams_answer(trt_bundles: TrtBundles, case: str, device: Device) -> None:
+    bundle, wanted = trt_bundles(case, device), reference(case)
     table = np.load(bundle / "embedding.npy")
     ids = wanted["input_ids"].ravel()
     at = int(np.flatnonzero(ids == IMAGE_TOKEN)[0])
     picture = features(bundle, wanted["pixel_values"])[0]
     hidden = np.concatenate([table[ids[:at]], picture, table[ids[at + 1 :]]])[np.newaxis]
-    rows = Rows(bundle / "decoder.onnx", golden_model(case), FLAVOURS[device], rows=1, capacity=320)
+    slots = Slots(bundle / "decoder.onnx", golden_model(case), FLAVOURS[device], slots=1, capacity=320)
     for start in range(0, hidden.shape[1], 64):
-        logits = rows.feed(0, hidden[:, start : start + 64], window=256)
+        logits = slots.feed(0, hidden[:, start : start + 64], window=256)
     answer = [int(logits.argmax())]
     for _ in range(15):
-        answer.append(int(rows.feed(0, table[answer[-1:]][np.newaxis])[0].argmax()))
+        answer.append(int(slots.feed(0, table[answer[-1:]][np.newaxis])[0].argmax()))
     assert answer == wanted["new_ids_f16"].ravel().tolist()
 
 
 @pytest.mark.parametrize("device", [device for device in JETSONS if runnable(device)])
 @pytest.mark.parametrize(("precision", "least"), [("int8", 0.98), ("int4", 0.7)])
 def test_small_weights_stay_near_the_exact_ones(
-    export: Export, device: Device, precision: Precision, least: float
+    trt_bundles: TrtBundles, device: Device, precision: Precision, least: float
 ) -> None:
     """Random weights amplify what is rounded away: in `ort`'s int4 this case has no more than 0.78."""
     model, embeddings = golden_model(WIDE), reference(WIDE)["inputs_embeds"][:, :60]
     exact, near = (
-        np.stack([rows.feed(0, embeddings[:, i : i + 1])[0] for i in range(60)]).ravel()
-        for rows in (
-            Rows(export(WIDE, device, one) / "decoder.onnx", model, FLAVOURS[device], rows=1)
+        np.stack([slots.feed(0, embeddings[:, i : i + 1])[0] for i in range(60)]).ravel()
+        for slots in (
+            Slots(trt_bundles(WIDE, device, one) / "decoder.onnx", model, FLAVOURS[device], slots=1)
             for one in ("fp16", precision)
         )
     )
@@ -183,16 +162,16 @@ def test_small_weights_stay_near_the_exact_ones(
     assert least < cosine < 1
 
 
-def test_small_weights_are_small_on_disk(export: Export) -> None:
-    sizes = [(export(WIDE, "jetpack7", one) / "decoder.data").stat().st_size for one in ("fp16", "int8", "int4")]
+def test_small_weights_are_small_on_disk(trt_bundles: TrtBundles) -> None:
+    sizes = [(trt_bundles(WIDE, "jetpack7", one) / "decoder.data").stat().st_size for one in ("fp16", "int8", "int4")]
     # head and tables keep their size in int4
     assert sizes[1] < 0.6 * sizes[0]
     assert sizes[2] < 0.75 * sizes[1]
 
 
-def test_int4_lies_in_the_file_as_it_was_rounded(export: Export) -> None:
+def test_int4_lies_in_the_file_as_it_was_rounded(trt_bundles: TrtBundles) -> None:
     """Two weights a byte, and the runtime's dequantised weights near the checkpoint's."""
-    folder = export(WIDE, "jetpack7", "int4")
+    folder = trt_bundles(WIDE, "jetpack7", "int4")
     tensors = {tensor.name: tensor for tensor in onnx.load(folder / "decoder.onnx").graph.initializer}
     name = "model.layers.0.self_attn.o_proj.weight"
     assert tensors[name].data_type == onnx.TensorProto.INT4
@@ -227,8 +206,8 @@ def test_int4_of_sizes_without_whole_blocks_is_refused(device: Device, tmp_path:
 
 
 @pytest.mark.parametrize("device", JETSONS)
-def test_onnx_runtime_refuses_a_bundle_for_tensorrt(export: Export, device: Device) -> None:
-    bundle = open_bundle(export("v2", device))
+def test_onnx_runtime_refuses_a_bundle_for_tensorrt(trt_bundles: TrtBundles, device: Device) -> None:
+    bundle = open_bundle(trt_bundles("v2", device))
     with pytest.raises(EngineLoadError, match=rf"made for {device} and runs on TensorRT alone"):
         OrtEngine(bundle, slots=1, max_length=200)
 

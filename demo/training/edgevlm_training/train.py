@@ -1,4 +1,4 @@
-"""`python -m edgevlm_demo.train --out DIR --pictures 420000 --seed 3`: trains the demo model.
+"""`python -m edgevlm_training.train --out DIR --pictures 420000 --seed 3`: trains the demo model.
 
 Three stages: the tower alone on labels of patches, then everything on the answers as well, then the same with
 digits in more shapes and questions in many more words. The learning rate follows the share of the pictures that are
@@ -18,16 +18,16 @@ from typing import Any
 
 import torch
 import torch.multiprocessing as multiprocessing
+from edgevlm_demo.scenes import DATA_VERSION
 from torch import nn
 
-from edgevlm_demo.batches import LAST_RUN, PICTURES_PER_RUN, training_batch, validation_batch
-from edgevlm_demo.dialogue import DialogueTokenizer
-from edgevlm_demo.losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
-from edgevlm_demo.model import DemoModel, Shape
-from edgevlm_demo.scenes import DATA_VERSION
-from edgevlm_demo.schedule import PEAK, last_rates, rates
-from edgevlm_demo.team import Scores, Team, add, free_port
-from edgevlm_demo.vocabulary import train_vocabulary
+from edgevlm_training.batches import LAST_RUN, PICTURES_PER_RUN, training_batch, validation_batch
+from edgevlm_training.dialogue import DialogueTokenizer
+from edgevlm_training.losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
+from edgevlm_training.model import DemoModel, Shape
+from edgevlm_training.schedule import PEAK, last_rates, rates
+from edgevlm_training.team import Scores, Team, add, free_port
+from edgevlm_training.vocabulary import train_vocabulary
 
 BATCH = 16  # pictures, over all processes
 PRACTICE = 0.4  # share of practice sheets while the tower learns alone
@@ -220,7 +220,7 @@ def work(options: Options, rank: int, size: int, port: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m edgevlm_demo.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m edgevlm_training.train", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for state.pt, tokenizer.model and train.log")
     parser.add_argument("--pictures", type=int, default=420_000, help="of the first two stages")
     parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")

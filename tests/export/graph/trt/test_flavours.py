@@ -16,7 +16,7 @@ from tests.export.graph.decoder_graphs import (
     EXECUTABLE,
     Array,
     Model,
-    Rows,
+    Slots,
     golden_model,
     random_model,
     write_graph,
@@ -34,7 +34,7 @@ SHAPES = {
 LENGTHS = (3, 21, 9)
 STEPS = 4
 
-MakeRows = Callable[..., Rows]
+MakeSlots = Callable[..., Slots]
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -44,34 +44,34 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def rows(model: Model, tmp_path_factory: pytest.TempPathFactory) -> MakeRows:
-    """Rows of this model in a flavour and a type; each graph is written once."""
+def slots(model: Model, tmp_path_factory: pytest.TempPathFactory) -> MakeSlots:
+    """Slots of this model in a flavour and a type; each graph is written once."""
     paths: dict[tuple[Flavour, type], Path] = {}
 
-    def made(flavour: Flavour, dtype: type[np.floating[Any]] = np.float32, **options: Any) -> Rows:
+    def made(flavour: Flavour, dtype: type[np.floating[Any]] = np.float32, **options: Any) -> Slots:
         key = (flavour, dtype)
         if key not in paths:
             paths[key] = write_graph(model, flavour, dtype, tmp_path_factory.mktemp("graph") / "decoder.onnx")
-        return Rows(paths[key], model, flavour, **options)
+        return Slots(paths[key], model, flavour, **options)
 
     return made
 
 
-def embeddings(model: Model, rows: int, count: int, seed: int = 0) -> Array:
-    return np.random.default_rng(seed).standard_normal((rows, count, model.config.hidden_size)).astype(np.float32)
+def embeddings(model: Model, slots: int, count: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal((slots, count, model.config.hidden_size)).astype(np.float32)
 
 
-def followed(model: Model, rows: Rows, *, chunk: int = 64, extra_window: int = 0) -> Array:
-    """Prompts of different lengths, each alone and in chunks, then steps of all rows: `[1 + STEPS, rows, vocab]`."""
+def followed(model: Model, slots: Slots, *, chunk: int = 64, extra_window: int = 0) -> Array:
+    """Prompts of several lengths, each alone and in chunks, then steps of all slots: `[1 + STEPS, slots, vocab]`."""
     prompts = []
-    for row, length in enumerate(LENGTHS):
-        prompt = embeddings(model, 1, length, seed=row)
+    for slot, length in enumerate(LENGTHS):
+        prompt = embeddings(model, 1, length, seed=slot)
         for start in range(0, length, chunk):
             part = prompt[:, start : start + chunk]
-            logits = rows.feed(row, part, min(start + part.shape[1] + extra_window, CAPACITY))
+            logits = slots.feed(slot, part, min(start + part.shape[1] + extra_window, CAPACITY))
         prompts.append(logits)
     steps = [
-        rows.feed(0, embeddings(model, len(LENGTHS), 1, seed=10 + step), min(22 + step + extra_window, CAPACITY))
+        slots.feed(0, embeddings(model, len(LENGTHS), 1, seed=10 + step), min(22 + step + extra_window, CAPACITY))
         for step in range(STEPS)
     ]
     return np.stack([np.concatenate(prompts), *steps])
@@ -83,22 +83,24 @@ def test_both_flavours_run_here() -> None:
 
 
 @pytest.mark.parametrize("flavour", EXECUTABLE)
-def test_in_float32_they_compute_what_ort_computes(model: Model, rows: MakeRows, flavour: Flavour) -> None:
-    wanted, found = followed(model, rows("ort")), followed(model, rows(flavour))
+def test_in_float32_they_compute_what_ort_computes(model: Model, slots: MakeSlots, flavour: Flavour) -> None:
+    wanted, found = followed(model, slots("ort")), followed(model, slots(flavour))
     np.testing.assert_allclose(found, wanted, atol=2e-5 * np.abs(wanted).max(), rtol=0)
 
 
 @pytest.mark.parametrize("flavour", EXECUTABLE)
 @pytest.mark.parametrize("chunk", [1, 5])
-def test_a_prompt_in_chunks_is_the_prompt_at_once(model: Model, rows: MakeRows, flavour: Flavour, chunk: int) -> None:
-    whole, chunked = followed(model, rows(flavour)), followed(model, rows(flavour), chunk=chunk)
+def test_a_prompt_in_chunks_is_the_prompt_at_once(
+    model: Model, slots: MakeSlots, flavour: Flavour, chunk: int
+) -> None:
+    whole, chunked = followed(model, slots(flavour)), followed(model, slots(flavour), chunk=chunk)
     np.testing.assert_allclose(chunked, whole, atol=2e-5 * np.abs(whole).max(), rtol=0)
 
 
 @pytest.mark.parametrize("flavour", EXECUTABLE)
 @pytest.mark.parametrize("extra", [1, 17, CAPACITY])
-def test_a_wider_window_changes_nothing(model: Model, rows: MakeRows, flavour: Flavour, extra: int) -> None:
-    narrow, wide = followed(model, rows(flavour)), followed(model, rows(flavour), extra_window=extra)
+def test_a_wider_window_changes_nothing(model: Model, slots: MakeSlots, flavour: Flavour, extra: int) -> None:
+    narrow, wide = followed(model, slots(flavour)), followed(model, slots(flavour), extra_window=extra)
     np.testing.assert_allclose(wide, narrow, atol=2e-5 * np.abs(narrow).max(), rtol=0)
 
 
@@ -115,45 +117,45 @@ def test_a_wider_window_changes_nothing(model: Model, rows: MakeRows, flavour: F
     ],
 )
 def test_what_lies_in_unused_slots_changes_nothing(
-    model: Model, rows: MakeRows, flavour: Flavour, dtype: type[np.floating[Any]], garbage: float
+    model: Model, slots: MakeSlots, flavour: Flavour, dtype: type[np.floating[Any]], garbage: float
 ) -> None:
-    clean = followed(model, rows(flavour, dtype), extra_window=CAPACITY)
-    dirty = followed(model, rows(flavour, dtype, garbage=garbage), extra_window=CAPACITY)
+    clean = followed(model, slots(flavour, dtype), extra_window=CAPACITY)
+    dirty = followed(model, slots(flavour, dtype, garbage=garbage), extra_window=CAPACITY)
     np.testing.assert_array_equal(dirty, clean)
 
 
 @pytest.mark.parametrize("flavour", EXECUTABLE)
-def test_rows_of_different_lengths_get_what_they_get_alone(model: Model, rows: MakeRows, flavour: Flavour) -> None:
-    """Also with several new positions a row."""
-    together, alone = rows(flavour), [rows(flavour) for _ in LENGTHS]
-    for row, length in enumerate(LENGTHS):
-        together.feed(row, embeddings(model, 1, length, seed=row))
-        alone[row].feed(0, embeddings(model, 1, length, seed=row))
+def test_rows_of_different_lengths_get_what_they_get_alone(model: Model, slots: MakeSlots, flavour: Flavour) -> None:
+    """Also with several new positions a slot."""
+    together, alone = slots(flavour), [slots(flavour) for _ in LENGTHS]
+    for slot, length in enumerate(LENGTHS):
+        together.feed(slot, embeddings(model, 1, length, seed=slot))
+        alone[slot].feed(0, embeddings(model, 1, length, seed=slot))
     for step, count in enumerate((1, 6, 1)):
         new = embeddings(model, len(LENGTHS), count, seed=20 + step)
         found = together.feed(0, new)
-        for row, one in enumerate(alone):
-            wanted = one.feed(0, new[row : row + 1])[0]
-            np.testing.assert_allclose(found[row], wanted, atol=2e-5 * np.abs(wanted).max(), rtol=0)
+        for slot, one in enumerate(alone):
+            wanted = one.feed(0, new[slot : slot + 1])[0]
+            np.testing.assert_allclose(found[slot], wanted, atol=2e-5 * np.abs(wanted).max(), rtol=0)
 
 
 @pytest.mark.parametrize("flavour", EXECUTABLE)
-def test_the_cache_holds_what_ort_would_hold(model: Model, rows: MakeRows, flavour: Flavour) -> None:
-    """Keys after rotary embedding: so rows can be copied and moved alike, whatever runs them."""
-    wanted, found = rows("ort"), rows(flavour)
+def test_the_cache_holds_what_ort_would_hold(model: Model, slots: MakeSlots, flavour: Flavour) -> None:
+    """Keys after rotary embedding: so slots can be copied and moved alike, whatever runs them."""
+    wanted, found = slots("ort"), slots(flavour)
     followed(model, wanted)
     followed(model, found)
     np.testing.assert_array_equal(found.lengths, wanted.lengths)
     for name, side in wanted.cache.items():
-        for row, length in enumerate(wanted.lengths):
-            np.testing.assert_allclose(found.cache[name][row, :, :length], side[row, :, :length], atol=1e-4)
+        for slot, length in enumerate(wanted.lengths):
+            np.testing.assert_allclose(found.cache[name][slot, :, :length], side[slot, :, :length], atol=1e-4)
 
 
 @pytest.mark.parametrize("flavour", EXECUTABLE)
-def test_float16_is_as_near_as_its_rounding(model: Model, rows: MakeRows, flavour: Flavour) -> None:
+def test_float16_is_as_near_as_its_rounding(model: Model, slots: MakeSlots, flavour: Flavour) -> None:
     """Beside `ort` in float16, which rounds elsewhere."""
-    exact = followed(model, rows("ort"))
-    near, other = followed(model, rows(flavour, np.float16)), followed(model, rows("ort", np.float16))
+    exact = followed(model, slots("ort"))
+    near, other = followed(model, slots(flavour, np.float16)), followed(model, slots("ort", np.float16))
     assert 0 < np.square(near - exact).mean() <= 1.5 * np.square(other - exact).mean()
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from edgevlm_demo.scenes import SIDE
 from edgevlm_server.images.square import fit_square
 from numpy.typing import NDArray
 from PIL import Image
-
-from edgevlm_demo.scenes import SIDE
 
 MEAN = np.array((0.48145466, 0.4578275, 0.40821073), dtype=np.float32)
 STD = np.array((0.26862954, 0.26130258, 0.27577711), dtype=np.float32)

@@ -7,10 +7,10 @@ import string
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgevlm_demo.scenes import SCENES, Question, draw_scene
 from sentencepiece import SentencePieceTrainer
 
-from edgevlm_demo.dialogue import pieces
-from edgevlm_demo.scenes import SCENES, Question, draw_scene
+from edgevlm_training.dialogue import pieces
 
 VOCAB_SIZE = 800
 FIRST_SEED = 700_000_000  # neither trained on nor evaluated

@@ -2,56 +2,79 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import ml_dtypes
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from edgevlm_engines.manifest import Flavour
 from edgevlm_engines.names import Device, Precision
+from edgevlm_export.errors import ExportError
 from edgevlm_export.exporter import export_bundle
-from edgevlm_export.graph.trt.rules import Problem, check
+from edgevlm_export.graph.trt.lint import OLDEST, Problem, check, lint
+from edgevlm_export.graph.trt.operators import Version
+from edgevlm_export.graph.writer import GraphWriter
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.conftest import CASES, GOLDEN
 from tests.export.graph.decoder_graphs import golden_model, write_graph
-from tests.export.graph.trt_traps import NATIVE_TRAPS, SPLIT_TRAPS, Trap, attribute
+from tests.export.graph.trt.conftest import WIDE, TrtBundles
+from tests.export.graph.trt.traps import NATIVE_TRAPS, SPLIT_TRAPS, Trap
 
-VERSIONS: dict[Device, tuple[str, ...]] = {
-    "jetpack6": ("10.3.0", "10.7.0", "10.16.0"),
-    "jetpack7": ("10.15.1", "10.16.0", "11.4.0.106"),
+VERSIONS: dict[Device, tuple[Version, ...]] = {
+    "jetpack6": ((10, 3), (10, 7), (10, 16)),
+    "jetpack7": ((10, 15), (10, 16), (11, 4)),
 }
-NEWEST: dict[Flavour, str] = {"trt-split": "10.3.0", "trt-native": "10.16.0"}
+NEWEST: dict[Flavour, Version] = {"trt-split": (10, 3), "trt-native": (10, 16)}
 
 
 def loaded(path: Path) -> onnx.ModelProto:
-    """As the builder has it: without weights, with the cache's capacity set."""
-    model = onnx.load(path, load_external_data=False)
-    for value in (*model.graph.input, *model.graph.output):
-        for size in value.type.tensor_type.shape.dim:
-            if size.dim_param == "capacity":
-                size.dim_value = 256
-    return model
+    """Without weights, as the exporter looks at it."""
+    return onnx.load(path, load_external_data=False)
 
 
-@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("device", VERSIONS)
-@pytest.mark.parametrize("precision", ["fp16", "int8", "int4"])
-def test_exported_graphs_have_no_problem(tmp_path: Path, case: str, device: Device, precision: Precision) -> None:
-    if precision == "int4":
-        case = "v2-headdim80-bf16"  # the others have no whole blocks
-    source = GOLDEN / case
-    export_bundle(
-        source / "checkpoint",
-        tmp_path / "bundle",
-        vision_tower=source / "clip",
-        device=device,
-        precision=precision,
-        vision_precision="fp16",
-    )
+@pytest.mark.parametrize(
+    ("case", "precision"),
+    [*((case, precision) for case in CASES for precision in ("fp16", "int8")), (WIDE, "int4")],
+)
+def test_exported_graphs_have_no_problem(
+    trt_bundles: TrtBundles, case: str, device: Device, precision: Precision
+) -> None:
+    bundle = trt_bundles(case, device, precision)
     for name in ("vision.onnx", "decoder.onnx"):
         for version in VERSIONS[device]:
-            assert check(loaded(tmp_path / "bundle" / name), version) == []
+            assert check(loaded(bundle / name), version) == []
+
+
+def test_a_graph_that_breaks_a_rule_fails_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT would take this one without a word: a causal mask that begins at the first key."""
+    written = GraphWriter.op
+
+    def causal(graph: GraphWriter, kind: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
+        if kind == "Attention":
+            attributes["is_causal"] = 1
+        return written(graph, kind, *inputs, **attributes)
+
+    monkeypatch.setattr(GraphWriter, "op", causal)
+    sentence = r"^decoder\.onnx is no graph for TensorRT 10\.15: layer0/Attention_\d+: is_causal begins at the first"
+    with pytest.raises(ExportError, match=sentence):
+        export_bundle(
+            GOLDEN / "v2" / "checkpoint",
+            tmp_path / "out" / "bundle",
+            vision_tower=GOLDEN / "v2" / "clip",
+            device="jetpack7",
+            precision="fp16",
+            vision_precision="fp32",
+        )
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_graphs_for_onnx_runtime_are_not_held_to_it(bundles: Callable[[str], Path]) -> None:
+    assert set(OLDEST) == {flavour for flavour in get_args(Flavour) if flavour != "ort"}
+    lint(bundles("v2") / "decoder.onnx", "ort")
 
 
 @pytest.fixture(scope="module")
@@ -78,25 +101,21 @@ def test_each_trap_is_found_with_its_node(graph: Callable[[Flavour], onnx.ModelP
     assert [node.op_type for node in model.graph.node if node.name == found[0].node] == [kind]
 
 
-def test_attention_in_float32_needs_tensorrts_own_attribute(tmp_path: Path) -> None:
+def test_attention_in_float32_is_refused(tmp_path: Path) -> None:
     model = loaded(write_graph(golden_model("v2"), "trt-native", np.float32, tmp_path / "decoder.onnx"))
-    assert {problem.text for problem in check(model, "10.16.0")} == {"Attention is not there for FLOAT."}
-    for node in model.graph.node:
-        if node.op_type == "Attention":
-            attribute(node, "TRT_decomposable", 1)
-    assert check(model, "10.16.0") == []
+    assert {problem.text for problem in check(model, (10, 16))} == {"Attention is not there for FLOAT."}
 
 
 @pytest.mark.parametrize(
     ("version", "kinds"),
     [
-        ("10.13.3", {"RMSNormalization", "RotaryEmbedding", "TensorScatter", "Attention"}),
-        ("10.14.1", {"RMSNormalization", "RotaryEmbedding", "TensorScatter"}),
-        ("10.15.0", set()),
+        ((10, 13), {"RMSNormalization", "RotaryEmbedding", "TensorScatter", "Attention"}),
+        ((10, 14), {"RMSNormalization", "RotaryEmbedding", "TensorScatter"}),
+        ((10, 15), set()),
     ],
 )
 def test_operators_that_came_later_are_refused(
-    graph: Callable[[Flavour], onnx.ModelProto], version: str, kinds: set[str]
+    graph: Callable[[Flavour], onnx.ModelProto], version: Version, kinds: set[str]
 ) -> None:
     model = graph("trt-native")
     found = {problem.node for problem in check(model, version) if " from 10.1" in problem.text}
@@ -106,14 +125,14 @@ def test_operators_that_came_later_are_refused(
 def test_a_later_opset_is_refused(graph: Callable[[Flavour], onnx.ModelProto]) -> None:
     model = graph("trt-split")
     model.opset_import[0].version = 24
-    assert [str(problem) for problem in check(model, "10.3.0")] == [
+    assert [str(problem) for problem in check(model, (10, 3))] == [
         "its opset 24 is later than 21, the last one read."
     ]
-    assert check(model, "10.16.0") == []
+    assert check(model, (10, 16)) == []
 
 
 def test_ort_bundles_are_refused(bundles: Callable[[str], Path]) -> None:
-    problems = check(loaded(bundles("v2") / "decoder.onnx"), "10.16.0")
+    problems = check(loaded(bundles("v2") / "decoder.onnx"), (10, 16))
     assert problems[0] == Problem("", "it uses operators of com.microsoft, which TensorRT does not have.")
     assert any(problem.node.startswith("layer1/GroupQueryAttention") for problem in problems)
 
@@ -129,14 +148,14 @@ def dequantised(weight: onnx.TensorProto, zero: onnx.TensorProto | None = None) 
 
 def test_zero_points_and_odd_int4_are_refused() -> None:
     weight = numpy_helper.from_array(np.ones((2, 4), np.int8), "w")
-    assert check(dequantised(weight), "10.3.0") == []
-    assert check(dequantised(weight, numpy_helper.from_array(np.zeros(4, np.int8), "z")), "10.3.0") == []
+    assert check(dequantised(weight), (10, 3)) == []
+    assert check(dequantised(weight, numpy_helper.from_array(np.zeros(4, np.int8), "z")), (10, 3)) == []
     shifted = dequantised(weight, numpy_helper.from_array(np.array([0, 0, 1, 0], np.int8), "z"))
-    assert [str(problem) for problem in check(shifted, "10.3.0")] == [
+    assert [str(problem) for problem in check(shifted, (10, 3))] == [
         "dequantise: only symmetric weights are supported: no zero point, or zeros."
     ]
     odd = numpy_helper.from_array(np.ones((2, 3), ml_dtypes.int4), "w")
-    assert [problem.text for problem in check(dequantised(odd), "10.3.0")] == [
+    assert [problem.text for problem in check(dequantised(odd), (10, 3))] == [
         "the last dimension of INT4 must be even."
     ]
 
@@ -145,7 +164,7 @@ def test_weights_that_are_not_stored_are_refused() -> None:
     model = dequantised(numpy_helper.from_array(np.ones((2, 4), np.int8), "w"))
     del model.graph.initializer[0]
     model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.INT8, (2, 4)))
-    assert [str(problem) for problem in check(model, "10.3.0")] == [
+    assert [str(problem) for problem in check(model, (10, 3))] == [
         "w: a network's inputs and outputs cannot be INT8.",
         "dequantise: weights and scales must be initializers.",
     ]
@@ -163,7 +182,7 @@ def test_uint8_inside_and_second_outputs_are_refused() -> None:
     model = helper.make_model(
         helper.make_graph(nodes, "g", [x], [y], [one]), opset_imports=[helper.make_opsetid("", 18)]
     )
-    assert [str(problem) for problem in check(model, "10.3.0")] == [
+    assert [str(problem) for problem in check(model, (10, 3))] == [
         "norm: only the first output is supported.",
         "norm: newer parsers drop its stash_type, and large activations squared are beyond float16: cast around it.",
         "narrow: UINT8 can be an input or output of the network alone.",

@@ -1,4 +1,4 @@
-"""`python -m edgevlm_demo.score`: greedy answers of the exported checkpoint to held-out questions, in torch.
+"""`python -m edgevlm_training.score`: greedy answers of the exported checkpoint to held-out questions, in torch.
 
 For training; what is published about the product is measured through its own engine.
 """
@@ -11,14 +11,14 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
+from edgevlm_demo import checkpoint_folder
+from edgevlm_demo.evaluation import SETS, EvaluationQuestion, comparison, evaluation_questions, family_scores, table
 from torch import Tensor
 
-from edgevlm_demo import checkpoint_folder
-from edgevlm_demo.dialogue import EOS, DialogueTokenizer
-from edgevlm_demo.evaluation import SETS, EvaluationQuestion, comparison, evaluation_questions, family_scores, table
-from edgevlm_demo.export import load_published
-from edgevlm_demo.model import DemoModel
-from edgevlm_demo.pixels import pixels
+from edgevlm_training.dialogue import EOS, DialogueTokenizer
+from edgevlm_training.model import DemoModel
+from edgevlm_training.pixels import pixels
+from edgevlm_training.published import load_published
 
 MAX_NEW = 24  # tokens
 QUESTIONS = 80  # at a time
@@ -67,7 +67,7 @@ def results(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m edgevlm_demo.score", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m edgevlm_training.score", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_folder())
     parser.add_argument("--count", type=int, default=300, help="pictures of each scene")
     arguments = parser.parse_args()
