@@ -9,8 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # pyproject.toml says what the marks are
-PYTEST := $(BIN)/pytest --numprocesses 2 --dist worksteal
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist worksteal
 QUICK := not (browser or container or tools or twin or slow)
+# many tests start processes, which would compile all of it again
+export PYTHONDONTWRITEBYTECODE :=
 
 # TensorRT's own code, as far as it runs without a GPU; tests/tensorrt says what for
 TENSORRT := $(VENV)/tensorrt

@@ -1,12 +1,12 @@
 """Images, built once from this folder's sources, on a base that stands in for a registry's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Once
-from tests.containers.podman import BASE, ROOT, Podman, prepare
+from tests.containers.podman import BASE, ROOT, Podman, configure
 
 COMMIT = "c0ffee" * 6 + "cafe"
 """Of the image; the tests' own, so that layers of another commit serve again."""
@@ -14,12 +14,34 @@ COMMIT = "c0ffee" * 6 + "cafe"
 
 @pytest.fixture(scope="session")
 def podman(once: Once) -> Podman:
-    return Podman(once("podman", lambda folder: prepare(ROOT / ".venv" / "containers", folder)))
+    def prepare(folder: Path) -> None:
+        folder.mkdir()
+        configure(ROOT / ".venv" / "containers", folder)
+        made = Podman(folder)
+        # layers of images that were built before; those of today are what makes building quick
+        made("image", "prune", "--force", "--filter=until=24h")
+        made.make_base()
+
+    return Podman(once("podman", prepare))
+
+
+Build = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def cpu_image(podman: Podman) -> str:
-    return podman.build("cpu", ROOT / "docker/cpu.Dockerfile", ROOT, BASE_IMAGE=BASE, COMMIT=COMMIT)
+def build(podman: Podman, once: Once) -> Build:
+    """`Podman.build`, which each image is made with once in a run."""
+
+    def built(name: str, dockerfile: Path, context: Path, **options: str) -> str:
+        file = once(f"image-{name}", lambda file: file.write_text(podman.build(name, dockerfile, context, **options)))
+        return file.read_text()
+
+    return built
+
+
+@pytest.fixture(scope="session")
+def cpu_image(build: Build) -> str:
+    return build("cpu", ROOT / "docker/cpu.Dockerfile", ROOT, BASE_IMAGE=BASE, COMMIT=COMMIT)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ refuses machines with both kinds of control groups; limits, because podman's own
 machine without CAP_SYS_RESOURCE may give; no systemd and no journal is needed.
 """
 
-import fcntl
 import json
 import os
 import subprocess
@@ -45,13 +44,8 @@ disable-pip-version-check = true
 TIGHT = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=2g", "--pids-limit=256"]
 
 
-def prepare(storage: Path, folder: Path) -> None:
-    """Write what `Podman(folder)` needs and make the base image.
-
-    `storage` keeps images and layers from one run to the next. What is in `folder` belongs to one run, and to all
-    processes in it: podman counts its mounts there.
-    """
-    folder.mkdir()
+def configure(storage: Path, folder: Path) -> None:
+    """Write settings to `folder`, which is thrown away; `storage` keeps images from one run to the next."""
     storage.mkdir(parents=True, exist_ok=True)
     files = {
         "containers.conf": CONTAINERS_CONF,
@@ -60,17 +54,13 @@ def prepare(storage: Path, folder: Path) -> None:
     }
     for name, text in files.items():
         (folder / name).write_text(text)
-    podman = Podman(folder)
-    # layers of images that were built before; those of today are what makes building quick
-    podman("image", "prune", "--force", "--filter=until=24h")
-    podman.make_base()
 
 
 class Podman:
-    """On the settings that `prepare` has written."""
+    """With the settings of a folder, which several processes may use at once."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._pip = folder / "pip.conf"
         self._environment = {
             **os.environ,
             "CONTAINERS_CONF": str(folder / "containers.conf"),
@@ -97,16 +87,19 @@ class Podman:
         The format is Docker's: the other one drops HEALTHCHECK.
         """
         options = [f"--build-arg={key}={value}" for key, value in arguments.items()]
-        lent = [
-            f"--volume={CERTIFICATES}:/run/certificates.crt:ro",
-            f"--volume={self._folder}/pip.conf:/etc/pip.conf:ro",
-        ]
+        lent = [f"--volume={CERTIFICATES}:/run/certificates.crt:ro", f"--volume={self._pip}:/etc/pip.conf:ro"]
         image = f"localhost/edgevlm:{name}"
-        settings = ["--format=docker", "--network=host", *options, *lent, f"--file={dockerfile}", "-t", image]
-        # another process that wants the same image finds its layers when it comes to its turn
-        with (self._folder / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self("build", *settings, context)
+        self(
+            "build",
+            "--format=docker",
+            "--network=host",
+            *options,
+            *lent,
+            f"--file={dockerfile}",
+            "-t",
+            image,
+            context,
+        )
         return image
 
     def inspect(self, image: str) -> dict[str, Any]:
@@ -115,7 +108,7 @@ class Podman:
 
     @contextmanager
     def volume(self) -> Iterator[str]:
-        """The name of a fresh volume."""
+        """The name of an empty one."""
         name = self("volume", "create")
         try:
             yield name

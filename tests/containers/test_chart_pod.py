@@ -25,14 +25,14 @@ def served(podman: Podman, cpu_image: str, pod: Manifest) -> Iterator[Container]
     [container] = pod["containers"]
     command = [*container["command"][1:], *container["args"]]
     with (
-        podman.volume() as state,
-        podman.running(cpu_image, *options(pod, container, state), command=command) as running,
+        podman.volume() as volume,
+        podman.running(cpu_image, *options(pod, container, volume), command=command) as running,
     ):
         running.until_ready()
         yield running
 
 
-def options(pod: Manifest, container: Manifest, state: str) -> list[str]:
+def options(pod: Manifest, container: Manifest, volume: str) -> list[str]:
     """A container's settings in podman's words; `TIGHT` has the capabilities, the root and the privileges."""
     user, lockdown = pod["securityContext"], container["securityContext"]
     assert lockdown["readOnlyRootFilesystem"] and not lockdown["allowPrivilegeEscalation"]
@@ -45,7 +45,7 @@ def options(pod: Manifest, container: Manifest, state: str) -> list[str]:
         f"--memory={container['resources']['limits']['memory'].removesuffix('i').lower()}",
         *(f"--env={entry['name']}={entry['value']}" for entry in container["env"]),
         # U gives the volume to the user, as a cluster does by fsGroup
-        f"--volume={state}:{mounts['state']}:U",
+        f"--volume={volume}:{mounts['state']}:U",
         f"--tmpfs={mounts['tmp']}",
     ]
 

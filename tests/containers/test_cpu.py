@@ -80,8 +80,8 @@ def test_too_little_memory_is_one_sentence_and_not_a_kill(podman: Podman, cpu_im
 
 
 def test_keys_made_in_a_container_open_the_server(podman: Podman, cpu_image: str) -> None:
-    with podman.volume() as keys:
-        volume = f"--volume={keys}:/keys"
+    with podman.volume() as name:
+        volume = f"--volume={name}:/keys"
         key = podman("run", "--rm", volume, cpu_image, "keys", "add", "/keys/keys.txt", "camera-1")
         with podman.running(cpu_image, volume, "--env=EDGEVLM_API_KEYS=/keys/keys.txt") as container:
             container.until_ready()

@@ -4,22 +4,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.containers.conftest import Build
 from tests.containers.podman import BASE, ROOT, Podman
 
 VERSIONS = {"jp6": "10.3.0", "jp7": "10.16.0"}
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
-def image(request: pytest.FixtureRequest, podman: Podman) -> str:
+def image(request: pytest.FixtureRequest, build: Build) -> str:
     name = str(request.param)
     standin = Path(__file__).with_name("standin.Dockerfile")
-    base = podman.build(f"standin-{name}", standin, standin.parent, BASE_IMAGE=BASE, VERSION=VERSIONS[name])
+    base = build(f"standin-{name}", standin, standin.parent, BASE_IMAGE=BASE, VERSION=VERSIONS[name])
     # Debian has no TensorRT to install, and the release of Python is not a Jetson's
     bases = {
         "jp6": {"TENSORRT_IMAGE": base, "BASE_IMAGE": BASE},
         "jp7": {"BASE_IMAGE": base, "TENSORRT_PACKAGES": ""},
     }
-    return podman.build(f"jetson-{name}", ROOT / f"docker/jetson-{name}.Dockerfile", ROOT, **bases[name])
+    return build(f"jetson-{name}", ROOT / f"docker/jetson-{name}.Dockerfile", ROOT, **bases[name])
 
 
 def test_it_knows_its_tensorrt_and_says_that_no_gpu_is_there(podman: Podman, image: str) -> None:
@@ -38,10 +39,10 @@ def test_its_user_may_open_the_gpu_and_write_where_it_must(podman: Podman, image
 
 def test_a_bundle_is_exported_in_it(podman: Podman, image: str) -> None:
     """Exporting needs no GPU."""
-    models = f"--volume={ROOT / 'tests/data/golden/v2'}:/models:ro"
+    volume = f"--volume={ROOT / 'tests/data/golden/v2'}:/models:ro"
     arguments = ["/models/checkpoint", "/cache/tiny", "--vision-tower", "/models/clip", "--device", "jetpack6"]
     with podman.volume() as cache:
-        options = ("--rm", "--read-only", f"--volume={cache}:/cache", models)
+        options = ("--rm", "--read-only", f"--volume={cache}:/cache", volume)
         assert "fp16" in podman("run", *options, image, "export", *arguments)
 
 
