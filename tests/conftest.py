@@ -59,11 +59,13 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     shared.mkdir(exist_ok=True)
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
-        folder = shared / name
+        folder, done = shared / name, shared / f"{name}.done"
         with (shared / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
+            # a folder alone may be what a failure has left
+            if not done.exists():
                 make(folder)
+                done.touch()
         return folder
 
     return made

@@ -13,10 +13,10 @@ ApiError
 ├── EngineFailed          500  this request failed in the engine
 └── Unavailable           503  loading, shutting down, the engine is dead, or a helper of it cannot be had
 
-Messages are fixed texts: nothing that a client sent is repeated in them.
+Messages are fixed texts: no text that a client sent is repeated in them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 
@@ -147,3 +147,8 @@ class Unavailable(ApiError):
             code="engine_unavailable",
             headers={"retry-after": "10"},
         )
+
+
+Refusal = Callable[[], ApiError]
+"""Makes an error for each request that is refused: one that many tasks raise would gather all their
+tracebacks."""

@@ -23,6 +23,8 @@ from edgevlm_server.settings import Settings, SettingsError
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""Longer than clients and proxies keep an idle connection, so that none sends on one that is just being closed."""
 
 
 def serve(settings: Settings, load: Callable[[], Model]) -> int:
@@ -64,6 +66,7 @@ async def _run(settings: Settings, keys: KeyRing | None, listener: socket.socket
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = _Server(config, service)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -5,14 +5,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.images.pipeline import ImagePipeline
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
-from edgevlm_server.runtime.admission import Admission
+from edgevlm_server.runtime.admission import Admission, Work
 from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.settings import Settings
 
@@ -65,11 +65,12 @@ class Service:
         self.died = asyncio.Event()
         """Set when the engine has failed: whoever runs the process should end it."""
         self._loaded: Loaded | None = None
-        self._preparing: set[asyncio.Future[Any]] = set()
+        self._preparing: set[Work] = set()
         """What requests wait for before they are queued."""
         self._hangs = False
         """A thread is in a call of the engine that does not return."""
         self._watch: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[bool] | None = None
 
     async def start(self, load: Callable[[], Model]) -> None:
         """Load the model in a thread and open for requests. What `load` raises comes out of here."""
@@ -114,32 +115,20 @@ class Service:
         return await self.close()
 
     async def close(self) -> bool:
-        """End every request that is left with an error and release everything; false if something hangs."""
-        if self._watch is not None:
-            self._watch.cancel()
-        loaded, self._loaded = self._loaded, None
-        if loaded is None:
-            return True
-        loaded.refuse()
-        self._end_preparing()
-        closing = asyncio.create_task(asyncio.to_thread(loaded.close))
-        _, pending = await asyncio.wait({closing}, timeout=HUNG_SECONDS if self._hangs else CLOSE_SECONDS)
-        if pending:
-            log.error("The engine does not end.")
-            loaded.batcher.abandon(Unavailable.draining)
-        return not pending
+        """End every request that is left with an error and release everything; false if something hangs.
 
-    async def unless_ended(self, doing: Awaitable[Result]) -> Result:
+        Whoever calls it again waits for the same.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        return await asyncio.shield(self._closing)
+
+    async def prepare(self, work: Work, what: Callable[[], Awaitable[Result]]) -> Result:
         """Do what a request needs before it is queued, unless the server ends meanwhile. Raises `Unavailable`."""
-        work = asyncio.ensure_future(doing)
+        self.loaded()
         self._preparing.add(work)
         try:
-            return await work
-        except asyncio.CancelledError:
-            if work not in self._preparing:
-                raise (Unavailable.dead() if self.state == "dead" else Unavailable.draining()) from None
-            work.cancel()
-            raise
+            return await work.do(what)
         finally:
             self._preparing.discard(work)
 
@@ -154,9 +143,24 @@ class Service:
         if self._loaded is not None:
             self._loaded.batcher.abandon(Unavailable.dead)
 
+    async def _close(self) -> bool:
+        if self._watch is not None:
+            self._watch.cancel()
+        loaded, self._loaded = self._loaded, None
+        if loaded is None:
+            return True
+        loaded.refuse()
+        self._end_preparing()
+        closing = asyncio.create_task(asyncio.to_thread(loaded.close))
+        _, pending = await asyncio.wait({closing}, timeout=HUNG_SECONDS if self._hangs else CLOSE_SECONDS)
+        if pending:
+            log.error("The engine does not end.")
+            loaded.batcher.abandon(Unavailable.draining)
+        return not pending
+
     def _end_preparing(self) -> None:
         while self._preparing:
-            self._preparing.pop().cancel()
+            self._preparing.pop().give_up(Unavailable.dead() if self.state == "dead" else Unavailable.draining())
 
     async def _watch_engine(self, loaded: Loaded) -> None:
         """A step or an encoding that takes longer than `engine_timeout` counts as dead: nobody waits for ever."""

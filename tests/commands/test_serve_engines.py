@@ -121,3 +121,12 @@ def test_a_dead_engine_ends_the_process_with_a_code_that_restarts_it(bundles: Bu
         assert chat(url).status_code == 503
         assert process.wait() == 70
     assert "injected: the device is lost" in process.log
+
+
+def test_a_signal_just_after_a_death_changes_nothing(bundles: Bundles) -> None:
+    with started(scripted(HANGING, bundles("v2"), engine_timeout=1)) as process:
+        url = process.url()
+        ready(url)
+        assert chat(url).status_code == 503
+        process.process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 70

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.strict import StrictModel, Text, by_type, tag
 from edgevlm_server.errors import InvalidRequest
@@ -15,8 +16,26 @@ from edgevlm_server.request import Structure
 MAX_CHOICES = 256
 MAX_CHOICE = 256
 """Characters of one of the answers to choose from."""
+MAX_NESTING = 128
+"""Of lists and objects in a schema; how deep schemas themselves may be is said where they are read."""
 
-Schema = dict[str, Any]
+
+def _writable(value: Any, depth: int = 0) -> Any:
+    """A schema comes back in some answers, annotations included: it must be valid text, and not too deep."""
+    if depth > MAX_NESTING:
+        raise PydanticCustomError("schema", "A schema can be nested at most {most} deep", {"most": MAX_NESTING})
+    if isinstance(value, str) and not value.isprintable():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise PydanticCustomError("schema", "Text must be valid Unicode") from None
+    inner = (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        _writable(one, depth + 1)
+    return value
+
+
+Schema = Annotated[dict[str, Any], AfterValidator(_writable)]
 Regex = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REGEX)]
 ChoiceText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHOICE)]
 Choices = Annotated[list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICES)]

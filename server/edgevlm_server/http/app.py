@@ -135,7 +135,8 @@ async def _client_left(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """A mistake of ours; the traceback is in the log."""
-    failure = ApiError("The server failed on this request.", code="internal_error")
+    # starlette raises it again, and uvicorn then closes the connection
+    failure = ApiError("The server failed on this request.", code="internal_error", headers={"connection": "close"})
     return await _api_error(request, failure)
 
 

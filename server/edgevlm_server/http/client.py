@@ -6,9 +6,9 @@ clear 4xx.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import anyio
 from fastapi import Depends, Request
@@ -20,7 +20,7 @@ from edgevlm_server.api.strict import Model, invalid
 from edgevlm_server.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, Unauthorized, UnsupportedMediaType
 from edgevlm_server.http.multipart import form_values, parse_form
 from edgevlm_server.keys import KeyRing
-from edgevlm_server.runtime.admission import Arriving
+from edgevlm_server.runtime.admission import Arriving, Work
 from edgevlm_server.service import Service
 
 BODY_SECONDS = 60.0
@@ -32,10 +32,8 @@ seconds of parsing comes near."""
 
 LOOK_SECONDS = 1.0
 
-Result = TypeVar("Result")
 
-
-def get_service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:
     """The service that this application was made for."""
     service: Service = request.app.state.service
     return service
@@ -44,7 +42,7 @@ def get_service(request: Request) -> Service:
 Served = Annotated[Service, Depends(get_service)]
 
 
-def authorise(request: Request) -> None:
+async def authorise(request: Request) -> None:
     """Raise `Unauthorized` unless the request carries the key of a known client, or no keys are set up."""
     keys: KeyRing | None = request.app.state.keys
     if keys is None:
@@ -53,7 +51,8 @@ def authorise(request: Request) -> None:
     key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
     client = keys.client_of(key)
     if client is None:
-        get_service(request).metrics.unauthorized.inc()
+        service: Service = request.app.state.service
+        service.metrics.unauthorized.inc()
         raise Unauthorized
     request.state.client = client
 
@@ -125,17 +124,11 @@ class DisconnectWatch:
         """The answer is complete: leaving is no news any more."""
         self._task.cancel()
 
-    async def unless_left(self, doing: Awaitable[Result]) -> Result:
-        """Do the work, but no further once the client has left. Raises `ClientDisconnect`."""
-        work = asyncio.ensure_future(doing)
-        self.when_left(work.cancel)
-        try:
-            return await work
-        except asyncio.CancelledError:
-            if self.left:
-                raise ClientDisconnect from None
-            work.cancel()
-            raise
+    def work(self) -> Work:
+        """Work that is given up once the client has left; then it raises `ClientDisconnect`."""
+        work = Work()
+        self.when_left(lambda: work.give_up(ClientDisconnect()))
+        return work
 
     async def _wait(self, request: Request) -> None:
         while not self.left:

@@ -20,7 +20,7 @@ from edgevlm_server.api import answers, examples
 from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, decision, to_score
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.client import Served, client_of, read_json
-from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, Visit, count_request, visit
+from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, Visit, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
 from edgevlm_server.model import Model
 from edgevlm_server.prepare import Prompt, read_prompt, token_limit
@@ -92,7 +92,8 @@ async def decisions(request: Request, service: Served) -> Response:
         ready = await _accept(request, service, loaded)
     wave: list[Ticket] = []
     try:
-        return JSONResponse(await ready.visit.watch.unless_left(_score(service, loaded, ready, wave)))
+        work = ready.visit.watch.work()
+        return JSONResponse(await work.do(lambda: _score(service, loaded, ready, wave)))
     except (ClientDisconnect, ClientLeft):
         if not wave:
             service.metrics.rejected.labels("client_left").inc()
@@ -113,10 +114,10 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
             param="questions",
         )
     slots = min(service.admission.slots, max(counts))
-    with visit(request, service.admission, slots) as visitor:
-        preparing = service.unless_ended(_prepare(service, loaded, asked, client_of(request)))
-        questions, images = await visitor.watch.unless_left(preparing)
-    return _Ready(questions, images, visitor, slots)
+    with enter(request, service.admission, slots) as visit:
+        prepared = partial(_prepare, service, loaded, asked, client_of(request))
+        questions, images = await service.prepare(visit.watch.work(), prepared)
+    return _Ready(questions, images, visit, slots)
 
 
 async def _prepare(
@@ -157,11 +158,11 @@ async def _score(service: Service, loaded: Loaded, ready: _Ready, wave: list[Tic
     return ready.body(loaded.model, scored, cached)
 
 
-def _over(wave: list[Ticket], visitor: Visit) -> None:
+def _over(wave: list[Ticket], visit: Visit) -> None:
     """End what still runs, and give the places back once nothing does."""
-    visitor.watch.stop()
+    visit.watch.stop()
     for ticket in wave:
         ticket.end("cancelled")
-    when_all_ended(wave, lambda served: visitor.over(served=served))
+    when_all_ended(wave, lambda served: visit.over(served=served))
     if not wave:
-        visitor.over(served=False)
+        visit.over(served=False)

@@ -22,6 +22,7 @@ from edgevlm_server.prepare import prepare
 from edgevlm_server.request import Generation
 from edgevlm_server.runtime.admission import Admission, Arriving, Place
 from edgevlm_server.runtime.output import Answer, Choices, ClientLeft, Output, Ticket, when_all_ended
+from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
 
@@ -96,15 +97,16 @@ def count_request(service: Service) -> Iterator[Count]:
     except ApiError as error:
         metrics.rejected.labels(_rejection(error)).inc(count.answers)
         raise
-    except ClientDisconnect:
-        metrics.rejected.labels("client_left").inc(count.answers)
+    except BaseException as error:
+        reason = "client_left" if isinstance(error, ClientDisconnect) else "error"
+        metrics.rejected.labels(reason).inc(count.answers)
         raise
     finally:
         metrics.received.inc(count.answers)
 
 
 @contextmanager
-def visit(request: Request, admission: Admission, places: int) -> Iterator[Visit]:
+def enter(request: Request, admission: Admission, places: int) -> Iterator[Visit]:
     """Take places and watch the client; both are given back if the block raises. Raises `QueueFull`."""
     place = admission.enter(places)
     made = Visit(place, DisconnectWatch(request))
@@ -123,21 +125,23 @@ async def _accept(request: Request, service: Service, loaded: Loaded, read: Read
     if count.answers > most:
         raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
     model = loaded.model
-    with visit(request, service.admission, count.answers) as visitor:
+    with enter(request, service.admission, count.answers) as visit:
 
-        async def submit() -> list[Ticket]:
-            prepared = prepare(wanted, model, service.settings.max_images)
+        async def prepared() -> list[Sequence]:
+            ready = prepare(wanted, model, service.settings.max_images)
             structure = wanted.generation.structure
             constraint = None if structure is None else await loaded.grammars.compile(structure)
-            images = await loaded.pictures.encode(prepared.pictures, client_of(request))
-            return [loaded.batcher.submit(sequence) for sequence in prepared.sequences(images, constraint)]
+            images = await loaded.pictures.encode(ready.pictures, client_of(request))
+            return ready.sequences(images, constraint)
 
-        tickets = await visitor.watch.unless_left(service.unless_ended(submit()))
-    writer = asked.writer(model.manifest.model, model.tokenizer)
-    queued = Queued(tickets, wanted.generation, wanted.stream, writer)
-    # from here on the answers' ends give the places back
-    when_all_ended(tickets, lambda served: visitor.over(served=served))
-    visitor.watch.when_left(queued.end)
+        sequences = await service.prepare(visit.watch.work(), prepared)
+        writer = asked.writer(model.manifest.model, model.tokenizer)
+        # nothing is awaited between queueing and what ends it, so no ticket is left without an owner
+        tickets = [loaded.batcher.submit(sequence) for sequence in sequences]
+        queued = Queued(tickets, wanted.generation, wanted.stream, writer)
+        # from here on the answers' ends give the places back
+        when_all_ended(tickets, lambda served: visit.over(served=served))
+        visit.watch.when_left(queued.end)
     return queued
 
 

@@ -20,7 +20,7 @@ from edgevlm_server.version import commit, version
 
 generation = APIRouter(tags=["generation"])
 tokens = APIRouter(tags=["tokens"])
-"""They run nothing on the engine and take no place in the queue; their bodies are bounded as all are."""
+"""They run nothing on the engine and take no place; like all others they are refused while every place is taken."""
 models = APIRouter(tags=["models"])
 
 EVENTS = {"text/event-stream": "With `stream`: chunks, then [DONE]."}

@@ -68,6 +68,7 @@ class ImagePipeline:
     ) -> None:
         """`on_death` is called when the vision encoder has failed: the engine must not be used again."""
         limits = ImageLimits()
+        self._loop = asyncio.get_running_loop()
         self._engine = engine
         self._metrics = metrics
         self._on_death = on_death
@@ -195,7 +196,6 @@ class ImagePipeline:
         except Unavailable:
             return Unavailable.draining
         except _VisionFailed:
-            self._on_death()
             return Unavailable.dead
 
     async def _decode(self, data: bytes) -> Floats:
@@ -218,14 +218,22 @@ class ImagePipeline:
             return features
         except Exception as error:
             log.exception("The vision encoder failed.")
+            # from here, because nobody may be left to hear of it
+            self._loop.call_soon_threadsafe(self._on_death)
             raise _VisionFailed from error
         finally:
             self._encode_began = None
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+        def unless_closed() -> Result:
+            # again in the thread: closing does not wait for what waited there
+            if self._closed:
+                raise Unavailable.draining()
+            return work()
+
         if self._closed:
             raise Unavailable.draining()
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await self._loop.run_in_executor(pool, unless_closed)
 
 
 async def _give_up(tasks: Sequence["asyncio.Task[Encoded]"]) -> None:

@@ -4,11 +4,11 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from edgevlm_server.errors import ApiError, QueueFull, RequestTimeout, Unavailable
+from edgevlm_server.errors import QueueFull, Refusal, RequestTimeout, Unavailable
 
-Body = TypeVar("Body")
+Result = TypeVar("Result")
 
 GRACE_SECONDS = 1.0
 """So long every body may take on its way, however many others want to come in."""
@@ -29,15 +29,43 @@ class Place:
             leave(self, served)
 
 
-class Arriving:
+class Work:
+    """What a request waits for before it is queued. Whoever gives it up says why."""
+
+    def __init__(self) -> None:
+        self._reason: Exception | None = None
+        self._task: asyncio.Future[Any] | None = None
+
+    def give_up(self, reason: Exception) -> None:
+        """End it with this exception. Harmless when it is over; the first reason counts."""
+        if self._reason is None:
+            self._reason = reason
+            if self._task is not None:
+                self._task.cancel()
+
+    async def do(self, what: Callable[[], Awaitable[Result]]) -> Result:
+        """Do it, unless it is given up before or meanwhile; then the reason is raised."""
+        if self._reason is not None:
+            raise self._reason
+        self._task = asyncio.ensure_future(what())
+        try:
+            result: Result = await self._task
+            return result
+        except asyncio.CancelledError:
+            if self._reason is not None:
+                raise self._reason from None
+            self._task.cancel()
+            raise
+
+
+class Arriving(Work):
     """A body on its way."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.since = time.monotonic()
         self.size = 0
         """Bytes that are there; whoever reads the body counts them."""
-        self.refusal: ApiError | None = None
-        """Why it is given up."""
 
     def speed(self, now: float) -> float:
         """Bytes a second so far."""
@@ -56,7 +84,7 @@ class Admission:
         """May be set until the first request comes: an engine can have fewer than were asked for."""
         self._queue = queue
         self._inside = 0
-        self._bodies: dict[asyncio.Task[object], Arriving] = {}
+        self._bodies: set[Arriving] = set()
         self._seconds = 1.0
         """How long a served request stays, smoothed; 1 s until one has been seen."""
 
@@ -70,7 +98,7 @@ class Admission:
         """Places that there are."""
         return self.slots + self._queue
 
-    async def receive(self, read: Callable[[Arriving], Awaitable[Body]]) -> Body:
+    async def receive(self, read: Callable[[Arriving], Awaitable[Result]]) -> Result:
         """Read a body, unless it would be refused anyway.
 
         Raises `QueueFull`, `Unavailable` in a drain, or `RequestTimeout` for a slow body in the way of others.
@@ -78,38 +106,29 @@ class Admission:
         if self._inside >= self.limit or (len(self._bodies) >= self.limit and not self._give_up_the_slowest()):
             raise QueueFull(self.retry_after())
         arriving = Arriving()
-        task = asyncio.ensure_future(read(arriving))
-        self._bodies[task] = arriving
+        self._bodies.add(arriving)
         try:
-            return await task
-        except asyncio.CancelledError:
-            if arriving.refusal is not None:
-                raise arriving.refusal from None
-            raise
+            return await arriving.do(lambda: read(arriving))
         finally:
-            self._bodies.pop(task, None)
+            self._bodies.discard(arriving)
 
-    def give_up_bodies(self, refusal: Callable[[], ApiError] = Unavailable.draining) -> None:
+    def give_up_bodies(self, refusal: Refusal = Unavailable.draining) -> None:
         """Refuse every request whose body is not there yet."""
-        for task in list(self._bodies):
-            self._give_up(task, refusal())
+        while self._bodies:
+            self._bodies.pop().give_up(refusal())
 
     def _give_up_the_slowest(self) -> bool:
         """Make room for a newcomer; false if all bodies have only just begun."""
         now = time.monotonic()
-        old = [task for task, body in self._bodies.items() if now - body.since >= GRACE_SECONDS]
+        old = [body for body in self._bodies if now - body.since >= GRACE_SECONDS]
         if not old:
             return False
-        slowest = min(old, key=lambda task: self._bodies[task].speed(now))
-        self._give_up(
-            slowest,
-            RequestTimeout("The body arrived too slowly, and others were waiting.", code="request_timeout"),
+        slowest = min(old, key=lambda body: body.speed(now))
+        self._bodies.discard(slowest)
+        slowest.give_up(
+            RequestTimeout("The body arrived too slowly, and others were waiting.", code="request_timeout")
         )
         return True
-
-    def _give_up(self, task: asyncio.Task[object], refusal: ApiError) -> None:
-        self._bodies.pop(task).refusal = refusal
-        task.cancel()
 
     def enter(self, count: int = 1) -> Place:
         """Take a place for each of `count` answers. Raises `QueueFull` with an estimate of when one will be free."""

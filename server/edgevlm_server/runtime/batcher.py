@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 from edgevlm_engines import Engine, Floats
 
-from edgevlm_server.errors import ApiError, EngineFailed, TooComplex, Unavailable
+from edgevlm_server.errors import EngineFailed, Refusal, TooComplex, Unavailable
 from edgevlm_server.runtime.logprobs import logprobs_of
 from edgevlm_server.runtime.output import EarlyReason, End, Event, Reason, Ticket, Token
 from edgevlm_server.runtime.prefix_cache import PrefixCache
@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 
 Verb = Literal["add"] | EarlyReason
 """Add a ticket, or end it for this reason. `None` in the inbox ends the thread."""
-
-Refusal = Callable[[], Unavailable]
-"""Makes an error for each request that is refused: one that many tasks raise would gather all their tracebacks."""
 
 
 class Observer(Protocol):
@@ -233,7 +230,7 @@ class Batcher:
             log.debug("Event loop closed before the last events were delivered.")
 
 
-def _why_not(sequence: Sequence) -> Callable[[], ApiError]:
+def _why_not(sequence: Sequence) -> Refusal:
     """Why no token could be chosen."""
     if sequence.constraint is not None and sequence.constraint.failed:
         return TooComplex

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from edgevlm_server.errors import ApiError
+from edgevlm_server.errors import Refusal
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.sequence import Sequence
@@ -31,7 +31,7 @@ class End:
     """The last event of a sequence. `error` makes the error to raise, if and only if `reason` is `error`."""
 
     reason: Reason
-    error: Callable[[], ApiError] | None = None
+    error: Refusal | None = None
 
 
 class Token(NamedTuple):
@@ -102,7 +102,9 @@ class Ticket:
         self._events.put_nowait(event)
         if isinstance(event, End):
             self._end = event
-            for callback in self._callbacks:
+            # each holds what its request holds: they must not outlive it here
+            callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
                 callback(event)
 
 

@@ -41,7 +41,7 @@ def test_half_sent_bodies_lock_nobody_out(bundles: Bundles) -> None:
         bodies = server.service.admission._bodies
         until(lambda: len(bodies) == 4, "four bodies to begin")
         check_error(server.chat("too early"), 429, "queue_full")
-        until(lambda: all(time.monotonic() - one.since > GRACE_SECONDS for one in bodies.values()), "grace to end")
+        until(lambda: all(time.monotonic() - one.since > GRACE_SECONDS for one in bodies), "grace to end")
         assert server.chat("hello").status_code == 200
         # one had to give way, and is told so; the place that it left is enough for all others
         [refused], _, _ = select.select(stalled, [], [], 20)
@@ -58,11 +58,11 @@ def test_of_several_slow_bodies_the_slowest_gives_way(bundles: Bundles) -> None:
         fast = stack.enter_context(half_a_body(server, body=b"{" + b" " * 900))
         slow = stack.enter_context(half_a_body(server))
         bodies = server.service.admission._bodies
-        until(lambda: {one.size for one in bodies.values()} == {1, 901}, "both to begin")
-        until(lambda: all(time.monotonic() - one.since > GRACE_SECONDS for one in bodies.values()), "grace to end")
+        until(lambda: {one.size for one in bodies} == {1, 901}, "both to begin")
+        until(lambda: all(time.monotonic() - one.since > GRACE_SECONDS for one in bodies), "grace to end")
         assert server.chat("hello").status_code == 200
         assert slow.recv(4096).startswith(b"HTTP/1.1 408 ")
-        assert [one.size for one in bodies.values()] == [901]
+        assert [one.size for one in bodies] == [901]
         fast.close()
 
 

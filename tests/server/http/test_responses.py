@@ -1,5 +1,6 @@
 """The responses route over a socket, with the openai client as the judge of every answer and every event."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,15 @@ def test_what_is_wrong_is_named(echo_server: LiveServer, fields: dict[str, Any],
 def test_another_model_is_not_found(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         client.responses.create(model="gpt-5", input="a")
+
+
+def test_a_schema_that_cannot_be_written_back_is_refused(echo_server: LiveServer) -> None:
+    deep: Any = []
+    for _ in range(900):
+        deep = [deep]
+    for schema in ({"type": "object", "description": "\ud800"}, {"type": "object", "examples": deep}):
+        body = {"input": "hi", "text": {"format": {"type": "json_schema", "name": "x", "schema": schema}}}
+        # httpx would refuse the surrogate
+        headers = {"content-type": "application/json"}
+        response = echo_server.client.post("/v1/responses", content=json.dumps(body), headers=headers)
+        assert check_error(response, 400, "invalid_value")["param"] == "text.format.schema"
