@@ -20,6 +20,8 @@ from edgevlm.own_server import own_server
 from tests.live import LiveServer
 from tests.server.engines import SlowEngine, SlowSight
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 LAMP, GAUGE = (str(ROOT / "examples" / name) for name in ("lamp.png", "gauge.jpg"))
 Bundles = Callable[[str], Path]
@@ -200,7 +202,6 @@ def test_an_interrupt_shows_what_was_measured(echo_server: LiveServer, tmp_path:
     assert f"| {record['summary']['requests']} | {record['summary']['ok']} | 0 |" in out
 
 
-@pytest.mark.slow
 def test_the_benchmark_prints_its_table(bundles: Bundles, tmp_path: Path) -> None:
     file = tmp_path / "http.json"
     arguments = [str(bundles("v2")), "--clients", "1,2", "--requests", "3", "--json", str(file), "--engine", "echo"]

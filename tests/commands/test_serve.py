@@ -14,6 +14,8 @@ from edgevlm_server.keys import add_key
 from tests.commands.serve_process import chat, ready, scripted, serve, started
 from tests.server.engines import until
 
+pytestmark = pytest.mark.slow
+
 Bundles = Callable[[str], Path]
 
 
@@ -60,7 +62,6 @@ def test_running_requests_end_before_the_process_does(bundles: Bundles) -> None:
         assert process.wait() == 0
 
 
-@pytest.mark.slow
 def test_while_it_loads_it_answers_503(bundles: Bundles) -> None:
     slow_load = "time.sleep(1.5); engine = SlowEngine(bundle, slots=2)"
     with started(scripted(slow_load, bundles("v2"))) as process:
@@ -122,7 +123,6 @@ def test_keys_and_settings_from_the_environment(bundles: Bundles, tmp_path: Path
     assert key not in process.log
 
 
-@pytest.mark.slow
 def test_killed_outright_it_starts_again(bundles: Bundles) -> None:
     for _ in range(3):
         with started(serve(bundles("v2"), "--engine", "echo")) as process:

@@ -118,6 +118,7 @@ def test_a_client_that_leaves_while_it_waits_is_forgotten(slow: tuple[LiveServer
     assert balanced(server)["edgevlm_requests_cancelled_total"] == 5
 
 
+@pytest.mark.slow
 def test_one_too_many_is_told_when_to_come_back(slow: tuple[LiveServer, SlowEngine]) -> None:
     server, engine = slow
     engine.gate.clear()
@@ -168,6 +169,7 @@ def test_a_stream_that_has_begun_ends_with_an_error_event_and_no_done(bundles: B
         assert len(events) == 1 + 6 + 1
 
 
+@pytest.mark.slow
 def test_broken_numbers_end_one_request_and_spare_the_others(bundles: Bundles) -> None:
     with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), slots=1)) as server:
         expected = server.chat("hello").json()["choices"][0]["message"]["content"]
@@ -185,6 +187,7 @@ def test_broken_numbers_end_one_request_and_spare_the_others(bundles: Bundles) -
         assert balanced(server)["edgevlm_requests_failed_total"] == 1
 
 
+@pytest.mark.slow
 def test_a_prompt_that_the_engine_refuses_ends_one_request_alone(bundles: Bundles) -> None:
     with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), slots=1)) as server:
         tokenizer = server.service.loaded().model.tokenizer

@@ -127,6 +127,7 @@ def ask(server: LiveServer, *parts: dict[str, Any]) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_same_frame_from_many_clients_is_encoded_once(bundles: Bundles) -> None:
     engine = SlowSight(bundles("v2"), slots=4)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
@@ -144,6 +145,7 @@ def test_the_same_frame_from_many_clients_is_encoded_once(bundles: Bundles) -> N
         assert metrics["edgevlm_mm_cache_hits_total"] == 10
 
 
+@pytest.mark.slow
 def test_near_misses_are_misses(bundles: Bundles) -> None:
     """Equal in size, in pixels or in colour, but never all three: each is a picture of its own."""
     engine = SlowSight(bundles("v2"), slots=1)

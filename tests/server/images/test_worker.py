@@ -27,7 +27,7 @@ from tests.server.images.image_workers import (
     workers,
 )
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
 
 
 def test_a_process_that_died_while_idle_is_replaced_unnoticed() -> None:
@@ -154,7 +154,6 @@ def test_after_close_nobody_waits_and_nothing_starts() -> None:
                     answer.result()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("busy", [False, True])
 def test_worker_ends_with_its_parent(busy: bool, tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.jpg"
