@@ -116,7 +116,8 @@ def test_the_symmetric_grid_is_never_worse_than_plain_rounding_with_scales_in_fl
     assert -(2 ** (bits - 1)) <= codes.min() and codes.max() < 2 ** (bits - 1)
     exact = stored.astype(np.float32)
     blocks = exact.reshape(len(stored), -1, BLOCK)
-    largest = storable(np.abs(blocks).max(-1, keepdims=True) / np.float32(2 ** (bits - 1) - 1), np.dtype(np.float16))
+    steps = (np.abs(blocks).max(-1, keepdims=True) / (2 ** (bits - 1) - 1)).astype(np.float32)
+    largest = storable(steps, np.dtype(np.float16))
     plain = np.clip(np.rint(blocks / largest), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1) * largest
     ours = codes.reshape(blocks.shape) * scales[..., np.newaxis]
     # least squares may lose a digit of the scale to float16
