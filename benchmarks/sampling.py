@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from edgevlm_engines import Floats
+from edgevlm_engines import Floats, Tokens
 from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.guided.constraint import Constraint
 from edgevlm_server.guided.grammar import any_object, one_of, that_matches, valid_json
@@ -44,7 +44,7 @@ def plain(params: SamplingParams, uniform: float, logits: Floats) -> int | None:
         return int(logits.argmax())
     with np.errstate(over="ignore"):
         weights = np.exp((logits.astype(np.float64) - float(logits.max())) / params.temperature)
-    tokens = np.arange(len(logits))
+    tokens: Tokens = np.arange(len(logits))
     if 0 < params.top_k < len(logits) or params.top_p < 1:
         tokens = np.argsort(-logits, kind="stable")[: params.top_k or len(logits)]
         weights = weights[tokens]

@@ -115,7 +115,7 @@ def _results(
     from edgevlm_server.offline import encode
     from edgevlm_server.runtime.sequence import Sequence
 
-    features = np.zeros(0, np.float32)
+    features: Array = np.zeros(0, np.float32)
     for index, case in enumerate(cases):
         features = features if case.shared else encode(model, [case.pixels])
         sequence = Sequence(case.tokens, features, MAX_TOKENS, frozenset(model.manifest.prompt.stop_ids))

@@ -97,7 +97,8 @@ def pack(codes: Codes, bits: int) -> Codes:
     if bits == 8:
         return codes
     even = codes if codes.shape[-1] % 2 == 0 else np.pad(codes, [(0, 0)] * (codes.ndim - 1) + [(0, 1)])
-    return np.bitwise_or(even[..., ::2], np.left_shift(even[..., 1::2], 4), dtype=np.uint8)
+    packed: Codes = np.bitwise_or(even[..., ::2], np.left_shift(even[..., 1::2], 4), dtype=np.uint8)
+    return packed
 
 
 def _best_grid(weights: Floats, bits: int) -> tuple[Floats, Floats]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from edgevlm_engines import Floats
+from numpy.typing import NDArray
 
 
 class Alternative(NamedTuple):
@@ -33,7 +34,7 @@ def logprobs_of(logits: Floats, token: int, count: int) -> Logprobs:
     )
 
 
-def _top(values: np.ndarray[tuple[int], np.dtype[np.float64]], count: int) -> list[int]:
+def _top(values: NDArray[np.float64], count: int) -> list[int]:
     if not count:
         return []
     count = min(count, len(values))

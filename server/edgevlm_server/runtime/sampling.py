@@ -152,9 +152,10 @@ def _limit(params: SamplingParams, logits: Floats, largest: float) -> tuple[Floa
 def _weights(values: Floats, largest: float, temperature: float) -> Wide:
     """Unnormalised probabilities of logits `[n]`."""
     # the largest becomes 0 before the division: however small the temperature, nothing overflows upwards
-    weights = np.subtract(values, largest, dtype=np.float64)
+    weights: Wide = np.subtract(values, largest, dtype=np.float64)
     weights /= temperature
-    return np.exp(weights, out=weights)
+    np.exp(weights, out=weights)
+    return weights
 
 
 def _largest(logits: Floats, count: int) -> Floats:
