@@ -1,0 +1,28 @@
+"""Builds the decode kernels with the host's C++ compiler, and launches them."""
+
+import ctypes
+import subprocess
+from pathlib import Path
+
+from edgevlm_engines.cuda import decode_plan
+from edgevlm_engines.cuda.decode_plan import Launch
+
+HERE = Path(__file__).parent
+KERNELS = Path(decode_plan.__file__).with_name("decode_kernels.cu")
+
+
+def build(folder: Path) -> ctypes.CDLL:
+    """The product's own text between a head that stands for CUDA and a tail that launches it."""
+    source, library = folder / "kernels.cpp", folder / "kernels.so"
+    source.write_text("".join(f'#include "{path}"\n' for path in (HERE / "host.h", KERNELS, HERE / "launch.h")))
+    options = ["-std=c++17", "-O2", "-Wno-unknown-pragmas", "-shared", "-fPIC"]
+    subprocess.run(["g++", *options, "-o", str(library), str(source)], check=True)
+    return ctypes.CDLL(str(library))
+
+
+def run(library: ctypes.CDLL, launch: Launch, *, backwards: bool = False) -> None:
+    """Run one kernel to its end."""
+    held = [kind(value) for kind, value in zip(launch.types, launch.values, strict=True)]
+    pointers = (ctypes.c_void_p * len(held))(*[ctypes.addressof(value) for value in held])
+    code = library.launch(launch.kernel.encode(), *launch.grid, launch.threads, pointers, int(backwards))
+    assert code == 0, (launch.kernel, code)
