@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ extern "C" __global__ void draw(unsigned short *to, unsigned long long count, un
         hash = (hash ^ hash >> 15) * 2221713035u;
         hash ^= hash >> 16;
         const float value = middle + reach * ((float)(hash >> 8) / 8388608.0f - 1.0f);
-        asm("cvt.rn.f16.f32 %0, %1;" : "=h"(to[i]) : "f"(value));
+        unsigned short half;
+        asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
+        to[i] = half;
     }
 }
 
@@ -82,10 +85,11 @@ class Tools:
 
 
 class DeviceModel:
-    """Weights and cache; `weights` and `cache` hold their addresses."""
+    """Weights and cache; `weights` and `cache` hold their addresses, `heads` those of more heads like that one."""
 
     weights: StepWeights
     cache: StepCache
+    heads: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self._release = ExitStack()
@@ -148,8 +152,9 @@ def drawn(shape: Decoder, slots: int, capacity: int, tools: Tools) -> DeviceMode
     ]
     tables = map(model.put, rope_tables(shape, capacity))
     model.weights = StepWeights(layers, draw(width, 1, 0.1), matrix(width, shape.vocab_size), *tables)
-    sides = [[draw(slots * key * capacity, 0, 1) for _ in range(shape.layers)] for _ in range(2)]
-    model.cache = StepCache(*sides, capacity)
+    model.heads = tuple(matrix(width, shape.vocab_size) for _ in range(3))
+    keys, values = ([draw(slots * key * capacity, 0, 1) for _ in range(shape.layers)] for _ in range(2))
+    model.cache = StepCache(keys, values, capacity)
     call(runtime.cudaDeviceSynchronize)
     return model
 
@@ -177,7 +182,7 @@ def intervals(stream: Stream, enqueue: Callable[[], None], count: int) -> list[f
         enqueue()
     call(runtime.cudaEventRecord, events[-1], stream.handle)
     stream.synchronize()
-    pairs = zip(events, events[1:], strict=False)
+    pairs = pairwise(events)
     seconds = [call(runtime.cudaEventElapsedTime, start, stop) / 1e3 for start, stop in pairs]
     for event in events:
         call(runtime.cudaEventDestroy, event)

@@ -38,7 +38,8 @@ def draw_stack(model: Decoder, positions: int, random: np.random.Generator) -> S
     """Weights that keep activations at about 1."""
 
     def matrix(inputs: int, outputs: int) -> Halves:
-        return (random.standard_normal((inputs, outputs), np.float32) * inputs**-0.5).astype(np.float16)
+        drawn: Singles = random.standard_normal((inputs, outputs), np.float32)
+        return (drawn * np.float32(inputs**-0.5)).astype(np.float16)
 
     def scales() -> Halves:
         return (1 + 0.1 * random.standard_normal(model.hidden_size)).astype(np.float16)
@@ -103,7 +104,8 @@ def _attend(model: Decoder, stack: Stack, packed: Singles, keys: Halves, values:
     scores = np.einsum("hd,hpd->hp", query, all_keys) / np.sqrt(np.float32(model.head_dim))
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
-    return np.einsum("hp,hpd->hd", shares, all_values).reshape(-1)
+    mixed: Singles = np.einsum("hp,hpd->hd", shares, all_values)
+    return mixed.reshape(-1)
 
 
 def _rotated(vectors: Singles, cosines: Singles, sines: Singles) -> Singles:

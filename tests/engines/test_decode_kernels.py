@@ -2,11 +2,10 @@
 
 import ctypes
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.decode_reference import Halves, Layer, Singles, Stack, draw_stack, step
 from edgevlm_engines.cuda.decode_plan import (
     LayerWeights,
     Matmul,
@@ -21,6 +20,7 @@ from edgevlm_engines.cuda.decode_plan import (
 from edgevlm_engines.manifest import Decoder
 from numpy.typing import NDArray
 
+from benchmarks.decode_reference import Halves, Layer, Singles, Stack, draw_stack, step
 from tests.engines.kernels import host
 
 CAPACITY = 320
@@ -46,7 +46,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ctypes.CDLL]:
     yield host.build(tmp_path_factory.mktemp("kernels"))
 
 
-def aligned(array: NDArray[np.generic]) -> NDArray[np.generic]:
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
     """A copy at a multiple of 16 bytes, as device memory has it."""
     memory = np.zeros(array.nbytes + 16, np.uint8)
     start = -memory.ctypes.data % 16
@@ -72,7 +72,7 @@ class HostStep:
         cache = (2, shape.layers, len(LENGTHS), shape.kv_heads, CAPACITY, shape.head_dim)
         self.past = random.standard_normal(cache, np.float32).astype(np.float16)
         self.hidden = random.standard_normal((len(LENGTHS), shape.hidden_size), np.float32).astype(np.float16)
-        self._held: list[NDArray[np.generic]] = []
+        self._held: list[NDArray[Any]] = []
         self._weights = self._put_weights(self.stack)
         self._shape = Divided(shape, stretches)
 
@@ -92,9 +92,9 @@ class HostStep:
         scratch.base = memory.ctypes.data
         counters = scratch["counters"] - scratch.base
         memory[counters:] = 0
-        places = [[cache[side, layer].ctypes.data for layer in range(self.model.layers)] for side in (0, 1)]
+        keys, values = ([layer.ctypes.data for layer in side] for side in cache)
         ends = StepEnds(hidden.ctypes.data, own_lengths.ctypes.data, logits.ctypes.data)
-        plan = StepPlan(self._shape, self._weights, StepCache(*places, CAPACITY), ends, scratch)
+        plan = StepPlan(self._shape, self._weights, StepCache(keys, values, CAPACITY), ends, scratch)
         for launch in plan.launches(count):
             host.run(self._library, launch, backwards=backwards)
         assert not memory[counters:].any(), "counters are left as they were"
@@ -108,7 +108,7 @@ class HostStep:
         pairs = [(cache[0, layer], cache[1, layer]) for layer in range(self.model.layers)]
         return step(self.model, self.stack, pairs, self.hidden[rows], LENGTHS[rows]), cache
 
-    def _put(self, array: NDArray[np.generic]) -> int:
+    def _put(self, array: NDArray[Any]) -> int:
         self._held.append(aligned(array))
         return int(self._held[-1].ctypes.data)
 
@@ -124,9 +124,9 @@ class HostStep:
 
 def error(found: Singles | Halves, wanted: Singles | Halves) -> float:
     """Relative; NaN where one has it and the other not."""
-    found, wanted = found.astype(np.float64), wanted.astype(np.float64)
     assert np.array_equal(np.isnan(found), np.isnan(wanted))
-    return float(np.linalg.norm(np.nan_to_num(found - wanted)) / np.linalg.norm(np.nan_to_num(wanted)))
+    difference = np.nan_to_num(found.astype(np.float64) - wanted)
+    return float(np.linalg.norm(difference) / np.linalg.norm(np.nan_to_num(wanted.astype(np.float64))))
 
 
 @pytest.mark.parametrize("rows", [1, 3, 8, 16, 17])

@@ -11,7 +11,6 @@ import numpy as np
 from cuda.bindings import driver, runtime
 from numpy.typing import NDArray
 
-from edgevlm_engines.cuda.compiler import compiled
 from edgevlm_engines.cuda.decode_plan import (
     Launch,
     Scratch,
@@ -50,12 +49,12 @@ def processors() -> int:
 
 
 class Kernels:
-    """Compiled source, and launches from it."""
+    """Launches of kernels that were compiled."""
 
-    def __init__(self, text: str, *, overlap: bool = True) -> None:
+    def __init__(self, code: bytes, *, overlap: bool = True) -> None:
         """`overlap`: launches that allow it may start before their predecessor ends, if the device can do that."""
         self._overlap = overlap and device().compute >= OVERLAP_COMPUTE
-        self._module = call(driver.cuModuleLoadData, compiled(text, "decode.cu"))
+        self._module = call(driver.cuModuleLoadData, code)
         self._functions: dict[str, Any] = {}
 
     def enqueue(self, launch: Launch, stream: Stream) -> None:
