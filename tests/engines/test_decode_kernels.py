@@ -46,15 +46,6 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ctypes.CDLL]:
     yield host.build(tmp_path_factory.mktemp("kernels"))
 
 
-def aligned(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy at a multiple of 16 bytes, as device memory has it."""
-    memory = np.zeros(array.nbytes + 16, np.uint8)
-    start = -memory.ctypes.data % 16
-    copied = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copied[...] = array
-    return copied
-
-
 class Divided(StepShape):
     """Every matmul in as many stretches as there are processors: models that small would have one."""
 
@@ -82,13 +73,13 @@ class HostStep:
         """These rows of the material, in slots `0..n-1`: logits and cache after the step."""
         count = len(rows)
         # what is not a past is poison
-        cache = aligned(self.past[:, :, rows])
+        cache = host.aligned(self.past[:, :, rows])
         for slot, row in enumerate(rows):
             cache[:, :, slot, :, lengths[row] :] = np.nan
-        hidden, own_lengths = aligned(self.hidden[rows]), lengths[rows].astype(np.int32)
+        hidden, own_lengths = host.aligned(self.hidden[rows]), lengths[rows].astype(np.int32)
         logits = np.full((count, self.model.vocab_size), np.nan, np.float32)
         scratch = Scratch(self._shape)
-        memory = aligned(np.full(scratch.size, 0xFF, np.uint8))
+        memory = host.aligned(np.full(scratch.size, 0xFF, np.uint8))
         scratch.base = memory.ctypes.data
         counters = scratch["counters"] - scratch.base
         memory[counters:] = 0
@@ -109,7 +100,7 @@ class HostStep:
         return step(self.model, self.stack, pairs, self.hidden[rows], LENGTHS[rows]), cache
 
     def _put(self, array: NDArray[Any]) -> int:
-        self._held.append(aligned(array))
+        self._held.append(host.aligned(array))
         return int(self._held[-1].ctypes.data)
 
     def _put_weights(self, stack: Stack) -> StepWeights:

@@ -4,9 +4,11 @@ The kernels are in `decode_kernels.cu`, which says what each takes and why a row
 """
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from edgevlm_engines.manifest import Decoder
 
@@ -55,6 +57,35 @@ class StepWeights(NamedTuple):
     head: int
     cosines: int
     sines: int
+
+
+def placed(arrays: Mapping[str, NDArray[Any]], layers: int, put: Callable[[NDArray[Any]], int]) -> StepWeights:
+    """The weights of a decoder's graph by the names that export gives them; `put` brings one to its address.
+
+    Raises `KeyError` for one that is missing.
+    """
+
+    def named(name: str) -> int:
+        return put(arrays[name])
+
+    def layer(index: int) -> LayerWeights:
+        below = f"model.layers.{index}"
+        return LayerWeights(
+            input_norm=named(f"{below}.input_layernorm.weight"),
+            qkv=named(f"{below}.self_attn.qkv_proj.weight"),
+            output=named(f"{below}.self_attn.o_proj.weight"),
+            post_norm=named(f"{below}.post_attention_layernorm.weight"),
+            gate_up=named(f"{below}.mlp.gate_up_proj.weight"),
+            down=named(f"{below}.mlp.down_proj.weight"),
+        )
+
+    return StepWeights(
+        layers=[layer(index) for index in range(layers)],
+        norm=named("model.norm.weight"),
+        head=named("lm_head.weight"),
+        cosines=named("rope.cos"),
+        sines=named("rope.sin"),
+    )
 
 
 class StepCache(NamedTuple):

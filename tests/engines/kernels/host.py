@@ -3,9 +3,12 @@
 import ctypes
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from edgevlm_engines.cuda import decode_plan
 from edgevlm_engines.cuda.decode_plan import Launch
+from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
 KERNELS = Path(decode_plan.__file__).with_name("decode_kernels.cu")
@@ -26,3 +29,12 @@ def run(library: ctypes.CDLL, launch: Launch, *, backwards: bool = False) -> Non
     pointers = (ctypes.c_void_p * len(held))(*[ctypes.addressof(value) for value in held])
     code = library.launch(launch.kernel.encode(), *launch.grid, launch.threads, pointers, int(backwards))
     assert code == 0, (launch.kernel, code)
+
+
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy at a multiple of 16 bytes, as device memory has it."""
+    memory = np.zeros(array.nbytes + 16, np.uint8)
+    start = -memory.ctypes.data % 16
+    copied = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copied[...] = array
+    return copied
