@@ -21,7 +21,16 @@ from edgevlm_engines.cuda.decode_plan import (
     StepWeights,
     supported,
 )
-from edgevlm_engines.cuda.runtime import DEVICE, DeviceMemory, Graph, HostArray, Stream, call, capture, device
+from edgevlm_engines.cuda.runtime import (
+    DEVICE,
+    DeviceMemory,
+    Graph,
+    HostArray,
+    Stream,
+    call,
+    capture,
+    device,
+)
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.manifest import Decoder
 

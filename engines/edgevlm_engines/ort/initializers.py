@@ -14,7 +14,7 @@ GRAPH, INITIALIZER = 7, 5
 DIMS, DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA = 1, 2, 8, 9, 13
 KEY, VALUE = 1, 2
 
-DTYPES = {1: np.dtype(np.float32), 10: np.dtype(np.float16)}
+DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.float32), 10: np.dtype(np.float16)}
 """Of TensorProto.DataType; others are left out."""
 
 VARINT, FIXED_64, BYTES, FIXED_32 = 0, 1, 2, 5
@@ -53,11 +53,12 @@ def _tensor(message: memoryview, folder: Path) -> Iterator[tuple[str, Array]]:
             place[_text(entry[KEY])] = _text(entry[VALUE])
     if kind not in DTYPES:
         return
+    dtype = DTYPES[kind]
     if place:
         offset = int(place.get("offset", "0"))
-        yield name, np.memmap(folder / place["location"], DTYPES[kind], "r", offset, tuple(dims))
+        yield name, np.memmap(folder / place["location"], dtype, "r", offset, tuple(dims))
     elif raw:
-        yield name, np.frombuffer(raw, DTYPES[kind]).reshape(dims)
+        yield name, np.frombuffer(raw, dtype).reshape(dims)
 
 
 def _text(value: memoryview) -> str:

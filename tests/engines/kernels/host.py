@@ -12,15 +12,21 @@ from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
 KERNELS = Path(decode_plan.__file__).with_name("decode_kernels.cu")
+PRIMITIVES = KERNELS.with_name("decode_primitives.cu")
 
 
 def build(folder: Path) -> ctypes.CDLL:
-    """The product's own text between a head that stands for CUDA and a tail that launches it."""
-    source, library = folder / "kernels.cpp", folder / "kernels.so"
-    source.write_text("".join(f'#include "{path}"\n' for path in (HERE / "host.h", KERNELS, HERE / "launch.h")))
+    """The product's own text, ready to be launched."""
+    return ctypes.CDLL(str(compile_into(folder, KERNELS.read_text("utf-8"))))
+
+
+def compile_into(folder: Path, source: str) -> Path:
+    """The library made of a text, between a head that stands for CUDA and a tail that launches kernels."""
+    written, library = folder / "kernels.cpp", folder / "kernels.so"
+    written.write_text(f'#include "{HERE / "host.h"}"\n{source}\n#include "{HERE / "launch.h"}"\n', "utf-8")
     options = ["-std=c++17", "-O2", "-Wno-unknown-pragmas", "-shared", "-fPIC"]
-    subprocess.run(["g++", *options, "-o", str(library), str(source)], check=True)
-    return ctypes.CDLL(str(library))
+    subprocess.run(["g++", *options, "-o", str(library), str(written)], check=True)
+    return library
 
 
 def run(library: ctypes.CDLL, launch: Launch, *, backwards: bool = False) -> None:

@@ -89,7 +89,7 @@ class _Runtime:
         machine = self._machine
         major, minor = machine.compute
         name = machine.name.encode().ljust(256, b"\0")
-        return OK, SimpleNamespace(name=name, major=major, minor=minor)
+        return OK, SimpleNamespace(name=name, major=major, minor=minor, multiProcessorCount=16)
 
     def cudaMemGetInfo(self) -> tuple[Any, ...]:
         return OK, self._machine.capacity - self._machine.used(), self._machine.capacity
