@@ -18,7 +18,7 @@ ALLOCATIONS = ("cudaMalloc", "cudaHostAlloc")
 def test_the_engine_says_what_it_is(bench: Bench) -> None:
     info = bench.load().info
     assert (info.name, info.device, info.precision) == ("trt", "Stand-in Orin", "fp16")
-    assert (info.slots, info.max_length, info.max_chunk) == (SLOTS, LENGTH, 64)
+    assert (info.slots, info.max_length, info.max_chunk) == (SLOTS, LENGTH, 256)
     shape = open_bundle(bench.folder).manifest.decoder
     assert info.position_bytes == 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim
 
