@@ -125,7 +125,7 @@ def test_after_loading_nothing_is_allocated(bench: Bench) -> None:
     assert counts(bench.machine, *ALLOCATIONS, "cudaFree", "cudaFreeHost") == 0
 
 
-def test_one_call_waits_once_and_copies_nothing(bench: Bench) -> None:
+def test_one_call_waits_once(bench: Bench) -> None:
     engine = bench.load()
     prefill(engine, 0, text(30))
     for _ in range(3):
