@@ -36,6 +36,11 @@ settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("full")
 
 
+def pytest_report_header(config: pytest.Config) -> str:
+    given = config.pluginmanager.has_plugin("tests.gpu.plugin")
+    return "" if given else "tests/gpu is left out: it needs an NVIDIA GPU, and `make gpu` runs it"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(TESTS)

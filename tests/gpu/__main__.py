@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,14 +21,12 @@ from edgevlm_engines.errors import CudaError
 from tests.gpu import report
 from tests.gpu.columns import COLUMNS
 from tests.gpu.machine import described, has_gpu
-from tests.gpu.plugin import read, write
+from tests.gpu.plugin import BEGAN, read, write
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 MODELS = ("contract", "golden", "same_bits", "answers")
-ALONE = ("memory", "sanitizer")
-"""Nothing may run beside them."""
 
 ALIAS = """\
 from tensorrt_rtx import *
@@ -36,7 +35,10 @@ __version__ = "10.16.0"
 """
 """TensorRT-RTX under the name of TensorRT, where that is not installed."""
 
-RESTARTS = 20
+DONE = (0, 1, 5)
+"""Exit statuses of pytest that has run what there was to run."""
+
+LAST_LINES = 40
 
 
 class Part(NamedTuple):
@@ -57,19 +59,22 @@ class Run:
         self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*self._alias(), *sys.path])}
 
     def check(self, part: Part) -> list[report.Line]:
-        """A process after another, until all checks of a part have a result or time is up."""
-        log = self._work / f"{part.column}-{'-'.join(part.modules)}.jsonl"
-        for _ in range(RESTARTS):
+        """A process after another, until all checks of a part have a result, or time is up."""
+        log = self._work / f"{part.column or 'all'}-{'-'.join(part.modules)}.jsonl"
+        while True:
             before = len(read(log))
             code = self._process(part, log)
             lines = read(log)
-            crash = bool(lines) and lines[-1]["outcome"] == "began"
-            if code is None or (not crash and code in (0, 1, 5)) or len(lines) == before:
-                break
-        if code not in (0, 1, 5):
-            name = f"the process ended with {'no time left' if code is None else code}"
-            write(log, {"test": name, "row": "processes", "column": part.column, "outcome": report.CRASHED})
-        return report.results(read(log))
+            began = bool(lines) and lines[-1]["outcome"] == BEGAN
+            if code in DONE and not began:
+                return report.results(lines)
+            after = lines[-1]["test"] if lines else "nothing"
+            end = {"test": f"the process ended after {after}", "row": "processes", "column": part.column}
+            said = log.with_suffix(".txt").read_text(errors="replace").splitlines()[-LAST_LINES:]
+            text = "\n".join([f"exit status {'none: no time left' if code is None else code}", *said])
+            write(log, {**(lines[-1] if began else end), "outcome": report.CRASHED, "text": text})
+            if code is None or len(lines) == before:
+                return report.results(read(log))
 
     def _process(self, part: Part, log: Path) -> int | None:
         """Its exit status; `None` if time was up."""
@@ -106,6 +111,9 @@ class Run:
                 return None
 
     def _alias(self) -> list[str]:
+        """To put in front of the path."""
+        if find_spec("tensorrt") is not None:
+            return []
         folder = self._work / "alias"
         folder.mkdir(parents=True)
         (folder / "tensorrt.py").write_text(ALIAS)
@@ -137,9 +145,10 @@ def _run(work: Path, arguments: argparse.Namespace, machine: dict[str, str]) -> 
     began = time.monotonic()
     run = Run(work, arguments)
     together = [Part(("cuda_layer",), None), *(Part(MODELS, name) for name in arguments.columns)]
+    alone = [*(Part(("memory",), name) for name in arguments.columns), Part(("sanitizer",), None)]
     with ThreadPoolExecutor(max(1, min(len(together), (os.cpu_count() or 1) // 2))) as pool:
         found = list(pool.map(run.check, together))
-    found += [run.check(Part(ALONE, name)) for name in arguments.columns]
+    found += [run.check(part) for part in alone]
     checks = [check for part in found for check in part]
     seconds = time.monotonic() - began
     table = report.text(machine, checks, seconds)

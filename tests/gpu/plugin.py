@@ -50,7 +50,8 @@ class Log:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
         report: Any = yield
         if report.when == "call" or report.outcome != "passed":
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext[-3000:]
+            skipped = isinstance(report.longrepr, tuple)
+            text = report.longrepr[2].removeprefix("Skipped: ") if skipped else report.longreprtext[-3000:]
             line = {
                 "test": item.nodeid,
                 "row": row(item),
@@ -58,7 +59,7 @@ class Log:
                 "outcome": report.outcome,
                 "seconds": round(report.duration, 2),
                 "notes": [text for name, text in report.user_properties if name == "note"],
-                "text": reason,
+                "text": text,
             }
             write(self._path, line)
         return report  # type: ignore[no-any-return]
