@@ -70,8 +70,7 @@ class Run:
                 return report.results(lines)
             after = lines[-1]["test"] if lines else "nothing"
             end = {"test": f"the process ended after {after}", "row": "processes", "column": part.column}
-            said = log.with_suffix(".txt").read_text(errors="replace").splitlines()[-LAST_LINES:]
-            text = "\n".join([f"exit status {'none: no time left' if code is None else code}", *said])
+            text = f"exit status {'none, no time left' if code is None else code}\n{_last_words(log)}"
             write(log, {**(lines[-1] if began else end), "outcome": report.CRASHED, "text": text})
             if code is None or len(lines) == before:
                 return report.results(read(log))
@@ -118,6 +117,12 @@ class Run:
         folder.mkdir(parents=True)
         (folder / "tensorrt.py").write_text(ALIAS)
         return [str(folder)]
+
+
+def _last_words(log: Path) -> str:
+    """What a process printed before it ended, without pytest's own frames."""
+    lines = log.with_suffix(".txt").read_text(errors="replace").splitlines()
+    return "\n".join([line for line in lines if "/_pytest/" not in line and "/pluggy/" not in line][-LAST_LINES:])
 
 
 def main() -> int:

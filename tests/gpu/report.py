@@ -21,18 +21,19 @@ def failed(checks: Sequence[Line]) -> list[Line]:
 
 
 def text(machine: Mapping[str, str], checks: Sequence[Line], seconds: float) -> str:
-    """For people, in Markdown."""
+    """For people, in Markdown: what failed, what was measured; the table last, where a terminal shows it."""
+    lines = []
+    for check in failed(checks):
+        lines += [f"{check['outcome'].upper()} {_named(check)}", check.get("text", ""), ""]
+    lines += [f"{_named(check)}: {note}" for check in checks for note in check.get("notes", ())]
+    lines += [f"{_named(check)}: not run, {check['text']}" for check in checks if check["outcome"] == "skipped"]
+    lines += ["", ", ".join(f"{name} {value}" for name, value in machine.items()), ""]
     rows = sorted({check["row"] for check in checks}, key=[check["row"] for check in checks].index)
-    lines = [", ".join(f"{name} {value}" for name, value in machine.items()), ""]
     titles = [COLUMNS[name].title for name in COLUMNS]
     lines += [f"| check | {' | '.join(titles)} | result | seconds |", "|---" * (len(titles) + 3) + "|"]
     lines += [_row(row, [check for check in checks if check["row"] == row]) for row in rows]
-    lines += ["", f"{len(checks)} checks, {len(failed(checks))} failed, {seconds:.0f} s in all", ""]
-    lines += [f"{_named(check)}: {note}" for check in checks for note in check.get("notes", ())]
-    lines += [f"{_named(check)}: not run, {check['text']}" for check in checks if check["outcome"] == "skipped"]
-    for check in failed(checks):
-        lines += ["", f"{check['outcome'].upper()} {_named(check)}", check.get("text", "")]
-    return "\n".join(lines) + "\n"
+    lines += ["", f"{len(checks)} checks, {len(failed(checks))} failed, {seconds:.0f} s in all"]
+    return "\n".join(lines).lstrip() + "\n"
 
 
 def _row(row: str, checks: Sequence[Line]) -> str:
