@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray, Stream
+from edgevlm_engines.cuda.runtime import DeviceMemory, SharedArray, Stream
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.trt.context import PlanEngine, Tensors, check_tensors
@@ -28,8 +28,8 @@ class TrtVision:
         with ExitStack() as release:
             self._stream = owned(release, Stream(urgent=False))
             scratch = owned(release, DeviceMemory(max(engine.scratch_bytes, 1)))
-            self._pixels = owned(release, HostArray(pixels, np.float32))
-            self._features = owned(release, HostArray(features, np.float32))
+            self._pixels = owned(release, SharedArray(pixels, np.float32))
+            self._features = owned(release, SharedArray(features, np.float32))
             self._context = owned(release, engine.context(0, self._stream, scratch))
             addresses = {"pixels": self._pixels.address, "features": self._features.address}
             self._context.bind({"pixels": pixels}, addresses)
@@ -38,7 +38,9 @@ class TrtVision:
     def encode(self, picture: Floats) -> Floats:
         """`[3, size, size]` pixels -> `[image_tokens, hidden_size]` features."""
         self._pixels.array[0] = picture
+        self._pixels.send(1, self._stream)
         self._context.enqueue()
+        self._features.fetch(1, self._stream)
         self._stream.synchronize()
         features: Floats = self._features.array[0].copy()
         return features
