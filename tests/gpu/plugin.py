@@ -34,6 +34,7 @@ class Log:
         self._path = path
         self._column = column
         self._done = {line["test"] for line in read(path)}
+        self._preparing = 0.0
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         done = [item for item in items if item.nodeid in self._done]
@@ -49,6 +50,9 @@ class Log:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
         report: Any = yield
+        # loading a model is part of the first check that wants it
+        before = self._preparing if report.when == "call" else 0.0
+        self._preparing = report.duration if report.when == "setup" else 0.0
         if report.when == "call" or report.outcome != "passed":
             skipped = isinstance(report.longrepr, tuple)
             text = report.longrepr[2].removeprefix("Skipped: ") if skipped else report.longreprtext[-3000:]
@@ -57,7 +61,7 @@ class Log:
                 "row": row(item),
                 "column": self._column,
                 "outcome": report.outcome,
-                "seconds": round(report.duration, 2),
+                "seconds": round(before + report.duration, 2),
                 "notes": [text for name, text in report.user_properties if name == "note"],
                 "text": text,
             }

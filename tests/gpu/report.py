@@ -41,7 +41,7 @@ def _row(row: str, checks: Sequence[Line]) -> str:
     bad = len(failed(checks))
     ran = sum(check["outcome"] != "skipped" for check in checks)
     result = f"{bad} FAILED" if bad else "passed" if ran else "not run"
-    whole = "" if any(check["column"] for check in checks) else f" {ran - bad} of {ran}"
+    whole = f" {ran - bad} of {ran}" if ran and not any(check["column"] for check in checks) else ""
     seconds = sum(check.get("seconds", 0) for check in checks)
     return f"| {row} | {' | '.join(cells)} | {result}{whole} | {seconds:.0f} |"
 

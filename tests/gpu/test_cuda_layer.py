@@ -10,7 +10,7 @@ from edgevlm_engines.kv_cache import CpuCache
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray
+    from edgevlm_engines.cuda.runtime import DeviceMemory, SharedArray
 
 ROW = "CUDA layer"
 
@@ -37,10 +37,11 @@ class Bench:
         memory.upload(array)
         return memory
 
-    def host(self, array: Array) -> "HostArray":
-        from edgevlm_engines.cuda.runtime import HostArray
+    def shared(self, array: Array) -> "SharedArray":
+        """Not yet sent."""
+        from edgevlm_engines.cuda.runtime import SharedArray
 
-        held = HostArray(array.shape, array.dtype.type)
+        held = SharedArray(array.shape, array.dtype.type)
         self._release.callback(held.free)
         held.array[:] = array
         return held
@@ -120,15 +121,16 @@ class Step:
         self.fresh = halves(buffers, self.slots, heads, sequence, dim, seed=seed)
         self.cache = halves(buffers, slots, heads, capacity, dim, seed=seed + 1)
         self.past = np.random.default_rng(seed).integers(0, capacity - sequence + 1, self.slots, np.int32)
-        self.lengths = bench.host(self.past)
+        self.lengths = bench.shared(self.past)
         new, self.memories = [bench.up(one) for one in self.fresh], [bench.up(one) for one in self.cache]
         pairs = [(one.address, cache.address) for one, cache in zip(new, self.memories, strict=True)]
         self.append = Append(pairs, heads, capacity, dim * HALF.itemsize)
         self._bench = bench
 
     def launch(self) -> None:
-        stream, lengths = self._bench.stream, self.lengths.address
-        self.append.launch(self.first, self.slots, self.sequence, lengths, stream)
+        stream = self._bench.stream
+        self.lengths.send(self.slots, stream)
+        self.append.launch(self.first, self.slots, self.sequence, self.lengths.address, stream)
 
     def expect(self) -> None:
         """What numpy appends."""
@@ -173,17 +175,18 @@ def test_a_captured_step_reads_lengths_anew_each_time(bench: Bench) -> None:
     step.append.free()
 
 
-def test_kernels_read_and_write_host_arrays_in_place(bench: Bench) -> None:
-    from edgevlm_engines.cuda.kv_append import Append
+def test_shared_arrays_go_and_come_in_the_order_of_the_stream(bench: Bench) -> None:
+    from edgevlm_engines.cuda.runtime import Lines, copy_lines
 
-    new, cache, lengths = bench.host(halves(1, 2, 1, 8)), bench.host(halves(1, 2, 64, 8)), np.array([17], np.int32)
-    wanted = cache.array.copy()
-    wanted[:, :, 17] = new.array[:, :, 0]
-    append = Append([(new.address, cache.address)], 2, 64, 16)
-    append.launch(0, 1, 1, bench.host(lengths).address, bench.stream)
-    bench.stream.synchronize()
-    np.testing.assert_array_equal(cache.array, wanted)
-    append.free()
+    sent, back = halves(5, 3000), halves(5, 3000, seed=1)
+    start, to = bench.shared(sent), bench.shared(back)
+    for count in (2, 5):
+        start.send(count, bench.stream)
+        copy_lines(Lines(to.address, 6000), Lines(start.address, 6000), 6000, 5, bench.stream)
+        to.fetch(count, bench.stream)
+        bench.stream.synchronize()
+        back[:count] = sent[:count]
+        np.testing.assert_array_equal(to.array, back)
 
 
 def test_the_cache_on_the_device_does_what_the_one_on_the_host_does(bench: Bench) -> None:
