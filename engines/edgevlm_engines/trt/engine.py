@@ -107,7 +107,7 @@ class TrtEngine(CheckedEngine):
         """Weights first: what they leave is the cache's."""
         with ExitStack() as release:
             decoder, vision = owned(release, PlanEngine(plans.decoder)), owned(release, PlanEngine(plans.vision))
-            self._vision = owned(release, TrtVision(vision, bundle.manifest))
+            self._vision = owned(release, TrtVision(vision, bundle.manifest, graphs=cuda_graphs))
             self._decoder = owned(release, TrtDecoder(decoder, bundle.manifest, shape, graphs=cuda_graphs))
             self._release = release.pop_all()
 
