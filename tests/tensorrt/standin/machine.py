@@ -6,6 +6,7 @@ never twice.
 
 import ctypes
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -99,11 +100,28 @@ class Machine:
         self.modules: dict[int, Any] = {}
         self.objects: Counter[str] = Counter()
         """TensorRT's objects that live, by class."""
+        self.caches: weakref.WeakSet[Any] = weakref.WeakSet()
+        """TensorRT-RTX's caches of kernels that live."""
         self._freed: list[Block] = []
         self._logger: object = None
         self._next_handle = 1000
         self._entered = threading.local()
         self._lock = threading.Lock()
+
+    @property
+    def rtx(self) -> bool:
+        """Whether its TensorRT is TensorRT-RTX, whose versions are still below 10."""
+        return int(self.tensorrt.partition(".")[0]) < 10
+
+    @property
+    def software(self) -> str:
+        """As the product names it."""
+        return f"TensorRT{'-RTX' if self.rtx else ''} {self.tensorrt}"
+
+    @property
+    def module(self) -> str:
+        """What Python imports."""
+        return "tensorrt_rtx" if self.rtx else "tensorrt"
 
     def record(self, name: str, **details: Any) -> None:
         self.calls.append(Call(name, threading.get_ident(), details))
