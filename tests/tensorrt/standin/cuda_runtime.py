@@ -115,8 +115,11 @@ class _Runtime:
         return (OK,)
 
     def cudaMemcpy(self, to: int, start: int, size: int, kind: cudaMemcpyKind) -> tuple[Any, ...]:
-        assert kind is cudaMemcpyKind.cudaMemcpyHostToDevice
-        self._machine.bytes_at(to, size, "cudaMemcpy")[:] = host_bytes(start, size)
+        if kind is cudaMemcpyKind.cudaMemcpyHostToDevice:
+            self._machine.bytes_at(to, size, "cudaMemcpy")[:] = host_bytes(start, size)
+        else:
+            assert kind is cudaMemcpyKind.cudaMemcpyDeviceToHost
+            host_bytes(to, size)[:] = self._machine.bytes_at(start, size, "cudaMemcpy")
         return (OK,)
 
     def cudaMemcpyAsync(
