@@ -28,7 +28,8 @@ ROOT = HERE.parents[1]
 MODELS = ("contract", "golden", "same_bits", "answers")
 
 PYTEST = (
-    "-m pytest -q -W default -p no:cacheprovider -p tests.gpu.plugin --timeout-method thread -o timeout=150".split()
+    *("-m", "pytest", "-q", "-W", "default", "-p", "no:cacheprovider", "-p", "tests.gpu.plugin"),
+    *("--timeout-method", "thread", "-o", "timeout=150"),
 )
 """Warnings of libraries are no failures here; a thread ends what hangs in a library's own code."""
 
