@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.gpu.fatbin import prune
+from tests.tensorrt.environments import TWINS
 
 PYTHON = "3.12"
 RUNTIMES = (
     "onnxruntime-gpu==1.31.1",
-    "tensorrt-rtx-cu13-bindings==1.4.0.76",
-    "tensorrt-rtx-cu13-libs==1.4.0.76",
+    f"tensorrt-rtx-cu13-bindings=={TWINS[0]}",
+    f"tensorrt-rtx-cu13-libs=={TWINS[0]}",
     "cuda-bindings==13.2.0",
     "cuda-pathfinder",
 )

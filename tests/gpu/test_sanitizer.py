@@ -31,6 +31,6 @@ def test_the_append_kernel(pytestconfig: pytest.Config) -> None:
     watched("append", pytestconfig.getoption("rehearse"))
 
 
-def test_an_answer(jetson_bundles: Callable[[str, str], Path], pytestconfig: pytest.Config) -> None:
+def test_an_answer(split_bundle: Callable[[str], Path], pytestconfig: pytest.Config) -> None:
     """Of the graph that needs the append kernel."""
-    watched(str(jetson_bundles("v2", "jetpack6")), pytestconfig.getoption("rehearse"))
+    watched(str(split_bundle("v2")), pytestconfig.getoption("rehearse"))
