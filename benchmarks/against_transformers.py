@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from edgevlm_engines import engine_for, read_manifest
 from edgevlm_engines.names import Device
@@ -19,7 +19,7 @@ from benchmarks.figures import PROMPT, Figures, Job, measure_apart
 from benchmarks.machine import cores, heading
 from benchmarks.made import make_bundle, make_checkpoint, make_plans
 from benchmarks.measure import Timing
-from benchmarks.peer_figures import PeerFigures, PeerJob, Way, measure_peer
+from benchmarks.peer_figures import PeerDevice, PeerFigures, PeerJob, Way, measure_peer
 from benchmarks.report import table
 from benchmarks.shapes import SHAPES
 from edgevlm.cli import CommandError
@@ -112,7 +112,7 @@ def loadable() -> tuple[Device, ...]:
 
 def prepare(work: Path, shape: str, device: Device, threads: int) -> Job:
     """Make what is missing of a bundle for the device; returns what to measure of it."""
-    precision = "fp32" if device == "cpu" else "fp16"
+    precision: Literal["fp32", "fp16"] = "fp32" if device == "cpu" else "fp16"
     bundle = work / f"{shape}-{device}-{precision}"
     make_bundle(make_checkpoint(work, shape), bundle, precision, precision, device)
     job = Job(bundle.resolve(), threads, ROWS, PAST, STEPS)
@@ -143,7 +143,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     devices: tuple[Device, ...] = tuple(arguments.devices or loadable())
     jobs = {device: prepare(arguments.work, arguments.shape, device, arguments.threads) for device in devices}
-    where = "cpu" if devices == ("cpu",) else "cuda"
+    where: PeerDevice = "cpu" if devices == ("cpu",) else "cuda"
     peer = PeerJob(arguments.shape, where, arguments.threads, ROWS, PAST, STEPS, PROMPT)
     rounds = compete(jobs, peer, arguments.rounds)
     print(f"{heading(rounds[0].theirs.name)}\n{arguments.shape}, {arguments.threads} threads, {len(rounds)} rounds")

@@ -83,4 +83,3 @@ class Contest:
 
     def _engine(self, slots: int, steps: int) -> Figures:
         return measure_apart(Job(self._bundle.resolve(), self._peer.threads, (slots,), PAST, steps))
-

@@ -1,8 +1,8 @@
 """The models as transformers runs them, with random weights: a LLaMA decoder, and CLIP's tower without a projector.
 
-`python -m benchmarks.transformers_peer` reads a job as JSON and writes its figures as JSON. Two ways: eager, where Python
-launches every kernel and the cache grows, as upstream's own code does; and with a cache of fixed size and the kernels
-of a call captured in a CUDA graph, which is the most that torch makes of the same kernels.
+`python -m benchmarks.transformers_peer` reads a job as JSON and writes its figures as JSON. There are two ways: eager,
+where Python launches every kernel and the cache grows, as in upstream's own code; and a cache of fixed size, with the
+kernels of a call captured in a CUDA graph.
 """
 
 import sys
@@ -38,7 +38,7 @@ class Peer:
     device: str
 
     def next_tokens(self, tokens: Any, cache: Any) -> Any:
-        """The likeliest next token of each row, `[rows, 1]`; `tokens` is `[rows, length]` behind what the cache has."""
+        """The likeliest next token of each row, `[rows, 1]`, after `tokens`, `[rows, length]`, behind the cache."""
         output = self.decoder(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
         return output.logits[:, -1].argmax(-1, keepdim=True)
 
@@ -54,7 +54,8 @@ def load(shape: Shape, device: str) -> Peer:
     """Weights drawn by the library itself, on the device; float16 on a GPU, as upstream runs it, else float32."""
     torch.set_default_dtype(torch.float16 if device == "cuda" else torch.float32)
     with torch.device(device):
-        return Peer(LlamaForCausalLM(_decoder_config(shape)).eval(), CLIPVisionModel(_tower_config(shape.tower)), device)
+        decoder, tower = LlamaForCausalLM(_decoder_config(shape)), CLIPVisionModel(_tower_config(shape.tower))
+    return Peer(decoder.eval(), tower.eval(), device)
 
 
 def measure(job: PeerJob) -> PeerFigures:
