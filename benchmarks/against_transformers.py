@@ -50,7 +50,7 @@ class Round(NamedTuple):
 
 def lines() -> Iterator[Line]:
     yield Line("picture to features; the tower alone", lambda ours: ours.encode, lambda way: way.tower, _time)
-    yield Line(f"prompt, {PROMPT} positions", lambda ours: ours.prefill, lambda way: way.prefill, _time)
+    yield Line(f"prompt, {PROMPT} positions", lambda ours: ours.prefill[PROMPT], lambda way: way.prefill, _time)
     for rows in ROWS:
         yield _decode_line(rows)
 

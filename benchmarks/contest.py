@@ -67,7 +67,7 @@ class Contest:
             encode=alone.encode.mean,
             decode=1 / alone.decode[1].mean,
             decode_together=STREAMS / together.decode[STREAMS].mean,
-            prefill=PROMPT / alone.prefill.mean,
+            prefill=PROMPT / alone.prefill[PROMPT].mean,
             peak_memory=alone.peak_memory,
         )
 

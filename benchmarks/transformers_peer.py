@@ -1,6 +1,6 @@
 """The models as transformers runs them, with random weights: a LLaMA decoder, and CLIP's tower without a projector.
 
-`python -m benchmarks.transformers_peer` reads a job as JSON and writes its figures as JSON. There are two ways: eager,
+`python -m benchmarks.transformers_peer` reads a job as JSON and writes its figures as JSON. Two ways: eager,
 where Python launches every kernel and the cache grows, as in upstream's own code; and a cache of fixed size, with the
 kernels of a call captured in a CUDA graph.
 """
