@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from edgevlm_engines.names import Precision, VisionPrecision
+from edgevlm_engines.names import Device, Precision, VisionPrecision
 
 from benchmarks.figures import PROMPT, Figures, Job, measure_apart
 from benchmarks.gguf_files import Quantisation, write_decoder, write_projector
@@ -41,21 +41,26 @@ class Sample(NamedTuple):
 
 
 class Contest:
-    """One pair of precisions on one shape. All files lie in `work`; what is there is used as it is."""
+    """One pair of precisions on one shape. All files lie in `work`; what is there is used as it is.
+
+    Ours runs where the peer does.
+    """
 
     def __init__(self, work: Path, shape: str, pair: Pair, peer: LlamaCpp) -> None:
         self.pair = pair
+        self._device: Device = "cuda" if peer.on_gpu else "cpu"
         self._shape = shape
         self._peer = peer
         self._work = work
-        self._bundle = work / f"{shape}-{pair.precision}-{pair.vision_precision}"
+        place = "cuda-" if peer.on_gpu else ""
+        self._bundle = work / f"{shape}-{place}{pair.precision}-{pair.vision_precision}"
         self._decoder = work / f"{shape}-{pair.quantisation}.gguf"
         self._projector = work / f"{shape}-mmproj-F16.gguf"
 
     def prepare(self) -> None:
         """Make what is missing. Each file or folder appears only when it is complete."""
         checkpoint = make_checkpoint(self._work, self._shape)
-        make_bundle(checkpoint, self._bundle, self.pair.precision, self.pair.vision_precision)
+        make_bundle(checkpoint, self._bundle, self.pair.precision, self.pair.vision_precision, self._device)
         if not self._decoder.exists():
             write_decoder(checkpoint, self._decoder, self.pair.quantisation, bar(self._decoder))
         if not self._projector.exists():
