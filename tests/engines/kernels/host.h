@@ -11,6 +11,7 @@
 #include <tuple>
 #include <utility>
 #include <vector>
+#include <setjmp.h>
 #include <ucontext.h>
 
 #define __device__
@@ -46,16 +47,34 @@ struct Warp {
 };
 
 static const int MOST_THREADS = 1024, STACK = 1 << 16;
-static ucontext_t scheduler, contexts[MOST_THREADS];
+static ucontext_t contexts[MOST_THREADS];
+/* a context is entered once; after that these are used, which make no call to the system */
+static jmp_buf scheduler, places[MOST_THREADS];
 static std::vector<char> stacks(MOST_THREADS * (size_t)STACK);
-static bool ended[MOST_THREADS];
+static bool begun[MOST_THREADS], ended[MOST_THREADS];
 static Barrier block;
 static Warp warps[MOST_THREADS / 32];
 static bool moved;
 static void (*entry)(void **);
 static void **entry_arguments;
 
-static void change() { swapcontext(&contexts[threadIdx.x], &scheduler); }
+static void change()
+{
+    if (_setjmp(places[threadIdx.x]) == 0)
+        _longjmp(scheduler, 1);
+}
+
+/* Run a thread until it changes back. */
+static void resume(int thread)
+{
+    threadIdx.x = thread;
+    if (_setjmp(scheduler) != 0)
+        return;
+    if (begun[thread])
+        _longjmp(places[thread], 1);
+    begun[thread] = true;
+    setcontext(&contexts[thread]);
+}
 
 static void meet(Barrier &barrier, int count)
 {
@@ -83,6 +102,7 @@ static void run_thread()
 /* Whether all threads came to the end. */
 static bool run_block(int threads)
 {
+    memset(begun, 0, sizeof begun);
     memset(ended, 0, sizeof ended);
     memset(&block, 0, sizeof block);
     memset(warps, 0, sizeof warps);
@@ -97,8 +117,7 @@ static bool run_block(int threads)
         left = 0;
         for (int i = 0; i < threads; i++)
             if (!ended[i]) {
-                threadIdx.x = i;
-                swapcontext(&scheduler, &contexts[i]);
+                resume(i);
                 left += !ended[i];
             }
         if (!moved)
