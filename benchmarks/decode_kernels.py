@@ -5,6 +5,7 @@ how long a step and each of its kernels takes, as they are and divided otherwise
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -274,6 +275,8 @@ def measure(name: str, layers: int | None, past: int) -> None:
     model = decoder(name, layers)
     stream = Stream(urgent=True)
     tools = Tools(stream, processors())
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(compiled_once, (OWN, *OTHERS)))
     print(f"{device().name}, {processors()} multiprocessors; {name}, {model.layers} layers, past {past}", flush=True)
     few = dict.fromkeys(MATMULS, 3)
     checked = chain(
