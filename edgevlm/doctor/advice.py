@@ -65,7 +65,8 @@ def _has_rtx_alone(survey: Survey) -> bool:
 def _tensorrt_rtx(survey: Survey) -> Iterator[str]:
     software = survey.software
     if survey.board.jetson:
-        yield f"The bundle is for TensorRT-RTX on a PC: export it with --device {export_device(survey) or 'jetpack7'}."
+        device = export_device(survey) or "jetpack7"
+        yield f"The bundle is for TensorRT-RTX on a PC: export it with --device {device}."
     elif software.tensorrt_rtx is None:
         yield "TensorRT-RTX is not installed: install edgevlm with its 'rtx' extra."
     elif software.bindings is None:

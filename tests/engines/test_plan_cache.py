@@ -193,4 +193,4 @@ def test_capacity_and_windows() -> None:
     assert windows(256) == (256,)
     assert windows(320) == (256, 320)
     assert windows(2048) == (256, 512, 1024, 2048)
-    assert plan_shape(3, 500) == PlanShape(3, 512, 64)
+    assert plan_shape(3, 500) == PlanShape(3, 512, 256)

@@ -113,7 +113,7 @@ class TrtEngine(CheckedEngine):
         with ExitStack() as release:
             library = library_for(bundle.manifest.device)
             decoder, vision = (owned(release, PlanEngine(path, library)) for path in (plans.decoder, plans.vision))
-            self._vision = owned(release, TrtVision(vision, bundle.manifest))
+            self._vision = owned(release, TrtVision(vision, bundle.manifest, graphs=cuda_graphs))
             self._decoder = owned(release, TrtDecoder(decoder, bundle.manifest, shape, graphs=cuda_graphs))
             self._plans, self._unused = (decoder, vision), {decoder, vision}
             release.callback(self._keep_kernels)

@@ -192,13 +192,13 @@ class Machine:
         block.data[:] = GARBAGE
         self._freed.append(block)
 
-    def bytes_at(self, address: int, size: int, who: str) -> Bytes:
-        """Memory that was allocated and not freed."""
+    def bytes_at(self, address: int, size: int, who: str, kind: str = "device") -> Bytes:
+        """Memory of a kind that was allocated and not freed."""
         for block in self.blocks.values():
-            if block.address <= address and address + size <= block.address + block.size:
+            if block.address <= address and address + size <= block.address + block.size and block.kind == kind:
                 start = address - block.address
                 return block.data[start : start + size]
-        raise self.violate(f"{who}: {size} bytes at {address:#x} are not in memory that is allocated")
+        raise self.violate(f"{who}: {size} bytes at {address:#x} are not in {kind} memory that is allocated")
 
     def array_at(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any], who: str) -> NDArray[Any]:
         size = int(np.prod(shape)) * dtype.itemsize
