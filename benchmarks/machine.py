@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 """CPU flags that decide which kernels run."""
 
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "tensorrt")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx-cu13")
 
 
 def cores() -> int:
