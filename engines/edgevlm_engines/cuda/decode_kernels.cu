@@ -56,9 +56,10 @@ __device__ __forceinline__ Words scaled(Words words, float factor, Words scales)
     return words;
 }
 
-/* Eight outputs of eight inputs. */
-__device__ __forceinline__ void load_weights(Weights &weights, const Half *from, int width)
+/* Eight outputs of the inputs k..k+7; beyond the last input, of others, whose activations are zeros. */
+__device__ __forceinline__ void load_weights(Weights &weights, const Half *from, int k, int depth, int width)
 {
+    from += (long long)min(k, depth - 8) * width;
 #pragma unroll
     for (int i = 0; i < 8; i++) {
         weights.row[i] = load_constant(from);
@@ -82,6 +83,13 @@ __device__ __forceinline__ void multiply_16(float (&sums)[GROUPS][4][4], const W
         for (int group = 0; group < GROUPS; group++)
             multiply_add(sums[group][j], a0, a1, a2, a3, b[group].first, b[group].second);
     }
+}
+
+/* Inputs k..k+7 of a row; zeros beyond the last row or input. */
+__device__ __forceinline__ Words load_row(const Half *input, int row, int k, int rows, int depth)
+{
+    const Words zero = {0, 0, 0, 0};
+    return row < rows && k < depth ? load_fresh(input + row * depth + k) : zero;
 }
 
 /* Whether this block is the last of `count` that come to `counter`. If so, it sees what the others wrote. */
@@ -176,18 +184,16 @@ __device__ __forceinline__ void multiply(const Half *weights, const Half *input,
     const int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     const int columns = width / HALVED, tile = blockIdx.x * TILE;
     Quad *parts = (Quad *)scratch;
-    const int steps = depth / 32, stretches = gridDim.y * DEEP, stretch = blockIdx.y * DEEP + warp % DEEP;
+    const int steps = (depth + 31) / 32, stretches = gridDim.y * DEEP, stretch = blockIdx.y * DEEP + warp % DEEP;
     const int first = stretch * steps / stretches, stop = (stretch + 1) * steps / stretches;
     /* beyond the last column others are multiplied again, and not stored */
     const int column = warp / DEEP * columns + min(tile + 8 * g, columns - 8);
-    const int start = 32 * first + 8 * t;
-    const Half *next = weights + (long long)start * width + column;
+    weights += column;
     Weights stages[STAGES];
 #pragma unroll
     for (int stage = 0; stage < STAGES; stage++)
         if (first + stage < stop) {
-            load_weights(stages[stage], next, width);
-            next += 32ll * width;
+            load_weights(stages[stage], weights, 32 * (first + stage) + 8 * t, depth, width);
         }
     wait_for_predecessor();
     let_successor_start();
@@ -196,11 +202,9 @@ __device__ __forceinline__ void multiply(const Half *weights, const Half *input,
     Words fresh[GROUPS], scale = zero;
 #pragma unroll
     for (int group = 0; group < GROUPS; group++)
-        fresh[group] = 8 * group + g < rows && first < stop
-                           ? load_fresh(input + (8 * group + g) * depth + start)
-                           : zero;
+        fresh[group] = load_row(input, 8 * group + g, 32 * first + 8 * t, rows, first < stop ? depth : 0);
     if (INPUT == NORMED && first < stop)
-        scale = load_constant(scales + start);
+        scale = load_constant(scales + 32 * first + 8 * t);
     if (INPUT == NORMED)
         norm_factors(factors, squares, ROWS, rows, depth, epsilon);
     for (int base = first; base < stop; base += STAGES) {
@@ -216,16 +220,15 @@ __device__ __forceinline__ void multiply(const Half *weights, const Half *input,
                         present = scaled(present, factors[8 * group + g], scale);
                     early[group] = {present.x, present.y};
                     late[group] = {present.z, present.w};
-                    if (step + 1 < stop && 8 * group + g < rows)
-                        fresh[group] = load_fresh(input + (8 * group + g) * depth + 32 * (step + 1) + 8 * t);
+                    if (step + 1 < stop)
+                        fresh[group] = load_row(input, 8 * group + g, 32 * (step + 1) + 8 * t, rows, depth);
                 }
                 if (INPUT == NORMED && step + 1 < stop)
                     scale = load_constant(scales + 32 * (step + 1) + 8 * t);
                 multiply_16(products, stages[stage].row, early);
                 multiply_16(products, stages[stage].row + 4, late);
                 if (step + STAGES < stop) {
-                    load_weights(stages[stage], next, width);
-                    next += 32ll * width;
+                    load_weights(stages[stage], weights, 32 * (step + STAGES) + 8 * t, depth, width);
                 }
             }
         }
