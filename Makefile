@@ -2,6 +2,8 @@
 # make quick    format, lint, types, and the tests that need nothing but Python packages and little time
 # make check    format, lint, types, and all tests but those of the images
 # make test     everything: what CI runs; wants Debian, and root
+# make gpu      what needs an NVIDIA GPU, with a table of results; without one it says so
+# make gpu-pack what a machine with a GPU and no package registry needs for that beside the repository
 # make fix      format and mend what can be mended
 
 PYTHON ?= python3
@@ -23,7 +25,7 @@ CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-binding
 # what tests/chart renders the chart with
 HELM := $(VENV)/helm/installed
 
-.PHONY: run quick check test containers lint fix test-tools
+.PHONY: run quick check test containers gpu gpu-pack lint fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
@@ -39,6 +41,13 @@ test: lint test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
 
 containers: $(VENV)/installed-test test-tools $(HELM)
 	$(PYTEST) -m container
+
+# CUDA, ONNX Runtime for it and TensorRT come from whoever calls: PYTHON has them
+gpu:
+	PYTHONPATH=.:server:engines:export:demo:$$PYTHONPATH $(PYTHON) -m tests.gpu $(if $(OUT),--out $(OUT))
+
+gpu-pack: $(VENV)/installed-test
+	$(BIN)/python -m tests.gpu.pack $(or $(OUT),build/gpu)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""A server's first start on a Jetson with nothing but a checkpoint, and its second, on stand-ins."""
+"""A server's first start with TensorRT and nothing but a checkpoint, and its second, on stand-ins."""
 
 import argparse
 import logging
@@ -16,7 +16,7 @@ from edgevlm.first_start import Conversion, served_bundle, this_device
 from edgevlm.plans import ensure_plans
 from tests.conftest import GOLDEN
 from tests.live import LiveServer
-from tests.tensorrt.jetsons import JETSONS
+from tests.tensorrt.jetsons import ALL
 from tests.tensorrt.standin import Machine, installed
 
 pytestmark = pytest.mark.slow
@@ -25,9 +25,9 @@ SLOTS, LENGTH = 2, 500
 SETTINGS = Settings(max_batch=SLOTS, max_length=LENGTH)
 
 
-@pytest.fixture(params=JETSONS)
+@pytest.fixture(params=ALL)
 def jetson(request: pytest.FixtureRequest) -> Iterator[tuple[str, Machine]]:
-    with installed(JETSONS[request.param]) as machine:
+    with installed(ALL[request.param]) as machine:
         yield request.param, machine
         machine.check_released()
 

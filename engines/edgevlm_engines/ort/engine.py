@@ -44,7 +44,7 @@ class OrtEngine(CheckedEngine):
             precision=manifest.precision,
             slots=slots,
             max_length=max_length,
-            chunk=CHUNK,
+            chunk=CHUNK[provider],
             position_bytes=position_bytes(manifest),
         )
         super().__init__(info)

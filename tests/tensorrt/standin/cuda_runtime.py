@@ -52,7 +52,7 @@ def names(machine: Machine) -> dict[str, object]:
         "cudaError_t": cudaError_t,
         "cudaMemcpyKind": cudaMemcpyKind,
         "cudaStreamCaptureMode": cudaStreamCaptureMode,
-        "cudaHostAllocMapped": 2,
+        "cudaHostAllocDefault": 0,
         "cudaStreamNonBlocking": 1,
     }
 
@@ -107,20 +107,37 @@ class _Runtime:
         return (OK,)
 
     def cudaHostAlloc(self, size: int, flags: int) -> tuple[Any, ...]:
-        assert flags == 2, "not mapped"
+        assert flags == 0
         return self._allocated("pinned", size)
-
-    def cudaHostGetDevicePointer(self, pointer: int, flags: int) -> tuple[Any, ...]:
-        self._machine.bytes_at(pointer, 1, "cudaHostGetDevicePointer")
-        return OK, pointer
 
     def cudaFreeHost(self, pointer: int) -> tuple[Any, ...]:
         self._machine.release("pinned", pointer)
         return (OK,)
 
     def cudaMemcpy(self, to: int, start: int, size: int, kind: cudaMemcpyKind) -> tuple[Any, ...]:
-        assert kind is cudaMemcpyKind.cudaMemcpyHostToDevice
-        self._machine.bytes_at(to, size, "cudaMemcpy")[:] = host_bytes(start, size)
+        if kind is cudaMemcpyKind.cudaMemcpyHostToDevice:
+            self._machine.bytes_at(to, size, "cudaMemcpy")[:] = host_bytes(start, size)
+        else:
+            assert kind is cudaMemcpyKind.cudaMemcpyDeviceToHost
+            host_bytes(to, size)[:] = self._machine.bytes_at(start, size, "cudaMemcpy")
+        return (OK,)
+
+    def cudaMemcpyAsync(
+        self, to: int, start: int, size: int, kind: cudaMemcpyKind, stream: Handle
+    ) -> tuple[Any, ...]:
+        places = {
+            cudaMemcpyKind.cudaMemcpyHostToDevice: ("device", "pinned"),
+            cudaMemcpyKind.cudaMemcpyDeviceToHost: ("pinned", "device"),
+        }[kind]
+
+        def copy() -> None:
+            target, source = (
+                self._machine.bytes_at(address, size, "cudaMemcpyAsync", place)
+                for address, place in zip((to, start), places, strict=True)
+            )
+            target[:] = source
+
+        self._machine.submit(stream, Work(copy))
         return (OK,)
 
     def cudaMemsetAsync(self, address: int, value: int, size: int, stream: Handle) -> tuple[Any, ...]:
