@@ -28,7 +28,7 @@ class WrittenAttention:
         return self._reshaped(attended, self._config.heads)
 
     def scores(self, rows: ir.Value, keys: ir.Value, seen: ir.Value) -> ir.Value:
-        """`[B, kv_heads, R, W]`. A masked one is replaced, not lowered: what lies in unused positions may be large."""
+        """`[B, kv_heads, R, W]`. A masked one is replaced, not lowered: unused positions may hold large values."""
         graph = self._graph
         scores = graph.op("MatMul", rows, graph.op("Transpose", keys, perm=[0, 1, 3, 2]))
         return graph.op("Where", seen, scores, self._masked)
