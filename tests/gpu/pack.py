@@ -55,10 +55,10 @@ for path in sorted(Path(__file__).parent.glob("*.so*"), reverse=True):
 """What a wheel that is built at its installation would have made, and the project's own version."""
 
 README = """\
-Everything that `python -m tests.gpu` needs beside the repository, made by `make gpu-pack`. With the pieces in PIECES,
-an empty folder SITE, and from the repository's root:
+What `python -m tests.gpu` needs beside the repository, made by `make gpu-pack`. In the repository's root, with PIECES
+the folder of this file and SITE a new one, both from `/` on:
 
-    cat PIECES/site.* | xz -dc | tar -x -C SITE
+    mkdir SITE && cat PIECES/site.* | xz -dc | tar -x -C SITE
     nvidia=$(python3 -c 'import glob, nvidia; print(":".join(glob.glob(nvidia.__path__[0] + "/*/lib")))')
     export LD_LIBRARY_PATH=SITE/tensorrt_rtx_libs:$nvidia
     export PYTHONPATH=SITE:.:server:engines:export:demo
