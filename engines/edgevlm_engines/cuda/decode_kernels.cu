@@ -15,6 +15,15 @@
 #ifndef BLOCKS
 #define BLOCKS 2 /* at least, on a multiprocessor: limits registers */
 #endif
+#ifndef BLOCKS_16
+#define BLOCKS_16 2 /* the same for up to 16 rows, which need more registers */
+#endif
+#ifndef SHORTEST
+#define SHORTEST 64 /* positions in a chunk, at least */
+#endif
+#ifndef ATTEND_BLOCKS
+#define ATTEND_BLOCKS 3 /* of attention, at least, on a multiprocessor */
+#endif
 
 #define THREADS (32 * WARPS)
 #define TILE 64 /* outputs of a warp: 128 bytes of a row of weights */
@@ -296,7 +305,7 @@ __device__ __forceinline__ void multiply(const Half *weights, const Half *input,
 }
 
 #define MATMUL(NAME, ROWS, INPUT, OUTPUT)                                                                             \
-    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS, ROWS == 8 ? BLOCKS : BLOCKS_16)                                                     \
         NAME(const Half *weights, const Half *input, const Half *scales, const float *squares, float epsilon,         \
              void *output, float *new_squares, float *scratch, int *counters, int rows, int depth, int width)         \
     {                                                                                                                 \
@@ -334,7 +343,6 @@ extern "C" __global__ void begin(const Half *hidden, const int *lengths, Half *r
 }
 
 #define CHUNKS 8 /* of a slot's positions, at most */
-#define SHORTEST 64
 #define WALKERS 16 /* of 16 threads each: a position takes 16 threads, for 8 dimensions each */
 #define BATCH 4
 #define DIM 128 /* at most */
@@ -375,7 +383,7 @@ __device__ __forceinline__ void rotate(const Half *vector, float cosine, float s
    positions, y over heads, z over rows. `packed` [rows, (heads + 2 kv_heads) * dim]; cache [rows, kv_heads, capacity,
    dim]; `cosines`, `sines` [capacity or more, dim / 2]. `scratch` has dim + 2 floats for each row, head and chunk,
    `counters` a zero for each row and head. */
-extern "C" __global__ void __launch_bounds__(16 * WALKERS)
+extern "C" __global__ void __launch_bounds__(16 * WALKERS, ATTEND_BLOCKS)
     attend(const Half *packed, const Half *cosines, const Half *sines, Half *keys, Half *values, const int *lengths,
            Half *attended, float *scratch, int *counters, int heads, int kv_heads, int dim, int capacity)
 {
