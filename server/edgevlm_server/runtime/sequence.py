@@ -1,4 +1,4 @@
-"""One answer as the scheduler sees it: the one thing that changes while it runs; and how its prompt is cut into calls.
+"""One answer as the scheduler sees it: the one thing that changes while it runs; and how its prompt is cut.
 
 No threads, no text, no HTTP. The same beginning of a prompt is always cut in the same places, whatever follows and
 whatever of it is known already.
