@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, NamedTuple
 
 from edgevlm_server.version import described
@@ -40,6 +41,9 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. A mistake of the user ends in one sentence, not a traceback."""
+    # a path may hold bytes that are no text; where it is shown, that must not end in a traceback
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parse(sys.argv[1:] if argv is None else list(argv))
     # as an exception, so that half-written files are removed on the way out; the server sets a handler of its own
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(EXIT_TERMINATED))

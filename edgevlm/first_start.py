@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from edgevlm_engines import EngineError, EngineLoadError
 from edgevlm_engines.bundle import MANIFEST
 from edgevlm_engines.manifest import FORMAT
 from edgevlm_engines.names import Device, Precision, VisionPrecision
+from edgevlm_export.checkpoint.name import model_name
 from edgevlm_export.folder_lock import hold
 from edgevlm_server.version import version
 
@@ -96,8 +98,7 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
     from edgevlm_export.errors import ExportError
     from edgevlm_export.trt.lock import plan_lock
 
-    name = checkpoint.resolve().name
-    bundle = cache / f"{name}-{_key(checkpoint, conversion, device)}"
+    bundle = cache / f"{model_name(checkpoint)}-{_key(checkpoint, conversion, device)}"
     if usable(bundle):
         return bundle
     advice = f"make it writable, or serve a bundle made with 'edgevlm export {checkpoint} BUNDLE --device {device}'"
@@ -129,7 +130,6 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
         device=device,
         precision=conversion.precision or default.decoder,
         vision_precision=conversion.vision_precision or default.vision,
-        name=checkpoint.resolve().name,
         progress=Lines("Exporting"),
     )
 
@@ -139,7 +139,7 @@ def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:
     parts = [version(), FORMAT, device, conversion.precision, conversion.vision_precision]
     digest = hashlib.sha256(repr(parts).encode())
     for folder in (checkpoint, conversion.vision_tower):
-        digest.update("\n".join(_stamps(folder) if folder else ["none"]).encode() + b"\n\n")
+        digest.update(os.fsencode("\n".join(_stamps(folder) if folder else ["none"])) + b"\n\n")
     return digest.hexdigest()[:16]
 
 

@@ -3,14 +3,24 @@
 import shutil
 from pathlib import Path
 
-from edgevlm_engines import BundleError, open_bundle
+from edgevlm_engines import BundleError, EngineLoadError, open_bundle
 from edgevlm_export.folder_lock import hold
 from platformdirs import user_cache_path
 
 
 def cache_folder() -> Path:
-    """The user's, as the system has it."""
-    return user_cache_path("edgevlm")
+    """The user's, as the system has it. Raises `EngineLoadError` where the user has none."""
+    try:
+        folder = user_cache_path("edgevlm")
+    except RuntimeError:
+        folder = Path("~")
+    # earlier versions of the library leave the mark for a home as it is
+    if folder.parts[0] == "~":
+        raise EngineLoadError(
+            "There is no home folder to keep converted models in: HOME is not set, and the system does not know this "
+            "user. Set XDG_CACHE_HOME to a folder that can be written."
+        )
+    return folder
 
 
 def usable(bundle: Path) -> bool:

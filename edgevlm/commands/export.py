@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare the bundle with an fp32 one, token by token; needs disk space for that one beside the bundle, "
         "and ONNX Runtime to run both",
     )
-    parser.add_argument("--name", help="model name that clients see (default: the name of the checkpoint folder)")
+    parser.add_argument(
+        "--name", help="model name that clients see (default: that of the checkpoint's folder or hub repository)"
+    )
     parser.add_argument(
         "--if-absent",
         action="store_true",
@@ -59,6 +61,7 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from edgevlm_export.checkpoint.name import model_name
     from edgevlm_export.exporter import export_bundle
     from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
 
@@ -81,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         precision=arguments.precision or default.decoder,
         vision_precision=arguments.vision_precision or default.vision,
         name=arguments.name,
-        progress=Bar(f"Exporting {arguments.checkpoint.name}"),
+        progress=Bar(f"Exporting {arguments.name or model_name(arguments.checkpoint)}"),
     )
     size = sum(file.size for file in manifest.files.values())
     numbers = f"{manifest.precision}, vision {manifest.vision_precision}"

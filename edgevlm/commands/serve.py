@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bundle folder made by 'edgevlm export', or a checkpoint folder, which is exported for this machine and "
         "cached at the first start (default: the built-in demo model)",
     )
+    parser.add_argument(
+        "--name", help="model name that clients see (default: the one that the model was exported with)"
+    )
     add_settings(parser)
     conversion = parser.add_argument_group("for a checkpoint only")
     conversion.add_argument(
@@ -42,4 +45,4 @@ def run(arguments: argparse.Namespace) -> int:
     configure_log(settings.log_level)
     bundle = partial(served_bundle, arguments.bundle, settings, conversion)
     prepare = partial(ensure_plans, plans=settings.plans)
-    return serve(settings, lambda: load_model(bundle(), settings, prepare=prepare))
+    return serve(settings, lambda: load_model(bundle(), settings, prepare=prepare, name=arguments.name))

@@ -13,6 +13,7 @@ from sentencepiece import SentencePieceProcessor
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
 from edgevlm_export.checkpoint.checkpoint import Checkpoint, as_float16, open_checkpoint, vision_checkpoint
 from edgevlm_export.checkpoint.config import load_config
+from edgevlm_export.checkpoint.name import model_name
 from edgevlm_export.errors import CheckpointError, ExportError
 from edgevlm_export.graph.model import VISION_TOWER, describe
 from edgevlm_export.graph.precision import FLAVOURS, RUNS
@@ -55,7 +56,7 @@ def export_bundle(
         np.save(folder / EMBEDDING, as_float16(embedding), allow_pickle=False)
         graphs.save(folder, report)
         manifest = Manifest(
-            model=name or checkpoint.resolve().name,
+            model=name or model_name(checkpoint),
             family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
             flavour=FLAVOURS[device],
             device=device,
@@ -69,7 +70,7 @@ def export_bundle(
             prompt=prompt_part(config, checkpoint),
             exporter=f"edgevlm {version('edgevlm')}",
             sources=tuple(
-                Source(name=source.folder.resolve().name, sha256=source.source_digest(report.advance))
+                Source(name=model_name(source.folder), sha256=source.source_digest(report.advance))
                 for source in sources
             ),
             files=file_table(folder),
@@ -102,7 +103,7 @@ def _copy_tokenizer(checkpoint: Path, folder: Path, vocabulary: int) -> None:
         raise CheckpointError(f"{source} is missing.")
     shutil.copyfile(source, folder / TOKENIZER)
     try:
-        tokens = SentencePieceProcessor(model_file=str(folder / TOKENIZER)).vocab_size()
+        tokens = SentencePieceProcessor(model_proto=(folder / TOKENIZER).read_bytes()).vocab_size()
     except RuntimeError:
         raise CheckpointError(f"{source} is not a SentencePiece model.") from None
     if tokens != vocabulary:

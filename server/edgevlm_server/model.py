@@ -42,19 +42,21 @@ def load_model(
     progress: Callable[[int], None] = lambda count: None,
     *,
     prepare: Prepare | None = None,
+    name: str | None = None,
 ) -> Model:
     """Verify the bundle, plan its memory, load the engine and run it once.
 
-    `prepare` is called before TensorRT is to load. The engine may have fewer slots than the settings ask for. Raises
-    `EngineError` with one clear sentence.
+    `prepare` is called before TensorRT is to load; `name` is what clients shall call the model, if not
+    as its bundle does. The engine may have fewer slots than the settings ask for. Raises `EngineError` with one clear
+    sentence.
     """
     bundle = open_bundle(folder, progress)
     demand = MemoryBudget(bundle.manifest, settings, available_memory()).plan().demand
-    name = engine_for(bundle.manifest, settings.engine)
-    if name == "trt" and prepare is not None:
+    kind = engine_for(bundle.manifest, settings.engine)
+    if kind == "trt" and prepare is not None:
         prepare(bundle, demand.slots, demand.max_length)
     engine = load_engine(
-        name,
+        kind,
         bundle,
         slots=demand.slots,
         max_length=demand.max_length,
@@ -69,7 +71,8 @@ def load_model(
     except BaseException:
         engine.close()
         raise
-    return Model(bundle.manifest, tokenizer, engine)
+    manifest = bundle.manifest.model_copy(update={"model": name}) if name else bundle.manifest
+    return Model(manifest, tokenizer, engine)
 
 
 def _tokenizer(bundle: Bundle) -> Tokenizer:

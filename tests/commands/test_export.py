@@ -1,8 +1,13 @@
 """`edgevlm export --if-absent`, for those who start it again and again: nothing is made twice, nor passed over."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from edgevlm_engines import read_manifest
 from edgevlm_server.exit_codes import EXIT_CANNOT_START
 
 from edgevlm.cli import EXIT_FAILED, main
@@ -31,3 +36,16 @@ def test_what_is_there_and_not_whole_is_refused(tmp_path: Path, capsys: pytest.C
     (bundle / "decoder.onnx").write_bytes(b"")
     assert export(bundle, "--if-absent") == EXIT_CANNOT_START
     assert "decoder.onnx" in capsys.readouterr().err
+
+
+def test_folders_may_have_names_that_are_no_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    checkpoint = shutil.copytree(GOLDEN / "v2" / "checkpoint", tmp_path / os.fsdecode(b"caf\xe9"))
+    bundle = tmp_path / os.fsdecode(b"b\xff")
+    command = [sys.executable, "-m", "edgevlm"]
+    clip = GOLDEN / "v2" / "clip"
+    subprocess.run([*command, "export", checkpoint, bundle, "--vision-tower", clip], check=True)
+    assert read_manifest(bundle).model == "caf\ufffd"
+    subprocess.run([*command, "ask", "--model", bundle, "--max-tokens", "1", "hello"], check=True)
+    out, err = capfd.readouterr()
+    assert "b\\udcff: caf" in out
+    assert "Traceback" not in err

@@ -46,6 +46,19 @@ def test_other_files_and_other_precisions_are_other_bundles(checkpoint: Path) ->
     assert read_manifest(other).precision == "fp32"
 
 
+def test_a_linked_snapshot_is_served_under_its_repositorys_name(checkpoint: Path) -> None:
+    snapshot = checkpoint.with_name("hub") / "models--mtgv--MobileVLM_V2-1.7B" / "snapshots" / ("0" * 40)
+    blobs = checkpoint.rename(checkpoint.with_name("blobs"))
+    snapshot.mkdir(parents=True)
+    for blob in blobs.iterdir():
+        (snapshot / blob.name).symlink_to(blob)
+    checkpoint.symlink_to(snapshot)
+    bundle = served(checkpoint)
+    assert bundle.name.startswith("MobileVLM_V2-1.7B-")
+    manifest = read_manifest(bundle)
+    assert (manifest.model, manifest.sources[0].name) == ("MobileVLM_V2-1.7B", "MobileVLM_V2-1.7B")
+
+
 def test_what_was_damaged_or_left_by_a_crash_is_made_again(checkpoint: Path) -> None:
     first = served(checkpoint)
     (first / "decoder.data").write_bytes(b"")

@@ -32,6 +32,14 @@ def test_it_answers_and_ends_cleanly_on_sigterm(bundles: Bundles) -> None:
     assert "hello" not in process.log, "what clients send does not belong into the log"
 
 
+def test_clients_see_the_name_that_was_chosen(bundles: Bundles) -> None:
+    with started(serve(bundles("v2"), "--engine", "echo", "--name", "line 3")) as process:
+        url = process.url()
+        ready(url)
+        assert httpx.get(f"{url}/v1/models").json()["data"][0]["id"] == "line 3"
+        assert chat(url).json()["model"] == "line 3"
+
+
 def test_without_the_page_none_is_promised(bundles: Bundles) -> None:
     with started(serve(bundles("v2"), "--engine", "echo", "--no-page")) as process:
         url = process.url()

@@ -2,11 +2,15 @@
 
 import onnxruntime
 
-from edgevlm_engines.bundle import Bundle
+from edgevlm_engines.bundle import DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS, Bundle
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.names import Provider
+from edgevlm_engines.ort.external_data import graph_with_weights_at, open_folder
 
 PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+WEIGHTS = {VISION: VISION_WEIGHTS, DECODER: DECODER_WEIGHTS}
+WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 CUDA = {"cudnn_conv_algo_search": "HEURISTIC"}
 """Convolutions by rule: what a trial finds fastest may differ from start to start."""
@@ -32,10 +36,12 @@ def open_session(
     # means and convolutions would be summed up in another order at each call
     options.use_deterministic_compute = provider == "cuda"
     own = CUDA | {"enable_cuda_graph": "1" if captured else "0"} if provider == "cuda" else {}
+    weights = bundle.path(WEIGHTS[name]).resolve()
     try:
-        session = onnxruntime.InferenceSession(
-            str(bundle.path(name)), options, providers=[wanted], provider_options=[own]
-        )
+        graph = graph_with_weights_at(bundle.path(name), weights)
+        with open_folder(weights.parent) as folder:
+            options.add_session_config_entry(WEIGHTS_FOLDER, folder)
+            session = onnxruntime.InferenceSession(graph, options, providers=[wanted], provider_options=[own])
     except Exception as error:
         raise EngineLoadError(f"ONNX Runtime cannot load {bundle.path(name)}: {error}") from error
     # without its libraries the CUDA provider is dropped with no more than a warning

@@ -110,7 +110,7 @@ def load_config(checkpoint: Path, tower: Path | None = None) -> ModelConfig:
         intermediate_size=keys.size("intermediate_size"),
         vocab_size=vocabulary,
         rms_norm_eps=keys.number("rms_norm_eps", 1e-6),
-        rope_theta=keys.number("rope_theta", 10000.0),
+        rope_theta=_rope_theta(keys),
         max_length=_max_length(keys),
         bos_id=_token(keys, "bos_token_id", 1, vocabulary),
         eos_id=_token(keys, "eos_token_id", 2, vocabulary),
@@ -130,8 +130,7 @@ def _refuse_unsupported(keys: Keys) -> None:
         "mm_use_im_patch_token",
     ):
         keys.expect(key, False, False)
-    for key in ("rope_scaling", "rope_parameters", "quantization_config"):
-        keys.expect(key, None)
+    keys.expect("quantization_config", None)
     keys.expect("vision_tower_type", "clip", "clip")
     keys.expect("mm_vision_select_feature", "patch", "patch")
     keys.expect("image_aspect_ratio", "pad")
@@ -148,6 +147,22 @@ def _max_length(keys: Keys) -> int:
     # upstream says 2048 where max_sequence_length is absent, even for 7B with its 4096 positions
     longest = keys.size("max_position_embeddings", 2048)
     return min(keys.size("max_sequence_length", 2048), longest)
+
+
+def _rope_theta(keys: Keys) -> float:
+    """Newer files state it in an object, which may also ask for scaled positions: those are not supported."""
+    theta = keys.get("rope_theta")
+    for key in ("rope_scaling", "rope_parameters"):
+        rope = keys.get(key, {})
+        if not isinstance(rope, dict) or {rope.get("rope_type"), rope.get("type")} - {None, "default"}:
+            raise keys.refusal(key, 'only the type "default" is supported')
+        if rope.get("partial_rotary_factor", 1) != 1:
+            raise keys.refusal(key, "its partial_rotary_factor must be 1")
+        stated = rope.get("rope_theta", theta)
+        if theta not in (None, stated):
+            raise keys.refusal(key, f"its rope_theta differs from another one, {theta}")
+        theta = stated
+    return Keys(keys.path, {"rope_theta": theta}).number("rope_theta", 10000.0)
 
 
 def _token(keys: Keys, key: str, default: int, vocabulary: int) -> int:

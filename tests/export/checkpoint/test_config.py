@@ -93,12 +93,37 @@ def test_grouped_heads(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, SMALL | {"num_key_value_heads": 4})).kv_heads == 4
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rope_scaling": {"type": "default"}},
+        {"rope_scaling": {"rope_type": "default", "factor": 1.0}},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+        {"rope_theta": None, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+        {"pad_token_id": -1},
+    ],
+)
+def test_what_changes_nothing_is_accepted(tmp_path: Path, changes: dict[str, object]) -> None:
+    assert load_config(write(tmp_path / "a", SMALL | changes)) == load_config(write(tmp_path / "b", SMALL))
+
+
+def test_a_rope_theta_may_stand_in_an_object(tmp_path: Path) -> None:
+    rope = {"rope_type": "default", "rope_theta": 500000.0}
+    assert load_config(write(tmp_path, SMALL | {"rope_theta": None, "rope_parameters": rope})).rope_theta == 500000
+    with pytest.raises(ConfigError, match="rope_theta is -1"):
+        load_config(write(tmp_path, SMALL | {"rope_theta": None, "rope_parameters": {"rope_theta": -1}}))
+
+
 REFUSED: list[tuple[str, object]] = [
     ("model_type", "llava"),
     ("model_type", None),
     ("hidden_act", "gelu"),
     ("rope_scaling", {"type": "linear", "factor": 2.0}),
-    ("rope_parameters", {"rope_type": "default", "rope_theta": 10000.0}),
+    ("rope_scaling", {"type": "default", "rope_type": "linear"}),
+    ("rope_scaling", ["default"]),
+    ("rope_parameters", {"rope_type": "yarn", "rope_theta": 10000.0}),
+    ("rope_parameters", {"rope_type": "default", "rope_theta": 5000.0}),
+    ("rope_parameters", {"rope_type": "default", "partial_rotary_factor": 0.5}),
     ("quantization_config", {"bits": 4}),
     ("attention_bias", True),
     ("mlp_bias", True),
