@@ -30,7 +30,9 @@ COMMANDS = {
     "ask": Command("edgevlm.commands.ask", "ask one question about pictures, without a server"),
     "export": Command("edgevlm.commands.export", "turn a MobileVLM checkpoint into a bundle"),
     "build": Command("edgevlm.commands.build", "build a bundle's TensorRT plans on the device that will run them"),
-    "eval": Command("edgevlm.commands.evaluate", "measure the demo model on drawings it has never seen"),
+    "eval": Command(
+        "edgevlm.commands.evaluate", "ask questions whose answers are known: the demo model's, or six benchmarks"
+    ),
     "bench": Command("edgevlm.commands.bench", "measure a server under load, as its clients experience it"),
     "parity": Command("edgevlm.commands.parity", "compare every stage with a reference computed by upstream's code"),
     "doctor": Command("edgevlm.commands.doctor", "report what this machine has, what fits on it, and what is wrong"),

@@ -1,6 +1,6 @@
-"""`edgevlm eval demo`: questions about drawings that were never trained on, answered by the product.
+"""`edgevlm eval`: questions whose answers are known, asked of the product through HTTP, as a client would ask.
 
-By default through HTTP, as a client would ask, by a server that is started for it; `--engine` leaves HTTP out.
+`demo` asks about drawings that were never trained on; the others are benchmarks that MobileVLM publishes scores of.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from edgevlm_server.option_values import at_least_one
 
 from edgevlm.cli import CommandError
+from edgevlm.evaluation.published.question import NAMES
 
 if TYPE_CHECKING:
     from edgevlm_demo.evaluation import EvaluationQuestion
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("set", choices=("demo",), help="the questions to ask")
-    parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to measure (default: the demo model)")
+    sets = parser.add_subparsers(dest="set", required=True, metavar="SET")
+    _add_demo(sets.add_parser("demo", help="drawings of factory scenes, for the demo model"))
+    for name in NAMES:
+        _add_published(sets.add_parser(name, help="a published benchmark, whose files you have"))
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    _add_who(parser)
     parser.add_argument(
         "--pictures", type=at_least_one, default=100, metavar="N", help="pictures per scene (default: 100)"
     )
     parser.add_argument("--engine", action="store_true", help="ask the engine directly, without HTTP")
-    parser.add_argument("--url", help="ask a running server, for example http://127.0.0.1:8000")
     parser.add_argument(
         "--answers", type=Path, metavar="FILE", help="write every question with its answer as JSON lines"
     )
@@ -36,14 +42,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_published(parser: argparse.ArgumentParser) -> None:
+    _add_who(parser)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the benchmark's files")
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="measure two bundles or servers, and say whether they differ by more than chance",
+    )
+    parser.add_argument(
+        "--answers",
+        type=Path,
+        metavar="FILE",
+        help="file of answers, as the official scorers read it; what it already holds is not asked again "
+        "(default: SET-BUNDLE.jsonl)",
+    )
+    parser.add_argument(
+        "--concurrent", type=at_least_one, default=8, metavar="N", help="questions at a time (default: 8)"
+    )
+    parser.add_argument("--limit", type=at_least_one, metavar="N", help="only the first N questions")
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help="file that holds the server's API key")
+
+
+def _add_who(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to measure (default: the demo model)")
+    parser.add_argument("--url", help="ask a running server, for example http://127.0.0.1:8000")
+
+
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.url is not None and (arguments.model is not None or getattr(arguments, "engine", False)):
+        raise CommandError("--url asks a server that has its own model: leave out --model and --engine.")
+    return _demo(arguments) if arguments.set == "demo" else _published(arguments)
+
+
+def _published(arguments: argparse.Namespace) -> int:
+    from edgevlm.evaluation.published.compare import compare
+    from edgevlm.evaluation.published.run import Job, load, measure
+
+    data, limit, key = arguments.data, arguments.limit, _key(arguments.key_file)
+    job = Job(arguments.set, data, arguments.answers, arguments.concurrent, limit, key)
+    if arguments.compare is None:
+        target = arguments.url or arguments.model
+        measure(job, None if target is None else _address(str(target), arguments.url))
+        return 0
+    if arguments.url or arguments.model or arguments.answers:
+        raise CommandError("--compare names both models and their files: leave out --url, --model and --answers.")
+    first, second = (measure(job, target) for target in arguments.compare)
+    print(f"\n{compare(load(job.name), first, second).text()}")
+    return 0
+
+
+def _address(target: str, url: str | None) -> str:
+    return target if url is None or "://" in target else f"http://{target}"
+
+
+def _key(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _demo(arguments: argparse.Namespace) -> int:
     from edgevlm_demo.evaluation import SETS, comparison, evaluation_questions, family_scores, table
 
     from edgevlm.evaluation.answerers import answerer
     from edgevlm.evaluation.files import Record, write_answers, write_sheet
 
-    if arguments.url is not None and (arguments.model is not None or arguments.engine):
-        raise CommandError("--url asks a server that has its own model: leave out --model and --engine.")
     records: list[Record] = []
     with answerer(arguments.model, arguments.url, directly=arguments.engine) as ask:
         for name, chosen in SETS.items():

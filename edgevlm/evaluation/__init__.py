@@ -1,1 +1,1 @@
-"""An evaluation of the demo model: who answers its questions, and what it leaves behind."""
+"""Evaluations: of the demo model here, of published benchmarks in a folder of its own."""

@@ -1,0 +1,126 @@
+"""Asks a server a benchmark's questions, several at a time, and keeps every answer as it comes. Knows no scores."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgevlm.cli import CommandError
+from edgevlm.evaluation.published.answer_file import AnswerFile
+from edgevlm.evaluation.published.question import Answer, Question
+from edgevlm.http_client import ExchangeError, NoConnection, Server, fetch, read, within
+
+SECONDS = 600.0
+"""For one answer."""
+BUSY = (429, 503)
+TRIES = 8
+FIRST_WAIT = 0.5
+"""Seconds after which a busy server is asked again; then twice as long, and so on."""
+
+Shown = Callable[[bytes], bytes]
+"""Makes of a picture what the model is to see."""
+
+
+class Asked(NamedTuple):
+    """How to ask: `tokens` at most in an answer, `concurrent` questions at a time."""
+
+    server: Server
+    model: str
+    tokens: int
+    concurrent: int
+    shown: Shown
+
+
+def served_model(server: Server) -> str:
+    """The first model that a server lists. Raises `CommandError`."""
+    try:
+        answer = fetch(server, "GET", "/v1/models", seconds=30)
+        name: str = json.loads(answer.body)["data"][0]["id"]
+    except ExchangeError as error:
+        raise CommandError(f"{server.url} does not answer: {error}.") from None
+    except (ValueError, LookupError, TypeError):
+        raise CommandError(f"{server.url} lists no model (status {answer.status}).") from None
+    return name
+
+
+def answers(
+    how: Asked, questions: Sequence[Question], file: AnswerFile, advance: Callable[[], object]
+) -> list[Answer]:
+    """Every question with its answer, those of the file first; `advance` is called at each new one.
+
+    Raises `CommandError`; what was answered until then is in the file.
+    """
+    known = file.read(how.model)
+    asyncio.run(_ask_all(how, [question for question in questions if question not in known], file, advance))
+    known = file.read(how.model)
+    found = [Answer(question, known[question]) for question in questions]
+    file.arrange(how.model, found)
+    return found
+
+
+async def _ask_all(
+    how: Asked, questions: Sequence[Question], file: AnswerFile, advance: Callable[[], object]
+) -> None:
+    waiting = iter(questions)
+
+    async def work() -> None:
+        for question in waiting:
+            file.add(how.model, Answer(question, await _ask(how, question)))
+            advance()
+
+    workers = [asyncio.create_task(work()) for _ in range(how.concurrent)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+
+
+async def _ask(how: Asked, question: Question) -> str:
+    body = json.dumps(_body(how, question)).encode()
+    for attempt in range(TRIES):
+        try:
+            answer = await within(SECONDS, read(how.server, "POST", "/v1/chat/completions", body))
+        except NoConnection as error:
+            raise CommandError(f"{how.server.url} does not answer: {error}. {GO_ON}") from None
+        except ExchangeError as error:
+            raise CommandError(f"{how.server.url} broke off at question {question.id}: {error}. {GO_ON}") from None
+        if answer.status not in BUSY:
+            return _text(how, question, answer.status, answer.body)
+        await asyncio.sleep(FIRST_WAIT * 2**attempt)
+    raise CommandError(f"{how.server.url} has been too busy for a minute (status {answer.status}). {GO_ON}")
+
+
+GO_ON = "The same command goes on where it stopped."
+
+
+def _body(how: Asked, question: Question) -> dict[str, Any]:
+    content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
+    if question.picture is not None:
+        url = "data:;base64," + base64.b64encode(how.shown(_bytes(question.picture))).decode()
+        content.insert(0, {"type": "image_url", "image_url": {"url": url}})
+    messages = [{"role": "user", "content": content}]
+    return {"model": how.model, "messages": messages, "max_tokens": how.tokens, "temperature": 0}
+
+
+def _bytes(picture: Path | bytes) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    try:
+        return picture.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{picture} cannot be read: {error.strerror}.") from None
+
+
+def _text(how: Asked, question: Question, status: int, body: bytes) -> str:
+    try:
+        parsed = json.loads(body)
+        if status == 200:
+            text: str = parsed["choices"][0]["message"]["content"]
+            return text.strip()
+        told = parsed["error"]["message"]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        told = "no answer in OpenAI's form"
+    raise CommandError(f"{how.server.url}, question {question.id}: {told} (status {status})")
