@@ -1,4 +1,4 @@
-"""Sizes of the published MobileVLM V2 models, and the JSON files that state them. Knows no tensors."""
+"""Sizes of the published MobileVLM models, and the JSON files that state them. Knows no tensors."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ class Tower:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A MobileVLM V2 model: its LLaMA decoder and its tower."""
+    """A MobileVLM model: its LLaMA decoder and its tower."""
 
     width: int
     layers: int
@@ -50,6 +50,7 @@ TINY_TOWER = Tower(width=64, layers=3, heads=2, inner=128, image=96, patch=4)
 SHAPES = {
     "1.7B": Shape(width=2048, layers=24, heads=16, inner=5632, vocabulary=32_000, tower=CLIP_LARGE_336),
     "3B": Shape(width=2560, layers=32, heads=32, inner=6912, vocabulary=32_000, tower=CLIP_LARGE_336),
+    "7B": Shape(width=4096, layers=32, heads=32, inner=11008, vocabulary=32_000, tower=CLIP_LARGE_336),
     "tiny": Shape(width=128, layers=2, heads=2, inner=256, vocabulary=512, tower=TINY_TOWER),
 }
 
