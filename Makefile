@@ -1,7 +1,8 @@
 # make run      the server on the demo model
 # make quick    format, lint, types, and the tests that need nothing but Python packages and little time
-# make check    format, lint, types, and all tests but those of the images
+# make check    format, lint, types, and all tests but those of the images and of 64-bit Arm
 # make test     everything: what CI runs; wants Debian, and root
+# make arm      more of edgevlm on 64-bit Arm by qemu, with its images, and a table of it; takes long at first
 # make fix      format and mend what can be mended
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # pyproject.toml says what the marks are
 PYTEST := $(BIN)/pytest --numprocesses 3 --dist worksteal
-QUICK := not (browser or container or tools or twin or slow)
+QUICK := not (arm or browser or container or tools or twin or slow)
 # many tests start processes, which would compile all of it again
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -23,7 +24,7 @@ CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-binding
 # what tests/chart renders the chart with
 HELM := $(VENV)/helm/installed
 
-.PHONY: run quick check test containers lint fix test-tools
+.PHONY: run quick check test containers arm lint fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
@@ -32,7 +33,7 @@ quick: lint
 	$(PYTEST) --hypothesis-profile quick -m '$(QUICK)'
 
 check: lint test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
-	$(PYTEST) -m 'not container'
+	$(PYTEST) -m 'not (arm or container)'
 
 test: lint test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
 	$(PYTEST)
@@ -40,12 +41,15 @@ test: lint test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
 containers: $(VENV)/installed-test test-tools $(HELM)
 	$(PYTEST) -m container
 
+arm: $(VENV)/installed-test test-tools
+	$(BIN)/python -m tests.arm --json $(VENV)/arm/report.json
+
 lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# a browser, Node's packages, podman; does nothing where they are
+# a browser, Node's packages, podman, qemu; does nothing where they are
 test-tools:
 	tests/install_tools
 

@@ -1,7 +1,7 @@
 """What to ask for instead of a demand that does not fit into memory. Knows what can be given up, not what it takes.
 
-A demand has levers: fields that may be made smaller in steps. A memory plan does not shrink when one of them grows, so
-the largest value that fits is found by halving.
+A demand has levers: fields that may be made smaller in steps. A memory plan does not shrink when one of them grows,
+so the largest value that fits is found by halving.
 """
 
 from bisect import bisect_right

@@ -32,9 +32,9 @@ _HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4":
 # layouts of their own, 3.85 GB of 2.60 for 1.7B (`python -m tests.tensorrt.full_depth`).
 _HELD_BY_TENSORRT: dict[str, float] = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}
 
-# The most that a number of slots is filled up to a multiple of, where kernels would round a slot left over differently:
-# `ort/invariance.py` finds out when a model is loaded, after this plan. Found for up to 10 slots, on x86-64 with VNNI and
-# on emulated Arm with dot products; there only for matrices that are not whole blocks wide, such as the demo model's.
+# Slots are filled up to a multiple of these at most, where kernels would round one that is left over differently;
+# `ort/invariance.py` finds that out when a model is loaded, after this plan. Seen for up to 10 slots, on x86-64 with
+# VNNI and on emulated Arm with dot products: there only if a matrix is not whole blocks wide, as in the demo model.
 _SLOT_MULTIPLES: dict[Place, dict[str, int]] = {"cpu": {"int8": 2, "int4": 2}, "arm-cpu": {"int4": 4}}
 
 # What stays when weights and caches are taken away, measured with the demo bundle: 112 MiB for Python, the server and
@@ -105,7 +105,7 @@ class MemoryPlan:
 
 
 def model_place(engine: str, provider: str, machine: str) -> Place:
-    """`machine` is the name of the processor's architecture: on an Arm board, as Jetson, CPU and GPU share one memory.
+    """`machine` names the processor's architecture: on an Arm board, as Jetson, CPU and GPU share one memory.
 
     In other computers a GPU has its own. CUDA hands that out at start or refuses, so nothing need be foreseen there.
     """

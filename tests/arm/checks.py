@@ -44,20 +44,20 @@ class Row(NamedTuple):
 
 def rows(arm: Arm) -> Iterator[Row]:
     """All checks on one processor, as they are done."""
-    yield _row("edgevlm doctor", doctor, arm)
+    yield row("edgevlm doctor", doctor, arm)
     for case in CASES:
-        yield _row(f"golden case {case}", parity, arm, case)
+        yield row(f"golden case {case}", parity, arm, case)
     for precision in PRECISIONS:
-        yield _row(f"demo model, {precision}", answers, arm, precision)
-        yield _row(f"slots of the demo model, {precision}", slots, arm, precision)
+        yield row(f"demo model, {precision}", answers, arm, precision)
+        yield row(f"slots of the demo model, {precision}", slots, arm, precision)
     with served(arm, demo(arm, "fp32")) as url:
         for name, check in (("streamed", streamed), ("JSON schema", schema), ("regular expression", regex)):
-            yield _row(f"{name} answer", check, url)
-        yield _row("pictures", pictures, url)
+            yield row(f"{name} answer", check, url)
+        yield row("pictures", pictures, url)
 
 
-def _row(name: str, check: Callable[..., str], *arguments: object) -> Row:
-    """A check says what it saw, or fails by an assertion."""
+def row(name: str, check: Callable[..., str], *arguments: object) -> Row:
+    """Of a check, which says what it saw or fails by an assertion."""
     try:
         return Row(name, True, check(*arguments))
     except (AssertionError, httpx.HTTPError) as error:
@@ -115,7 +115,8 @@ def schema(url: str) -> str:
     wanted = {"type": "object", "properties": {"lamp": lamps}, "required": ["lamp"], "additionalProperties": False}
     form = {"type": "json_schema", "json_schema": {"name": "lamp", "schema": wanted, "strict": True}}
     answer = ask(url, EXAMPLES[0], response_format=form)
-    assert json.loads(answer) == {"lamp": "amber"}, answer
+    # the form is promised; the model has learnt no JSON, and names a wrong lamp
+    assert json.loads(answer)["lamp"] in lamps["enum"], answer
     return answer
 
 

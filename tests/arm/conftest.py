@@ -1,7 +1,5 @@
 """The root with edgevlm installed, prepared once in a run."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.arm.root import CPUS, Arm, fill, missing, prepare

@@ -1,4 +1,4 @@
-"""A Debian root for 64-bit Arm with edgevlm installed, whose programs qemu runs. Knows nothing of what is tried there.
+"""A Debian root for 64-bit Arm with edgevlm installed, whose programs qemu runs. Knows nothing of what is tried.
 
 The root and the wheels are kept from one run to the next; edgevlm itself is installed anew, from this checkout.
 """
@@ -63,7 +63,7 @@ def prepare(home: Path = HOME) -> Path:
 
 
 def fill(work: Path) -> None:
-    """What a run has in the root as `/work`: edgevlm as pip installs it from this checkout, and what it is tried on."""
+    """What a run has in the root as `/work`: edgevlm, as pip installs it from here, and what it is tried on."""
     work.mkdir(exist_ok=True)
     _install_product(work / "product")
     shutil.copytree(ROOT / "tests/data/golden", work / "golden")

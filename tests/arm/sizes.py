@@ -1,4 +1,4 @@
-"""Runs inside the root: `sizes.py BUNDLE MOST` prints for 1 to MOST slots what an engine holds and what was planned."""
+"""Runs inside the root: `sizes.py BUNDLE MOST` prints what an engine holds for 1 to MOST slots, beside the plan."""
 
 import json
 import platform
@@ -16,7 +16,8 @@ for slots in range(1, int(sys.argv[2]) + 1):
     cache = engine._decoder.cache
     demand = Demand(slots=slots, max_length=LENGTH, image_cache=0, prefix_cache=0, queue=0, max_body=0)
     plan = plan_memory(bundle.manifest, demand, model_place("ort", "cpu", platform.machine()))
-    row = sum(buffer.nbytes for buffer in cache._buffers) // cache.shape[0]
-    found.append({"asked": slots, "held": cache.shape[0], "planned": plan.kv_cache // row, "sizes": engine._sizes})
+    held = sum(buffer.nbytes for buffer in cache._buffers)  # type: ignore[attr-defined]
+    planned = plan.kv_cache * cache.shape[0] // held
+    found.append({"asked": slots, "held": cache.shape[0], "planned": planned, "sizes": engine._sizes})
     engine.close()
 print(json.dumps(found))
