@@ -3,6 +3,8 @@
 # make check    format, lint, types, and all tests but those of the images and of 64-bit Arm
 # make test     everything: what CI runs; wants Debian, and root
 # make arm      more of edgevlm on 64-bit Arm by qemu, with its images, and a table of it; takes long at first
+# make gpu      what needs an NVIDIA GPU, with a table of results; without one it says so
+# make gpu-pack what a machine with a GPU and no package registry needs for that beside the repository
 # make fix      format and mend what can be mended
 
 PYTHON ?= python3
@@ -24,7 +26,7 @@ CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-binding
 # what tests/chart renders the chart with
 HELM := $(VENV)/helm/installed
 
-.PHONY: run quick check test containers arm lint fix test-tools
+.PHONY: run quick check test containers arm gpu gpu-pack lint fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
@@ -43,6 +45,13 @@ containers: $(VENV)/installed-test test-tools $(HELM)
 
 arm: $(VENV)/installed-test test-tools
 	$(BIN)/python -m tests.arm --json $(VENV)/arm/report.json
+
+# CUDA, ONNX Runtime for it and TensorRT come from whoever calls: PYTHON has them
+gpu:
+	PYTHONPATH=.:server:engines:export:demo:$$PYTHONPATH $(PYTHON) -m tests.gpu $(if $(OUT),--out $(OUT))
+
+gpu-pack: $(VENV)/installed-test
+	$(BIN)/python -m tests.gpu.pack $(or $(OUT),build/gpu)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

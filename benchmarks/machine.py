@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 """CPU flags that decide which kernels run."""
 
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "tensorrt")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx-cu13")
 
 
 def cores() -> int:
@@ -26,8 +26,13 @@ def cores() -> int:
 def description() -> str:
     """Processor, cores and memory."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    flags = " ".join(flag for flag in INSTRUCTIONS if flag in _cpu("flags", "Features").split())
+    flags = " ".join(flag for flag in INSTRUCTIONS if flag in processor_flags())
     return f"{_model()} ({flags}), {cores()} cores, {memory / 2**30:.1f} GiB"
+
+
+def processor_flags() -> set[str]:
+    """Its instructions, by the kernel's names."""
+    return set(_cpu("flags", "Features").split())
 
 
 def commit() -> str:

@@ -32,15 +32,16 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How a checkpoint is to be converted; `None` is what `edgevlm export` does by itself."""
+    """How a checkpoint is to be converted; `None` is what `edgevlm export` does by itself, and for this machine."""
 
     vision_tower: Path | None = None
     precision: Precision | None = None
     vision_precision: VisionPrecision | None = None
+    device: Device | None = None
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Conversion":
-        return cls(arguments.vision_tower, arguments.precision, arguments.vision_precision)
+        return cls(arguments.vision_tower, arguments.precision, arguments.vision_precision, arguments.device)
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -51,8 +52,8 @@ def check_conversion(named: Path | None, conversion: Conversion) -> None:
     """Refuse options that would do nothing. Raises `CommandError`."""
     if conversion != Conversion() and (named is None or not is_checkpoint(named)):
         raise CommandError(
-            "--vision-tower, --precision and --vision-precision say how a checkpoint is converted, but no checkpoint "
-            "was given; leave them out."
+            "--device, --vision-tower, --precision and --vision-precision say how a checkpoint is converted, but no "
+            "checkpoint was given; leave them out."
         )
 
 
@@ -64,7 +65,8 @@ def served_bundle(
         return demo_bundle(cache, this_device(settings))
     if not is_checkpoint(named):
         return named
-    return _exported(named, conversion, this_device(settings), cache or cache_folder())
+    device = conversion.device or this_device(settings)
+    return _exported(named, conversion, device, cache or cache_folder())
 
 
 def this_device(settings: "Settings") -> Device:
@@ -72,11 +74,10 @@ def this_device(settings: "Settings") -> Device:
 
     Raises `EngineLoadError` if TensorRT is all there is, and cannot run.
     """
-    if settings.engine in ("ort", "echo") or (settings.engine is None and find_spec("tensorrt") is None):
+    if settings.engine in ("ort", "echo") or (settings.engine is None and not _has_tensorrt()):
         return "cuda" if settings.provider == "cuda" else "cpu"
-    from edgevlm_engines.plan_cache import NATIVE_SINCE
+    from edgevlm_engines.plan_cache import device_for
     from edgevlm_engines.trt.target import this_target
-    from edgevlm_engines.version import version_numbers
 
     try:
         target = this_target()
@@ -84,7 +85,11 @@ def this_device(settings: "Settings") -> Device:
         if settings.engine == "trt" or find_spec("onnxruntime") is None:
             raise
         return "cpu"
-    return "jetpack7" if version_numbers(target.tensorrt) >= NATIVE_SINCE else "jetpack6"
+    return device_for(target)
+
+
+def _has_tensorrt() -> bool:
+    return any(find_spec(name) is not None for name in ("tensorrt", "tensorrt_rtx"))
 
 
 def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: Path) -> Path:

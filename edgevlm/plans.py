@@ -22,7 +22,8 @@ def ensure_plans(bundle: Bundle, slots: int, length: int, plans: Path | None = N
     """
     if bundle.manifest.flavour == "ort":
         return
-    shape, target, folder = plan_shape(slots, length), this_target(), plan_folder(bundle.folder, plans)
+    shape, folder = plan_shape(slots, length), plan_folder(bundle.folder, plans)
+    target = this_target(bundle.manifest.device)
     serving = serving_shape(folder, bundle.manifest, shape, target)
     if has_plans(folder, bundle, serving, target):
         hold(folder / plan_key(bundle.manifest, serving, target))
@@ -41,7 +42,7 @@ def ensure_plans(bundle: Bundle, slots: int, length: int, plans: Path | None = N
 
 def described(shape: PlanShape, target: Target) -> str:
     """For people."""
-    return f"{shape.slots} slots of {shape.capacity} positions on {target.device}, TensorRT {target.tensorrt}"
+    return f"{shape.slots} slots of {shape.capacity} positions on {target.device}, {target.software}"
 
 
 def waiting() -> None:

@@ -24,6 +24,7 @@ MARKS = {
     "containers": "container",
     "chart": "tools",
     "clients": "tools",
+    "gpu": "gpu",
     "site": "tools",
     "tensorrt/test_api_conformance.py": "twin",
     "tensorrt/test_twin_traps.py": "twin",
@@ -34,6 +35,11 @@ MARKS = {
 settings.register_profile("full", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("full")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    given = config.pluginmanager.has_plugin("tests.gpu.plugin")
+    return "" if given else "tests/gpu is left out: it needs an NVIDIA GPU, and `make gpu` runs it"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,15 +59,20 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Folders that are made once in a run, by the worker that wants one first, and that nobody changes."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all workers of a run find what one of them has made."""
     base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
-    shared.mkdir(exist_ok=True)
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+
+
+@pytest.fixture(scope="session")
+def once(shared_folder: Path) -> Once:
+    """Folders that are made once in a run, by the worker that wants one first, and that nobody changes."""
+    shared_folder.mkdir(parents=True, exist_ok=True)
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
-        folder, done = shared / name, shared / f"{name}.done"
-        with (shared / f"{name}.lock").open("w") as lock:
+        folder, done = shared_folder / name, shared_folder / f"{name}.done"
+        with (shared_folder / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # a folder alone may be what a failure has left
             if not done.exists():

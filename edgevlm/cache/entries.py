@@ -108,20 +108,21 @@ def _plans_beside(path: Path, target: Target | None) -> Iterator[Entry]:
 def _plan(path: Path, manifest: Manifest | None, target: Target | None) -> Entry:
     sidecar = _json(path / SIDECAR)
     made_in = sidecar.get("format", "unknown")
-    built = tuple(str(sidecar.get(name, "")) for name in Target._fields)
+    built = Target(*(str(sidecar.get(name, "")) for name in Target._fields))
     useless = None
     if made_in != PLAN_FORMAT:
         useless = f"it has format {made_in}, and this version reads {PLAN_FORMAT}"
     elif manifest is not None and sidecar.get("sources") != sources(manifest):
         useless = "it was built from other files than the bundle has"
-    elif target is not None and built != target:
-        useless = f"it was built for {_described(Target(*built))}, and this is {_described(target)}"
-    return _entry(path, "plans", f"TensorRT {built[0] or 'unknown'}, format {made_in}", useless)
+    elif target is not None and built.library == target.library and built != target:
+        useless = f"it was built for {_described(built)}, and this is {_described(target)}"
+    made_by = built.software if built.tensorrt else "TensorRT unknown"
+    return _entry(path, "plans", f"{made_by}, format {made_in}", useless)
 
 
 def _described(target: Target) -> str:
     release = f" and {target.release}" if target.release else ""
-    return f"TensorRT {target.tensorrt} on {target.device}{release}"
+    return f"{target.software} on {target.device}{release}"
 
 
 def _is_left(path: Path) -> bool:

@@ -23,7 +23,7 @@ SHARED = ("max_batch", "max_length", "plans", "log_level")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "bundle", type=Path, help="folder made by 'edgevlm export' with --device jetpack6 or jetpack7"
+        "bundle", type=Path, help="folder made by 'edgevlm export' with --device jetpack6, jetpack7 or rtx"
     )
     add_settings(parser, SHARED)
     parser.add_argument(
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     configure_log(settings.log_level)
     bundle = open_bundle(arguments.bundle)
     shape = plan_shape(settings.max_batch, slot_length(bundle.manifest, settings.max_batch, settings.max_length))
-    target = this_target()
+    target = this_target(bundle.manifest.device)
     began = time.monotonic()
     plans = build_plans(
         bundle,

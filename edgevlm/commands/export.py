@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device",
         choices=get_args(Device),
         default="cpu",
-        help="what will run it (default: cpu); sets the other defaults. jetpack6 means TensorRT 10.3, jetpack7 means "
-        "TensorRT 10.15 or later",
+        help="what will run it (default: cpu); sets the other defaults. jetpack6 means TensorRT 10.3, jetpack7 "
+        "TensorRT 10.15 or later, rtx TensorRT-RTX on a PC with an NVIDIA GPU",
     )
     add_conversion(parser)
     parser.add_argument(

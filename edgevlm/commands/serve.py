@@ -3,7 +3,9 @@
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
+from edgevlm_engines.names import Device
 from edgevlm_server.settings import add_arguments as add_settings
 from edgevlm_server.settings import from_arguments
 
@@ -20,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "cached at the first start (default: the built-in demo model)",
     )
     add_settings(parser)
-    add_conversion(parser.add_argument_group("for a checkpoint only"))
+    conversion = parser.add_argument_group("for a checkpoint only")
+    conversion.add_argument(
+        "--device", choices=get_args(Device), help="what to export it for (default: this machine)"
+    )
+    add_conversion(conversion)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -79,12 +79,12 @@ def _trt(bundle: Bundle, slots: int, length: int, plans: Path | None, cuda_graph
     if bundle.manifest.flavour == "ort":
         raise EngineLoadError(
             f"This bundle was made for {bundle.manifest.device} and runs on ONNX Runtime; for TensorRT, export the "
-            "model with --device jetpack6 or jetpack7."
+            "model with --device jetpack6, jetpack7 or rtx."
         )
     from edgevlm_engines.trt.target import this_target
 
     # first, since it says in a sentence what is missing
-    target = this_target()
+    target = this_target(bundle.manifest.device)
     from edgevlm_engines.trt.engine import TrtEngine
 
     return TrtEngine(bundle, slots=slots, max_length=length, target=target, plans=plans, cuda_graphs=cuda_graphs)

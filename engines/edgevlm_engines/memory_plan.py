@@ -8,14 +8,15 @@ from typing import Literal
 
 from edgevlm_engines.bundle import DECODER_WEIGHTS, VISION_WEIGHTS
 from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.names import Provider
 from edgevlm_engines.plan_cache import CHUNK as TRT_CHUNK
 from edgevlm_engines.plan_cache import capacity
 from edgevlm_engines.sizes import size_text
 
 MIB = 2**20
-CHUNK = 32
-"""Positions in one prefill call of ONNX Runtime: few enough not to hold up other slots' next token, and to copy most
-of a beginning that two prompts share. Here, because `ort/` cannot be imported without its runtime."""
+CHUNK: dict[Provider, int] = {"cpu": 32, "cuda": TRT_CHUNK}
+"""Positions in one prefill call of ONNX Runtime. A CPU takes time for each: few enough not to hold up other slots'
+next token. Here, because `ort/` cannot be imported without its runtime."""
 
 Place = Literal["cpu", "arm-cpu", "shared", "gpu", "nowhere"]
 """Where a model lies: the host's memory for its CPU, whose kernels differ on Arm, memory that CPU and GPU share, a
@@ -128,7 +129,7 @@ def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
         # its copies stay where the slots are
         prefix_cache=demand.prefix_cache if on_host else 0,
         requests=_places(demand) * int(demand.max_body * _BODIES_A_REQUEST),
-        work=_RUNTIME + (_CUDA if cuda else 0) + (_work_buffers(manifest, demand) if on_host else 0),
+        work=_RUNTIME + (_CUDA if cuda else 0) + (_work_buffers(manifest, demand, place) if on_host else 0),
     )
 
 
@@ -157,7 +158,7 @@ def _kept_positions(manifest: Manifest, demand: Demand, place: Place) -> int:
     return -(-demand.slots // multiple) * multiple * demand.max_length
 
 
-def _work_buffers(manifest: Manifest, demand: Demand) -> int:
+def _work_buffers(manifest: Manifest, demand: Demand, place: Place) -> int:
     """Values between the operators of one layer: of a picture, of a chunk of a prompt; and the logits, float32."""
     eye, text = manifest.vision, manifest.decoder
     patches = (manifest.preprocessing.size // eye.patch_size) ** 2 + 1
@@ -169,7 +170,8 @@ def _work_buffers(manifest: Manifest, demand: Demand) -> int:
         values = _VISION_BUFFERS * vision + _DECODER_BUFFERS * TRT_CHUNK * position
         # keys and values wait there to be appended
         return 2 * values + logits + TRT_CHUNK * position_bytes(manifest)
-    return 4 * (_VISION_BUFFERS * vision + _DECODER_BUFFERS * min(CHUNK, demand.max_length) * position) + logits
+    chunk = min(CHUNK["cpu" if place == "cpu" else "cuda"], demand.max_length)
+    return 4 * (_VISION_BUFFERS * vision + _DECODER_BUFFERS * chunk * position) + logits
 
 
 def _on_tensorrt(manifest: Manifest) -> bool:

@@ -5,7 +5,7 @@ The command line's help lists them, and must not wait for numpy.
 
 from typing import Literal
 
-Device = Literal["cpu", "cuda", "jetpack6", "jetpack7"]
+Device = Literal["cpu", "cuda", "jetpack6", "jetpack7", "rtx"]
 Precision = Literal["fp32", "fp16", "int8", "int4"]
 VisionPrecision = Literal["fp32", "fp16", "int8"]
 EngineName = Literal["ort", "trt", "echo"]

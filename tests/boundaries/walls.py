@@ -88,6 +88,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pillow_heif": {"edgevlm_server.images"},
     "onnxruntime": {"edgevlm_engines.ort", "edgevlm.parity"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
+    "tensorrt_rtx": {"edgevlm_engines.trt.kernel_cache"},
     "cuda": {"edgevlm_engines.cuda"},
     "onnx": {"edgevlm_export", "edgevlm.parity"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},

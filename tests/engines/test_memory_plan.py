@@ -18,7 +18,7 @@ from edgevlm_engines import (
     size_text,
 )
 from edgevlm_engines.kv_cache import Copied
-from edgevlm_engines.memory_plan import CHUNK, MIB, Place, position_bytes
+from edgevlm_engines.memory_plan import MIB, Place, position_bytes
 from edgevlm_engines.names import Precision
 from edgevlm_engines.ort.engine import OrtEngine
 from edgevlm_export.exporter import export_bundle
@@ -41,7 +41,7 @@ def test_the_17b_shape_by_hand(small: Manifest) -> None:
     assert (plan.image_cache, plan.prefix_cache) == (67_108_864, 268_435_456)
     assert plan.requests == 40 * 10 * MIB * 7 // 4 == 700 * MIB
     vision = 4 * 577 * (577 * 16 + 4 * 1024) * 4
-    chunk = 6 * CHUNK * (3 * 2048 + 2 * 5632) * 4
+    chunk = 6 * 32 * (3 * 2048 + 2 * 5632) * 4
     assert plan.work == 448 * MIB + vision + chunk + 8 * 32_000 * 4
     assert plan.total == sum(
         (plan.weights, plan.kv_cache, plan.image_cache, plan.prefix_cache, plan.requests, plan.work)
@@ -75,8 +75,8 @@ def test_on_tensorrt_the_cache_is_fp16_and_slots_have_whole_blocks(
     assert plan.kv_cache == 8 * 1024 * 196_608
     assert "KV cache 8 slots x 1000 = 1.5 GiB" in str(plan)
     vision = 4 * 577 * (577 * 16 + 4 * 1024) * 2
-    chunk = 6 * 64 * (3 * 2048 + 2 * 5632) * 2
-    assert plan.work == (448 + 1024) * MIB + vision + chunk + 8 * 32_000 * 4 + 64 * 196_608
+    chunk = 6 * 256 * (3 * 2048 + 2 * 5632) * 2
+    assert plan.work == (448 + 1024) * MIB + vision + chunk + 8 * 32_000 * 4 + 256 * 196_608
 
 
 def test_the_demo_model_by_hand(demo_model: Path) -> None:
@@ -102,7 +102,8 @@ def test_where_the_model_lies_and_what_that_means(small: Manifest) -> None:
         assert (plan.weights, plan.kv_cache, plan.prefix_cache) == (0, 0, 0)
         assert (plan.image_cache, plan.requests) == (64 * MIB, 700 * MIB)
     extra = plan_memory(small, DEMAND, "shared").total - plan_memory(small, DEMAND, "cpu").total
-    assert extra == GIB, "CUDA itself takes memory"
+    longer = 6 * (256 - 32) * (3 * 2048 + 2 * 5632) * 4
+    assert extra == GIB + longer, "CUDA itself takes memory, and so do longer chunks"
 
 
 def test_how_a_plan_reads(small: Manifest) -> None:

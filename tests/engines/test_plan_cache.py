@@ -88,7 +88,7 @@ def test_the_key_changes_with_every_part(bundle: Bundle) -> None:
     keys += [plan_key(each, SHAPE, ORIN) for each in manifests]
     keys += [plan_key(manifest, SHAPE._replace(**{name: 1}), ORIN) for name in SHAPE._fields]
     keys += [plan_key(manifest, SHAPE, ORIN._replace(**{name: "1"})) for name in ORIN._fields]
-    assert len(set(keys)) == len(keys) == 1 + 7 + 3 + 4
+    assert len(set(keys)) == len(keys) == 1 + 7 + 3 + 5
 
 
 def test_the_key_does_not_change_with_what_plans_do_not_depend_on(bundle: Bundle) -> None:
@@ -117,7 +117,7 @@ def test_damaged_plans_are_refused(plans: Path, bundle: Bundle, name: str) -> No
         ({"slots": "many"}, "slots"),
         ({"files": {}}, "does not belong to these plans"),
         ({"key": "another"}, "does not belong to these plans"),
-        ({"tensorrt": "10.7.0"}, "built for TensorRT 10.7.0, and this is 10.3.0"),
+        ({"tensorrt": "10.7.0"}, "built for TensorRT 10.7.0, and this is TensorRT 10.3.0"),
         ({"device": "NVIDIA Thor"}, "built on NVIDIA Thor (compute capability 8.7), and this is Orin"),
         ({"compute": "8.6"}, "built on Orin (compute capability 8.6), and this is Orin (compute capability 8.7)"),
         ({"release": "R36.5.0"}, "built under release R36.5.0 of the system, and this is R36.4.3"),
@@ -147,7 +147,7 @@ def test_a_sidecar_that_is_not_json_is_refused(plans: Path, bundle: Bundle, text
 @pytest.mark.parametrize(
     ("shape", "target", "reason"),
     [
-        (SHAPE, ORIN._replace(tensorrt="10.7.0"), "were built for TensorRT 10.3.0, and this is 10.7.0"),
+        (SHAPE, ORIN._replace(tensorrt="10.7.0"), "were built for TensorRT 10.3.0, and this is TensorRT 10.7.0"),
         (SHAPE, ORIN._replace(device="NVIDIA Thor"), "were built on Orin"),
         (SHAPE._replace(slots=8), ORIN, "were built for 4 slots of the cache, and 8 are asked for"),
     ],
@@ -170,7 +170,7 @@ def test_no_plans_at_all(bundle: Bundle, tmp_path: Path) -> None:
 def test_a_graph_that_this_tensorrt_cannot_run_is_refused_whatever_was_built(bundle: Bundle, tmp_path: Path) -> None:
     native = replace(bundle, manifest=bundle.manifest.model_copy(update={"flavour": "trt-native"}))
     write(tmp_path / "plans", native, SHAPE, ORIN)
-    assert "from 10.15 on, and this is 10.3.0; export it with --device jetpack6" in refusal(
+    assert "from 10.15 on, and this is TensorRT 10.3.0; export it with --device jetpack6" in refusal(
         tmp_path / "plans", native
     )
     thor = ORIN._replace(tensorrt="10.15.1")
@@ -193,4 +193,16 @@ def test_capacity_and_windows() -> None:
     assert windows(256) == (256,)
     assert windows(320) == (256, 320)
     assert windows(2048) == (256, 512, 1024, 2048)
-    assert plan_shape(3, 500) == PlanShape(3, 512, 64)
+    assert plan_shape(3, 500) == PlanShape(3, 512, 256)
+
+
+def test_a_bundle_for_the_other_library_is_refused_with_the_device_to_export_for(plans: Path, bundle: Bundle) -> None:
+    rtx = Target("1.4.0.76", "NVIDIA RTX A2000", "8.6", library="TensorRT-RTX")
+    text = refusal(plans, bundle, target=rtx)
+    assert "which runs TensorRT, and this is TensorRT-RTX 1.4.0.76; export it with --device rtx" in text
+    own = replace(bundle, manifest=bundle.manifest.model_copy(update={"device": "rtx", "flavour": "trt-native"}))
+    assert "which runs TensorRT-RTX, and this is TensorRT 10.3.0; export it with --device jetpack6" in refusal(
+        plans, own
+    )
+    old = rtx._replace(tensorrt="1.3.0.5")
+    assert "and this is TensorRT-RTX 1.3.0.5; install a newer one" in refusal(plans, own, target=old)

@@ -1,7 +1,9 @@
 """What source files use of a compiled module: names, methods, arguments, read from their syntax trees.
 
 Types come from annotations in the source (`config: tensorrt.IBuilderConfig`), from constructors, and from what the
-module's own docstrings say that a method returns. A receiver whose type is unknown is not judged.
+module's own docstrings say that a method returns. A receiver whose type is unknown is not judged. Besides a name that
+a file imports, `x.tensorrt` is the module, and so is what is annotated as a `ModuleType`: files import it for its
+types and are handed it when they run.
 """
 
 import ast
@@ -32,7 +34,7 @@ def check(path: Path, modules: Mapping[str, Any]) -> Report:
         _Scope(path, aliases, report).run(scope)
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
-            _check_overrides(path, node, aliases, report)
+            _check_overrides(path, tree, node, aliases, report)
     return report
 
 
@@ -78,7 +80,12 @@ class _Scope(ast.NodeVisitor):
     def visit_Assign(self, node: ast.Assign) -> None:
         self.generic_visit(node)
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            self._types[node.targets[0].id] = self._type(node.value)
+            self._types[node.targets[0].id] = self._value(node.value)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        self.generic_visit(node)
+        if node.value is not None and self._types.get(ast.unparse(node.target)) is None:
+            self._types[ast.unparse(node.target)] = self._value(node.value)
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.generic_visit(node)
@@ -120,8 +127,14 @@ class _Scope(ast.NodeVisitor):
             return known
         if isinstance(node, ast.Attribute):
             owner = self._value(node.value)
+            if owner is None and node.attr == "tensorrt":
+                return self._module()
             return None if owner is None else getattr(owner, node.attr, None)
         return self._type(node)
+
+    def _module(self) -> Any:
+        """The one that the file imports for its types."""
+        return next(iter(self._aliases.values()), None)
 
     def _type(self, node: ast.expr) -> Any:
         """The class of what a call returns."""
@@ -135,7 +148,11 @@ class _Scope(ast.NodeVisitor):
         return None
 
     def _annotated(self, node: ast.expr | None) -> Any:
-        """The class that an annotation names, of `X` and of `X | None`."""
+        """The class that an annotation names, of `X` and of `X | None`; or the module."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return self._annotated(ast.parse(node.value, mode="eval").body)
+        if isinstance(node, ast.Name) and node.id == "ModuleType":
+            return self._module()
         if isinstance(node, ast.BinOp):
             return self._annotated(node.left)
         value = self._value(node) if isinstance(node, ast.Attribute) else None
@@ -197,12 +214,20 @@ def _fits(names: list[str], arguments: list[ast.expr], keywords: list[ast.keywor
     return len(arguments) <= len(plain) and needed <= given
 
 
-def _check_overrides(path: Path, node: ast.ClassDef, aliases: Mapping[str, Any], report: Report) -> None:
+def _base(tree: ast.AST, base: ast.expr) -> ast.Attribute | None:
+    """`module.Class`, also where a name was given to it: `base: Any = module.Class`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == ast.unparse(base):
+            return node.value if isinstance(node.value, ast.Attribute) else None
+    return base if isinstance(base, ast.Attribute) else None
+
+
+def _check_overrides(
+    path: Path, tree: ast.Module, node: ast.ClassDef, aliases: Mapping[str, Any], report: Report
+) -> None:
     """Methods that a library calls back must have the names and numbers of parameters that it knows."""
-    for base in node.bases:
-        if not (isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name) and base.value.id in aliases):
-            continue
-        owner = getattr(aliases[base.value.id], base.attr, None)
+    for base in filter(None, (_base(tree, base) for base in node.bases)):
+        owner = next((getattr(module, base.attr) for module in aliases.values() if hasattr(module, base.attr)), None)
         for method in node.body:
             function = getattr(owner, method.name, None) if isinstance(method, ast.FunctionDef) else None
             if not isinstance(method, ast.FunctionDef) or method.name.startswith("__") or function is None:

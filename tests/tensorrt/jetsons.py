@@ -9,3 +9,8 @@ _HERE = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
 
 JETSONS = {"jetpack6": "10.3.0", **({"jetpack7": "10.16.0"} if _HERE >= NATIVE_NEEDS else {})}
 """Device and its version of TensorRT: those whose graphs ONNX Runtime can run here."""
+
+RTX = {"rtx": "1.4.0.76"} if _HERE >= NATIVE_NEEDS else {}
+"""The same for TensorRT-RTX, whose graphs are those of JetPack 7: tried where the library makes a difference."""
+
+ALL = {**JETSONS, **RTX}

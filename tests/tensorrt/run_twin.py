@@ -15,7 +15,7 @@ STANDS_FOR = {"1.4.0.76": "10.16.0", "1.7.1.116": "11.4.0"}
 
 
 def run_twin(version: str, jobs: Sequence[dict[str, Any]]) -> list[Answer]:
-    """An answer for each job: `sizes`, `warnings`, `work_bytes`, `seconds` and `peak_mib`, or `error`.
+    """An answer for each job: `sizes`, `warnings`, `errors`, `work_bytes`, `seconds` and `peak_mib`, or `error`.
 
     `work_bytes` is the memory that each profile works in, of the vision plan and then of the decoder's.
     """

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.tensorrt.environments import BINDINGS, CUDA, ROOT, environment
+from tests.tensorrt.environments import BINDINGS, CUDA, ROOT, TWINS, environment
 
 ENGINES, EXPORT = ROOT / "engines/edgevlm_engines", ROOT / "export/edgevlm_export"
 TENSORRT_FILES = tuple(sorted(ENGINES.glob("trt/*.py"))) + tuple(sorted(EXPORT.glob("trt/*.py")))
@@ -29,9 +29,12 @@ class Result(NamedTuple):
 @cache
 def uses(version: str, files: tuple[Path, ...]) -> Result:
     """What files use of one version's modules, in a process that sees them."""
-    is_cuda = version.startswith("cuda")
-    pairs = [f"{name}={name}" for name in CUDA_MODULES] if is_cuda else ["tensorrt=tensorrt_bindings"]
-    name = version if is_cuda else f"bindings-{version}"
+    if version in CUDA:
+        name, pairs = version, [f"{name}={name}" for name in CUDA_MODULES]
+    elif version in TWINS:
+        name, pairs = f"twin-{version}", ["tensorrt=tensorrt_rtx", "tensorrt_rtx=tensorrt_rtx"]
+    else:
+        name, pairs = f"bindings-{version}", ["tensorrt=tensorrt_bindings"]
     command = [sys.executable, "-m", "tests.tensorrt.conformance", *pairs, "--", *map(str, files)]
     output = subprocess.run(command, env=environment(name), cwd=ROOT, capture_output=True, text=True)
     assert output.returncode == 0, output.stderr
@@ -45,7 +48,7 @@ def seen(versions: Iterable[str], files: tuple[Path, ...]) -> frozenset[str]:
     return same
 
 
-@pytest.mark.parametrize("version", BINDINGS)
+@pytest.mark.parametrize("version", (*BINDINGS, *TWINS))
 def test_tensorrt_has_all_that_we_use(version: str) -> None:
     assert uses(version, TENSORRT_FILES).wrong == ()
 
@@ -57,12 +60,21 @@ def test_cuda_has_all_that_we_use(version: str) -> None:
 
 def test_the_uses_are_seen() -> None:
     """The same in all versions, and what matters most among them: a check that sees nothing finds nothing."""
+    assert seen(TWINS, TENSORRT_FILES) - seen(BINDINGS, TENSORRT_FILES) >= {
+        "ICudaEngine.create_runtime_config",
+        "IRuntimeConfig.set_runtime_cache",
+        "IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy",
+        "DynamicShapesKernelSpecializationStrategy.NONE",
+        "IRuntimeCache.deserialize",
+        "IRuntimeCache.serialize",
+    }
     assert seen(BINDINGS, TENSORRT_FILES) >= {
         "Builder.build_serialized_network",
         "IBuilderConfig.set_memory_pool_limit",
         "ICudaEngine.create_execution_context",
         "IExecutionContext.execute_async_v3",
         "IExecutionContext.set_device_memory",
+        "ILogger.log (overridden)",
         "IProgressMonitor.step_complete (overridden)",
         "NetworkDefinitionCreationFlag.STRONGLY_TYPED",
         "OnnxParser.parse",

@@ -19,7 +19,7 @@ from edgevlm_server.settings import Settings
 from edgevlm.cli import main
 from edgevlm.plans import ensure_plans
 from tests.live import LiveServer
-from tests.tensorrt.jetsons import JETSONS
+from tests.tensorrt.jetsons import ALL
 from tests.tensorrt.standin import Machine, installed
 
 SLOTS, LENGTH = 2, 500
@@ -44,11 +44,11 @@ class Jetson(NamedTuple):
         return open_plans(folder or self.plans, open_bundle(self.bundle), plan_shape(SLOTS, LENGTH), this_target())
 
 
-@pytest.fixture(params=JETSONS)
+@pytest.fixture(params=ALL)
 def jetson(
     request: pytest.FixtureRequest, jetson_bundles: Callable[[str, str], Path], tmp_path: Path
 ) -> Iterator[Jetson]:
-    with installed(JETSONS[request.param]) as machine:
+    with installed(ALL[request.param]) as machine:
         yield Jetson(machine, shutil.copytree(jetson_bundles("v2", request.param), tmp_path / "bundle"))
         machine.check_released()
 
@@ -61,7 +61,7 @@ def test_it_builds_both_plans_and_finds_them_again(jetson: Jetson, capsys: pytes
     assert build(jetson) == 0
     assert jetson.builds() == 2
     line = capsys.readouterr().out
-    assert f"2 slots of 512 positions on Stand-in Orin, TensorRT {jetson.machine.tensorrt}" in line
+    assert f"2 slots of 512 positions on Stand-in Orin, {jetson.machine.software}" in line
     assert jetson.opened().decoder.parent.parent == jetson.plans
     assert sorted(path.name for path in jetson.plans.iterdir() if not path.is_dir()) == ["lock", "timing.cache"]
     assert build(jetson) == 0
@@ -198,12 +198,11 @@ def test_without_a_gpu_it_says_so_in_one_sentence(jetson: Jetson, capsys: pytest
 
 
 CRASH = """
-import os, sys
-from pathlib import Path
+import importlib, os, sys
 from tests.tensorrt.standin import installed
 from edgevlm.cli import main
 with installed(sys.argv[2]) as machine:
-    import tensorrt
+    tensorrt = importlib.import_module(machine.module)
     build = tensorrt.Builder.build_serialized_network
     def die_in_the_second(self, network, config):
         if machine.named("build_serialized_network"):
@@ -231,4 +230,4 @@ def test_a_tensorrt_that_is_too_old_for_the_graphs_is_told_before_the_work(
     with installed("10.3.0") as machine:
         assert main(["build", str(bundle), *OPTIONS]) != 0
         assert machine.named("build_serialized_network") == []
-    assert "from 10.15 on, and this is 10.3.0; export it with --device jetpack6" in capsys.readouterr().err
+    assert "from 10.15 on, and this is TensorRT 10.3.0; export it with --device jetpack6" in capsys.readouterr().err

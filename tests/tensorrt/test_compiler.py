@@ -48,10 +48,11 @@ def profile(graph: Path) -> Profile:
 
 
 def build(graph: Path, **options: Any) -> Any:
+    from edgevlm_engines.trt.library import library_for
     from edgevlm_export.trt.compiler import compile_graph
 
     options = {"profiles": [profile(graph)], "effort": EFFORT, **options}
-    return compile_graph(graph.read_bytes(), graph, options.pop("profiles"), options.pop("effort"), **options)
+    return compile_graph(graph.read_bytes(), graph, library=library_for(None), **options)
 
 
 def test_a_plan_holds_the_graph_for_its_profiles(machine: Machine, graph: Path) -> None:

@@ -122,12 +122,13 @@ def test_the_append_kernel_puts_each_slot_where_its_cache_ends(case: dict[str, i
     cache = random((buffers, total, heads, capacity, dim), case["seed"] + 1)
     with installed() as machine:
         from edgevlm_engines.cuda.kv_append import Append
-        from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray, Stream, enter_thread
+        from edgevlm_engines.cuda.runtime import DeviceMemory, SharedArray, Stream, enter_thread
 
         enter_thread()
         stream = Stream(urgent=True)
-        lengths = HostArray((slots,), np.int32)
+        lengths = SharedArray((slots,), np.int32)
         lengths.array[:] = past
+        lengths.send(slots, stream)
         news, caches = ([DeviceMemory(one.nbytes) for one in array] for array in (fresh, cache))
         for array, memories in ((fresh, news), (cache, caches)):
             for one, memory in zip(array, memories, strict=True):
@@ -151,12 +152,12 @@ def test_the_append_kernel_puts_each_slot_where_its_cache_ends(case: dict[str, i
 
 def test_a_step_past_the_end_of_the_cache_writes_nothing(machine: Machine) -> None:
     from edgevlm_engines.cuda.kv_append import Append
-    from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray, Stream, enter_thread
+    from edgevlm_engines.cuda.runtime import DeviceMemory, SharedArray, Stream, enter_thread
 
     enter_thread()
     stream, lengths, new, cache = (
         Stream(urgent=True),
-        HostArray((1,), np.int32),
+        SharedArray((1,), np.int32),
         DeviceMemory(16),
         DeviceMemory(64 * 8),
     )
@@ -164,6 +165,7 @@ def test_a_step_past_the_end_of_the_cache_writes_nothing(machine: Machine) -> No
     append = Append([(new.address, cache.address)], 1, 64, 8)
     for past in (-1, 63):
         lengths.array[:] = past
+        lengths.send(1, stream)
         append.launch(0, 1, 2, lengths.address, stream)
     stream.synchronize()
     assert not machine.bytes_at(cache.address, cache.size, "test").any()

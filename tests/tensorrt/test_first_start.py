@@ -1,4 +1,4 @@
-"""A server's first start on a Jetson with nothing but a checkpoint, and its second, on stand-ins."""
+"""A server's first start with TensorRT and nothing but a checkpoint, and its second, on stand-ins."""
 
 import argparse
 import logging
@@ -16,7 +16,7 @@ from edgevlm.first_start import Conversion, served_bundle, this_device
 from edgevlm.plans import ensure_plans
 from tests.conftest import GOLDEN
 from tests.live import LiveServer
-from tests.tensorrt.jetsons import JETSONS
+from tests.tensorrt.jetsons import ALL
 from tests.tensorrt.standin import Machine, installed
 
 pytestmark = pytest.mark.slow
@@ -25,9 +25,9 @@ SLOTS, LENGTH = 2, 500
 SETTINGS = Settings(max_batch=SLOTS, max_length=LENGTH)
 
 
-@pytest.fixture(params=JETSONS)
+@pytest.fixture(params=ALL)
 def jetson(request: pytest.FixtureRequest) -> Iterator[tuple[str, Machine]]:
-    with installed(JETSONS[request.param]) as machine:
+    with installed(ALL[request.param]) as machine:
         yield request.param, machine
         machine.check_released()
 
@@ -87,5 +87,11 @@ def test_options_of_the_command_line_reach_the_conversion() -> None:
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    arguments = parser.parse_args(["DIR", "--precision", "int8", "--vision-tower", "CLIP"])
-    assert Conversion.of(arguments) == Conversion(Path("CLIP"), "int8", None)
+    arguments = parser.parse_args(["DIR", "--precision", "int8", "--vision-tower", "CLIP", "--device", "rtx"])
+    assert Conversion.of(arguments) == Conversion(Path("CLIP"), "int8", None, "rtx")
+
+
+def test_a_checkpoint_is_exported_for_the_device_that_was_named(tmp_path: Path) -> None:
+    conversion = Conversion(vision_tower=GOLDEN / "v2" / "clip", device="rtx")
+    bundle = served_bundle(GOLDEN / "v2" / "checkpoint", SETTINGS, conversion, tmp_path)
+    assert '"device": "rtx"' in (bundle / "manifest.json").read_text()

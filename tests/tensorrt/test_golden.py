@@ -1,4 +1,4 @@
-"""Golden cases through a Jetson's bundle and the TensorRT engine on stand-ins, beside what upstream's code computed.
+"""Golden cases through the TensorRT engine on stand-ins, beside what upstream's code computed.
 
 The arithmetic is ONNX Runtime's in float16. That a GPU's comes as near is not shown here.
 """
@@ -23,7 +23,7 @@ from edgevlm.parity import (
     _unspliced,
 )
 from tests.conftest import CASES, GOLDEN
-from tests.tensorrt.jetsons import JETSONS
+from tests.tensorrt.jetsons import ALL, JETSONS, RTX
 from tests.tensorrt.standin import installed
 from tests.tensorrt.standin.plans import write_plans
 
@@ -33,11 +33,14 @@ FEATURES, LOGITS = 3e-3, 0.03
 """Of the largest value: twice the largest differences met, 1.4e-3 and 0.016. Random weights amplify rounding."""
 
 
-@pytest.fixture(params=[(case, device) for case in CASES for device in JETSONS], ids=" on ".join)
+@pytest.fixture(
+    params=[*((case, device) for case in CASES for device in JETSONS), *(("v2", device) for device in RTX)],
+    ids=" on ".join,
+)
 def case(request: pytest.FixtureRequest, jetson_bundles: Callable[[str, str], Path]) -> Iterator[tuple[Path, Path]]:
     """Golden case and bundle, with plans for one slot."""
     name, device = request.param
-    with installed(JETSONS[device]) as machine:
+    with installed(ALL[device]) as machine:
         folder = jetson_bundles(name, device)
         write_plans(folder, slots=1, max_length=2048)
         yield GOLDEN / name, folder

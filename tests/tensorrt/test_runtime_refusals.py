@@ -131,6 +131,21 @@ def test_where_a_step_cannot_be_captured_decoding_goes_on_plainly(
     assert bench.machine.objects["IExecutionContext"] == 3 + 1, "what was captured before stays"
 
 
+@pytest.mark.parametrize("call", ["cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate"])
+def test_where_a_picture_cannot_be_captured_it_is_encoded_plainly(
+    bench: Bench, call: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    size = bench.load().info.image_size
+    pixels = np.ones((1, 3, size, size), np.float32)
+    wanted = bench.load().encode_images(pixels)
+    bench.machine.fail[call] = "cudaErrorInvalidValue"
+    caplog.set_level(logging.WARNING)
+    engine = bench.load()
+    np.testing.assert_array_equal(engine.encode_images(pixels), wanted)
+    [warning] = caplog.messages
+    assert warning.startswith(f"Pictures are encoded without a CUDA graph: {call} failed: ")
+
+
 def test_where_no_further_context_can_be_had_decoding_goes_on_plainly(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:

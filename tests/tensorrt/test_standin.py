@@ -182,10 +182,10 @@ def destroy_a_busy_stream(bench: Bench) -> None:
     ("misuse", "words"),
     [
         (forget_an_address, "have no address"),
-        (use_freed_memory, "not in memory that is allocated"),
+        (use_freed_memory, "not in device memory that is allocated"),
         (free_twice, "is freed, and is no device memory"),
         (free_as_pinned, "is freed, and is no pinned memory"),
-        (take_too_little_memory, "y: 32 bytes .* not in memory"),
+        (take_too_little_memory, "y: 32 bytes .* not in device memory"),
         (leave_the_present_elsewhere, "present_k is not updated in place"),
         (write_over_an_input, "y lies over x"),
         (align_badly, "not aligned"),

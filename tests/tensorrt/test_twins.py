@@ -84,22 +84,28 @@ def check_built(job: Job, answer: Answer, twice: float = 0) -> None:
 @pytest.mark.parametrize("twin", TWINS)
 @pytest.mark.parametrize("case", CASES)
 def test_small_models_are_built(twin: str, case: str, tmp_path: Path) -> None:
-    """Both projectors, both flavours. Attention that is too narrow for a kernel of its own is built of several."""
+    """Both projectors, both flavours, and for the twin under its own name.
+
+    Attention in the tower that is too narrow for a kernel of its own is built of several.
+    """
     source = GOLDEN / case
-    jobs = [export(source / "checkpoint", source / "clip", tmp_path, device, "fp16") for device in DEVICES]
+    jobs = [export(source / "checkpoint", source / "clip", tmp_path, device, "fp16") for device in (*DEVICES, "rtx")]
     for job, answer in zip(jobs, run_twin(twin, jobs), strict=True):
         check_built(job, answer)
+    [sidecar] = Path(jobs[-1]["plans"]).glob("*/plan.json")
+    assert f'"library": "TensorRT-RTX",\n  "tensorrt": "{twin}"' in sidecar.read_text()
 
 
 @pytest.mark.parametrize("twin", TWINS)
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", NAMES)
 def test_layers_of_published_widths_are_built(twin: str, device: str, name: str, published: Published) -> None:
-    """With one kernel for each attention: head dimensions 128 and 80, and 64 in the tower."""
+    """Head dimensions 128 and 80, and 64 in the tower: none has to be built again of several kernels."""
     job = published.job(name, device, "fp16")
     [answer] = run_twin(twin, [job])
     check_built(job, answer, twice=0.5)
     assert answer["warnings"] == []
+    assert answer["errors"] == []
 
 
 @pytest.mark.parametrize("precision", QUANTISED)

@@ -1,8 +1,9 @@
 """`python -m tests.tensorrt.twin`: runs the product's builder on TensorRT-RTX, which builds without a GPU.
 
 TensorRT-RTX is another product with the same parser and much the same network: what it refuses TensorRT refuses, most
-likely; what it builds are plans for x86 and no Jetson. It stands in for the module `tensorrt` in this process alone,
-and one thing is added: its builder is told a compute capability, where the real one looks at the GPU.
+likely; what it builds are plans for x86 and no Jetson. For a Jetson's bundle it stands in for the module `tensorrt`
+in this process; a bundle for `rtx` is its own. One thing is added: its builder is told a compute capability, where
+the real one looks at the GPU.
 """
 
 import json
@@ -17,6 +18,9 @@ from typing import Any
 import tensorrt_rtx
 
 MIB = 2**20
+
+NO_GPU = "Error Code 1: Cuda Runtime"
+"""What is logged as an error because there is no driver, and hinders nothing."""
 
 WORK = r"Total Activation Memory: (\d+) bytes"
 """What the builder says of the memory that a profile works in, in the order of plans and their profiles."""
@@ -48,7 +52,8 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     messages: list[str] = []
     logger = logging.getLogger("edgevlm_engines.trt.log")
     logger.setLevel(logging.DEBUG)
-    logger.handlers = [_Kept(messages, logging.DEBUG)]
+    errors: list[str] = []
+    logger.handlers = [_Kept(messages, logging.DEBUG), _Kept(errors, logging.ERROR)]
     try:
         sizes = _bundle(job) if "bundle" in job else {"plan": _graph(job)}
     except (EngineError, ExportError) as error:
@@ -57,6 +62,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "sizes": sizes,
         "warnings": warnings,
+        "errors": [text for text in errors if NO_GPU not in text],
         "work_bytes": [int(found[1]) for text in messages if (found := re.search(WORK, text))],
         "seconds": time.perf_counter() - began,
         "peak_mib": peak,
@@ -76,6 +82,7 @@ class _Kept(logging.Handler):
 
 def _graph(job: dict[str, Any]) -> int:
     """Bytes of the plan of the graph in a file."""
+    from edgevlm_engines.trt.library import library_for
     from edgevlm_export.trt.compiler import compile_graph
     from edgevlm_export.trt.effort import Effort
     from edgevlm_export.trt.profiles import Range
@@ -83,18 +90,22 @@ def _graph(job: dict[str, Any]) -> int:
     path = Path(job["path"])
     profile = {name: Range(*map(tuple, ranges)) for name, ranges in job["profile"].items()}
     effort = Effort(workspace=256 * MIB, memory=None, level=3)
-    return int(compile_graph(path.read_bytes(), path, [profile], effort).nbytes)
+    return int(compile_graph(path.read_bytes(), path, [profile], effort, library_for("rtx")).nbytes)
 
 
 def _bundle(job: dict[str, Any]) -> dict[str, int]:
     """Bytes of a bundle's plans, built into a plans folder; the target is only a name."""
     from edgevlm_engines import open_bundle
-    from edgevlm_engines.plan_cache import Target, plan_shape
+    from edgevlm_engines.plan_cache import TENSORRT, Target, plan_shape
+    from edgevlm_engines.trt.library import library_for
     from edgevlm_export.trt.builder import build_plans
 
-    target = Target(job["tensorrt"], f"TensorRT-RTX {tensorrt_rtx.__version__} without a GPU", "8.6")
+    bundle = open_bundle(Path(job["bundle"]))
+    library = library_for(bundle.manifest.device)
+    version = job["tensorrt"] if library.name == TENSORRT else library.version
+    target = Target(version, f"TensorRT-RTX {tensorrt_rtx.__version__} without a GPU", "8.6", "", library.name)
     shape = plan_shape(job["slots"], job["max_length"])
-    plans = build_plans(open_bundle(Path(job["bundle"])), shape, Path(job["plans"]), target)
+    plans = build_plans(bundle, shape, Path(job["plans"]), target)
     return {path.name: path.stat().st_size for path in plans.glob("*.plan")}
 
 

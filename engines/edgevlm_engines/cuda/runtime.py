@@ -100,9 +100,51 @@ class DeviceMemory:
         call(runtime.cudaFree, self.address)
 
 
+class SharedArray:
+    """An array of the host and its twin on the device, at `address`, both zeroed; copies go along the first axis.
+
+    Kernels get the twin: across PCIe each of their reads of the host's memory would take a microsecond. `array` must
+    not be touched between enqueueing a copy and waiting for the stream, nor after `free`.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        # page-locked, or copies would not run in the order of the stream
+        self._pointer = int(call(runtime.cudaHostAlloc, size, runtime.cudaHostAllocDefault))
+        memory = memoryview((ctypes.c_char * size).from_address(self._pointer))
+        self.array: NDArray[Any] = np.frombuffer(memory, dtype).reshape(shape)
+        self.array[:] = 0
+        self._item_bytes = size // shape[0]
+        try:
+            self._twin = DeviceMemory(size)
+        except CudaError:
+            call(runtime.cudaFreeHost, self._pointer)
+            raise
+        self._twin.upload(self.array)
+        self.address = self._twin.address
+
+    def send(self, count: int, stream: Stream) -> None:
+        """Copy the first `count` items to the device."""
+        kind = runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
+        size = count * self._item_bytes
+        call(runtime.cudaMemcpyAsync, self.address, self._pointer, size, kind, stream.handle)
+
+    def fetch(self, count: int, stream: Stream) -> None:
+        """Copy the first `count` items from the device."""
+        kind = runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        size = count * self._item_bytes
+        call(runtime.cudaMemcpyAsync, self._pointer, self.address, size, kind, stream.handle)
+
+    def free(self) -> None:
+        self.array = self.array[:0].copy()
+        self._twin.free()
+        call(runtime.cudaFreeHost, self._pointer)
+
+
 class HostArray:
     """A zeroed array of the host that the device reads and writes in place, at `address`: nothing is copied.
 
+    For kernels that read each element once, where they wait for it anyway, or write it while others still run.
     `array` must not be touched between enqueueing work that uses it and waiting for the stream, nor after `free`.
     """
 

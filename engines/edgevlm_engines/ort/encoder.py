@@ -5,12 +5,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import onnxruntime
 
 from edgevlm_engines.bundle import VISION, Bundle
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.names import Provider
 from edgevlm_engines.ort.session import open_session
+from edgevlm_engines.ort.vision_session import CapturedVision, PlainVision
 
 NICENESS = 3
 """Half the weight of a decoding thread: what running answers and pictures both bear, as measured in
@@ -25,26 +25,36 @@ class OrtEncoder:
     """
 
     def __init__(self, bundle: Bundle, provider: Provider, threads: int) -> None:
+        # always the same thread: what is captured on CUDA belongs to the one that captured it
         self._thread = ThreadPoolExecutor(1, "encoder", initializer=_give_way)
-        loading = self._thread.submit(open_session, bundle, VISION, provider, threads, spinning=False)
         try:
-            self._session: onnxruntime.InferenceSession | None = loading.result()
+            self._vision: PlainVision | CapturedVision | None = self._thread.submit(
+                _open, bundle, provider, threads
+            ).result()
         except BaseException:
             self._thread.shutdown()
             raise
 
     def run(self, picture: Floats) -> Floats:
         """`[3, image_size, image_size]` -> `[image_tokens, hidden_size]`."""
-        assert self._session is not None, "closed"
-        pixels = picture[np.newaxis]
-        [features] = self._thread.submit(self._session.run, ["features"], {"pixels": pixels}).result()
-        encoded: Floats = features[0]
-        return encoded
+        assert self._vision is not None, "closed"
+        features: Floats = self._thread.submit(self._vision.run, picture[np.newaxis]).result()[0]
+        return features
 
     def close(self) -> None:
         """Wait for the picture at hand, then release the session. Calling it again does nothing."""
         self._thread.shutdown()
-        self._session = None
+        self._vision = None
+
+
+def _open(bundle: Bundle, provider: Provider, threads: int) -> PlainVision | CapturedVision:
+    if provider == "cpu":
+        return PlainVision(open_session(bundle, VISION, provider, threads, spinning=False))
+    manifest = bundle.manifest
+    size = manifest.preprocessing.size
+    features = (1, manifest.vision.image_tokens, manifest.decoder.hidden_size)
+    session = open_session(bundle, VISION, provider, threads, captured=True)
+    return CapturedVision(session, provider, (1, 3, size, size), features)
 
 
 def _give_way() -> None:

@@ -8,13 +8,17 @@ from edgevlm_engines.names import Provider
 
 PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
+CUDA = {"cudnn_conv_algo_search": "HEURISTIC"}
+"""Convolutions by rule: what a trial finds fastest may differ from start to start."""
+
 
 def open_session(
-    bundle: Bundle, name: str, provider: Provider, threads: int, *, spinning: bool = True
+    bundle: Bundle, name: str, provider: Provider, threads: int, *, spinning: bool = True, captured: bool = False
 ) -> onnxruntime.InferenceSession:
     """The graph `name` on `provider` alone; `threads` 0 lets the runtime take one per physical core.
 
-    Threads that spin while they wait start sooner and take a core meanwhile. Raises `EngineLoadError`.
+    Threads that spin while they wait start sooner and take a core meanwhile. `captured` lets CUDA repeat a captured
+    run, if inputs and outputs stay where they are. Raises `EngineLoadError`.
     """
     wanted = PROVIDERS[provider]
     if wanted not in onnxruntime.get_available_providers():
@@ -25,8 +29,13 @@ def open_session(
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    # means and convolutions would be summed up in another order at each call
+    options.use_deterministic_compute = provider == "cuda"
+    own = CUDA | {"enable_cuda_graph": "1" if captured else "0"} if provider == "cuda" else {}
     try:
-        session = onnxruntime.InferenceSession(str(bundle.path(name)), options, providers=[wanted])
+        session = onnxruntime.InferenceSession(
+            str(bundle.path(name)), options, providers=[wanted], provider_options=[own]
+        )
     except Exception as error:
         raise EngineLoadError(f"ONNX Runtime cannot load {bundle.path(name)}: {error}") from error
     # without its libraries the CUDA provider is dropped with no more than a warning

@@ -26,7 +26,7 @@ class Sidecar(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     key: str
     model: str
     flavour: str
@@ -35,6 +35,7 @@ class Sidecar(BaseModel):
     slots: int
     capacity: int
     chunk: int
+    library: str
     tensorrt: str
     device: str
     compute: str
@@ -48,7 +49,7 @@ class Sidecar(BaseModel):
 
     @property
     def target(self) -> Target:
-        return Target(self.tensorrt, self.device, self.compute, self.release)
+        return Target(self.tensorrt, self.device, self.compute, self.release, self.library)
 
 
 class PlanFiles(NamedTuple):
@@ -135,7 +136,7 @@ def _read(path: Path) -> Sidecar:
 def _difference(sidecar: Sidecar, manifest: Manifest, shape: PlanShape, target: Target) -> str | None:
     """What the plans were built for that is not so here; `None` if all is the same."""
     pairs = (
-        ("for TensorRT {}, and this is {}", sidecar.target.tensorrt, target.tensorrt),
+        ("for {}, and this is {}", sidecar.target.software, target.software),
         ("on {}, and this is {}", _device(sidecar.target), _device(target)),
         ("under release {} of the system, and this is {}", sidecar.target.release, target.release),
         ("for the flavour {}, and the bundle has {}", sidecar.flavour, manifest.flavour),

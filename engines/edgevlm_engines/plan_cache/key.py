@@ -10,13 +10,16 @@ from typing import Literal, NamedTuple
 from edgevlm_engines.bundle import DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS
 from edgevlm_engines.errors import PlanError
 from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.names import Device
 from edgevlm_engines.version import version_numbers, version_text
 
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
 """Of `plan.json`, and of what the builder makes of a graph: raised when plans of before must not be used."""
 
-CHUNK = 64
-"""Positions in one prefill call: few enough not to hold up other slots' next token."""
+CHUNK = 256
+"""Positions in one prefill call. Up to some 200, a GPU takes no longer than for reading the weights: an Orin and an
+H200 do about 200 operations of float16 for each byte that they read, and a weight is 2 bytes, and 2 operations a
+position."""
 
 POSITIONS = 64
 """A slot's capacity is a multiple of this, so that every slot of a cache begins at an address that TensorRT takes."""
@@ -25,6 +28,14 @@ SMALLEST_WINDOW = 256
 
 NATIVE_SINCE = (10, 15)
 """The first TensorRT with an operator that updates a cache in place."""
+
+TENSORRT, TENSORRT_RTX = "TensorRT", "TensorRT-RTX"
+LIBRARIES: dict[Device, str] = {"jetpack6": TENSORRT, "jetpack7": TENSORRT, "rtx": TENSORRT_RTX}
+"""What runs the plans of a bundle, by the device that it was exported for. Each has versions of its own."""
+
+RTX_INTERFACES = (((1, 7), (11, 0)), ((1, 4), (10, 16)))
+"""From a version of TensorRT-RTX on, the TensorRT whose network interface it has; the newest first. Nothing is known
+of earlier ones."""
 
 _GRAPHS = (DECODER, DECODER_WEIGHTS, VISION, VISION_WEIGHTS)
 
@@ -38,13 +49,32 @@ class PlanShape(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What runs the plans: TensorRT's whole version, the GPU's name, its compute capability as `8.7`, and the
-    system's release, empty if it says none."""
+    """What runs the plans: the library's whole version, the GPU's name, its compute capability as `8.7`, the system's
+    release, empty if it says none, and which library it is."""
 
     tensorrt: str
     device: str
     compute: str
     release: str = ""
+    library: str = TENSORRT
+
+    @property
+    def software(self) -> str:
+        """For people: `TensorRT-RTX 1.4.0.76`."""
+        return f"{self.library} {self.tensorrt}"
+
+    @property
+    def interface(self) -> tuple[int, ...]:
+        """The version of TensorRT that has the same network interface; empty if that is not known."""
+        return interface(self.library, self.tensorrt)
+
+
+def interface(library: str, version: str) -> tuple[int, ...]:
+    """The version of TensorRT whose network interface a version of a library has; empty if that is not known."""
+    numbers = version_numbers(version)
+    if library == TENSORRT:
+        return numbers
+    return next((same for since, same in RTX_INTERFACES if numbers >= since), ())
 
 
 def capacity(max_length: int) -> int:
@@ -90,11 +120,25 @@ def check_flavour(manifest: Manifest, target: Target) -> None:
     if manifest.flavour == "ort":
         raise PlanError(
             f"The bundle of {manifest.model} was exported for {manifest.device}, and TensorRT does not run it; "
-            "export it with --device jetpack6 or jetpack7."
+            "export it with --device jetpack6, jetpack7 or rtx."
         )
-    if manifest.flavour == "trt-native" and version_numbers(target.tensorrt) < NATIVE_SINCE:
+    if LIBRARIES[manifest.device] != target.library:
+        raise PlanError(
+            f"The bundle of {manifest.model} was exported for {manifest.device}, which runs "
+            f"{LIBRARIES[manifest.device]}, and this is {target.software}; export it with --device "
+            f"{device_for(target)}."
+        )
+    if manifest.flavour == "trt-native" and target.interface < NATIVE_SINCE:
         least = version_text(NATIVE_SINCE)
+        other = "export it with --device jetpack6" if target.library == TENSORRT else "install a newer one"
         raise PlanError(
             f"This bundle updates its cache with an operator that TensorRT has from {least} on, and this is "
-            f"{target.tensorrt}; export it with --device jetpack6."
+            f"{target.software}; {other}."
         )
+
+
+def device_for(target: Target) -> Device:
+    """What to export for, to run on a target."""
+    if target.library == TENSORRT_RTX:
+        return "rtx"
+    return "jetpack7" if target.interface >= NATIVE_SINCE else "jetpack6"

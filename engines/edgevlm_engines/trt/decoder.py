@@ -1,8 +1,8 @@
 """The decoder on TensorRT: its cache, its buffers, and one call a step. Knows the graph's inputs, and no tokens.
 
-Everything that the device reads or writes is allocated here, at load. Small inputs and outputs are in the host's
-memory, where a Jetson's GPU reads and writes them in place. A step attends to a window of the cache, the shortest
-that holds all slots.
+Everything that the device reads or writes is allocated here, at load. Copies of inputs and of logits are part of the
+work that is enqueued, and of a captured graph. A step attends to a window of the cache, the shortest that holds all
+slots.
 """
 
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgevlm_engines.cuda.kv_append import Append
 from edgevlm_engines.cuda.kv_cache import CudaCache
-from edgevlm_engines.cuda.runtime import DeviceMemory, HostArray, Stream
+from edgevlm_engines.cuda.runtime import DeviceMemory, SharedArray, Stream
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.plan_cache import PlanShape, windows
@@ -41,9 +41,9 @@ class TrtDecoder:
         with ExitStack() as release:
             self._stream = owned(release, Stream(urgent=True))
             self._scratch = owned(release, DeviceMemory(max(engine.scratch_bytes, 1)))
-            self._hidden = owned(release, HostArray((positions, model.hidden_size), np.float16))
-            self._past = owned(release, HostArray((shape.slots,), np.int32))
-            self._logits = owned(release, HostArray((shape.slots, model.vocab_size), np.float32))
+            self._hidden = owned(release, SharedArray((positions, model.hidden_size), np.float16))
+            self._past = owned(release, SharedArray((shape.slots,), np.int32))
+            self._logits = owned(release, SharedArray((shape.slots, model.vocab_size), np.float32))
             self._cache_positions = owned(release, DeviceMemory(4 * shape.capacity))
             self._cache_positions.upload(np.arange(shape.capacity, dtype=np.int32))
             new_bytes = 0 if self._native else positions * model.kv_heads * model.head_dim * FP16.itemsize
@@ -52,8 +52,12 @@ class TrtDecoder:
             cache_shape = (shape.slots, model.kv_heads, shape.capacity, model.head_dim)
             self.cache = owned(release, CudaCache(len(self._sides), cache_shape, FP16))
             self._append = None if self._native else owned(release, self._make_append())
-            self._prefill_context = owned(release, engine.context(PREFILL, self._stream, self._scratch))
-            self._decode_context = owned(release, engine.context(DECODE, self._stream, self._scratch))
+            self._prefill_context = owned(
+                release, engine.context(PREFILL, self._stream, self._scratch, few_shapes=False)
+            )
+            self._decode_context = owned(
+                release, engine.context(DECODE, self._stream, self._scratch, few_shapes=True)
+            )
             steps = StepGraphs(self._prepare, self._enqueue_decode, self._stream)
             self._graphs = owned(release, steps) if graphs else None
             self._release = release.pop_all()
@@ -95,7 +99,7 @@ class TrtDecoder:
         return next(window for window in self._windows if window >= length)
 
     def _prepare(self, kind: Kind) -> Context:
-        context = self._engine.context(DECODE, self._stream, self._scratch)
+        context = self._engine.context(DECODE, self._stream, self._scratch, few_shapes=True)
         self._bind_decode(context, kind)
         return context
 
@@ -130,9 +134,12 @@ class TrtDecoder:
         context.bind(shapes, addresses)
 
     def _enqueue(self, context: Context, *, first_slot: int, slots: int, positions: int) -> None:
+        self._hidden.send(slots * positions, self._stream)
+        self._past.send(slots, self._stream)
         context.enqueue()
         if self._append is not None:
             self._append.launch(first_slot, slots, positions, self._past.address, self._stream)
+        self._logits.fetch(slots, self._stream)
 
     def _make_append(self) -> Append:
         pairs = [(new.address, self.cache.pointer(buffer, 0)) for buffer, new in enumerate(self._new)]

@@ -1,4 +1,4 @@
-"""The TensorRT engine: a bundle's plans behind the boundary that all engines have. Not yet run on a GPU.
+"""The TensorRT engine: a bundle's plans behind the boundary that all engines have.
 
 One thread prefills and decodes, another may encode pictures: they share the weights' device and nothing else.
 """
@@ -28,6 +28,7 @@ from edgevlm_engines.plan_cache import (
 from edgevlm_engines.sizes import size_text
 from edgevlm_engines.trt.context import PlanEngine
 from edgevlm_engines.trt.decoder import TrtDecoder
+from edgevlm_engines.trt.library import library_for
 from edgevlm_engines.trt.owned import owned
 from edgevlm_engines.trt.vision import TrtVision
 
@@ -76,7 +77,9 @@ class TrtEngine(CheckedEngine):
 
     def _encode_image(self, picture: Floats) -> Floats:
         enter_thread()
-        return self._vision.encode(picture)
+        features = self._vision.encode(picture)
+        self._used(self._plans[1])
+        return features
 
     def _prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
         enter_thread()
@@ -88,7 +91,9 @@ class TrtEngine(CheckedEngine):
 
     def _decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         enter_thread()
-        return self._decoder.decode(lengths, self._embedding[tokens][:, np.newaxis])
+        logits = self._decoder.decode(lengths, self._embedding[tokens][:, np.newaxis])
+        self._used(self._plans[0])
+        return logits
 
     def _move_slot(self, source: int, target: int, length: int) -> None:
         enter_thread()
@@ -106,10 +111,24 @@ class TrtEngine(CheckedEngine):
     def _load(self, bundle: Bundle, plans: PlanFiles, shape: PlanShape, cuda_graphs: bool) -> None:
         """Weights first: what they leave is the cache's."""
         with ExitStack() as release:
-            decoder, vision = owned(release, PlanEngine(plans.decoder)), owned(release, PlanEngine(plans.vision))
-            self._vision = owned(release, TrtVision(vision, bundle.manifest))
+            library = library_for(bundle.manifest.device)
+            decoder, vision = (owned(release, PlanEngine(path, library)) for path in (plans.decoder, plans.vision))
+            self._vision = owned(release, TrtVision(vision, bundle.manifest, graphs=cuda_graphs))
             self._decoder = owned(release, TrtDecoder(decoder, bundle.manifest, shape, graphs=cuda_graphs))
+            self._plans, self._unused = (decoder, vision), {decoder, vision}
+            release.callback(self._keep_kernels)
+            self._keep_kernels()
             self._release = release.pop_all()
+
+    def _keep_kernels(self) -> None:
+        for plan in self._plans:
+            plan.keep_kernels()
+
+    def _used(self, plan: PlanEngine) -> None:
+        """After its first use: some kernels may be compiled no sooner, and the process may end without closing."""
+        if plan in self._unused:
+            self._unused.remove(plan)
+            plan.keep_kernels()
 
 
 def _why_not(plans: PlanFiles, error: DeviceError) -> str:

@@ -1,38 +1,39 @@
-"""TensorRT's messages in Python's log, for the runtime and the builder. Knows no engines.
-
-One object for the process: TensorRT keeps the first logger that it is given and passes nothing to later ones.
-"""
+"""TensorRT's messages in Python's log, for the runtime and the builder. Knows no engines."""
 
 import logging
 from collections import deque
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-import tensorrt
+if TYPE_CHECKING:
+    import tensorrt
 
 log = logging.getLogger(__name__)
 
 KEPT = 1000
 
 
-class Log(tensorrt.ILogger):
+class Log:
     """Keeps warnings and errors too, to be told or judged by; `clear` forgets them before something new begins."""
 
-    def __init__(self) -> None:
-        tensorrt.ILogger.__init__(self)
+    def __init__(self, module: ModuleType) -> None:
+        """`listener` is what the library, `tensorrt` or one like it, takes as a logger."""
         self.lines: deque[str] = deque(maxlen=KEPT)
         self._complaint = ""
+        self.listener = _listener(module, self)
 
-    def log(self, severity: tensorrt.ILogger.Severity, message: str) -> None:
-        """Called by TensorRT, from any thread."""
-        if severity <= tensorrt.ILogger.ERROR:
-            # what comes after the first error mostly follows from it
-            self._complaint = self._complaint or message
-            log.error("TensorRT: %s", message)
-        elif severity == tensorrt.ILogger.WARNING:
-            log.info("TensorRT: %s", message)
-        if severity <= tensorrt.ILogger.WARNING:
-            self.lines.append(message)
-        elif severity == tensorrt.ILogger.INFO:
-            log.debug("TensorRT: %s", message)
+    def error(self, message: str) -> None:
+        # what comes after the first error mostly follows from it
+        self._complaint = self._complaint or message
+        self.lines.append(message)
+        log.error("TensorRT: %s", message)
+
+    def warning(self, message: str) -> None:
+        self.lines.append(message)
+        log.info("TensorRT: %s", message)
+
+    def info(self, message: str) -> None:
+        log.debug("TensorRT: %s", message)
 
     def clear(self) -> None:
         self.lines.clear()
@@ -49,4 +50,20 @@ def one_line(text: str) -> str:
     return " ".join(text.split()).rstrip(".!")
 
 
-LOG = Log()
+def _listener(module: ModuleType, heard: Log) -> "tensorrt.ILogger":
+    base: Any = module.ILogger
+
+    class Listener(base):
+        def __init__(self) -> None:
+            base.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            """Called by TensorRT, from any thread."""
+            if severity <= base.ERROR:
+                heard.error(message)
+            elif severity == base.WARNING:
+                heard.warning(message)
+            elif severity == base.INFO:
+                heard.info(message)
+
+    return Listener()

@@ -4,30 +4,31 @@ import re
 from pathlib import Path
 
 from edgevlm_engines.errors import CudaError, EngineLoadError
+from edgevlm_engines.names import Device
 from edgevlm_engines.plan_cache import Target
+from edgevlm_engines.trt.library import library_for
 
 
-def this_target() -> Target:
-    """This machine's TensorRT and GPU. Raises `EngineLoadError` with one sentence where one of them is missing."""
-    try:
-        import tensorrt
-    except ImportError:
-        raise EngineLoadError(
-            "TensorRT is not installed; it comes with JetPack as python3-libnvinfer, and a virtual environment sees "
-            "it if it was made with --system-site-packages."
-        ) from None
+def this_target(exported_for: Device | None = None) -> Target:
+    """This machine's TensorRT and GPU; `exported_for` is a bundle's device, and decides if there are two TensorRTs.
+
+    Raises `EngineLoadError` with one sentence where one of them is missing.
+    """
+    library = library_for(exported_for)
     try:
         from edgevlm_engines.cuda.runtime import device, enter_thread
     except ImportError:
         raise EngineLoadError(
-            "CUDA's Python bindings are not installed; install edgevlm with its 'jetson' extra."
+            "CUDA's Python bindings are not installed; install edgevlm with its "
+            f"'{'rtx' if library.compiles_at_load else 'jetson'}' extra."
         ) from None
     try:
         enter_thread()
         found = device()
     except CudaError as error:
         raise EngineLoadError(f"CUDA finds no GPU here: {str(error).rstrip('.')}.") from None
-    return Target(tensorrt.__version__, found.name, ".".join(map(str, found.compute)), system_release())
+    compute = ".".join(map(str, found.compute))
+    return Target(library.version, found.name, compute, system_release(), library.name)
 
 
 def system_release(path: Path = Path("/etc/nv_tegra_release")) -> str:

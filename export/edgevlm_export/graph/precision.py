@@ -77,8 +77,10 @@ FLAVOURS: dict[Device, Flavour] = {
     "cuda": "ort",
     "jetpack6": "trt-split",
     "jetpack7": "trt-native",
+    "rtx": "trt-native",
 }
-"""JetPack 6 has TensorRT 10.3, which knows no operator for attention; JetPack 7 has 10.16, which does."""
+"""JetPack 6 has TensorRT 10.3, which knows no operator for attention; JetPack 7 has 10.16, which does, and so does
+TensorRT-RTX."""
 
 RUNS: dict[Device, tuple[tuple[Precision, ...], tuple[VisionPrecision, ...]]] = {
     "cpu": (("fp32", "fp16", "int8", "int4"), ("fp32", "fp16", "int8")),
@@ -87,6 +89,7 @@ RUNS: dict[Device, tuple[tuple[Precision, ...], tuple[VisionPrecision, ...]]] = 
     # TensorRT has its attention kernels for fp16; int8 and int4 are weights that become fp16 where they are used
     "jetpack6": (("fp16", "int8", "int4"), ("fp16", "fp32")),
     "jetpack7": (("fp16", "int8", "int4"), ("fp16", "fp32")),
+    "rtx": (("fp16", "int8", "int4"), ("fp16", "fp32")),
 }
 """What runs on a device: precisions of the decoder, of the vision encoder."""
 
@@ -95,6 +98,7 @@ DEFAULTS: dict[Device, Pair] = {
     "cuda": Pair("fp16", "fp16"),
     "jetpack6": Pair("fp16", "fp16"),
     "jetpack7": Pair("fp16", "fp16"),
+    "rtx": Pair("fp16", "fp16"),
 }
 
 assert set(FLAVOURS) == set(RUNS) == set(DEFAULTS) == set(get_args(Device))

@@ -6,6 +6,7 @@ Plans are built where they will run: TensorRT times its kernels on the device's 
 import logging
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -23,13 +24,14 @@ from edgevlm_engines.plan_cache import (
     open_plans,
     plan_key,
 )
+from edgevlm_engines.trt.library import library_for
 
 from edgevlm_export.bundle_writer import Progress, file_table, new_folder
 from edgevlm_export.errors import AttentionError, ExportError
 from edgevlm_export.trt.effort import LEVEL, WORKSPACE, Effort
 from edgevlm_export.trt.lock import plan_lock
 from edgevlm_export.trt.model import allow_decomposition, load_graph, set_capacity
-from edgevlm_export.trt.profiles import Profile, decoder_profiles, vision_profiles
+from edgevlm_export.trt.profiles import decoder_profiles, vision_profiles
 
 log = logging.getLogger(__name__)
 
@@ -106,36 +108,33 @@ def _build(
     bundle: Bundle, shape: PlanShape, own: Path, target: Target, effort: Effort, progress: NewProgress
 ) -> None:
     """The small plan first: what cannot work shows soon."""
-    vision, decoder = vision_profiles(bundle.manifest), decoder_profiles(bundle.manifest, shape)
-    with new_folder(own) as partial:
-        for graph, name, profiles in ((VISION, VISION_PLAN, vision), (DECODER, DECODER_PLAN, decoder)):
-            bar = progress(f"Building {name}")
-            model = load_graph(bundle.path(graph))
-            set_capacity(model, shape.capacity)
-            _write_plan(model, bundle.path(graph), profiles, effort, partial / name, own.parent / TIMINGS, bar)
-        sidecar = describe(bundle.manifest, shape, target, file_table(partial))
-        (partial / SIDECAR).write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def _write_plan(
-    model: onnx.ModelProto,
-    graph: Path,
-    profiles: list[Profile],
-    effort: Effort,
-    plan: Path,
-    timings: Path,
-    progress: Progress,
-) -> None:
-    """One graph, one plan. Nothing of it stays in memory: the next needs the gigabytes."""
     from edgevlm_export.trt.compiler import compile_graph
 
-    def write() -> None:
-        built = compile_graph(model.SerializeToString(), graph, profiles, effort, timings=timings, progress=progress)
-        plan.write_bytes(built)
+    library = library_for(bundle.manifest.device)
+    vision, decoder = vision_profiles(bundle.manifest), decoder_profiles(bundle.manifest, shape)
+    with new_folder(own) as unfinished:
+        for graph, name, profiles in ((VISION, VISION_PLAN, vision), (DECODER, DECODER_PLAN, decoder)):
+            model = load_graph(bundle.path(graph))
+            set_capacity(model, shape.capacity)
+            compiling = partial(
+                compile_graph,
+                path=bundle.path(graph),
+                profiles=profiles,
+                effort=effort,
+                library=library,
+                timings=own.parent / TIMINGS,
+                progress=progress(f"Building {name}"),
+            )
+            _write_plan(model, compiling, unfinished / name)
+        sidecar = describe(bundle.manifest, shape, target, file_table(unfinished))
+        (unfinished / SIDECAR).write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
+
+def _write_plan(model: onnx.ModelProto, compiling: Callable[[bytes], bytes], plan: Path) -> None:
+    """One graph, one plan. Nothing of it stays in memory: the next needs the gigabytes."""
     try:
-        write()
+        plan.write_bytes(compiling(model.SerializeToString()))
     except AttentionError as error:
         log.warning("%s It is built of several kernels, and will be slower.", error)
         allow_decomposition(model)
-        write()
+        plan.write_bytes(compiling(model.SerializeToString()))

@@ -1,21 +1,25 @@
 """One graph becomes one plan. Knows TensorRT's builder and parser; no bundles and no models.
 
-Written for TensorRT 10.3 to 11: graphs say the type of everything themselves, so no flag of a precision is set (the
-newer ones have none). Checked with TensorRT's own code as far as that runs without a GPU; not yet run with one.
+Written for TensorRT 10.3 to 11 and for TensorRT-RTX: graphs say the type of everything themselves, so no flag of a
+precision is set (the newer ones have none).
 """
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import tensorrt
-from edgevlm_engines.trt.log import LOG, one_line
+from edgevlm_engines.trt.library import Library
+from edgevlm_engines.trt.log import one_line
 
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.errors import AttentionError, ExportError
 from edgevlm_export.trt.effort import Effort
 from edgevlm_export.trt.phases import Phases
 from edgevlm_export.trt.profiles import Profile
+
+if TYPE_CHECKING:
+    import tensorrt
 
 log = logging.getLogger(__name__)
 
@@ -31,78 +35,83 @@ def compile_graph(
     path: Path,
     profiles: Sequence[Profile],
     effort: Effort,
+    library: Library,
     *,
     timings: Path | None = None,
     progress: Progress | None = None,
-) -> tensorrt.IHostMemory:
+) -> "tensorrt.IHostMemory":
     """The plan of a graph, as a buffer of TensorRT's. `model` is the graph, its weights are read beside `path`.
 
     `timings` is a file in which kernels' times are kept from one build to the next. Raises `ExportError`,
     and `AttentionError` for an attention that has no kernel of its own.
     """
-    LOG.clear()
+    said = library.log
+    said.clear()
     try:
-        builder = tensorrt.Builder(LOG)
+        builder = library.tensorrt.Builder(said.listener)
     except (TypeError, RuntimeError):  # what the bindings make of a null pointer
-        raise ExportError(f"{_name()} cannot start its builder: {LOG.complaint}.") from None
+        raise ExportError(f"{library.software} cannot start its builder: {said.complaint}.") from None
     config = builder.create_builder_config()
-    _configure(config, effort)
+    _configure(config, effort, library)
     cache = _load_timings(config, timings)
-    LOG.clear()  # times of another device are an error there, and none here
-    network = builder.create_network(1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    said.clear()  # times of another device are an error there, and none here
+    network = builder.create_network(1 << int(library.tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     # the network's weights are the parser's until the plan is there
-    parser = _parse(model, path, network)
-    _add_profiles(builder, config, network, profiles, path)
-    monitor = _Monitor(Phases(progress or Progress()))
-    config.progress_monitor = monitor
+    parser = _parse(model, path, network, library)
+    _add_profiles(builder, config, network, profiles, path, library)
+    steps = _Steps(Phases(progress or Progress()))
+    config.progress_monitor = _monitor(library, steps)
     plan = builder.build_serialized_network(network, config)
     del parser
-    if monitor.failure is not None:
-        raise monitor.failure
+    if steps.failure is not None:
+        raise steps.failure
     if plan is None:
-        cause = AttentionError if any(NO_KERNEL in line for line in LOG.lines) else ExportError
-        raise cause(f"{_name()} cannot build {path.name}: {LOG.complaint}.")
-    _refuse_unused(path)
+        cause = AttentionError if any(NO_KERNEL in line for line in said.lines) else ExportError
+        raise cause(f"{library.software} cannot build {path.name}: {said.complaint}.")
+    _refuse_unused(path, library)
     if cache is not None and timings is not None:
         _save_timings(config, timings)
-    monitor.phases.close()
+    steps.phases.close()
     return plan
 
 
-def _name() -> str:
-    return f"TensorRT {tensorrt.__version__}"
-
-
-def _parse(model: bytes, path: Path, network: tensorrt.INetworkDefinition) -> tensorrt.OnnxParser:
-    parser = tensorrt.OnnxParser(network, LOG)
+def _parse(
+    model: bytes, path: Path, network: "tensorrt.INetworkDefinition", library: Library
+) -> "tensorrt.OnnxParser":
+    parser = library.tensorrt.OnnxParser(network, library.log.listener)
     if parser.parse(model, path=str(path)):
         return parser
     errors = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
     for error in errors:
         log.error("%s: %s", path.name, error)
-    raise ExportError(f"{_name()} cannot read {path.name}: {errors[0] if errors else LOG.complaint}.")
+    raise ExportError(
+        f"{library.software} cannot read {path.name}: {errors[0] if errors else library.log.complaint}."
+    )
 
 
-def _parser_error(error: tensorrt.ParserError) -> str:
+def _parser_error(error: "tensorrt.ParserError") -> str:
     where = f"node '{error.node_name()}' ({error.node_operator()})" if error.node_operator() else "the graph"
     return f"{where}: {one_line(error.desc())}"
 
 
-def _configure(config: tensorrt.IBuilderConfig, effort: Effort) -> None:
-    config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, effort.workspace)
+def _configure(config: "tensorrt.IBuilderConfig", effort: Effort, library: Library) -> None:
+    config.set_memory_pool_limit(library.tensorrt.MemoryPoolType.WORKSPACE, effort.workspace)
     if effort.memory is not None:
-        config.set_memory_pool_limit(tensorrt.MemoryPoolType.TACTIC_DRAM, effort.memory)
+        # only powers of two are taken, as for the memory of a DLA: the next one below
+        limit = 1 << (effort.memory.bit_length() - 1)
+        config.set_memory_pool_limit(library.tensorrt.MemoryPoolType.TACTIC_DRAM, limit)
     config.builder_optimization_level = effort.level
     # where a graph says float32 it means it
-    config.clear_flag(tensorrt.BuilderFlag.TF32)
+    config.clear_flag(library.tensorrt.BuilderFlag.TF32)
 
 
 def _add_profiles(
-    builder: tensorrt.Builder,
-    config: tensorrt.IBuilderConfig,
-    network: tensorrt.INetworkDefinition,
+    builder: "tensorrt.Builder",
+    config: "tensorrt.IBuilderConfig",
+    network: "tensorrt.INetworkDefinition",
     profiles: Sequence[Profile],
     path: Path,
+    library: Library,
 ) -> None:
     """Every input with a free dimension needs its range in every profile."""
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
@@ -114,19 +123,19 @@ def _add_profiles(
         for name in sorted(free):
             profile.set_shape(name, min=ranges[name].least, opt=ranges[name].usual, max=ranges[name].most)
         if config.add_optimization_profile(profile) < 0:
-            raise ExportError(f"{_name()} does not take the ranges of the inputs of {path.name}.")
+            raise ExportError(f"{library.software} does not take the ranges of the inputs of {path.name}.")
 
 
-def _refuse_unused(path: Path) -> None:
-    for line in LOG.lines:
+def _refuse_unused(path: Path, library: Library) -> None:
+    for line in library.log.lines:
         if UNUSED in line:
             raise ExportError(
-                f"{_name()} ignores an input of a node of {path.name}, so the plan would answer wrongly: "
+                f"{library.software} ignores an input of a node of {path.name}, so the plan would answer wrongly: "
                 f"{one_line(line)}."
             )
 
 
-def _load_timings(config: tensorrt.IBuilderConfig, path: Path | None) -> tensorrt.ITimingCache | None:
+def _load_timings(config: "tensorrt.IBuilderConfig", path: Path | None) -> "tensorrt.ITimingCache | None":
     """What was timed before, if it is for this TensorRT and this device; else an empty cache."""
     if path is None:
         return None
@@ -136,12 +145,12 @@ def _load_timings(config: tensorrt.IBuilderConfig, path: Path | None) -> tensorr
     return _timings(config, b"")
 
 
-def _timings(config: tensorrt.IBuilderConfig, content: bytes) -> tensorrt.ITimingCache | None:
+def _timings(config: "tensorrt.IBuilderConfig", content: bytes) -> "tensorrt.ITimingCache | None":
     cache = config.create_timing_cache(content)
     return cache if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False) else None
 
 
-def _save_timings(config: tensorrt.IBuilderConfig, path: Path) -> None:
+def _save_timings(config: "tensorrt.IBuilderConfig", path: Path) -> None:
     """Whole or not at all. Losing them costs the next build minutes and nothing else."""
     part = path.with_name(f".{path.name}.partial")
     try:
@@ -152,27 +161,41 @@ def _save_timings(config: tensorrt.IBuilderConfig, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-class _Monitor(tensorrt.IProgressMonitor):
-    """Called by TensorRT while it builds. What goes wrong in here ends the build and is raised after it.
+class _Steps:
+    """How far a build is. What goes wrong in telling it ends the build and is raised after it.
 
     An interruption by the keyboard comes here too: the main thread runs no other Python while a plan is built.
     """
 
     def __init__(self, phases: Phases) -> None:
-        tensorrt.IProgressMonitor.__init__(self)
         self.phases = phases
         self.failure: BaseException | None = None
 
-    def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-        log.debug("TensorRT begins %s: %d steps", phase_name, num_steps)
-        self.phases.start(phase_name, num_steps)
-
-    def step_complete(self, phase_name: str, step: int) -> bool:
+    def done(self, phase: str, step: int) -> bool:
+        """Whether to go on."""
         try:
-            self.phases.step(phase_name, step)
+            self.phases.step(phase, step)
         except BaseException as error:  # nothing may be raised through TensorRT
             self.failure = error
         return self.failure is None
 
-    def phase_finish(self, phase_name: str) -> None:
-        self.phases.finish(phase_name)
+
+def _monitor(library: Library, steps: _Steps) -> "tensorrt.IProgressMonitor":
+    """Called by TensorRT while it builds."""
+    base: Any = library.tensorrt.IProgressMonitor
+
+    class Monitor(base):
+        def __init__(self) -> None:
+            base.__init__(self)
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            log.debug("TensorRT begins %s: %d steps", phase_name, num_steps)
+            steps.phases.start(phase_name, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            return steps.done(phase_name, step)
+
+        def phase_finish(self, phase_name: str) -> None:
+            steps.phases.finish(phase_name)
+
+    return Monitor()

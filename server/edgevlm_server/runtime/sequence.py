@@ -7,6 +7,7 @@ import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
 
 from edgevlm_server.guided.constraint import Constraint
+from edgevlm_server.runtime.chunks import chunk_end
 from edgevlm_server.runtime.logits_processors import LogitsProcessors
 from edgevlm_server.runtime.sampling import Sampler, SamplingParams
 
@@ -63,9 +64,8 @@ class Sequence:
         return "length" if len(self.generated) >= self.max_tokens else None
 
     def chunk(self, size: int) -> tuple[Tokens, Floats]:
-        """Prompt positions up to the next multiple of `size`, with the features of the images among them."""
-        end = min((self.computed // size + 1) * size, len(self.prompt))
-        tokens = self.prompt[self.computed : end]
+        """The next call's prompt positions, `size` at most, with the features of the images among them."""
+        tokens = self.prompt[self.computed : chunk_end(self.prompt, self.computed, size)]
         before = int(np.count_nonzero(self.prompt[: self.computed] == IMAGE_TOKEN))
         inside = int(np.count_nonzero(tokens == IMAGE_TOKEN))
         return tokens, self.features[before : before + inside]

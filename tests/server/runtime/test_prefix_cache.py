@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, Tokens
 from edgevlm_engines.echo import EchoEngine
-from edgevlm_server.runtime.prefix_cache import PrefixCache, chunk_names
+from edgevlm_server.runtime.chunks import chunk_ends
+from edgevlm_server.runtime.prefix_cache import PrefixCache, named_chunks
 from edgevlm_server.runtime.sequence import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,8 @@ from tests.server.engines import echo_engine
 
 IMAGE_TOKENS = 5
 CHUNK = 8
-CHUNK_BYTES = 8 * CHUNK  # of the echo engine
+POSITION_BYTES = 8  # of the echo engine
+CHUNK_BYTES = POSITION_BYTES * CHUNK
 ROWS = 3
 
 
@@ -76,20 +78,26 @@ part = st.one_of(st.integers(1, 3), st.integers(100, 102))
 prompts = st.lists(st.lists(part, min_size=1, max_size=40), min_size=1, max_size=25)
 
 
-@given(prompts=prompts, chunks=st.sampled_from([0, 1, 3, 7, 1_000]))
+def ends(engine: EchoEngine, parts: list[int]) -> list[int]:
+    """Where a prompt may be taken up again: what is cut off last may go on otherwise in another prompt."""
+    prompt = sequence(engine, parts).prompt
+    return [end for end in chunk_ends(prompt, CHUNK) if end < len(prompt)]
+
+
+@given(prompts=prompts, most=st.sampled_from([0, 1, 8, 29, 60, 10_000]))
 @settings(max_examples=150, deadline=None)
-def test_never_a_wrong_hit_and_never_over_the_budget(prompts: list[list[int]], chunks: int) -> None:
+def test_never_a_wrong_hit_and_never_over_the_budget(prompts: list[list[int]], most: int) -> None:
     engine = echo_engine(ROWS, IMAGE_TOKENS, CHUNK)
-    cache = PrefixCache(engine, chunks * CHUNK_BYTES + 3)
+    cache = PrefixCache(engine, most * POSITION_BYTES + 3)
     for number, parts in enumerate(prompts):
         reused = serve(engine, cache, parts, slot=number % (ROWS - 1))
-        assert reused % CHUNK == 0
-        assert len(cache._chunks) <= chunks
+        assert reused in (0, *ends(engine, parts))
+        assert sum(segment.length for segment in cache._segments.values()) <= most
         # everything that is kept can be reached: the prompt just served is, as far as it fits
         again = serve(engine, cache, parts)
-        assert again == min((len(sequence(engine, parts).prompt) - 1) // CHUNK, chunks) * CHUNK
+        assert again == max((end for end in ends(engine, parts) if end <= most), default=0)
     cache.clear()
-    assert not cache._chunks
+    assert not cache._segments
 
 
 @given(prompts=prompts, chunks=st.integers(1, 9))
@@ -101,17 +109,17 @@ def test_what_is_kept_never_misses_what_comes_before_it(prompts: list[list[int]]
     for parts in prompts:
         serve(engine, cache, parts)
         one = sequence(engine, parts)
-        names = chunk_names(one.prompt, one.images, IMAGE_TOKENS, CHUNK)
+        names = [chunk.name for chunk in named_chunks(one.prompt, one.images, IMAGE_TOKENS, CHUNK)]
         reachable |= {(before, name) for before, name in pairwise(names)}
         for before, name in reachable:
-            assert name not in cache._chunks or before in cache._chunks
+            assert name not in cache._segments or before in cache._segments
 
 
 def test_a_second_question_about_a_picture_reuses_all_that_comes_before_it(engine: EchoEngine) -> None:
     cache = PrefixCache(engine, 1 << 20)
     shared = [*range(1, 30), 100]
     assert serve(engine, cache, [*shared, 50, 51, 52]) == 0
-    assert serve(engine, cache, [*shared, 60, 61, 62, 63]) == (len(shared) - 1 + IMAGE_TOKENS) // CHUNK * CHUNK
+    assert serve(engine, cache, [*shared, 60, 61, 62, 63]) == len(shared) - 1 + IMAGE_TOKENS
 
 
 def test_another_picture_is_not_taken_for_the_same(engine: EchoEngine) -> None:
@@ -175,8 +183,8 @@ def test_names_are_equal_exactly_where_content_is(data: st.DataObject) -> None:
     engine = echo_engine(ROWS, IMAGE_TOKENS, CHUNK)
     parts = [data.draw(st.lists(part, min_size=1, max_size=30)) for _ in range(2)]
     both = [sequence(engine, one) for one in parts]
-    names = [chunk_names(one.prompt, one.images, IMAGE_TOKENS, CHUNK) for one in both]
+    chunks = [named_chunks(one.prompt, one.images, IMAGE_TOKENS, CHUNK) for one in both]
     shown = [alone(engine, one) for one in parts]
-    for index, (mine, theirs) in enumerate(zip(*names, strict=False)):
-        end = (index + 1) * CHUNK
-        assert (mine == theirs) == np.array_equal(shown[0][:end], shown[1][:end])
+    for mine, theirs in zip(*chunks, strict=False):
+        same = mine.end == theirs.end and np.array_equal(shown[0][: mine.end], shown[1][: theirs.end])
+        assert (mine.name == theirs.name) == same

@@ -233,6 +233,8 @@ class IBuilderConfig:
         self._cached = b""
 
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
+        if pool is MemoryPoolType.TACTIC_DRAM and bin(pool_size).count("1") != 1:
+            raise self._builder.machine.violate(f"a limit of {pool_size}, which is no power of two, is not taken")
         self.pools[pool] = pool_size
 
     def clear_flag(self, flag: BuilderFlag) -> None:

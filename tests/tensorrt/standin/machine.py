@@ -6,6 +6,7 @@ never twice.
 
 import ctypes
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 ALIGNMENT = 256
 GARBAGE = 0xFF
 """As float16 and float32 it is NaN."""
+
+MAPPED = "mapped"
+"""The kind of memory that host and device both use in place."""
 
 Bytes = NDArray[np.uint8]
 
@@ -99,11 +103,28 @@ class Machine:
         self.modules: dict[int, Any] = {}
         self.objects: Counter[str] = Counter()
         """TensorRT's objects that live, by class."""
+        self.caches: weakref.WeakSet[Any] = weakref.WeakSet()
+        """TensorRT-RTX's caches of kernels that live."""
         self._freed: list[Block] = []
         self._logger: object = None
         self._next_handle = 1000
         self._entered = threading.local()
         self._lock = threading.Lock()
+
+    @property
+    def rtx(self) -> bool:
+        """Whether its TensorRT is TensorRT-RTX, whose versions are still below 10."""
+        return int(self.tensorrt.partition(".")[0]) < 10
+
+    @property
+    def software(self) -> str:
+        """As the product names it."""
+        return f"TensorRT{'-RTX' if self.rtx else ''} {self.tensorrt}"
+
+    @property
+    def module(self) -> str:
+        """What Python imports."""
+        return "tensorrt_rtx" if self.rtx else "tensorrt"
 
     def record(self, name: str, **details: Any) -> None:
         self.calls.append(Call(name, threading.get_ident(), details))
@@ -174,13 +195,17 @@ class Machine:
         block.data[:] = GARBAGE
         self._freed.append(block)
 
-    def bytes_at(self, address: int, size: int, who: str) -> Bytes:
-        """Memory that was allocated and not freed."""
+    def bytes_at(self, address: int, size: int, who: str, kind: str = "device") -> Bytes:
+        """Memory of a kind that was allocated and not freed."""
         for block in self.blocks.values():
-            if block.address <= address and address + size <= block.address + block.size:
+            if (
+                block.address <= address
+                and address + size <= block.address + block.size
+                and block.kind in (kind, MAPPED)
+            ):
                 start = address - block.address
                 return block.data[start : start + size]
-        raise self.violate(f"{who}: {size} bytes at {address:#x} are not in memory that is allocated")
+        raise self.violate(f"{who}: {size} bytes at {address:#x} are not in {kind} memory that is allocated")
 
     def array_at(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any], who: str) -> NDArray[Any]:
         size = int(np.prod(shape)) * dtype.itemsize

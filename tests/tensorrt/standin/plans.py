@@ -29,7 +29,7 @@ def write_plans(folder: Path, slots: int, max_length: int, plans: Path | None = 
     `plans` is the plans folder, by default the one beside the bundle.
     """
     bundle = open_bundle(folder)
-    shape, target = plan_shape(slots, max_length), this_target()
+    shape, target = plan_shape(slots, max_length), this_target(bundle.manifest.device)
     own = plan_folder(folder, plans) / plan_key(bundle.manifest, shape, target)
     own.mkdir(parents=True, exist_ok=True)
     for graph, plan, profiles in (

@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto
 
+from tests.tensorrt.standin import jit
 from tests.tensorrt.standin.machine import Machine
 from tests.tensorrt.standin.plan_file import ProfileShapes, unpack_plan
 from tests.tensorrt.standin.tensorrt_context import IExecutionContext, Shape
@@ -49,6 +50,7 @@ def names(machine: Machine) -> dict[str, object]:
         "__version__": machine.tensorrt,
         "DataType": DataType,
         "ExecutionContextAllocationStrategy": ExecutionContextAllocationStrategy,
+        **(jit.names() if machine.rtx else {}),
         "ICudaEngine": ICudaEngine,
         "IExecutionContext": IExecutionContext,
         "ILogger": ILogger,
@@ -123,14 +125,25 @@ class ICudaEngine(Counted):
         dimensions = self.inputs.get(name) or self.outputs[name]
         return tuple(-1 if isinstance(dimension, str) else dimension for dimension in dimensions)
 
+    def create_runtime_config(self) -> jit.IRuntimeConfig:
+        if not self.machine.rtx:
+            raise AttributeError("create_runtime_config")
+        return jit.IRuntimeConfig(self.machine)
+
     def create_execution_context(
-        self, strategy: ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy.STATIC
+        self, how: ExecutionContextAllocationStrategy | jit.IRuntimeConfig = ExecutionContextAllocationStrategy.STATIC
     ) -> "IExecutionContext | None":
         self.machine.record("create_execution_context")
         if "create_execution_context" in self.machine.refuse:
             self.logger.log(Severity.ERROR, "Requested amount of GPU memory could not be allocated.")
             return None
-        context = IExecutionContext(self, strategy)
+        if isinstance(how, jit.IRuntimeConfig):
+            how.compile(f"kernels of {sorted(self.outputs)[0]}")
+            context = IExecutionContext(self, how.strategy)
+        elif self.machine.rtx:
+            raise self.machine.violate("a context of TensorRT-RTX that keeps no kernels and may change them")
+        else:
+            context = IExecutionContext(self, how)
         self._contexts.add(context)
         return context
 
