@@ -28,7 +28,6 @@ from edgevlm.doctor.survey import take_survey
 ROWS = (1, 8, 16)
 PAST = 256
 STEPS = 32
-TENSORRT_RTX = "rtx"
 WITHOUT_GRAPHS = "CUDA graphs need a GPU: the peer's second way is left out."
 
 
@@ -101,13 +100,13 @@ def loadable() -> tuple[Device, ...]:
     survey = take_survey(Path.cwd())
     if survey.board.driver is None:
         return ("cpu",)
-    wanted = {
+    installed: dict[Device, bool] = {
         "cuda": "CUDAExecutionProvider" in survey.software.providers,
-        TENSORRT_RTX: find_spec("tensorrt_rtx") is not None,
+        "rtx": find_spec("tensorrt_rtx") is not None,
     }
-    if devices := tuple(device for device in get_args(Device) if wanted.get(device)):
-        return devices
-    raise CommandError("There is a GPU, and neither onnxruntime-gpu nor TensorRT-RTX is installed.")
+    if not any(installed.values()):
+        raise CommandError("There is a GPU, and neither onnxruntime-gpu nor TensorRT-RTX is installed.")
+    return tuple(device for device, there in installed.items() if there)
 
 
 def prepare(work: Path, shape: str, device: Device, threads: int) -> Job:

@@ -69,7 +69,7 @@ def multiplication_rate(threads: int) -> float:
     exceed it.
     """
     session = matmul_session(EDGE, np.float32, "CPUExecutionProvider", threads)
-    assert session is not None, "every ONNX Runtime runs on the processor"
+    assert session is not None, "every engine of the processor is ONNX Runtime"
     matrix = np.random.default_rng(0).standard_normal((EDGE, EDGE), dtype=np.float32)
     runs = timed(lambda _: session.run(["product"], {"left": matrix}), REPEATS)
     return float(2 * EDGE**3 / runs.minimum)

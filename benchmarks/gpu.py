@@ -81,14 +81,14 @@ def multiplication_rate() -> float | None:
 
     `None` without ONNX Runtime's CUDA provider. Nothing is copied between host and device.
     """
-    import onnxruntime
-
     session = matmul_session(EDGE, np.float16, "CUDAExecutionProvider")
     if session is None:
         return None
+    from onnxruntime import OrtValue
+
     matrix = np.random.default_rng(0).standard_normal((EDGE, EDGE), dtype=np.float32).astype(np.float16)
     binding = session.io_binding()
-    binding.bind_ortvalue_input("left", onnxruntime.OrtValue.ortvalue_from_numpy(matrix, "cuda", 0))
+    binding.bind_ortvalue_input("left", OrtValue.ortvalue_from_numpy(matrix, "cuda", 0))
     binding.bind_output("product", "cuda")
 
     def multiply(_: int) -> None:

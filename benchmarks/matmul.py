@@ -15,10 +15,12 @@ def matmul_session(
 ) -> "InferenceSession | None":
     """`product`, `left` times a constant matrix, as a model multiplies by its weights; both `[edge, edge]`.
 
-    `None` if this ONNX Runtime cannot start the provider.
+    `None` if ONNX Runtime is not installed, or this one cannot start the provider.
     """
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
     if provider not in onnxruntime.get_available_providers():
         return None
     options = onnxruntime.SessionOptions()

@@ -100,16 +100,36 @@ def test_tools_that_die_of_something_else_are_not_built_again(
         build_for_processor(work, 1, lambda tools: against_llamacpp.survives(tools, work))
 
 
-@pytest.mark.slow
 def test_what_cannot_be_built_is_one_sentence_behind_what_was_printed(
     monkeypatch: pytest.MonkeyPatch, work: Path
 ) -> None:
-    monkeypatch.setattr(llamacpp_build, "PACKAGE", "no-such/package")
-    with pytest.raises(CommandError, match=r"(?s)no-such.*\nllama.cpp b11434 could not be built; what is printed"):
+    python = write_tools(work / "fake", {"python": "sys.exit('No space left on device')"}) / "python"
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(CommandError, match=r"^No space left on device\n.*\nllama.cpp b11434 could not be built; "):
         build_for_processor(work, 1, lambda tools: None)
     monkeypatch.setattr(llamacpp_build, "COMPILERS", ())
     with pytest.raises(CommandError, match="there is no C\\+\\+ compiler here"):
         build_for_gpu(work, "90", 1)
+
+
+def test_a_build_for_a_gpu_is_a_folder_of_what_runs(monkeypatch: pytest.MonkeyPatch, work: Path) -> None:
+    made = write_tools(work / "bin", {**TOOLS, "llama-server": ""})
+    (made / "libggml.so.0.26.0").write_bytes(b"library")
+    (made / "libggml.so.0").symlink_to("libggml.so.0.26.0")
+    asked: list[str] = []
+
+    def install(folder: Path, settings: tuple[str, ...], jobs: int, *environment: str) -> Path:
+        asked.extend((*settings, *environment))
+        return made
+
+    monkeypatch.setattr(llamacpp_build, "_make_environment", lambda folder: None)
+    monkeypatch.setattr(llamacpp_build, "_install_toolkit", lambda folder: Path("/toolkit"))
+    monkeypatch.setattr(llamacpp_build, "_install", install)
+    monkeypatch.setattr("sys.argv", ["against_llamacpp", "--work", str(work), "--cuda", "90", "--build-only"])
+    against_llamacpp.main()
+    carried = {path.name: path.is_symlink() for path in (work / "llama.cpp-cuda-90").iterdir()}
+    assert carried == {**dict.fromkeys(TOOLS, False), "libggml.so.0": False}
+    assert {"-DGGML_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=90-real", "CUDACXX=/toolkit/bin/nvcc"} <= set(asked)
 
 
 def test_on_a_gpu_every_layer_is_there_and_the_libraries_are_found(

@@ -1,6 +1,7 @@
 """The kernel that reads memory, compiled for the host by the stand-in: it reads every byte, and gives all back."""
 
 import ctypes
+import sys
 
 import numpy as np
 import pytest
@@ -38,6 +39,14 @@ def test_the_kernel_sums_every_word(machine: Machine, monkeypatch: pytest.Monkey
 def test_where_little_memory_is_free_less_is_read(machine: Machine) -> None:
     machine.capacity = 1 << 19
     assert gpu.read_bandwidth() > 0
+
+
+def test_without_onnx_runtime_memory_is_measured_all_the_same(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    limits = ceilings.gpu_ceilings()
+    assert limits.bandwidth and limits.multiplications is None
 
 
 def test_what_cannot_be_measured_is_said_and_not_known(
