@@ -19,6 +19,7 @@ import tomli
 from tests.boundaries.walls import ROOT
 
 HOME = ROOT / ".venv" / "arm"
+MAKE_ROOT = Path(__file__).with_name("make_root")
 FORMATS = Path("/proc/sys/fs/binfmt_misc")
 """Where the kernel is told what runs programs that are not its own."""
 
@@ -43,23 +44,18 @@ def missing() -> str | None:
     )
 
 
-def prepare(home: Path = HOME) -> Path:
-    """The root, with the wheels that edgevlm needs in its folder `site`. Makes what is not in `home` yet."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("w") as lock:
+def prepare() -> Path:
+    """The root, with the wheels that edgevlm needs in its folder `site`; made if it is not there as it should be."""
+    root, made, recipe = HOME / "root", HOME / "made", _recipe()
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _let_qemu_run()
-        requirements = _requirements()
-        recipe = Path(__file__).read_bytes() + Path(__file__).with_name("make_root").read_bytes()
-        wanted = hashlib.sha256(recipe + "\n".join(requirements).encode()).hexdigest()
-        made = home / "made"
-        if not made.exists() or made.read_text() != wanted:
+        if not made.exists() or made.read_text() != recipe:
             made.unlink(missing_ok=True)
-            shutil.rmtree(home / "root", ignore_errors=True)
-            subprocess.run([Path(__file__).with_name("make_root"), home / "root"], check=True)
-            _install(home / "root" / "site", *_for_arm(), *requirements)
-            made.write_text(wanted)
-    return home / "root"
+            _make(root)
+            made.write_text(recipe)
+    return root
 
 
 def fill(work: Path) -> None:
@@ -82,6 +78,18 @@ def _let_qemu_run() -> None:
         subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", FORMATS], check=True)
     if not (FORMATS / "qemu-aarch64").exists():
         subprocess.run(["update-binfmts", "--enable", "qemu-aarch64"], check=True)
+
+
+def _make(root: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    subprocess.run([MAKE_ROOT, root], check=True)
+    _install(root / "site", *_for_arm(), *_requirements())
+
+
+def _recipe() -> str:
+    """Changes with whatever decides what is in the root."""
+    how = (path.read_text() for path in (MAKE_ROOT, Path(__file__)))
+    return hashlib.sha256("\n".join([*how, *_requirements()]).encode()).hexdigest()
 
 
 def _requirements() -> list[str]:
