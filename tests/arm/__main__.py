@@ -35,7 +35,7 @@ def main() -> int:
 
 def run(folder: Path, cpus: list[str], *, with_images: bool) -> dict[str, Any]:
     """All checks; `folder` is thrown away. What is done goes to standard error as it is done."""
-    root, work = prepare(), folder / "work"
+    tried, root, work = commit(), prepare(), folder / "work"
     fill(work)
     arms = {cpu: Arm(root, work, cpu) for cpu in cpus}
     rows = [told(cpu, row) for cpu, arm in arms.items() for row in checks.rows(arm)]
@@ -44,7 +44,7 @@ def run(folder: Path, cpus: list[str], *, with_images: bool) -> dict[str, Any]:
         settings.mkdir()
         rows += [told(cpus[0], row) for row in images.rows(settings, cpus[0])]
     versions = {"qemu": qemu(), **checks.versions(arms[cpus[0]])}
-    return {"date": f"{date.today()}", "commit": commit(), "versions": versions, "rows": rows}
+    return {"date": f"{date.today()}", "commit": tried, "versions": versions, "rows": rows}
 
 
 def told(cpu: str, row: Row) -> dict[str, Any]:
