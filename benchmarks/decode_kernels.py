@@ -5,6 +5,7 @@ how long a step and each of its kernels takes, as they are and divided otherwise
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -27,36 +28,48 @@ from benchmarks.report import percent, table
 from benchmarks.shapes import SHAPES
 
 SLOTS = 16
-MOST_STRETCHES = 8
-STRETCHES = (1, 2, 3, 4, 6, MOST_STRETCHES)
+STRETCHES = ((1, 4, 1, 4, 1), (1, 4, 3, 8, 1), (2, 4, 1, 4, 1), (2, 4, 2, 4, 1), (2, 2, 3, 8, 1))
+"""Into which each matmul's depth is divided, in the order of a step."""
+
 REPEATS = 40
 TOLERANCE = 5e-3
 
 
 class Variant(NamedTuple):
-    """How the matmuls' source is compiled: see `decode_kernels.cu`."""
+    """How the source is compiled: see `decode_kernels.cu`."""
 
-    warps: int
-    stages: int
-    blocks: int
+    warps: int = WARPS
+    stages: int = 2
+    blocks: int = 2
+    blocks_16: int = 2
+    shortest: int = 64
+    attend_blocks: int = 3
 
     def kernels(self, *, overlap: bool = True) -> Kernels:
         return Kernels(compiled_once(self), overlap=overlap)
 
     def __str__(self) -> str:
-        return f"{self.warps} warps, {self.stages} stages, {self.blocks} blocks"
+        """What differs from the product's own."""
+        changes = [f"{name} {value}" for name, value in self._asdict().items() if value != getattr(OWN, name)]
+        return ", ".join(changes) or "as it is"
 
 
 @cache
 def compiled_once(variant: Variant) -> bytes:
     """Machine code of all kernels."""
-    names = zip(("WARPS", "STAGES", "BLOCKS"), variant, strict=True)
-    head = "".join(f"#define {name} {value}\n" for name, value in names)
+    head = "".join(f"#define {name.upper()} {value}\n" for name, value in variant._asdict().items())
     return compiled(head + source(), "decode.cu")
 
 
-OWN = Variant(WARPS, 2, 2)
-OTHERS = (Variant(8, 2, 1), Variant(8, 1, 2), Variant(4, 2, 4), Variant(4, 2, 3), Variant(4, 3, 3), Variant(8, 3, 1))
+OWN = Variant()
+OTHERS = (
+    Variant(blocks_16=1),
+    Variant(stages=3, blocks=1, blocks_16=1),
+    Variant(stages=1, blocks_16=1),
+    Variant(shortest=128),
+    Variant(attend_blocks=4),
+    Variant(shortest=128, attend_blocks=4, blocks_16=1),
+)
 
 
 @dataclass(frozen=True)
@@ -220,41 +233,15 @@ def kernel_rows(bench: Bench) -> Iterator[list[str]]:
     kernels.free()
 
 
-class Best(NamedTuple):
-    """The best division of a matmul's depth in a variant, for one row and for 16 together."""
-
-    stretches: int
-    one: float
-    sixteen: float
-
-
-def best_stretches(bench: Bench, variant: Variant) -> dict[str, Best]:
-    """Of each matmul."""
-    kernels = variant.kernels()
-    found: dict[str, Best] = {}
-    for stretches in STRETCHES:
-        stepper = bench.stepper(variant, dict.fromkeys(MATMULS, stretches), kernels)
-        bench.fill(stepper, SLOTS)
-        for name in MATMULS:
-            times = (bench.kernel_time(stepper, kernels, name, rows, 10) for rows in (1, SLOTS))
-            tried = Best(stretches, *times)
-            if name not in found or tried.one + tried.sixteen < found[name].one + found[name].sixteen:
-                found[name] = tried
-        stepper.free()
-    kernels.free()
-    return found
-
-
-def variant_row(bench: Bench, variant: Variant) -> list[str]:
-    """Best stretches with both kernel times, and the step that they make."""
-    try:
-        best = best_stretches(bench, variant)
-    except CudaError as error:  # more registers than a device has, for one
-        return [str(variant), str(error), *[""] * (len(MATMULS) + 1)]
-    given = {name: one.stretches for name, one in best.items()}
-    steps = [f"{1e3 * bench.step_time(variant, given, rows):.3f}" for rows in (1, SLOTS)]
-    cells = (f"{one.stretches}: {1e6 * one.one:.1f} / {1e6 * one.sixteen:.1f}" for one in best.values())
-    return [str(variant), *cells, *steps]
+def variant_rows(bench: Bench, variant: Variant) -> Iterator[list[str]]:
+    """Steps of a variant, divided as it is and otherwise."""
+    for stretches in (None, *STRETCHES):
+        given = dict(zip(MATMULS, stretches, strict=True)) if stretches else {}
+        try:
+            steps = [f"{1e3 * bench.step_time(variant, given, rows):.3f}" for rows in (1, 4, SLOTS)]
+        except CudaError as error:  # more registers than a device has, for one
+            steps = [str(error), "", ""]
+        yield [str(variant), ", ".join(map(str, stretches)) if stretches else "as it is", *steps]
 
 
 def step_rows(bench: Bench) -> Iterator[list[str]]:
@@ -274,6 +261,8 @@ def measure(name: str, layers: int | None, past: int) -> None:
     model = decoder(name, layers)
     stream = Stream(urgent=True)
     tools = Tools(stream, processors())
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(compiled_once, (OWN, *OTHERS)))
     print(f"{device().name}, {processors()} multiprocessors; {name}, {model.layers} layers, past {past}", flush=True)
     few = dict.fromkeys(MATMULS, 3)
     checked = chain(
@@ -286,9 +275,9 @@ def measure(name: str, layers: int | None, past: int) -> None:
     print(f"reads {bandwidth / 1e9:.0f} GB/s\n", flush=True)
     bench = Bench(model, past, drawn(model, SLOTS, past + 64, tools), bandwidth)
     print(table(["kernel", "us", "GB/s", "of what it reads at best"], kernel_rows(bench)), "\n", flush=True)
-    print("Best stretches, with us for 1 / 16 rows; steps in ms for 1 and 16 rows:\n")
-    tried = (variant_row(bench, variant) for variant in (OWN, *OTHERS))
-    print(table(["compiled with", *MATMULS, "1 row", "16 rows"], tried), "\n", flush=True)
+    tried = chain.from_iterable(variant_rows(bench, variant) for variant in (OWN, *OTHERS))
+    columns = ["compiled with", "stretches", "1 row, ms", "4 rows, ms", "16 rows, ms"]
+    print(table(columns, tried), "\n", flush=True)
     columns = ["rows", "step, ms", "not overlapping", "at best", "of it", "whole call, ms", "tokens/s"]
     print(table(columns, step_rows(bench)))
     for held in (bench.on_device, tools, stream):

@@ -30,13 +30,14 @@ LENGTHS = np.array([300, 0, 63, 64, 5, 130, 1, 319, 15, 16, 17, 33, 257, 2, 100,
 def model(**changed: int) -> Decoder:
     """The smallest in which every loop runs more than once."""
     sizes = {"hidden_size": 192, "layers": 2, "heads": 4, "kv_heads": 2, "head_dim": 80}
-    other = {"intermediate_size": 224, "vocab_size": 328, "rms_norm_eps": 1e-5, "rope_theta": 10000.0}
+    other = {"intermediate_size": 216, "vocab_size": 328, "rms_norm_eps": 1e-5, "rope_theta": 10000.0}
     return Decoder.model_validate(sizes | other | changed)
 
 
 SHAPES = {
     "dim 80, grouped heads": model(),
     "dim 64": model(layers=1, heads=3, kv_heads=3, head_dim=64),
+    "smaller than a tile": model(layers=1, heads=2, kv_heads=1, head_dim=8, hidden_size=32, vocab_size=24),
     "dim 128, one group": model(layers=1, heads=2, kv_heads=1, head_dim=128, hidden_size=256),
 }
 
@@ -157,5 +158,11 @@ def test_matmuls_are_divided_until_they_fill_the_device() -> None:
 
 def test_unsupported_shapes_are_told() -> None:
     assert supported(model())
-    for odd in ({"hidden_size": 200}, {"intermediate_size": 100}, {"vocab_size": 1001}, {"head_dim": 256}):
+    for odd in (
+        {"hidden_size": 200},
+        {"intermediate_size": 100},
+        {"vocab_size": 1001},
+        {"head_dim": 60},
+        {"head_dim": 256},
+    ):
         assert not supported(model(**odd))

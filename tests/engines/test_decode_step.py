@@ -18,19 +18,19 @@ from benchmarks.decode_reference import Halves, Singles
 from tests.conftest import GOLDEN
 from tests.engines.kernels import host
 
-CASE = "v2-headdim80-bf16"
+CASES = ("v1", "v2", "v2-headdim80-bf16")
 CAPACITY = 256
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=CASES)
+def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     made = tmp_path_factory.mktemp("bundle") / "cuda"
-    source = GOLDEN / CASE
+    source = GOLDEN / str(request.param)
     export_bundle(
         source / "checkpoint",
         made,
         vision_tower=source / "clip",
-        name=CASE,
+        name=str(request.param),
         device="cuda",
         precision="fp16",
         vision_precision="fp16",

@@ -15,6 +15,15 @@
 #ifndef BLOCKS
 #define BLOCKS 2 /* at least, on a multiprocessor: limits registers */
 #endif
+#ifndef BLOCKS_16
+#define BLOCKS_16 2 /* the same for up to 16 rows, which need more registers */
+#endif
+#ifndef SHORTEST
+#define SHORTEST 64 /* positions in a chunk, at least */
+#endif
+#ifndef ATTEND_BLOCKS
+#define ATTEND_BLOCKS 3 /* of attention, at least, on a multiprocessor */
+#endif
 
 #define THREADS (32 * WARPS)
 #define TILE 64 /* outputs of a warp: 128 bytes of a row of weights */
@@ -30,9 +39,6 @@ struct Weights {
     Words row[8];
 };
 
-struct Pair {
-    unsigned int first, second;
-};
 
 __device__ __forceinline__ float low(unsigned int word)
 {
@@ -59,9 +65,10 @@ __device__ __forceinline__ Words scaled(Words words, float factor, Words scales)
     return words;
 }
 
-/* Eight outputs of eight inputs. */
-__device__ __forceinline__ void load_weights(Weights &weights, const Half *from, int width)
+/* Eight outputs of the inputs k..k+7; beyond the last input, of others, whose activations are zeros. */
+__device__ __forceinline__ void load_weights(Weights &weights, const Half *from, int k, int depth, int width)
 {
+    from += (long long)min(k, depth - 8) * width;
 #pragma unroll
     for (int i = 0; i < 8; i++) {
         weights.row[i] = load_constant(from);
@@ -87,19 +94,27 @@ __device__ __forceinline__ void multiply_16(float (&sums)[GROUPS][4][4], const W
     }
 }
 
+/* Inputs k..k+7 of a row; zeros beyond the last row or input. */
+__device__ __forceinline__ Words load_row(const Half *input, int row, int k, int rows, int depth)
+{
+    const Words zero = {0, 0, 0, 0};
+    return row < rows && k < depth ? load_fresh(input + row * depth + k) : zero;
+}
+
 /* Whether this block is the last of `count` that come to `counter`. If so, it sees what the others wrote. */
 __device__ __forceinline__ bool comes_last(int *counter, int count)
 {
     __shared__ int last;
-    __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
+        /* what the barrier ordered before this thread, its fence orders for all */
+        __threadfence();
         last = atomicAdd(counter, 1) == count - 1;
         if (last)
             *counter = 0;
+        __threadfence();
     }
     __syncthreads();
-    __threadfence();
     return last;
 }
 
@@ -119,6 +134,50 @@ __device__ __forceinline__ void norm_factors(float *factors, const float *square
     __syncthreads();
 }
 
+__device__ __forceinline__ Quad plus(Quad a, Quad b)
+{
+    return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
+}
+
+__device__ __forceinline__ Pair packed(Quad quad)
+{
+    return {to_half(quad.x) | (unsigned int)to_half(quad.y) << 16,
+            to_half(quad.z) | (unsigned int)to_half(quad.w) << 16};
+}
+
+__device__ __forceinline__ float gated(float gate, float up)
+{
+    return gate / (1 + expf(-gate)) * up;
+}
+
+/* Of a block's warps, in order. */
+template <int DEEP, int ROWS>
+__device__ __forceinline__ Quad warps_sum(const float (&sums)[WARPS][ROWS][PITCH], int half, int quad)
+{
+    const int row = quad / (TILE / 4), column = quad % (TILE / 4) * 4;
+    Quad sum = *(const Quad *)&sums[half * DEEP][row][column];
+#pragma unroll
+    for (int part = 1; part < DEEP; part++)
+        sum = plus(sum, *(const Quad *)&sums[half * DEEP + part][row][column]);
+    return sum;
+}
+
+/* Of a tile's blocks, in order; eight loads are on their way at once. */
+__device__ __forceinline__ Quad blocks_sum(const Quad *from, int count, int stride)
+{
+    Quad sum = {0, 0, 0, 0};
+    for (int base = 0; base < count; base += 8) {
+        Quad parts[8];
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            parts[i] = base + i < count ? load_fresh(from + (base + i) * stride) : Quad{0, 0, 0, 0};
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            sum = plus(sum, parts[i]);
+    }
+    return sum;
+}
+
 /* input [rows, depth] times weights [depth, width]. Grid: x over tiles of 64 outputs, y over stretches of the depth,
    which a block's warps divide further. GATED: the first half of the width is the gate's, the second half up's, and a
    block has a tile of each. `scratch` has 64 x 16 floats for each block and half, `counters` a zero for each tile. */
@@ -128,38 +187,35 @@ __device__ __forceinline__ void multiply(const Half *weights, const Half *input,
                                          float *scratch, int *counters, int rows, int depth, int width)
 {
     constexpr int HALVED = OUTPUT == GATED ? 2 : 1, DEEP = WARPS / HALVED, GROUPS = ROWS / 8;
-    constexpr int ELEMENTS = ROWS * TILE;
-    __shared__ float sums[WARPS][ROWS][PITCH];
+    constexpr int QUADS = ROWS * TILE / 4;
+    __shared__ __align__(16) float sums[WARPS][ROWS][PITCH];
     __shared__ float factors[ROWS];
     const int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     const int columns = width / HALVED, tile = blockIdx.x * TILE;
-    const int steps = depth / 32, stretches = gridDim.y * DEEP, stretch = blockIdx.y * DEEP + warp % DEEP;
+    Quad *parts = (Quad *)scratch;
+    const int steps = (depth + 31) / 32, stretches = gridDim.y * DEEP, stretch = blockIdx.y * DEEP + warp % DEEP;
     const int first = stretch * steps / stretches, stop = (stretch + 1) * steps / stretches;
     /* beyond the last column others are multiplied again, and not stored */
     const int column = warp / DEEP * columns + min(tile + 8 * g, columns - 8);
-    const int start = 32 * first + 8 * t;
-    const Half *next = weights + (long long)start * width + column;
+    weights += column;
     Weights stages[STAGES];
 #pragma unroll
     for (int stage = 0; stage < STAGES; stage++)
         if (first + stage < stop) {
-            load_weights(stages[stage], next, width);
-            next += 32ll * width;
+            load_weights(stages[stage], weights, 32 * (first + stage) + 8 * t, depth, width);
         }
     wait_for_predecessor();
     let_successor_start();
-    if (INPUT == NORMED)
-        norm_factors(factors, squares, ROWS, rows, depth, epsilon);
     const Words zero = {0, 0, 0, 0};
     float products[GROUPS][4][4] = {};
     Words fresh[GROUPS], scale = zero;
 #pragma unroll
     for (int group = 0; group < GROUPS; group++)
-        fresh[group] = 8 * group + g < rows && first < stop
-                           ? load_fresh(input + (8 * group + g) * depth + start)
-                           : zero;
+        fresh[group] = load_row(input, 8 * group + g, 32 * first + 8 * t, rows, first < stop ? depth : 0);
     if (INPUT == NORMED && first < stop)
-        scale = load_constant(scales + start);
+        scale = load_constant(scales + 32 * first + 8 * t);
+    if (INPUT == NORMED)
+        norm_factors(factors, squares, ROWS, rows, depth, epsilon);
     for (int base = first; base < stop; base += STAGES) {
 #pragma unroll
         for (int stage = 0; stage < STAGES; stage++) {
@@ -173,16 +229,15 @@ __device__ __forceinline__ void multiply(const Half *weights, const Half *input,
                         present = scaled(present, factors[8 * group + g], scale);
                     early[group] = {present.x, present.y};
                     late[group] = {present.z, present.w};
-                    if (step + 1 < stop && 8 * group + g < rows)
-                        fresh[group] = load_fresh(input + (8 * group + g) * depth + 32 * (step + 1) + 8 * t);
+                    if (step + 1 < stop)
+                        fresh[group] = load_row(input, 8 * group + g, 32 * (step + 1) + 8 * t, rows, depth);
                 }
                 if (INPUT == NORMED && step + 1 < stop)
                     scale = load_constant(scales + 32 * (step + 1) + 8 * t);
                 multiply_16(products, stages[stage].row, early);
                 multiply_16(products, stages[stage].row + 4, late);
                 if (step + STAGES < stop) {
-                    load_weights(stages[stage], next, width);
-                    next += 32ll * width;
+                    load_weights(stages[stage], weights, 32 * (step + STAGES) + 8 * t, depth, width);
                 }
             }
         }
@@ -198,60 +253,59 @@ __device__ __forceinline__ void multiply(const Half *weights, const Half *input,
                 to[4] = products[group][j][2 + odd];
             }
     __syncthreads();
-    /* from here on a thread has the same elements throughout, and a warp 32 neighbours of one row */
+    /* from here on a thread has the same four outputs of a row throughout */
     if (gridDim.y > 1) {
-        float *place = scratch + (long long)(blockIdx.x * gridDim.y + blockIdx.y) * HALVED * ELEMENTS;
-        for (int element = threadIdx.x; element < rows * TILE; element += THREADS)
-            for (int half = 0; half < HALVED; half++) {
-                float sum = 0;
-                for (int part = 0; part < DEEP; part++)
-                    sum += sums[half * DEEP + part][element / TILE][element % TILE];
-                place[half * ELEMENTS + element] = sum;
-            }
+        Quad *place = parts + (blockIdx.x * gridDim.y + blockIdx.y) * HALVED * QUADS;
+        for (int quad = threadIdx.x; quad < rows * (TILE / 4); quad += THREADS)
+            for (int half = 0; half < HALVED; half++)
+                place[half * QUADS + quad] = warps_sum<DEEP>(sums, half, quad);
         if (!comes_last(counters + blockIdx.x, gridDim.y))
             return;
     }
-    for (int element = threadIdx.x; element < rows * TILE; element += THREADS) {
-        const int row = element / TILE, place = tile + element % TILE;
-        float total[HALVED];
+    for (int quad = threadIdx.x; quad < QUADS; quad += THREADS) {
+        const int row = quad / (TILE / 4), place = tile + quad % (TILE / 4) * 4;
+        const bool stored = row < rows && place < columns;
+        const long long at = (long long)row * columns + place;
+        Half *halves = (Half *)output + at;
+        Pair before = {0, 0};
+        if (OUTPUT == RESIDUAL && stored)
+            before = load_fresh((Pair *)halves);
+        Quad total[HALVED];
 #pragma unroll
         for (int half = 0; half < HALVED; half++) {
-            total[half] = 0;
-            if (gridDim.y > 1) {
-                const float *from =
-                    scratch + ((long long)blockIdx.x * gridDim.y * HALVED + half) * ELEMENTS + element;
-#pragma unroll 4
-                for (int part = 0; part < gridDim.y; part++)
-                    total[half] += load_fresh(from + (long long)part * HALVED * ELEMENTS);
-            } else {
-                for (int part = 0; part < DEEP; part++)
-                    total[half] += sums[half * DEEP + part][row][element % TILE];
-            }
+            const Quad *from = parts + blockIdx.x * gridDim.y * HALVED * QUADS + half * QUADS + quad;
+            if (gridDim.y == 1)
+                total[half] = warps_sum<DEEP>(sums, half, quad);
+            else if (stored)
+                total[half] = blocks_sum(from, gridDim.y, HALVED * QUADS);
         }
-        const bool stored = place < columns;
-        const long long at = (long long)row * columns + place;
-        if (OUTPUT == HALVES && stored)
-            ((Half *)output)[at] = to_half(total[0]);
+        const Quad value = total[0], other = total[HALVED - 1];
         if (OUTPUT == LOGITS && stored)
-            ((float *)output)[at] = total[0];
+            *(Quad *)((float *)output + at) = value;
+        if (OUTPUT == HALVES && stored)
+            *(Pair *)halves = packed(value);
         if (OUTPUT == GATED && stored)
-            ((Half *)output)[at] = to_half(total[0] / (1 + expf(-total[0])) * total[HALVED - 1]);
+            *(Pair *)halves = packed({gated(value.x, other.x), gated(value.y, other.y), gated(value.z, other.z),
+                                      gated(value.w, other.w)});
         if (OUTPUT == RESIDUAL) {
             float square = 0;
             if (stored) {
-                const Half sum = to_half(to_float(load_fresh_half((Half *)output + at)) + total[0]);
-                ((Half *)output)[at] = sum;
-                square = to_float(sum) * to_float(sum);
+                const Pair sum = packed({low(before.first) + value.x, high(before.first) + value.y,
+                                         low(before.second) + value.z, high(before.second) + value.w});
+                *(Pair *)halves = sum;
+                square = low(sum.first) * low(sum.first) + high(sum.first) * high(sum.first) +
+                         low(sum.second) * low(sum.second) + high(sum.second) * high(sum.second);
             }
-            WARP_SUM(square)
-            if (stored && threadIdx.x % 32 == 0)
+            for (int lanes = 4; lanes > 0; lanes /= 2)
+                square += __shfl_xor_sync(0xffffffffu, square, lanes);
+            if (stored && threadIdx.x % 8 == 0)
                 new_squares[row * (columns / 32) + place / 32] = square;
         }
     }
 }
 
 #define MATMUL(NAME, ROWS, INPUT, OUTPUT)                                                                             \
-    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS, ROWS == 8 ? BLOCKS : BLOCKS_16)                                                     \
         NAME(const Half *weights, const Half *input, const Half *scales, const float *squares, float epsilon,         \
              void *output, float *new_squares, float *scratch, int *counters, int rows, int depth, int width)         \
     {                                                                                                                 \
@@ -289,7 +343,6 @@ extern "C" __global__ void begin(const Half *hidden, const int *lengths, Half *r
 }
 
 #define CHUNKS 8 /* of a slot's positions, at most */
-#define SHORTEST 64
 #define WALKERS 16 /* of 16 threads each: a position takes 16 threads, for 8 dimensions each */
 #define BATCH 4
 #define DIM 128 /* at most */
@@ -330,7 +383,7 @@ __device__ __forceinline__ void rotate(const Half *vector, float cosine, float s
    positions, y over heads, z over rows. `packed` [rows, (heads + 2 kv_heads) * dim]; cache [rows, kv_heads, capacity,
    dim]; `cosines`, `sines` [capacity or more, dim / 2]. `scratch` has dim + 2 floats for each row, head and chunk,
    `counters` a zero for each row and head. */
-extern "C" __global__ void __launch_bounds__(16 * WALKERS)
+extern "C" __global__ void __launch_bounds__(16 * WALKERS, ATTEND_BLOCKS)
     attend(const Half *packed, const Half *cosines, const Half *sines, Half *keys, Half *values, const int *lengths,
            Half *attended, float *scratch, int *counters, int heads, int kv_heads, int dim, int capacity)
 {

@@ -27,12 +27,10 @@ WAVE = 2
 
 def supported(model: Decoder) -> bool:
     """Whether the kernels take this shape."""
-    query, key = model.heads * model.head_dim, model.kv_heads * model.head_dim
     return (
-        all(depth % DEPTH == 0 for depth in (model.hidden_size, query, model.intermediate_size))
-        and all(width % 8 == 0 for width in (query + 2 * key, model.vocab_size))
-        and min(query + 2 * key, model.vocab_size) >= TILE
+        model.hidden_size % DEPTH == 0
         and model.head_dim % 8 == 0
+        and all(size % 8 == 0 for size in (model.intermediate_size, model.vocab_size))
         and model.head_dim <= MOST_DIM
         and model.heads % model.kv_heads == 0
     )
@@ -172,7 +170,7 @@ class StepShape:
         """Into how many stretches its depth is divided: as many blocks as the device holds at once, if each warp then
         still has enough to prefetch."""
         deep = self.warps * TILE // matmul.tile
-        most = matmul.depth // DEPTH // (deep * PREFETCHED)
+        most = -(-matmul.depth // DEPTH) // (deep * PREFETCHED)
         return max(1, min(WAVE * self.processors // matmul.tiles, most))
 
 

@@ -7,6 +7,14 @@ struct Words {
     unsigned int x, y, z, w;
 };
 
+struct __align__(8) Pair {
+    unsigned int first, second;
+};
+
+struct __align__(16) Quad {
+    float x, y, z, w;
+};
+
 /* Eight halves of what no kernel of the step writes: read once, past the first level of cache. */
 __device__ __forceinline__ Words load_constant(const Half *from)
 {
@@ -26,6 +34,24 @@ __device__ __forceinline__ Words load_fresh(const Half *from)
                  : "l"(from)
                  : "memory");
     return words;
+}
+
+/* Four halves. */
+__device__ __forceinline__ Pair load_fresh(const Pair *from)
+{
+    Pair pair;
+    asm volatile("ld.global.cg.v2.u32 {%0, %1}, [%2];" : "=r"(pair.first), "=r"(pair.second) : "l"(from) : "memory");
+    return pair;
+}
+
+__device__ __forceinline__ Quad load_fresh(const Quad *from)
+{
+    Quad quad;
+    asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(quad.x), "=f"(quad.y), "=f"(quad.z), "=f"(quad.w)
+                 : "l"(from)
+                 : "memory");
+    return quad;
 }
 
 __device__ __forceinline__ float load_fresh(const float *from)

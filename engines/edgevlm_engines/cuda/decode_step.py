@@ -1,6 +1,6 @@
 """One decode step on kernels of our own: compiled here, captured once for each number of rows. Knows no tokens.
 
-For float16 and compute capability 8.0 and later. Not yet run on a GPU.
+For float16 and compute capability 8.0 and later.
 """
 
 from contextlib import ExitStack

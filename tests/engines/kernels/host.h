@@ -30,6 +30,12 @@ typedef unsigned short Half;
 struct Words {
     unsigned int x, y, z, w;
 };
+struct __align__(8) Pair {
+    unsigned int first, second;
+};
+struct __align__(16) Quad {
+    float x, y, z, w;
+};
 
 static int min(int a, int b) { return a < b ? a : b; }
 static int max(int a, int b) { return a > b ? a : b; }
@@ -155,18 +161,29 @@ static unsigned int __byte_perm(unsigned int x, unsigned int y, unsigned int sel
     return result;
 }
 
-static Words load_constant(const Half *from)
+static void check_aligned(const void *from)
 {
     if ((size_t)from % 16 != 0) {
         fprintf(stderr, "a misaligned load\n");
         abort();
     }
+}
+
+static Words load_constant(const Half *from)
+{
+    check_aligned(from);
     Words words;
     memcpy(&words, from, sizeof words);
     return words;
 }
 
 static Words load_fresh(const Half *from) { return load_constant(from); }
+static Pair load_fresh(const Pair *from) { return *from; }
+static Quad load_fresh(const Quad *from)
+{
+    check_aligned(from);
+    return *from;
+}
 static float load_fresh(const float *from) { return *from; }
 static int load_fresh(const int *from) { return *from; }
 static Half load_fresh_half(const Half *from) { return *from; }
