@@ -18,8 +18,8 @@ PLACES: tuple[Place, Place] = ("shared", "gpu")
 is in both."""
 
 OWN_SHARE = 256 * 2**20
-"""Of a runtime, anew for each engine: work space of its libraries, and pools that are larger than a model of a few MB.
-On an H200, ONNX Runtime was seen to take 200 MiB so, and TensorRT-RTX 60."""
+"""Of a runtime, anew for each engine: work space of its libraries, pools larger than a model of a few MB. On an H200,
+ONNX Runtime was seen to take 200 MiB so, and TensorRT-RTX 60."""
 
 DEMAND = Demand(slots=SLOTS, max_length=LENGTH, image_cache=0, prefix_cache=0, queue=0, max_body=0)
 
