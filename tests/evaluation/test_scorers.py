@@ -151,7 +151,7 @@ def test_scienceqa_shows_the_middle_and_records_the_mark(tmp_path: Path) -> None
     assert (second.picture, second.prompt) == (None, second.text)
     assert third.text.startswith("Why?\nA. x\nB. y\nAnswer")
     # 30 x 20, black up to column 15: the middle begins at column 5
-    assert sqa.shown(picture()) == picture(size=(20, 20))
+    assert first.picture is not None and first.picture() == picture(size=(20, 20))
 
 
 def test_mmbench_counts_questions_with_all_rotations_right(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_mmbench_prompts(tmp_path: Path) -> None:
     assert second.prompt == "What is it?\nA. a dog\nB. a cat"
     # an option that reads "None" ends the list, as in upstream's generator
     assert third.prompt == 'Look\tclosely.\nSay "how"\nA. one\nB. two'
-    assert first.picture == picture()
+    assert first.picture is not None and first.picture() == picture()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgevlm.cli import CommandError
@@ -19,9 +18,6 @@ TRIES = 8
 FIRST_WAIT = 0.5
 """Seconds after which a busy server is asked again; then twice as long, and so on."""
 
-Shown = Callable[[bytes], bytes]
-"""Makes of a picture what the model is to see."""
-
 
 class Asked(NamedTuple):
     """How to ask: `tokens` at most in an answer, `concurrent` questions at a time."""
@@ -30,7 +26,6 @@ class Asked(NamedTuple):
     model: str
     tokens: int
     concurrent: int
-    shown: Shown
 
 
 def served_model(server: Server) -> str:
@@ -90,7 +85,7 @@ async def _ask(how: Asked, question: Question) -> str:
         if answer.status not in BUSY:
             return _text(how, question, answer.status, answer.body)
         await asyncio.sleep(FIRST_WAIT * 2**attempt)
-    raise CommandError(f"{how.server.url} has been too busy for a minute (status {answer.status}). {GO_ON}")
+    raise CommandError(f"{how.server.url} has been too busy for two minutes (status {answer.status}). {GO_ON}")
 
 
 GO_ON = "The same command goes on where it stopped."
@@ -99,19 +94,10 @@ GO_ON = "The same command goes on where it stopped."
 def _body(how: Asked, question: Question) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
     if question.picture is not None:
-        url = "data:;base64," + base64.b64encode(how.shown(_bytes(question.picture))).decode()
+        url = "data:;base64," + base64.b64encode(question.picture()).decode()
         content.insert(0, {"type": "image_url", "image_url": {"url": url}})
     messages = [{"role": "user", "content": content}]
     return {"model": how.model, "messages": messages, "max_tokens": how.tokens, "temperature": 0}
-
-
-def _bytes(picture: Path | bytes) -> bytes:
-    if isinstance(picture, bytes):
-        return picture
-    try:
-        return picture.read_bytes()
-    except OSError as error:
-        raise CommandError(f"{picture} cannot be read: {error.strerror}.") from None
 
 
 def _text(how: Asked, question: Question, status: int, body: bytes) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,18 @@ def read_table(path: Path) -> Iterator[dict[str, str]]:
     yield from csv.DictReader(io.StringIO(_text(path), newline=""), delimiter="\t")
 
 
+def read_picture(path: Path) -> bytes:
+    """The file as it is."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+
+
 def line_questions(questions: Path, pictures: Path) -> list[Question]:
     """Of a file with `question_id`, `image` and `text`, the layout of four of the six."""
     return [
-        Question(line["question_id"], line["text"], line["text"], pictures / line["image"])
+        Question(line["question_id"], line["text"], line["text"], partial(read_picture, pictures / line["image"]))
         for line in map(_whole, read_lines(questions))
     ]
 

@@ -8,6 +8,7 @@ cannot read is wrong.
 import base64
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from edgevlm.cli import CommandError
@@ -59,7 +60,7 @@ def _question(row: dict[str, str]) -> Question:
     prompt = row["question"] if _empty(row.get("hint", "")) else f"{row['hint']}\n{row['question']}"
     for name, option in _offered(row).items():
         prompt += f"\n{name}. {option}"
-    return Question(int(row["index"]), prompt, prompt + LETTER_SUFFIX, base64.b64decode(row["image"]))
+    return Question(int(row["index"]), prompt, prompt + LETTER_SUFFIX, partial(base64.b64decode, row["image"]))
 
 
 def _offered(row: dict[str, str]) -> dict[str, str]:

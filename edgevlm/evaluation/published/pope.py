@@ -27,16 +27,15 @@ def judged(data: Path, answers: Sequence[Answer]) -> Units:
     labels = _labels(data)
     units: dict[str, Unit] = {}
     for answer in answers:
-        category, truth = labels[answer.question.id, answer.question.prompt]
+        category, picture, truth = labels[answer.question.id, answer.question.prompt]
         said = normal(answer.text)
-        assert isinstance(answer.question.picture, Path)
-        name = f"{category}/{answer.question.picture.name}"
+        name = f"{category}/{picture}"
         units[name] = (*units.get(name, ()), Judged(category, said, truth, float(said == truth)))
     return units
 
 
-def _labels(data: Path) -> dict[tuple[object, str], tuple[str, str]]:
-    """Category and label of every question: the files have no name in common, only the order in a category."""
+def _labels(data: Path) -> dict[tuple[object, str], tuple[str, str, str]]:
+    """Category, picture and label of every question: of files that have only the order in a category in common."""
     lines = files.read_lines(data / QUESTIONS)
     labels = {}
     for category in dict.fromkeys(line["category"] for line in lines):
@@ -46,7 +45,11 @@ def _labels(data: Path) -> dict[tuple[object, str], tuple[str, str]]:
         if len(truth) != len(asked):
             raise CommandError(f"{path} has {len(truth)} labels for the {len(asked)} questions in {QUESTIONS}.")
         for line, label in zip(asked, truth, strict=True):
-            labels[line["question_id"], line["text"]] = (category, "no" if label["label"] == "no" else "yes")
+            labels[line["question_id"], line["text"]] = (
+                category,
+                line["image"],
+                "no" if label["label"] == "no" else "yes",
+            )
     return labels
 
 

@@ -1,6 +1,6 @@
 """What the six benchmarks share: a question, an answer, a judged answer. Knows no files and no server."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -15,17 +15,20 @@ LETTER_SUFFIX = "\nAnswer with the option's letter from the given choices direct
 
 Id = str | int
 
+Picture = Callable[[], bytes]
+"""Reads a file when its question is asked: thousands of them would fill the memory. Raises `CommandError`."""
+
 
 class Question(NamedTuple):
     """`prompt` is what is recorded, as the official scorers look for it; `text` is what the model reads.
 
-    `picture` is a file, or the bytes of one. Two questions may have the same `id`, but not the same prompt too.
+    Two questions may have the same `id`, but not the same prompt too.
     """
 
     id: Id
     prompt: str
     text: str
-    picture: Path | bytes | None
+    picture: Picture | None
 
 
 class Answer(NamedTuple):

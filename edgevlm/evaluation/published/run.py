@@ -39,7 +39,7 @@ def measure(job: Job, target: str | None) -> Units:
     with _server(target, job.key) as server:
         model = served_model(server)
         path = job.answers or Path(f"{job.name}-{_file_name(target or model)}.jsonl")
-        how = Asked(server, model, benchmark.TOKENS, job.concurrent, getattr(benchmark, "shown", bytes))
+        how = Asked(server, model, benchmark.TOKENS, job.concurrent)
         bar = Bar(f"{job.name}: {model}", "question")
         bar.start(len(questions))
         given = answers(how, questions, AnswerFile(path), lambda: bar.advance(1))

@@ -7,6 +7,7 @@ that reads an answer most strictly and guesses nothing.
 import io
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -39,19 +40,19 @@ def questions(data: Path) -> list[Question]:
     found = []
     for line in files.read_json(data / "llava_test_CQM-A.json"):
         asked = line["conversations"][0]["value"].replace("<image>", "").strip() + LETTER_SUFFIX
-        picture = data / "images/test" / line["image"] if "image" in line else None
+        picture = partial(square, data / "images/test" / line["image"]) if "image" in line else None
         found.append(Question(line["id"], f"<image>\n{asked}" if picture else asked, asked, picture))
     return found
 
 
-def shown(picture: bytes) -> bytes:
-    """The square in the middle, as upstream's generator cuts this benchmark's pictures and no others."""
-    with Image.open(io.BytesIO(picture)) as image:
+def square(path: Path) -> bytes:
+    """The middle of a picture, as upstream's generator cuts this benchmark's and no others; without loss."""
+    with Image.open(io.BytesIO(files.read_picture(path))) as image:
         side = min(image.size)
         left, top = ((length - side) // 2 for length in image.size)
-        square = image.convert("RGB").crop((left, top, left + side, top + side))
+        middle = image.convert("RGB").crop((left, top, left + side, top + side))
     file = io.BytesIO()
-    square.save(file, "PNG")
+    middle.save(file, "PNG")
     return file.getvalue()
 
 
