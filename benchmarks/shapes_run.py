@@ -27,8 +27,8 @@ from benchmarks.shapes_answer import JSON
 from benchmarks.sizes import bundle_bytes
 
 COLUMNS = (
-    *("model", "layers", "device", "precision", "pictures", "checkpoint", "bundle", "export", "its memory"),
-    *("load", "answer", "its memory", "remark"),
+    *("model", "layers", "device", "precision", "pictures", "checkpoint", "bundle"),
+    *("export", "memory of the export", "load", "answer", "memory of the answer", "remark"),
 )
 WIDEST = 4
 """Bytes of a weight in the largest bundle, in fp32; a checkpoint has 2."""
@@ -106,7 +106,7 @@ def _row(case: Case, kind: Kind) -> list[str]:
         exported = _exported(case, kind, bundle)
         return [*shape, *exported, *_answered(kind, bundle)]
     except CommandFailed as error:
-        return [*shape, *[""] * (len(COLUMNS) - len(shape) - 1), str(error).splitlines()[-2:][0]]
+        return [*shape, "", "", "", *_without_answer(_reason(error))]
     finally:
         shutil.rmtree(bundle, ignore_errors=True)
 
@@ -124,16 +124,28 @@ def _exported(case: Case, kind: Kind, bundle: Path) -> list[str]:
 def _answered(kind: Kind, bundle: Path) -> list[str]:
     """Seconds to load, seconds for the answer, memory, remark."""
     if FLAVOURS[kind.device] != "ort":
-        return ["", "", "", "runs on TensorRT alone, which is not tried here"]
+        return _without_answer("runs on TensorRT alone, which is not tried here")
     if kind.device == "cuda":
-        return ["", "", "", "runs on a GPU, which is not tried here"]
+        return _without_answer("runs on a GPU, which is not tried here")
     size, free = bundle_bytes(read_manifest(bundle)), available_memory()
     if free is not None and free < size:
-        return ["", "", "", f"not loaded: {gigabytes(size)} of files, {gigabytes(free)} of memory available"]
-    done = run([sys.executable, "-m", "benchmarks.shapes_answer", bundle])
+        return _without_answer(f"not loaded: {gigabytes(size)} of files, {gigabytes(free)} of memory available")
+    try:
+        done = run([sys.executable, "-m", "benchmarks.shapes_answer", bundle])
+    except CommandFailed as error:
+        return _without_answer(_reason(error))
     found = JSON.validate_json(done.output.splitlines()[-1])
     answer = f"{found.answering:.1f} s, {found.tokens} tokens"
     return [f"{found.loading:.1f} s", answer, gigabytes(found.peak_memory), ""]
+
+
+def _without_answer(remark: str) -> list[str]:
+    return ["", "", "", remark]
+
+
+def _reason(error: CommandFailed) -> str:
+    """What the command said last, before the line about its exit code."""
+    return str(error).splitlines()[-2:][0]
 
 
 def _list(text: str) -> list[str]:

@@ -12,11 +12,13 @@ Reply = tuple[int, str]
 
 
 class Script:
-    """`say` maps a request's body to a reply; `asked` are all bodies so far, `widest` the most at one time."""
+    """`say` maps a request's body to a reply; `asked` are all bodies so far, `widest` the most at one time, `keys` what was
+    sent to be let in."""
 
     def __init__(self, say: Callable[[dict[str, Any]], Reply]) -> None:
         self.say = say
         self.asked: list[dict[str, Any]] = []
+        self.keys: set[str | None] = set()
         self.widest = self._now = 0
         self._lock = threading.Lock()
 
@@ -52,6 +54,7 @@ def scripted_server(script: Script, model: str = "scripted") -> Iterator[str]:
             self._send(200, {"data": [{"id": model}]})
 
         def do_POST(self) -> None:
+            script.keys.add(self.headers["Authorization"])
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status, text = script.reply(body)
             said = {"choices": [{"message": {"content": text}}]}

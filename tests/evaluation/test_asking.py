@@ -161,6 +161,13 @@ def test_a_picture_that_is_missing_is_one_sentence(
     assert "n2.jpg cannot be read: No such file or directory." in capsys.readouterr().err
 
 
+def test_a_key_is_sent(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("ek-secret\n")
+    with scripted_server(script := Script(right)) as url:
+        assert evaluate(url, data, tmp_path / "a", "--key-file", str(tmp_path / "key")) == 0
+    assert script.keys == {"Bearer ek-secret"}
+
+
 def test_two_are_compared(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
