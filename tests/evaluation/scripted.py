@@ -12,8 +12,10 @@ Reply = tuple[int, str]
 
 
 class Script:
-    """`say` maps a request's body to a reply; `asked` are all bodies so far, `widest` the most at one time, `keys` what was
-    sent to be let in."""
+    """`say` maps a request's body to a reply. `asked` are all bodies so far, `widest` the most at one time.
+
+    `keys` is what was sent to be let in.
+    """
 
     def __init__(self, say: Callable[[dict[str, Any]], Reply]) -> None:
         self.say = say
