@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from edgevlm_engines import size_text
-from edgevlm_server.http.app import build_app
+from edgevlm_server.http.app import build_api
 from edgevlm_server.images.limits import ImageLimits
 from edgevlm_server.keys import KeyRing, add_key
 from edgevlm_server.model import load_model
@@ -113,8 +113,8 @@ def routes(router: Any) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def table_of_routes(locked: LiveServer) -> list[tuple[str, str]]:
-    app = build_app(locked.service, None)
-    found = list(routes(app._app))  # type: ignore[attr-defined]
+    app = build_api(locked.service, None)
+    found = list(routes(app))
     assert len(found) > 20
     return found
 

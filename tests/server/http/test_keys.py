@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from edgevlm_server.http.app import KEYED, build_app, probes
+from edgevlm_server.http.app import KEYED, build_api, probes
 from edgevlm_server.http.static import docs_router
 from edgevlm_server.keys import KeyRing, add_key
 from edgevlm_server.model import load_model
@@ -71,7 +71,7 @@ def test_no_route_is_outside_the_known_routers() -> None:
 
         settings = Settings()
 
-    app = build_app(cast(Service, Nothing()), None)._app  # type: ignore[attr-defined]
+    app = build_api(cast(Service, Nothing()), None)
     known = {path for _, path in routes(probes, docs_router(), *KEYED)}
     assert set(app.openapi()["paths"]) <= {path.replace(":path", "") for path in known}
 

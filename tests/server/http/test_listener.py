@@ -4,7 +4,7 @@ import asyncio
 import socket
 
 import pytest
-from edgevlm_server.run import listen
+from edgevlm_server.listener import listen
 from edgevlm_server.settings import Settings
 
 
@@ -21,7 +21,7 @@ def test_no_packet_waits_for_the_one_before_it(host: str) -> None:
                 accepted.put_nowait(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
                 transport.close()
 
-        with listen(Settings(host=host, port=0)) as listener:
+        with listen(Settings(host=host, port=0)) as [listener]:
             server = await asyncio.get_running_loop().create_server(Noting, sock=listener)
             async with server:
                 _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
