@@ -135,7 +135,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
         return refusal(NotFound("There is no such path.", code="not_found"))
-    headers = {"allow": _allowed((error.headers or {}).get("allow", ""))}
+    headers = {"allow": _allowed((error.headers or {}).get("Allow", ""))}
     if request.method == "OPTIONS":
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
     return refusal(

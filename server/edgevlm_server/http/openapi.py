@@ -67,9 +67,7 @@ def takes(
     return {"requestBody": {"required": True, "content": {media_type: content}}}
 
 
-def describe(
-    app: FastAPI, bodies: Sequence[type[BaseModel]], *, keyed: bool = True, root_path: str = ""
-) -> dict[str, Any]:
+def describe(app: FastAPI, bodies: Sequence[type[BaseModel]], *, keyed: bool, root_path: str = "") -> dict[str, Any]:
     """The whole document; `bodies` are the models that its routes take, `keyed` says whether the server has keys."""
     document: dict[str, Any] = deepcopy(app.openapi())
     if root_path:
