@@ -31,7 +31,7 @@ def listen(settings: Settings) -> Iterator[list[socket.socket]]:
             except OSError as error:
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     raise _cannot_listen(settings, error) from None
-                # `localhost` has an IPv6 address even where IPv6 is off
+                # a name may have an IPv6 address even where IPv6 is off
                 unavailable = error
                 continue
             # the second address gets the port that was chosen for the first
@@ -56,7 +56,10 @@ def connections_that_fit(wanted: int) -> int:
 
 
 def _addresses(host: str) -> Sequence[tuple[socket.AddressFamily, str]]:
-    """The addresses of a host, each once; IPv4 first, which clients of `localhost` try most."""
+    """The addresses of a host, each once."""
+    if host == "localhost":
+        # clients try either; the file of host names often has one alone
+        return [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):

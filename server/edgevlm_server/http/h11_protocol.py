@@ -22,6 +22,9 @@ from edgevlm_server.settings import Settings
 HALF_CLOSE_SECONDS = 0.1
 """Who ends its side of the connection with its request still wants the answer; who does so later has hung up."""
 
+LINGER_SECONDS = 0.2
+"""How long a refused connection stays open for what is still sent: closed at once, the refusal may be lost."""
+
 ACCEPTED_AT_ONCE = 16
 """asyncio accepts so many before it looks at the first: it must not run out of descriptors meanwhile."""
 
@@ -69,6 +72,7 @@ class Http11(H11Protocol):
         """The latest request that has arrived completely, at the time `_received_at`."""
         self._received_at = 0.0
         self._half_closed = False
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -86,15 +90,14 @@ class Http11(H11Protocol):
             self._open.leave(self._counted)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._refused:
             return
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
         elif self._head_timer is None:
             self._await_head()
-        if self.cycle is not self._received and not self.cycle.more_body:
-            self._received, self._received_at = self.cycle, self.loop.time()
+        self._note_received()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """True keeps the connection for the answer."""
@@ -105,12 +108,18 @@ class Http11(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        # the next request may have come together with the last
+        self._note_received()
         if self._half_closed and self.cycle.response_complete:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Called by uvicorn instead of the application."""
         self._answer(InvalidRequest("The request is not valid HTTP/1.1.", code="invalid_http"))
+
+    def _note_received(self) -> None:
+        if self.cycle is not self._received and not self.cycle.more_body:
+            self._received, self._received_at = self.cycle, self.loop.time()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self._head_timeout, self._head_is_late)
@@ -141,4 +150,6 @@ class Http11(H11Protocol):
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{lines}\r\n"
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self._refused = True
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
