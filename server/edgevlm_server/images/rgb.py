@@ -73,7 +73,8 @@ def _decoded(data: bytes, image_format: str, scale: int) -> Image.Image:
 
 def _without_its_end(data: bytes, scale: int) -> Image.Image:
     """A JPEG that lacks the mark of its end and nothing else: then it does not matter what follows its data."""
-    one, other = (_decoded(data + filler + _JPEG_END, "JPEG", scale) for filler in _FILLERS)
+    whole = data.removesuffix(_JPEG_END[:1])
+    one, other = (_decoded(whole + filler + _JPEG_END, "JPEG", scale) for filler in _FILLERS)
     if one.tobytes() != other.tobytes():
         raise OSError("the picture is not complete")
     return one

@@ -44,7 +44,7 @@ KINDS = frozenset(
     }
 )
 """Photometric interpretation, bits of each sample, and the samples beside the colour's."""
-ONE_PLANE_EACH = frozenset({(_RGB, 8, ()), (_RGB, 8, (_UNUSED,)), (_RGB, 8, (_ALPHA,))})
+ONE_PLANE_EACH = frozenset({(_RGB, 8, ()), (_RGB, 8, (_ALPHA,))})
 LITTLE_ENDIAN_ALONE = frozenset({(_WHITE_IS_ZERO, 16, ()), (_BLACK_IS_ZERO, 12, ())})
 IN_JPEG = frozenset({(_BLACK_IS_ZERO, 8, ()), (_RGB, 8, ()), (_YCBCR, 8, ())})
 BITS_IN_ANY_ORDER = frozenset({(_WHITE_IS_ZERO, 1, ()), (_BLACK_IS_ZERO, 1, ())})
