@@ -55,6 +55,7 @@ def test_as_many_connections_as_descriptors_allow(bundles: Bundles) -> None:
         url = process.url()
         assert "At most 72 connections instead of 1024: there are 200 file descriptors." in process.log
         ready(url)
+        until(lambda: "Try it in a browser" in process.log, "the last line of the start")
         lines = len(process.lines)
         connect(stack, url, 300)
         until(lambda: is_served(url), "the silent ones to be given up")

@@ -20,7 +20,8 @@ from edgevlm_server.http.connections import Connections
 from edgevlm_server.settings import Settings
 
 HALF_CLOSE_SECONDS = 0.1
-"""Who ends its side of the connection with its request still wants the answer; who does so later has hung up."""
+"""Who ends its side of the connection with its request still wants the answer; who does so later, or has a part of the
+answer, has hung up."""
 
 LINGER_SECONDS = 0.2
 """How long a refused connection stays open for what is still sent: closed at once, the refusal may be lost."""
@@ -102,7 +103,7 @@ class Http11(H11Protocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """True keeps the connection for the answer."""
         cycle = self._received
-        waits = cycle is not None and cycle is self.cycle and not cycle.response_complete
+        waits = cycle is not None and cycle is self.cycle and not cycle.response_started
         self._half_closed = waits and self.loop.time() - self._received_at < HALF_CLOSE_SECONDS
         return self._half_closed
 
