@@ -1,7 +1,7 @@
 """A thin, checked layer on CUDA: memory, streams, copies, captured graphs. Knows no models and no TensorRT.
 
-Works with cuda-python 12.6 and cuda-bindings 13, whose functions return a status and then their results. Written to
-their documentation, not yet run on a GPU. There is one device, as in every Jetson.
+Works with cuda-python 12.6 and cuda-bindings 13, whose functions return a status and then their results. Run on a PC
+with the latter, not yet on a Jetson. There is one device, as in every Jetson.
 """
 
 import ctypes
@@ -138,6 +138,26 @@ class SharedArray:
     def free(self) -> None:
         self.array = self.array[:0].copy()
         self._twin.free()
+        call(runtime.cudaFreeHost, self._pointer)
+
+
+class HostArray:
+    """A zeroed array of the host that the device reads and writes in place, at `address`: nothing is copied.
+
+    For kernels that read each element once, where they wait for it anyway, or write it while others still run.
+    `array` must not be touched between enqueueing work that uses it and waiting for the stream, nor after `free`.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        self._pointer = int(call(runtime.cudaHostAlloc, size, runtime.cudaHostAllocMapped))
+        self.address = int(call(runtime.cudaHostGetDevicePointer, self._pointer, 0))
+        memory = memoryview((ctypes.c_char * size).from_address(self._pointer))
+        self.array: NDArray[Any] = np.frombuffer(memory, dtype).reshape(shape)
+        self.array[:] = 0
+
+    def free(self) -> None:
+        self.array = self.array[:0].copy()
         call(runtime.cudaFreeHost, self._pointer)
 
 

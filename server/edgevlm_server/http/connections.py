@@ -10,6 +10,8 @@ class Connections:
 
     def __init__(self, most: int, most_of_one: int, unbounded: Sequence[str] = ()) -> None:
         """`unbounded` are addresses and networks without a bound of their own: a proxy stands for many clients."""
+        self.refused = 0
+        """Connections beyond the bounds that are still open, to be told so."""
         self._most = most
         self._most_of_one = most_of_one
         self._unbounded = [ipaddress.ip_network(one) for one in unbounded]

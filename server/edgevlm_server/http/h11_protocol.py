@@ -19,12 +19,14 @@ from edgevlm_server.errors import ApiError, InvalidRequest, RequestTimeout, Unav
 from edgevlm_server.http.connections import Connections
 from edgevlm_server.settings import Settings
 
-HALF_CLOSE_SECONDS = 0.1
-"""Who ends its side of the connection with its request still wants the answer; who does so later, or has a part of the
-answer, has hung up."""
+HALF_CLOSE_SECONDS = 0.25
+"""Who ends its side of the connection with its request still wants the answer. Who does so later, or has a part of
+the answer, has hung up."""
 
 LINGER_SECONDS = 0.2
 """How long a refused connection stays open for what is still sent: closed at once, the refusal may be lost."""
+MOST_REFUSED = 32
+"""With more of them, they are closed at once: they take descriptors."""
 
 ACCEPTED_AT_ONCE = 16
 """asyncio accepts so many before it looks at the first: it must not run out of descriptors meanwhile."""
@@ -82,12 +84,15 @@ class Http11(H11Protocol):
             self._counted = address
             self._await_head()
         else:
+            self._open.refused += 1
             self._answer(Unavailable.crowded())
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_waiting()
-        if self._counted is not None:
+        if self._counted is None:
+            self._open.refused -= 1
+        else:
             self._open.leave(self._counted)
 
     def data_received(self, data: bytes) -> None:
@@ -153,4 +158,4 @@ class Http11(H11Protocol):
         self.transport.write(head.encode() + body)
         self.transport.write_eof()
         self._refused = True
-        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        self.loop.call_later(LINGER_SECONDS if self._open.refused <= MOST_REFUSED else 0, self.transport.close)
