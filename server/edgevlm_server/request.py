@@ -35,12 +35,21 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a conversation: its pictures come in front of its text, as the models were trained."""
+    """One turn of a conversation: its texts and pictures in the client's order."""
 
     role: Role
-    text: str
-    pictures: tuple[Picture, ...] = ()
+    parts: tuple[str | Picture, ...]
     place: str = ""
+
+    @property
+    def texts(self) -> list[str]:
+        """Its parts that are texts."""
+        return [part for part in self.parts if isinstance(part, str)]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """Its parts that are pictures."""
+        return [part for part in self.parts if isinstance(part, Picture)]
 
 
 class EncodedImages(NamedTuple):
