@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from edgevlm_server.api.strict import UNSUPPORTED, StrictModel
 
 NOTHING: tuple[Any, ...] = (None, False, "", [], {})
-"""Values that ask for nothing, whatever the field."""
+"""Values that ask for nothing in most fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +31,20 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Only what asks for nothing is accepted: null, false, what is empty, and the values given here."""
+    """Only values that ask for nothing are accepted."""
 
     reason: str
-    nothing: tuple[Any, ...] = ()
+    nothing: tuple[Any, ...] = NOTHING
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"enum": [*NOTHING, *self.nothing], "description": f"{self.reason}."}
+        return {"enum": [*self.nothing], "description": f"{self.reason}."}
 
     def _check(self, value: Any) -> None:
         # types count: Python's 0 and 1 equal its False and True, JSON's do not
-        if not any(type(value) is type(one) and value == one for one in (*NOTHING, *self.nothing)):
+        if not any(type(value) is type(one) and value == one for one in self.nothing):
             raise PydanticCustomError(UNSUPPORTED, "{reason}", {"reason": self.reason})
 
 
@@ -53,6 +53,7 @@ Hint = Annotated[Any, Ignored()]
 NO_TOOLS = "MobileVLM models cannot call tools"
 NO_SPECIAL_TOKENS = "Special tokens have no text here"
 NOTHING_KEPT = "This server keeps nothing between requests; send the earlier messages themselves"
+OPEN_TURN = "The template ends in the assistant's open turn"
 NO_FILES = "This server keeps no files; send the picture itself"
 
 
@@ -64,9 +65,9 @@ def _mode(value: Any) -> Any:
     return value
 
 
-Effort = Annotated[Any, Refused("MobileVLM models answer without reasoning first", ("none", "minimal", "low"))]
+Effort = Annotated[Any, Refused("MobileVLM models do not reason first", (*NOTHING, "none", "minimal", "low"))]
 """A low effort is a hint; a high one counts on an answer that was thought over."""
-Call = Annotated[Any, Refused(NO_TOOLS, ("auto", "none")), BeforeValidator(_mode)]
+Call = Annotated[Any, Refused(NO_TOOLS, (*NOTHING, "auto", "none")), BeforeValidator(_mode)]
 
 
 class ClientFields(StrictModel):
@@ -100,11 +101,11 @@ class OtherServersFields(StrictModel):
         None
     )
     include_stop_str_in_output: Annotated[Any, Refused("A stop text is no part of the answer")] = None
-    skip_special_tokens: Annotated[Any, Refused(NO_SPECIAL_TOKENS, (True,))] = None
-    spaces_between_special_tokens: Annotated[Any, Refused(NO_SPECIAL_TOKENS, (True,))] = None
+    skip_special_tokens: Annotated[Any, Refused(NO_SPECIAL_TOKENS, (None, True))] = None
+    spaces_between_special_tokens: Annotated[Any, Refused(NO_SPECIAL_TOKENS, (None, True))] = None
     use_beam_search: Annotated[Any, Refused("There is no beam search")] = None
-    best_of: Annotated[Any, Refused("As many answers are drawn as 'n' asks for", (1,))] = None
-    length_penalty: Annotated[Any, Refused("There is no beam search", (1,))] = None
+    best_of: Annotated[Any, Refused("As many answers are drawn as 'n' asks for", (None, 1))] = None
+    length_penalty: Annotated[Any, Refused("There is no beam search", (None, 1))] = None
     prompt_logprobs: Annotated[Any, Refused("Only the answer's tokens have probabilities")] = None
     truncate_prompt_tokens: Annotated[Any, Refused("A prompt is never cut")] = None
     allowed_token_ids: Annotated[Any, Refused("Use 'logit_bias', or a form for the answer")] = None

@@ -12,8 +12,10 @@ from edgevlm_server.text.tokenizer import Tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.boundaries.walls import ROOT
 from tests.conftest import GOLDEN
 
+INTERLEAVED = json.loads((ROOT / "tests/data/prompts/interleaved.json").read_text())
 TOKENIZER = Tokenizer(GOLDEN / "v2" / "checkpoint" / "tokenizer.model")
 
 
@@ -27,6 +29,19 @@ def test_golden_ids_come_out(golden: Path) -> None:
     tokenizer = Tokenizer(golden / "checkpoint" / "tokenizer.model")
     ids = encode_conversation(tokenizer, prompt(), 1, [Turn("user", (Mark.IMAGE, question))])
     assert ids == np.load(golden / "ref.npz")["input_ids"].ravel().tolist()
+
+
+def given(turn: str | list[str | None]) -> Turn:
+    if isinstance(turn, str):
+        return Turn("assistant", (turn,))
+    return Turn("user", tuple(Mark.IMAGE if part is None else part for part in turn))
+
+
+@pytest.mark.parametrize("case", INTERLEAVED)
+def test_golden_ids_of_pictures_between_texts_come_out(golden: Path, case: str) -> None:
+    tokenizer = Tokenizer(golden / "checkpoint" / "tokenizer.model")
+    turns = [given(turn) for turn in INTERLEAVED[case]["turns"]]
+    assert encode_conversation(tokenizer, prompt(), 1, turns) == INTERLEAVED[case]["ids"]
 
 
 def shown(*turns: Turn, system: str = "S.") -> str:
@@ -48,6 +63,15 @@ def shown(*turns: Turn, system: str = "S.") -> str:
             "S. USER: Q1 ASSISTANT: A1</s>USER: <image>\nQ2 ASSISTANT:",
         ),
         ([Turn("user", ("Q1",)), Turn("user", ("Q2",))], "S. USER: Q1 USER: Q2 ASSISTANT:"),
+        ([Turn("user", ("Q", Mark.IMAGE))], "S. USER: <image>\nQ ASSISTANT:"),
+        ([Turn("user", ("Q1", "Q2", Mark.IMAGE, Mark.IMAGE))], "S. USER: <image>\n<image>\nQ1\nQ2 ASSISTANT:"),
+        ([Turn("user", (Mark.IMAGE, "Q1", Mark.IMAGE, "Q2"))], "S. USER: <image>\nQ1\n<image>\nQ2 ASSISTANT:"),
+        ([Turn("user", (Mark.IMAGE,))], "S. USER: <image>\n ASSISTANT:"),
+        ([Turn("user", ("",))], "S. USER:  ASSISTANT:"),
+        (
+            [Turn("user", ("Q1",)), Turn("assistant", ("A1", "A2")), Turn("user", ("Q2",))],
+            "S. USER: Q1 ASSISTANT: A1\nA2</s>USER: Q2 ASSISTANT:",
+        ),
     ],
 )
 def test_template(turns: list[Turn], text: str) -> None:
