@@ -150,12 +150,11 @@ def _check_size(request: Request, model: Model, max_images: int) -> None:
     length = sum(map(len, texts))
     if length > MAX_TEXT:
         raise _too_long(f"the prompt has {length} characters", model, request.place)
-    if sum(len(turn.pictures) for turn in request.turns) > max_images:
-        raise InvalidRequest(
-            f"{request.place}: A request can hold at most {max_images} images.",
-            code="too_many_images",
-            param=request.place,
-        )
+    pictures = [picture for turn in request.turns for picture in turn.pictures]
+    if len(pictures) > max_images:
+        place = pictures[max_images].place
+        message = f"{place}: A request can hold at most {max_images} images."
+        raise InvalidRequest(message, code="too_many_images", param=place)
 
 
 def _invalid(message: str, param: str) -> InvalidRequest:

@@ -31,7 +31,7 @@ class AskForm(BaseModel):
         pictures = tuple(Picture(content, place="image") for content in self.image)
         system = () if self.system is None else (Turn("system", (self.system,), "system"),)
         return Request(
-            place="image",
+            place="question",
             model=self.model,
             turns=(*system, Turn("user", (*pictures, self.question), "image")),
             generation=Generation(max_tokens=self.max_tokens),

@@ -14,7 +14,8 @@ from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.request import MAX_TEXT
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
-PromptText = str
+# without any constraint pydantic does not look whether it is valid Unicode
+PromptText = Annotated[str, StringConstraints(min_length=0)]
 """Bounded where the whole prompt is, which is told in the words for a prompt that is too long."""
 
 UNSUPPORTED = "unsupported"

@@ -29,7 +29,8 @@ class Ignored:
         return {"description": "Accepted, without effect."}
 
 
-@dataclass(frozen=True, slots=True)
+# types need a hash, and lists have none: each is equal to itself alone
+@dataclass(frozen=True, slots=True, eq=False)
 class Refused:
     """Only values that ask for nothing are accepted."""
 

@@ -31,7 +31,7 @@ def test_golden_ids_come_out(golden: Path) -> None:
     assert ids == np.load(golden / "ref.npz")["input_ids"].ravel().tolist()
 
 
-def given(turn: str | list[str | None]) -> Turn:
+def turn_of(turn: str | list[str | None]) -> Turn:
     if isinstance(turn, str):
         return Turn("assistant", (turn,))
     return Turn("user", tuple(Mark.IMAGE if part is None else part for part in turn))
@@ -40,7 +40,7 @@ def given(turn: str | list[str | None]) -> Turn:
 @pytest.mark.parametrize("case", INTERLEAVED)
 def test_golden_ids_of_pictures_between_texts_come_out(golden: Path, case: str) -> None:
     tokenizer = Tokenizer(golden / "checkpoint" / "tokenizer.model")
-    turns = [given(turn) for turn in INTERLEAVED[case]["turns"]]
+    turns = [turn_of(turn) for turn in INTERLEAVED[case]["turns"]]
     assert encode_conversation(tokenizer, prompt(), 1, turns) == INTERLEAVED[case]["ids"]
 
 
