@@ -28,6 +28,8 @@ class _Waiting(NamedTuple):
     begin: int
     end: int
     first: bool
+    whole: bool
+    """No character of it goes on in the next token."""
     logprobs: Logprobs
 
 
@@ -49,10 +51,11 @@ class TokenTexts:
         begin, first = self._text.read, not self._text.begun
         self._held += self._text.push(token)
         if self._tokenizer.bytes_of(token):
-            self._waiting.append(_Waiting(token, begin, self._text.read, first, logprobs))
-        if self._text.blank:
+            whole = self._text.between
+            self._waiting.append(_Waiting(token, begin, self._text.read, first, whole, logprobs))
+        if self._text.between and not self._text.begun:
             self._waiting.clear()
-        ready = [i for i, one in enumerate(self._waiting, 1) if one.begin < one.end <= self._text.shown]
+        ready = [i for i, one in enumerate(self._waiting, 1) if one.whole and one.end <= self._text.shown]
         return self._give(max(ready, default=0))
 
     def finish(self) -> tuple[str, tuple[Written, ...]]:
@@ -60,7 +63,7 @@ class TokenTexts:
         self._held += self._text.finish()
         self._waiting = [one for one in self._waiting if one.begin < self._text.shown]
         if self._waiting:
-            # what was no whole character becomes one now
+            # what was no whole character becomes U+FFFD now
             self._waiting[-1] = self._waiting[-1]._replace(end=self._text.shown)
         text, tokens = self._give(len(self._waiting))
         return text + self._held, tokens

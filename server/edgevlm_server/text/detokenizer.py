@@ -38,9 +38,9 @@ class Detokenizer:
         return self.shown + len(self._held)
 
     @property
-    def blank(self) -> bool:
-        """Nothing but white space in front of the answer was read, and no part of a character."""
-        return not self.begun and not self._decoder.getstate()[0]
+    def between(self) -> bool:
+        """No character is read in part."""
+        return not self._decoder.getstate()[0]
 
     def push(self, token: int) -> str:
         """Take one token; return the text that is certain now, often empty."""

@@ -118,9 +118,14 @@ def test_probabilities(client: OpenAI) -> None:
     listed = content.content[0].logprobs
     assert len(listed) == 3
     assert all(len(one.top_logprobs) == 2 for one in listed)
+    assert "".join(one.token for one in listed) == response.output_text
     events = list(client.responses.create(model="v2", input="hello", max_output_tokens=3, stream=True, **asked))
     for event in events:
         strictly(event)
+        if event.type == "response.output_text.delta":
+            assert "".join(one.token for one in event.logprobs) == event.delta
+    [done] = [event for event in events if event.type == "response.output_text.done"]
+    assert "".join(one.token for one in done.logprobs) == done.text == response.output_text
 
 
 def test_tokens_are_counted_as_they_are_used(client: OpenAI) -> None:
