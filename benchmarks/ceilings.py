@@ -1,20 +1,19 @@
 """What a machine can do at best: reading memory and multiplying matrices. Knows no models."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
+from edgevlm_engines.errors import CudaError
 
+from benchmarks import gpu
+from benchmarks.matmul import matmul_session
 from benchmarks.measure import timed
 from edgevlm.doctor.fit import memory_bandwidth
 from edgevlm.doctor.survey import take_survey
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 READ_BYTES = 1 << 30
 """Well beyond the last level of cache of any machine that this is for."""
@@ -25,21 +24,30 @@ REPEATS = 5
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """Bytes read and float32 operations done in a second, at best; `None`: not known. `source` says where from."""
+    """Bytes read and operations in `numbers` done in a second, at best; `None`: not known.
+
+    `on_paper` is what the data sheet of a Jetson's memory says, at the clock that is allowed now.
+    """
 
     bandwidth: float | None
     multiplications: float | None
-    source: str
+    numbers: Literal["fp32", "fp16"]
+    on_paper: float | None = None
 
 
-def measure_ceilings(threads: int) -> Ceilings:
-    """Of the processor."""
-    return Ceilings(read_bandwidth(threads), multiplication_rate(threads), "measured")
+def processor_ceilings(threads: int) -> Ceilings:
+    """Measured."""
+    return Ceilings(read_bandwidth(threads), multiplication_rate(threads), "fp32")
 
 
-def module_ceilings() -> Ceilings:
-    """Of a Jetson's GPU, from the data sheet of its memory and the clock that is allowed now: nothing is measured."""
-    return Ceilings(memory_bandwidth(take_survey(Path.cwd())), None, "on paper")
+def gpu_ceilings() -> Ceilings:
+    """Measured as far as the bindings of CUDA and an ONNX Runtime for it are there."""
+    on_paper = memory_bandwidth(take_survey(Path.cwd()))
+    try:
+        return Ceilings(gpu.read_bandwidth(), gpu.multiplication_rate(), "fp16", on_paper)
+    except (ImportError, CudaError) as error:
+        print(f"What the GPU can do at best is not measured: {error}", file=sys.stderr)
+        return Ceilings(None, None, "fp16", on_paper)
 
 
 def read_bandwidth(threads: int) -> float:
@@ -60,26 +68,8 @@ def multiplication_rate(threads: int) -> float:
     Not the processor's peak, but what the runtime makes of it where nothing else is to be done. Int8 kernels can
     exceed it.
     """
-    session = _matmul(threads)
+    session = matmul_session(EDGE, np.float32, "CPUExecutionProvider", threads)
+    assert session is not None, "every engine of the processor is ONNX Runtime"
     matrix = np.random.default_rng(0).standard_normal((EDGE, EDGE), dtype=np.float32)
     runs = timed(lambda _: session.run(["product"], {"left": matrix}), REPEATS)
     return float(2 * EDGE**3 / runs.minimum)
-
-
-def _matmul(threads: int) -> "InferenceSession":
-    """`left` times a constant matrix, as a model multiplies by its weights."""
-    import onnxruntime
-
-    right = np.random.default_rng(1).standard_normal((EDGE, EDGE), dtype=np.float32)
-    edge = [EDGE, EDGE]
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["left", "right"], ["product"])],
-        "matmul",
-        [helper.make_tensor_value_info("left", TensorProto.FLOAT, edge)],
-        [helper.make_tensor_value_info("product", TensorProto.FLOAT, edge)],
-        [onnx.numpy_helper.from_array(right, "right")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 
 from edgevlm_engines import EngineError
+from edgevlm_export.errors import ExportError
 
+from benchmarks.measure import CommandFailed
 from edgevlm.cli import CommandError
 from edgevlm.http_client import ExchangeError
 
@@ -16,7 +18,7 @@ def run_command(work: Callable[[], None]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         work()
-    except (CommandError, EngineError, ExchangeError, OSError) as error:
+    except (CommandError, CommandFailed, EngineError, ExchangeError, ExportError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:

@@ -3,22 +3,18 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from edgevlm_engines.names import Precision, VisionPrecision
-from edgevlm_export.exporter import export_bundle
+from edgevlm_engines.names import Device, Precision, VisionPrecision
 
 from benchmarks.figures import PROMPT, Figures, Job, measure_apart
 from benchmarks.gguf_files import Quantisation, write_decoder, write_projector
 from benchmarks.llamacpp import LlamaCpp
 from benchmarks.machine import ROOT
-from benchmarks.random_checkpoint import CLIP, WEIGHTS, write_checkpoint
-from benchmarks.shapes import SHAPES
-from edgevlm.progress import Bar
+from benchmarks.made import bar, make_bundle, make_checkpoint
 
 PAST = 256
 STEPS = 64
 STREAMS = 8
 STREAM_STEPS = 32
-SEED = 0
 PICTURE = ROOT / "examples/lamp.png"
 
 
@@ -45,34 +41,30 @@ class Sample(NamedTuple):
 
 
 class Contest:
-    """One pair of precisions on one shape. All files lie in `work`; what is there is used as it is."""
+    """One pair of precisions on one shape. All files lie in `work`; what is there is used as it is.
+
+    Ours runs where the peer does.
+    """
 
     def __init__(self, work: Path, shape: str, pair: Pair, peer: LlamaCpp) -> None:
         self.pair = pair
+        self._device: Device = "cuda" if peer.on_gpu else "cpu"
         self._shape = shape
         self._peer = peer
-        self._checkpoint = work / shape
-        self._bundle = work / f"{shape}-{pair.precision}-{pair.vision_precision}"
+        self._work = work
+        place = "cuda-" if peer.on_gpu else ""
+        self._bundle = work / f"{shape}-{place}{pair.precision}-{pair.vision_precision}"
         self._decoder = work / f"{shape}-{pair.quantisation}.gguf"
         self._projector = work / f"{shape}-mmproj-F16.gguf"
 
     def prepare(self) -> None:
         """Make what is missing. Each file or folder appears only when it is complete."""
-        if not (self._checkpoint / WEIGHTS).exists():
-            write_checkpoint(SHAPES[self._shape], self._checkpoint, SEED, _bar(self._checkpoint))
-        if not self._bundle.exists():
-            export_bundle(
-                self._checkpoint,
-                self._bundle,
-                vision_tower=self._checkpoint / CLIP,
-                precision=self.pair.precision,
-                vision_precision=self.pair.vision_precision,
-                progress=_bar(self._bundle),
-            )
+        checkpoint = make_checkpoint(self._work, self._shape)
+        make_bundle(checkpoint, self._bundle, self.pair.precision, self.pair.vision_precision, self._device)
         if not self._decoder.exists():
-            write_decoder(self._checkpoint, self._decoder, self.pair.quantisation, _bar(self._decoder))
+            write_decoder(checkpoint, self._decoder, self.pair.quantisation, bar(self._decoder))
         if not self._projector.exists():
-            write_projector(self._checkpoint, self._projector, _bar(self._projector))
+            write_projector(checkpoint, self._projector, bar(self._projector))
 
     def ours(self) -> Sample:
         alone, together = self._engine(1, STEPS), self._engine(STREAMS, STREAM_STEPS)
@@ -80,7 +72,7 @@ class Contest:
             encode=alone.encode.mean,
             decode=1 / alone.decode[1].mean,
             decode_together=STREAMS / together.decode[STREAMS].mean,
-            prefill=PROMPT / alone.prefill.mean,
+            prefill=PROMPT / alone.prefill[PROMPT].mean,
             peak_memory=alone.peak_memory,
         )
 
@@ -96,7 +88,3 @@ class Contest:
 
     def _engine(self, slots: int, steps: int) -> Figures:
         return measure_apart(Job(self._bundle.resolve(), self._peer.threads, (slots,), PAST, steps))
-
-
-def _bar(target: Path) -> Bar:
-    return Bar(f"Making {target.name}")

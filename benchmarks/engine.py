@@ -9,9 +9,9 @@ from edgevlm_engines import Manifest, read_manifest
 from edgevlm_engines.memory_plan import position_bytes
 from pydantic import TypeAdapter
 
-from benchmarks.ceilings import Ceilings, measure_ceilings, module_ceilings
+from benchmarks.ceilings import Ceilings, gpu_ceilings, processor_ceilings
 from benchmarks.command import run_command
-from benchmarks.figures import PROMPT, Figures, Job, measure_apart
+from benchmarks.figures import PROMPT, Figures, Job, measure_apart, on_gpu
 from benchmarks.machine import cores, heading
 from benchmarks.report import gigabytes, percent, table, times
 from benchmarks.sizes import bundle_bytes, decoder_bytes, token_operations
@@ -27,6 +27,7 @@ class Result:
 
 
 JSON = TypeAdapter(Result)
+LONG_PROMPT = 1024
 
 
 def report(result: Result, manifest: Manifest) -> str:
@@ -43,25 +44,43 @@ def report(result: Result, manifest: Manifest) -> str:
 
 def _limits(ceilings: Ceilings) -> str:
     reads = "an unknown rate" if ceilings.bandwidth is None else f"{gigabytes(ceilings.bandwidth)}/s"
+    if ceilings.on_paper is not None:
+        reads += f" ({gigabytes(ceilings.on_paper)}/s on paper)"
     if ceilings.multiplications is None:
-        return f"reads {reads} ({ceilings.source})"
-    return f"reads {reads} and multiplies {ceilings.multiplications / 1e9:.0f} GFLOP/s in fp32 ({ceilings.source})"
+        return f"reads {reads}"
+    return f"reads {reads} and multiplies {ceilings.multiplications / 1e9:.0f} GFLOP/s in {ceilings.numbers}"
 
 
 def _calls(result: Result, manifest: Manifest) -> list[list[str]]:
     job, figures, files = result.job, result.figures, bundle_bytes(manifest)
-    start, prefill = figures.start, PROMPT / figures.prefill.median
+    start = figures.start
     held = files + max(job.slots) * job.capacity * position_bytes(manifest)
-    rate = result.ceilings.multiplications
-    beside = f"{percent(prefill * token_operations(manifest) / rate)} of the fp32 ceiling" if rate else ""
     return [
         ["read all files, cold", f"{start.reading:.2f} s", gigabytes(files)],
         ["start, cold", f"{start.loading:.2f} s", f"{times(start.loading / start.reading)} reading"],
         ["memory after it", gigabytes(start.memory), f"{times(start.memory / files)} files"],
         ["largest memory", gigabytes(figures.peak_memory), f"{times(figures.peak_memory / held)} files and cache"],
+        *_device_memory(figures, files, held),
         ["picture to features", f"{figures.encode.median:.3f} s", f"best {figures.encode.minimum:.3f} s"],
-        [f"prefill, {PROMPT} tokens", f"{prefill:.1f} tokens/s", beside],
+        *(_prefill(result, manifest, length) for length in figures.prefill),
     ]
+
+
+def _device_memory(figures: Figures, files: int, held: int) -> list[list[str]]:
+    at_first, at_last = figures.start.device_memory, figures.device_memory
+    if at_first is None or at_last is None:
+        return []
+    return [
+        ["GPU memory after start", gigabytes(at_first), f"{times(at_first / files)} files"],
+        ["GPU memory at the end", gigabytes(at_last), f"{times(at_last / held)} files and cache"],
+    ]
+
+
+def _prefill(result: Result, manifest: Manifest, length: int) -> list[str]:
+    speed, rate = length / result.figures.prefill[length].median, result.ceilings.multiplications
+    share = percent(speed * token_operations(manifest) / rate) if rate else ""
+    beside = f"{share} of the {result.ceilings.numbers} ceiling" if rate else ""
+    return [f"prefill, {length} tokens", f"{speed:.1f} tokens/s", beside]
 
 
 def _step(result: Result, manifest: Manifest, slots: int) -> list[str]:
@@ -69,7 +88,7 @@ def _step(result: Result, manifest: Manifest, slots: int) -> list[str]:
     # the first counted step has past + 1 positions behind it, the last past + steps
     length = job.past + (job.steps + 1) / 2
     read = decoder_bytes(manifest) + slots * length * position_bytes(manifest)
-    speed, bandwidth = read / timing.median, result.ceilings.bandwidth
+    speed, bandwidth = read / timing.median, result.ceilings.bandwidth or result.ceilings.on_paper
     return [
         str(slots),
         f"{slots / timing.median:.1f}",
@@ -93,15 +112,25 @@ def main() -> None:
     parser.add_argument("--past", type=int, default=256, help="positions of each slot before a step (default: 256)")
     parser.add_argument("--steps", type=int, default=32, help="steps for each number of slots (default: 32)")
     parser.add_argument(
-        "--max-length", type=int, metavar="N", help="positions of a slot (default: what the steps need)"
+        "--prompts",
+        type=_numbers,
+        metavar="N",
+        help=f"tokens of prompts (default: {PROMPT}, on a GPU {PROMPT},{LONG_PROMPT})",
+    )
+    parser.add_argument(
+        "--max-length", type=int, metavar="N", help="positions of a slot (default: what steps and prompts need)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     bundle = arguments.bundle.resolve()
-    job = Job(bundle, arguments.threads, arguments.slots, arguments.past, arguments.steps, arguments.max_length)
     manifest = read_manifest(bundle)
-    ceilings = measure_ceilings(job.threads) if manifest.flavour == "ort" else module_ceilings()
-    result = Result(job, measure_apart(job), ceilings)
+    prompts = (PROMPT, LONG_PROMPT) if on_gpu(manifest) else (PROMPT,)
+    sizes = (arguments.slots, arguments.past, arguments.steps, arguments.max_length, arguments.prompts or prompts)
+    job = Job(bundle, arguments.threads, *sizes)
+    # first, while nothing else is in the device's memory
+    figures = measure_apart(job)
+    ceilings = gpu_ceilings() if on_gpu(manifest) else processor_ceilings(job.threads)
+    result = Result(job, figures, ceilings)
     if arguments.json:
         arguments.json.write_bytes(JSON.dump_json(result))
     print(report(result, manifest))

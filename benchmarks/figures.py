@@ -6,13 +6,24 @@
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevlm_engines import Engine, EngineError, engine_for, load_engine, open_bundle, provider_for, read_manifest
+from edgevlm_engines import (
+    Engine,
+    EngineError,
+    Manifest,
+    engine_for,
+    load_engine,
+    open_bundle,
+    provider_for,
+    read_manifest,
+)
 from edgevlm_engines.plan_cache import plan_folder
 from pydantic import TypeAdapter
 
+from benchmarks import gpu
 from benchmarks.machine import ROOT
 from benchmarks.measure import Timing, forget, memory, read_once, timed
 from benchmarks.workload import Workload
@@ -28,7 +39,7 @@ class Job:
     """What to measure: `slots` together, each with `past` positions at first, for `steps` steps.
 
     `bundle` is an absolute path, since it goes to another process. Slots hold `max_length` positions, or as many as
-    the steps need.
+    the steps and `prompts` need; a prompt that is longer is left out.
     """
 
     bundle: Path
@@ -37,31 +48,40 @@ class Job:
     past: int
     steps: int
     max_length: int | None = None
+    prompts: tuple[int, ...] = (PROMPT,)
 
     @property
     def capacity(self) -> int:
         """Positions that a slot holds; the warm-up is one step more."""
-        return self.max_length or max(PROMPT, self.past + self.steps + 1)
+        return self.max_length or max(*self.prompts, self.past + self.steps + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """From files to an engine, in seconds and bytes; both times with nothing in the page cache."""
+    """From files to an engine, in seconds and bytes; both times with nothing in the page cache.
+
+    `device_memory` is what the engine took of the GPU's, `None` where it runs on none.
+    """
 
     reading: float
     loading: float
     memory: int
+    device_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the engine took. `decode` has the steps of each number of slots; memory in bytes."""
+    """What the engine took. `prefill` has each length, `decode` the steps of each number of slots; memory in bytes.
+
+    `device_memory` is what was taken of the GPU's at the end: runtimes keep what they took.
+    """
 
     start: Start
     encode: Timing
-    prefill: Timing
+    prefill: dict[int, Timing]
     decode: dict[int, Timing]
     peak_memory: int
+    device_memory: int | None = None
 
 
 JOB, FIGURES = TypeAdapter(Job), TypeAdapter(Figures)
@@ -79,19 +99,42 @@ def measure_apart(job: Job) -> Figures:
 
 def measure(job: Job) -> Figures:
     """Load the bundle and run every call. Raises `EngineError` if it cannot be loaded."""
-    start, engine = _start(job)
+    device = _DeviceMemory(read_manifest(job.bundle))
+    start, engine = _start(job, device)
     work = Workload(engine)
     try:
         encode = timed(lambda _: work.encode(), REPEATS)
-        prefill = timed(lambda _: work.prefill(PROMPT), REPEATS)
+        prefill = {length: _prefill(work, length) for length in job.prompts if length <= job.capacity}
         work.fill(max(job.slots), job.past)
         decode = {slots: _decode(work, job, slots) for slots in job.slots}
-        return Figures(start, encode, prefill, decode, memory().peak)
+        return Figures(start, encode, prefill, decode, memory().peak, device.taken())
     finally:
         engine.close()
 
 
-def _start(job: Job) -> tuple[Start, Engine]:
+def on_gpu(manifest: Manifest) -> bool:
+    """Whether a bundle's engine runs on a GPU."""
+    return engine_for(manifest, None) == "trt" or provider_for(manifest, None) == "cuda"
+
+
+class _DeviceMemory:
+    """How much less of the GPU's memory is free than at first, if it is used and can be asked.
+
+    What CUDA itself takes for a process is not counted: asking is enough to make it take that.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._free: int | None = None
+        if on_gpu(manifest):
+            # ONNX Runtime needs no bindings of CUDA
+            with suppress(ImportError, EngineError):
+                self._free = gpu.free_memory()
+
+    def taken(self) -> int | None:
+        return None if self._free is None else self._free - gpu.free_memory()
+
+
+def _start(job: Job, device: _DeviceMemory) -> tuple[Start, Engine]:
     files = [job.bundle / name for name in read_manifest(job.bundle).files]
     # of a bundle for a Jetson what was built is read as well
     files += plan_folder(job.bundle).glob("*/*.plan")
@@ -108,7 +151,11 @@ def _start(job: Job) -> tuple[Start, Engine]:
         provider=provider_for(bundle.manifest, None),
         threads=job.threads,
     )
-    return Start(reading, time.perf_counter() - start, memory().now), engine
+    return Start(reading, time.perf_counter() - start, memory().now, device.taken()), engine
+
+
+def _prefill(work: Workload, length: int) -> Timing:
+    return timed(lambda _: work.prefill(length), REPEATS)
 
 
 def _decode(work: Workload, job: Job, slots: int) -> Timing:

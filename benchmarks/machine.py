@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 """CPU flags that decide which kernels run."""
 
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "tensorrt")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx-cu13")
+GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def cores() -> int:
@@ -24,10 +26,21 @@ def cores() -> int:
 
 
 def description() -> str:
-    """Processor, cores and memory."""
+    """Processor, cores and memory, and NVIDIA's cards."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    flags = " ".join(flag for flag in INSTRUCTIONS if flag in _cpu("flags", "Features").split())
-    return f"{_model()} ({flags}), {cores()} cores, {memory / 2**30:.1f} GiB"
+    flags = " ".join(flag for flag in INSTRUCTIONS if flag in processor_flags())
+    return ", ".join([f"{_model()} ({flags})", f"{cores()} cores", f"{memory / 2**30:.1f} GiB", *cards()])
+
+
+def cards(folder: Path = GPUS) -> list[str]:
+    """Names of NVIDIA's cards; a Jetson has none."""
+    texts = [path.read_text() for path in sorted(folder.glob("*/information"))]
+    return [name.strip() for text in texts for name in re.findall(r"^Model:(.*)$", text, re.MULTILINE)]
+
+
+def processor_flags() -> set[str]:
+    """Its instructions, by the kernel's names."""
+    return set(_cpu("flags", "Features").split())
 
 
 def commit() -> str:

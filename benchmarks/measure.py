@@ -2,13 +2,15 @@
 
 import os
 import re
+import signal
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 BLOCK = 1 << 20
 POLL_SECONDS = 0.05
@@ -89,16 +91,26 @@ class Finished:
     peak_memory: int
 
 
-def run(command: Sequence[str | Path]) -> Finished:
-    """Run a command to its end and watch its memory. Raises `RuntimeError` with its output if it fails."""
+class CommandFailed(RuntimeError):
+    """A command's exit code, the negative number of a signal that killed it, and its last words."""
+
+    def __init__(self, command: str, code: int, output: str) -> None:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        super().__init__(f"{output[-4000:].rstrip()}\n{command} {how}.".lstrip())
+        self.code = code
+
+
+def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Finished:
+    """Run a command to its end and watch its memory. Raises `CommandFailed` if it fails."""
     peak = 0
     with tempfile.TemporaryFile("w+", errors="replace") as output:
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT) as process:
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(command, env=environment, **streams) as process:
             while process.poll() is None:
                 peak = max(peak, memory(process.pid).peak)
                 time.sleep(POLL_SECONDS)
         output.seek(0)
         text = output.read()
     if process.returncode:
-        raise RuntimeError(f"{command[0]} ended with code {process.returncode}:\n{text[-4000:]}")
+        raise CommandFailed(Path(command[0]).name, process.returncode, text)
     return Finished(text, peak)

@@ -216,4 +216,15 @@ PC = Machine(
     python=(3, 11, 7),
     packages={"onnxruntime": ("1.32.0", "cp311-cp311-manylinux_2_28_x86_64")},
 )
+WORKSTATION = Machine(
+    files={**PC.files, "/proc/driver/nvidia/version": DRIVER.format("580.159.03").replace("aarch64", "x86_64")},
+    architecture="x86_64",
+    python=(3, 12, 3),
+    packages={
+        "tensorrt-rtx-cu13": ("1.4.0.76", "py3-none-any"),
+        "cuda-bindings": ("13.2.0", "cp312-cp312-manylinux_2_28_x86_64"),
+    },
+    target=Trial(True, "TensorRT-RTX 1.4.0.76, NVIDIA RTX A2000, compute capability 8.6"),
+)
+"""A PC with a GPU and TensorRT-RTX, without ONNX Runtime."""
 MACHINES = {"agx": AGX_ORIN, "nano": ORIN_NANO_SUPER, "nano7": ORIN_NANO_JETPACK_7, "pc": PC}

@@ -13,7 +13,8 @@ SHARED = ("plans",)
 """Settings of the server that say what it looks at, under the same names."""
 
 EPILOG = """
-Exit code 0: an engine can start: TensorRT on a Jetson, ONNX Runtime elsewhere, or the engine that BUNDLE is for.
+Exit code 0: an engine can start: TensorRT on a Jetson, TensorRT-RTX or ONNX Runtime elsewhere, or the engine that
+BUNDLE is for.
 Exit code 1: it cannot, and each line that begins with "must" says what is missing. Exit code 78: BUNDLE is not a
 bundle. Nothing is loaded onto a GPU and nothing is changed. Ceilings are calculated: memory bandwidth divided by what
 one step reads.

@@ -8,7 +8,7 @@ from edgevlm_engines.plan_cache import NATIVE_SINCE
 from edgevlm_engines.version import version_numbers, version_text
 
 from edgevlm.doctor.board import THOR, jetpack
-from edgevlm.doctor.fit import SPLIT_SINCE
+from edgevlm.doctor.fit import SPLIT_SINCE, export_device, runs_rtx
 from edgevlm.doctor.survey import Survey
 
 GIB = 2**30
@@ -36,10 +36,9 @@ def advise(
     """For serving a bundle, or one made for this machine; what stops comes first.
 
     Of the slots that are `asked` for, so many `slots` of the bundle find room. Without a bundle the engine is
-    TensorRT on a Jetson, and ONNX Runtime elsewhere.
+    TensorRT on a Jetson, TensorRT-RTX on a PC where it works, and ONNX Runtime elsewhere.
     """
-    on_tensorrt = survey.board.jetson if manifest is None else manifest.flavour != "ort"
-    stops = [*(_tensorrt(survey) if on_tensorrt else _onnxruntime(survey, manifest))]
+    stops = [*_engine(survey, manifest)]
     if manifest is not None:
         stops += [*_bundle(survey, manifest, slots)]
     slows = [*_room(slots, asked), *_power(survey), *_memory(survey), *_disk(survey, manifest)]
@@ -47,14 +46,43 @@ def advise(
     return [*(Advice(True, text) for text in stops), *(Advice(False, text) for text in slows)]
 
 
+def _engine(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
+    """Whatever keeps the engine from starting."""
+    if manifest is None:
+        on_jetson, on_rtx = survey.board.jetson, runs_rtx(survey) or _has_rtx_alone(survey)
+    else:
+        on_jetson, on_rtx = manifest.flavour != "ort", manifest.device == "rtx"
+    if on_rtx:
+        return _tensorrt_rtx(survey)
+    return _tensorrt(survey) if on_jetson else _onnxruntime(survey, manifest)
+
+
+def _has_rtx_alone(survey: Survey) -> bool:
+    software = survey.software
+    return not survey.board.jetson and software.tensorrt_rtx is not None and not software.runtimes
+
+
+def _tensorrt_rtx(survey: Survey) -> Iterator[str]:
+    software = survey.software
+    if survey.board.jetson:
+        device = export_device(survey) or "jetpack7"
+        yield f"The bundle is for TensorRT-RTX on a PC: export it with --device {device}."
+    elif software.tensorrt_rtx is None:
+        yield "TensorRT-RTX is not installed: install edgevlm with its 'rtx' extra."
+    elif software.bindings is None:
+        yield "CUDA's Python bindings are missing: install edgevlm with its 'rtx' extra."
+    elif software.target is not None and not software.target.done:
+        yield f"TensorRT-RTX and CUDA do not work together here: {software.target.text}."
+
+
 def _tensorrt(survey: Survey) -> Iterator[str]:
     board, software = survey.board, survey.software
     if not board.jetson:
-        if software.target is not None and software.target.done:
+        if software.tensorrt is not None and software.target is not None and software.target.done:
             return
         yield (
             "This is not a Jetson: TensorRT bundles are built and run on the Jetson itself; for this machine, export "
-            "with --device cpu."
+            f"with --device {export_device(survey)}."
         )
         return
     yield from _release(survey)
@@ -124,7 +152,7 @@ def _onnxruntime(survey: Survey, manifest: Manifest | None) -> Iterator[str]:
 
 def _bundle(survey: Survey, manifest: Manifest, slots: int | None) -> Iterator[str]:
     tensorrt = survey.software.tensorrt
-    if manifest.flavour == "trt-native" and tensorrt and version_numbers(tensorrt.version) < NATIVE_SINCE:
+    if manifest.device == "jetpack7" and tensorrt and version_numbers(tensorrt.version) < NATIVE_SINCE:
         least = version_text(NATIVE_SINCE)
         yield f"The bundle needs TensorRT {least}, and this is {tensorrt.version}: export it with --device jetpack6."
     if slots == 0:

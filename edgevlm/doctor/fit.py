@@ -56,6 +56,8 @@ def memory_bandwidth(survey: Survey) -> float | None:
 def export_device(survey: Survey) -> Device | None:
     """What to name in `edgevlm export --device`; `None` on a Jetson for which there is nothing."""
     if not survey.board.jetson:
+        if runs_rtx(survey):
+            return "rtx"
         cuda = survey.board.driver is not None and "CUDAExecutionProvider" in survey.software.providers
         return "cuda" if cuda else "cpu"
     if survey.software.tensorrt is not None:
@@ -63,6 +65,13 @@ def export_device(survey: Survey) -> Device | None:
         return "jetpack7" if version >= NATIVE_SINCE else "jetpack6" if version >= SPLIT_SINCE else None
     numbers = survey.board.release_numbers
     return "jetpack7" if numbers >= (39,) else "jetpack6" if (36, 4) <= numbers < (37,) else None
+
+
+def runs_rtx(survey: Survey) -> bool:
+    """Whether this is a PC on which TensorRT-RTX was found to work."""
+    software = survey.software
+    found = software.tensorrt is None and software.tensorrt_rtx is not None
+    return not survey.board.jetson and found and software.target is not None and software.target.done
 
 
 def published_fits(survey: Survey, device: Device, demand: Demand) -> list[Fit]:

@@ -119,6 +119,11 @@ def _system(survey: Survey) -> str:
 
 def _tensorrt(survey: Survey) -> str:
     software = survey.software
+    if software.tensorrt is None and software.tensorrt_rtx is not None:
+        named = f"TensorRT-RTX {software.tensorrt_rtx.version}"
+        if software.target is None:
+            return named
+        return software.target.text if software.target.done else f"{named}: {software.target.text}"
     if software.tensorrt is None:
         return "on the system, but not visible to this Python" if software.tensorrt_outside else "none"
     if software.target is None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from edgevlm.doctor.root import Root
 
 TENSORRT = "tensorrt"
+TENSORRT_RTX = "tensorrt-rtx-cu13"
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 BINDINGS = ("cuda-bindings", "cuda-python")
 TRIAL_SECONDS = 60
@@ -45,13 +46,15 @@ class Interpreter:
 class Software:
     """Versions as `10.3.0`; `None` is not there.
 
-    `tensorrt_outside` says that the system has a TensorRT for Python that this interpreter does not see. `providers`
+    `tensorrt` is JetPack's, `tensorrt_rtx` TensorRT-RTX for a PC. `tensorrt_outside` says that the system has a
+    TensorRT for Python that this interpreter does not see. `providers`
     are ONNX Runtime's; `target` is this machine's TensorRT and GPU, or why they do not work.
     """
 
     python: str
     in_venv: bool
     tensorrt: Package | None
+    tensorrt_rtx: Package | None
     tensorrt_outside: bool
     bindings: Package | None
     runtimes: tuple[Package, ...]
@@ -65,19 +68,20 @@ def this_interpreter() -> Interpreter:
 
 
 def read_software(root: Root, interpreter: Interpreter) -> Software:
-    found = _packages(interpreter.path, (TENSORRT, *RUNTIMES, *BINDINGS))
+    found = _packages(interpreter.path, (TENSORRT, TENSORRT_RTX, *RUNTIMES, *BINDINGS))
     runtimes = tuple(found[name] for name in RUNTIMES if name in found)
     bindings = next((found[name] for name in BINDINGS if name in found), None)
-    tensorrt = found.get(TENSORRT)
+    tensorrt, tensorrt_rtx = found.get(TENSORRT), found.get(TENSORRT_RTX)
     return Software(
         python=".".join(map(str, interpreter.version)),
         in_venv=interpreter.in_venv,
         tensorrt=tensorrt,
+        tensorrt_rtx=tensorrt_rtx,
         tensorrt_outside=tensorrt is None and _outside(root),
         bindings=bindings,
         runtimes=runtimes,
         providers=_providers(interpreter) if runtimes else (),
-        target=_target(interpreter) if tensorrt and bindings else None,
+        target=_target(interpreter) if (tensorrt or tensorrt_rtx) and bindings else None,
     )
 
 
@@ -115,7 +119,7 @@ def _target(interpreter: Interpreter) -> Trial:
         "from edgevlm_engines.trt.target import this_target\n"
         "try: target = this_target()\n"
         "except EngineError as error: raise SystemExit(str(error))\n"
-        "print(f'TensorRT {target.tensorrt}, {target.device}, compute capability {target.compute}')"
+        "print(f'{target.software}, {target.device}, compute capability {target.compute}')"
     )
 
 

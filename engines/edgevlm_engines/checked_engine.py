@@ -22,7 +22,9 @@ class CheckedEngine(ABC):
 
     def encode_images(self, pixels: Floats) -> Floats:
         _check_pixels(self._info, pixels)
-        return np.stack([self._encode_image(picture) for picture in pixels])
+        features = [self._encode_image(picture) for picture in pixels]
+        # mostly there is one, and a megabyte of it need not be copied
+        return features[0][np.newaxis] if len(features) == 1 else np.stack(features)
 
     def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
         _check_prefill(self._info, slot, start, tokens, features)

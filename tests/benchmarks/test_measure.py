@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import Timing, forget, memory, read_once, run, timed
+from benchmarks.measure import CommandFailed, Timing, forget, memory, read_once, run, timed
 
 MEBIBYTE = 1 << 20
 
@@ -47,5 +47,15 @@ def test_a_command_gives_its_output_and_its_own_peak() -> None:
 
 
 def test_a_command_that_fails_is_an_error_with_its_last_words() -> None:
-    with pytest.raises(RuntimeError, match="code 3:\nno such model"):
-        run(["sh", "-c", "echo no such model >&2; exit 3"])
+    with pytest.raises(CommandFailed, match=r"^no such model\nsh ended with code 3\.$") as failed:
+        run(["/bin/sh", "-c", "echo no such model >&2; exit 3"])
+    assert failed.value.code == 3
+
+
+def test_a_command_that_is_killed_is_an_error_with_the_signal() -> None:
+    with pytest.raises(CommandFailed, match=r"^sh was killed by SIGTERM\.$"):
+        run(["sh", "-c", "kill -TERM $$"])
+
+
+def test_a_command_can_have_an_environment_of_its_own() -> None:
+    assert run(["/bin/sh", "-c", "echo $WHERE"], {"WHERE": "here"}).output == "here\n"

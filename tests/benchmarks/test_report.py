@@ -1,10 +1,11 @@
 """Tables and the line above them."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from benchmarks.machine import cores, heading
+from benchmarks.machine import cards, cores, heading
 from benchmarks.report import gigabytes, percent, table, times
 
 
@@ -30,6 +31,13 @@ def test_the_heading_names_machine_commit_date_and_versions() -> None:
     line = heading("llama.cpp b11434")
     assert "\n" not in line
     assert re.search(
-        rf"{cores()} cores, \d+\.\d GiB; commit (unknown|[0-9a-f]+(\+changes)?); \d{{4}}-\d\d-\d\d; ", line
+        rf"{cores()} cores, \d+\.\d GiB(, [^;]+)?; commit (unknown|[0-9a-f]+(\+changes)?); \d{{4}}-\d\d-\d\d; ", line
     )
     assert re.search(r"onnxruntime \d+\.\d+\.\d+, llama\.cpp b11434$", line)
+
+
+def test_cards_are_named_as_their_driver_does(tmp_path: Path) -> None:
+    (tmp_path / "0000:01:00.0").mkdir()
+    (tmp_path / "0000:01:00.0/information").write_text("Model: \t\t NVIDIA H200\nIRQ:   \t\t 16\n")
+    assert cards(tmp_path) == ["NVIDIA H200"]
+    assert cards(tmp_path / "none") == []

@@ -15,7 +15,7 @@ from edgevlm.doctor.memory import Cache
 from edgevlm.doctor.power import Mode, Power
 from edgevlm.doctor.report import as_text
 from edgevlm.doctor.software import Trial, this_interpreter
-from tests.devices import AGX_ORIN, MACHINES, ORIN_NANO_JETPACK_7, ORIN_NANO_SUPER, PC, RELEASE, Machine
+from tests.devices import AGX_ORIN, MACHINES, ORIN_NANO_JETPACK_7, ORIN_NANO_SUPER, PC, RELEASE, WORKSTATION, Machine
 
 GARBAGE = (
     "",
@@ -90,6 +90,40 @@ def test_jetpack_7_on_an_orin(tmp_path: Path) -> None:
     assert slots["MobileVLM_V2-1.7B", "fp16"] == slots["MobileVLM_V2-7B", "fp16"] == 0
     served = f"bundles/v2-1.7b --max-batch {slots['MobileVLM_V2-1.7B', 'int8']} --max-length 2048"
     assert f"edgevlm build {served}" in as_text(found) and f"edgevlm serve {served}" in as_text(found)
+
+
+def test_a_pc_with_tensorrt_rtx(tmp_path: Path) -> None:
+    found = report(WORKSTATION, tmp_path)
+    assert (found.ok, found.device, found.advice) == (True, "rtx", [])
+    assert "TensorRT-RTX 1.4.0.76, NVIDIA RTX A2000, compute capability 8.6" in as_text(found)
+    assert "--device rtx" in as_text(found)
+
+
+@pytest.mark.parametrize(
+    ("machine", "advice"),
+    [
+        (PC, "TensorRT-RTX is not installed: install edgevlm with its 'rtx' extra."),
+        (
+            WORKSTATION.with_packages(cuda_bindings=None),
+            "CUDA's Python bindings are missing: install edgevlm with its",
+        ),
+        (
+            replace(WORKSTATION, target=Trial(False, "CUDA finds no GPU here: cudaSetDevice failed")),
+            "TensorRT-RTX and CUDA do not work together here: CUDA finds no GPU here: cudaSetDevice failed.",
+        ),
+        (AGX_ORIN, "The bundle is for TensorRT-RTX on a PC: export it with --device jetpack6."),
+    ],
+)
+def test_a_bundle_for_tensorrt_rtx_where_it_cannot_run(machine: Machine, advice: str, tmp_path: Path) -> None:
+    found = report(machine, tmp_path, published_manifest(MODELS[0], "fp16", "rtx"))
+    assert advice in said(found, stops=True)[0]
+    if machine.packages.get("tensorrt-rtx-cu13"):
+        assert said(report(machine, tmp_path / "alone"), stops=True) == said(found, stops=True)
+
+
+def test_a_pc_with_tensorrt_rtx_takes_no_jetsons_bundle(tmp_path: Path) -> None:
+    found = report(WORKSTATION, tmp_path, published_manifest(MODELS[0], "fp16", "jetpack7"))
+    assert "for this machine, export with --device rtx." in said(found, stops=True)[0]
 
 
 def test_a_pc(tmp_path: Path) -> None:

@@ -156,7 +156,9 @@ def test_a_bundle_for_tensorrt_is_not_for_onnx_runtime(bundle: Path) -> None:
 
 def test_without_tensorrt_its_engine_says_what_is_missing(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(EngineLoadError, match=r"made for cpu and runs on ONNX Runtime; .* --device jetpack6 or "):
+    with pytest.raises(
+        EngineLoadError, match=r"made for cpu and runs on ONNX Runtime; .* --device jetpack6, jetpack7 or rtx"
+    ):
         load_engine("trt", open_bundle(bundle), slots=1)
     change(bundle, device="jetpack6", flavour="trt-split")
     with pytest.raises(EngineLoadError, match="TensorRT is not installed; it comes with JetPack"):

@@ -52,6 +52,12 @@ def assert_close(engine: Engine, found: Floats, wanted: Floats) -> None:
     np.testing.assert_allclose(found, wanted, atol=HALF if engine.info.precision == "fp16" else 1e-4, rtol=0)
 
 
+def assert_same_choice(engine: Engine, found: Floats, wanted: Floats) -> None:
+    """The likeliest token, or one that is as likely as far as the type tells."""
+    near = HALF if engine.info.precision == "fp16" else 1e-4
+    assert wanted[found.argmax()] >= wanted.max() - near
+
+
 def text(engine: Engine, length: int, seed: int) -> Tokens:
     return np.random.default_rng(seed).integers(259, engine.info.vocab_size, length)
 
@@ -114,7 +120,7 @@ def test_slots_of_different_lengths_decode_as_if_alone(engine: Engine) -> None:
         together = decode(engine, [len(prompt) + step for prompt in prompts], [300 + step] * 4)
         for slot in range(4):
             assert_close(engine, together[slot], alone[slot][step])
-            assert together[slot].argmax() == alone[slot][step].argmax()
+            assert_same_choice(engine, together[slot], alone[slot][step])
 
 
 def test_a_moved_slot_goes_on_where_it_was(engine: Engine) -> None:
@@ -147,7 +153,7 @@ def test_saved_positions_are_the_same_in_another_slot(engine: Engine) -> None:
     engine.restore(2, second, 14)
     found = engine.prefill(2, 44, tokens[44:], no_features(engine))
     assert_close(engine, found, whole)
-    assert found.argmax() == whole.argmax()
+    assert_same_choice(engine, found, whole)
     first.free()
     first.free()
     second.free()

@@ -194,3 +194,15 @@ def test_capacity_and_windows() -> None:
     assert windows(320) == (256, 320)
     assert windows(2048) == (256, 512, 1024, 2048)
     assert plan_shape(3, 500) == PlanShape(3, 512, 256)
+
+
+def test_a_bundle_for_the_other_library_is_refused_with_the_device_to_export_for(plans: Path, bundle: Bundle) -> None:
+    rtx = Target("1.4.0.76", "NVIDIA RTX A2000", "8.6", library="TensorRT-RTX")
+    text = refusal(plans, bundle, target=rtx)
+    assert "which runs TensorRT, and this is TensorRT-RTX 1.4.0.76; export it with --device rtx" in text
+    own = replace(bundle, manifest=bundle.manifest.model_copy(update={"device": "rtx", "flavour": "trt-native"}))
+    assert "which runs TensorRT-RTX, and this is TensorRT 10.3.0; export it with --device jetpack6" in refusal(
+        plans, own
+    )
+    old = rtx._replace(tensorrt="1.3.0.5")
+    assert "and this is TensorRT-RTX 1.3.0.5; install a newer one" in refusal(plans, own, target=old)

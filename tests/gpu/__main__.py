@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,12 +27,11 @@ ROOT = HERE.parents[1]
 
 MODELS = ("contract", "golden", "same_bits", "answers")
 
-ALIAS = """\
-from tensorrt_rtx import *
-# whose interface for networks it has
-__version__ = "10.16.0"
-"""
-"""TensorRT-RTX under the name of TensorRT, where that is not installed."""
+PYTEST = (
+    *("-m", "pytest", "-q", "-W", "default", "-p", "no:cacheprovider", "-p", "tests.gpu.plugin"),
+    *("--timeout-method", "thread", "-o", "timeout=150"),
+)
+"""Warnings of libraries are no failures here; a thread ends what hangs in a library's own code."""
 
 DONE = (0, 1, 5)
 """Exit statuses of pytest that has run what there was to run."""
@@ -51,16 +49,20 @@ class Part(NamedTuple):
 class Run:
     """Where a run leaves everything, and until when it may go on."""
 
-    def __init__(self, work: Path, arguments: argparse.Namespace) -> None:
-        self._work = work
+    def __init__(self, work: Path, logs: Path, arguments: argparse.Namespace) -> None:
+        self._work, self._logs = work, logs
+        logs.mkdir(parents=True, exist_ok=True)
+        for pattern in ("*.jsonl", "*.txt"):  # of a run before this one
+            for path in logs.glob(pattern):
+                path.unlink()
         self._rehearse = arguments.rehearse
         self._chosen = ["-k", arguments.k] if arguments.k else []
         self._deadline = time.monotonic() + arguments.seconds
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*self._alias(), *sys.path])}
+        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
     def check(self, part: Part) -> list[report.Line]:
         """A process after another, until all checks of a part have a result, or time is up."""
-        log = self._work / f"{part.column or 'all'}-{'-'.join(part.modules)}.jsonl"
+        log = self._logs / f"{part.column or 'all'}-{'-'.join(part.modules)}.jsonl"
         while True:
             before = len(read(log))
             code = self._process(part, log)
@@ -78,19 +80,8 @@ class Run:
     def _process(self, part: Part, log: Path) -> int | None:
         """Its exit status; `None` if time was up."""
         command = [
-            *(
-                sys.executable,
-                "-m",
-                "pytest",
-                "-p",
-                "tests.gpu.plugin",
-                "-p",
-                "no:cacheprovider",
-                "-q",
-                "-W",
-                "default",
-            ),
-            *("--log", str(log), "--work", str(self._work), "--timeout-method", "thread", "-o", "timeout=150"),
+            *(sys.executable, *PYTEST),
+            *("--log", str(log), "--work", str(self._work)),
             *(["--column", part.column] if part.column else []),
             *(["--rehearse"] if self._rehearse else []),
             *self._chosen,
@@ -109,15 +100,6 @@ class Run:
             except subprocess.TimeoutExpired:
                 return None
 
-    def _alias(self) -> list[str]:
-        """To put in front of the path."""
-        if find_spec("tensorrt") is not None:
-            return []
-        folder = self._work / "alias"
-        folder.mkdir(parents=True)
-        (folder / "tensorrt.py").write_text(ALIAS)
-        return [str(folder)]
-
 
 def _last_words(log: Path) -> str:
     """What a process printed before it ended, without pytest's own frames."""
@@ -127,7 +109,9 @@ def _last_words(log: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu", description="Checks that need an NVIDIA GPU.")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write the report as text and JSON, and all output")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write the report as text and JSON, and what processes print"
+    )
     parser.add_argument("--rehearse", action="store_true", help="on the CPU and on stand-ins, to try the checks")
     parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=list(COLUMNS), help="engines to check")
     parser.add_argument("-k", metavar="EXPRESSION", help="only some checks, as pytest chooses them")
@@ -142,13 +126,13 @@ def main() -> int:
         print(f"The GPU cannot be used: {error}")
         return 1
     with tempfile.TemporaryDirectory(prefix="edgevlm-gpu-") as folder:
-        work = Path(arguments.out or folder).resolve()
-        return _run(work, arguments, machine)
+        return _run(Path(folder), arguments, machine)
 
 
 def _run(work: Path, arguments: argparse.Namespace, machine: dict[str, str]) -> int:
     began = time.monotonic()
-    run = Run(work, arguments)
+    logs = Path(arguments.out or work).resolve()
+    run = Run(work, logs, arguments)
     together = [Part(("cuda_layer",), None), *(Part(MODELS, name) for name in arguments.columns)]
     alone = [*(Part(("memory",), name) for name in arguments.columns), Part(("sanitizer",), None)]
     with ThreadPoolExecutor(max(1, min(len(together), (os.cpu_count() or 1) // 2))) as pool:
@@ -160,8 +144,8 @@ def _run(work: Path, arguments: argparse.Namespace, machine: dict[str, str]) -> 
     print(table, end="")
     if arguments.out:
         content = {"machine": machine, "seconds": round(seconds, 1), "checks": checks}
-        (work / "report.json").write_text(json.dumps(content, indent=1) + "\n")
-        (work / "report.md").write_text(table)
+        (logs / "report.json").write_text(json.dumps(content, indent=1) + "\n")
+        (logs / "report.md").write_text(table)
     return 1 if report.failed(checks) or not checks else 0
 
 

@@ -1,22 +1,28 @@
-"""The columns of the table: which engine runs which bundles. Knows no checks."""
+"""The columns of the table: which engine runs which graphs. Knows no checks."""
 
 from typing import NamedTuple
 
-from edgevlm_engines.names import Device, EngineName
+from edgevlm_engines.names import Device
 
 
 class Column(NamedTuple):
-    """An engine and the device that its bundles are made for; `rehearsal` is the one that stands in for it."""
+    """`device` is what a bundle says that it is for, `exported` what its graphs are exported for."""
 
     title: str
-    engine: EngineName
     device: Device
-    rehearsal: Device
+    exported: Device
+
+    @property
+    def on_tensorrt(self) -> bool:
+        return self.device == "rtx"
 
 
 COLUMNS = {
-    "ort": Column("ort CUDA", "ort", "cuda", "cpu"),
-    "native": Column("trt native", "trt", "jetpack7", "jetpack7"),
-    "split": Column("trt split", "trt", "jetpack6", "jetpack6"),
+    "ort": Column("ort CUDA", "cuda", "cuda"),
+    "native": Column("trt native", "rtx", "rtx"),
+    "split": Column("trt split", "rtx", "jetpack6"),
 }
-"""Both graphs are built by the TensorRT that is here; what an Orin runs them with is another one."""
+"""An Orin on JetPack 6 runs the last one's graphs, with a TensorRT that no PC has; here TensorRT-RTX does."""
+
+REHEARSED = {**COLUMNS, "ort": Column("ort CUDA", "cpu", "cpu")}
+"""The same where there is no GPU."""

@@ -1,11 +1,14 @@
 """Models of a column, loaded as the product loads them: on a GPU, or rehearsing on the CPU and on stand-ins."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from edgevlm_engines import read_manifest
+from edgevlm_engines.bundle import MANIFEST
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.settings import Settings
 
@@ -13,9 +16,9 @@ from edgevlm.demo_bundle import demo_bundle
 from edgevlm.own_server import own_server
 from edgevlm.plans import ensure_plans
 from tests.conftest import CASES, Once
-from tests.gpu.columns import COLUMNS, Column
+from tests.gpu.columns import COLUMNS, REHEARSED, Column
 from tests.live import LiveServer
-from tests.tensorrt.jetsons import JETSONS
+from tests.tensorrt.jetsons import RTX
 from tests.tensorrt.standin import installed
 
 SLOTS, LENGTH = 4, 400
@@ -38,7 +41,7 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """TensorRT decodes with CUDA graphs and without."""
     if "loaded" in metafunc.fixturenames:
-        trt = COLUMNS[metafunc.config.getoption("column")].engine == "trt"
+        trt = COLUMNS[metafunc.config.getoption("column")].on_tensorrt
         ways = ("graphs", "no graphs") if trt else ("",)
         which = [(case, way) for case in CASES for way in ways]
         metafunc.parametrize("loaded", which, ids=lambda one: " ".join(one).strip(), indirect=True, scope="module")
@@ -53,35 +56,57 @@ def shared_folder(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def machine(pytestconfig: pytest.Config) -> Iterator[None]:
-    """Rehearsing, stand-ins for TensorRT and CUDA take the place of what may be installed."""
+    """Rehearsing, stand-ins for TensorRT-RTX and CUDA take the place of what may be installed."""
     if not pytestconfig.getoption("rehearse"):
         yield
         return
-    name = pytestconfig.getoption("column")
-    version = JETSONS[COLUMNS[name].rehearsal] if name and COLUMNS[name].engine == "trt" else "10.16.0"
-    with installed(version) as standin:
+    with installed(RTX["rtx"]) as standin:
         yield
         standin.check_released()
 
 
 @pytest.fixture(scope="session")
 def column(pytestconfig: pytest.Config) -> Column:
-    chosen = COLUMNS[pytestconfig.getoption("column")]
-    return chosen._replace(device=chosen.rehearsal) if pytestconfig.getoption("rehearse") else chosen
+    columns = REHEARSED if pytestconfig.getoption("rehearse") else COLUMNS
+    return columns[pytestconfig.getoption("column")]
 
 
 @pytest.fixture(scope="session")
-def load(
-    column: Column, bundles: Callable[[str], Path], jetson_bundles: Callable[[str, str], Path]
-) -> Callable[[str, bool], Model]:
+def split_bundle(once: Once, jetson_bundles: Callable[[str, str], Path]) -> Callable[[str], Path]:
+    """A golden case's graphs for JetPack 6, in a bundle that says it is for TensorRT-RTX."""
+    return lambda case: once(f"split-{case}", lambda folder: for_rtx(jetson_bundles(case, "jetpack6"), folder))
+
+
+def for_rtx(bundle: Path, copy: Path) -> None:
+    shutil.copytree(bundle, copy)
+    manifest = read_manifest(bundle).model_copy(update={"device": "rtx"})
+    (copy / MANIFEST).write_text(manifest.model_dump_json(), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def bundle_of(
+    column: Column,
+    bundles: Callable[[str], Path],
+    jetson_bundles: Callable[[str, str], Path],
+    split_bundle: Callable[[str], Path],
+) -> Callable[[str], Path]:
+    """A golden case's bundle."""
+    if column.device == "cpu":
+        return bundles
+    if column.device != column.exported:
+        return split_bundle
+    return lambda case: jetson_bundles(case, column.device)
+
+
+@pytest.fixture(scope="session")
+def load(bundle_of: Callable[[str], Path]) -> Callable[[str, bool], Model]:
     """Loads a golden case's model, with or without CUDA graphs."""
 
     def loaded(case: str, graphs: bool) -> Model:
-        folder = bundles(case) if column.device == "cpu" else jetson_bundles(case, column.device)
         settings = Settings(
             max_batch=SLOTS, max_length=LENGTH, image_cache=0, prefix_cache=0, max_queue=0, no_cuda_graphs=not graphs
         )
-        return load_model(folder, settings, prepare=ensure_plans)
+        return load_model(bundle_of(case), settings, prepare=ensure_plans)
 
     return loaded
 
@@ -97,8 +122,11 @@ def loaded(request: pytest.FixtureRequest, load: Callable[[str, bool], Model]) -
 @pytest.fixture(scope="session")
 def demo_server(column: Column, once: Once, pytestconfig: pytest.Config) -> Callable[[], AbstractContextManager[str]]:
     """Starts a server on the demo model and gives its address: a process, and in a rehearsal a thread."""
-    cache = once(f"demo-{column.device}", lambda folder: demo_bundle(folder, column.device))
-    folder = demo_bundle(cache, column.device)
+    exported = column.exported
+    folder = demo_bundle(once(f"demo-{exported}", lambda cache: demo_bundle(cache, exported)), exported)
+    if column.device != exported:
+        original = folder
+        folder = once("demo-split", lambda copy: for_rtx(original, copy))
 
     @contextmanager
     def threaded() -> Iterator[str]:

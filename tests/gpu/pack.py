@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.gpu.fatbin import prune
+from tests.tensorrt.environments import TWINS
 
 PYTHON = "3.12"
 RUNTIMES = (
     "onnxruntime-gpu==1.31.1",
-    "tensorrt-rtx-cu13-bindings==1.4.0.76",
-    "tensorrt-rtx-cu13-libs==1.4.0.76",
+    f"tensorrt-rtx-cu13-bindings=={TWINS[0]}",
+    f"tensorrt-rtx-cu13-libs=={TWINS[0]}",
     "cuda-bindings==13.2.0",
     "cuda-pathfinder",
 )
@@ -54,10 +55,10 @@ for path in sorted(Path(__file__).parent.glob("*.so*"), reverse=True):
 """What a wheel that is built at its installation would have made, and the project's own version."""
 
 README = """\
-Everything that `python -m tests.gpu` needs beside the repository, made by `make gpu-pack`. With the pieces in PIECES,
-an empty folder SITE, and from the repository's root:
+What `python -m tests.gpu` needs beside the repository, made by `make gpu-pack`. In the repository's root, with PIECES
+the folder of this file and SITE a new one, both from `/` on:
 
-    cat PIECES/site.* | xz -dc | tar -x -C SITE
+    mkdir SITE && cat PIECES/site.* | xz -dc | tar -x -C SITE
     nvidia=$(python3 -c 'import glob, nvidia; print(":".join(glob.glob(nvidia.__path__[0] + "/*/lib")))')
     export LD_LIBRARY_PATH=SITE/tensorrt_rtx_libs:$nvidia
     export PYTHONPATH=SITE:.:server:engines:export:demo

@@ -10,9 +10,10 @@ from tests.gpu.conftest import LENGTH, SLOTS, Loaded
 
 ROW = "engine contract"
 
-HALF = 2e-2
+HALF = {"v1": 2e-2, "v2": 2e-2, "v2-headdim80-bf16": 5e-2}
 """How far float16 may be from itself in another order of sums, on logits of some units. A GPU has more orders than
-one, and takes another for another number of positions."""
+one, and takes another for another number of positions. The last case is the roughest: there float16 is 0.13 away from
+float32, 1.6 % of its largest logits, on a CPU too."""
 
 assert (SLOTS, LENGTH) == (contract.SLOTS, contract.LENGTH)
 
@@ -28,5 +29,5 @@ def engine(loaded: Loaded) -> Engine:
 
 
 @pytest.fixture(autouse=True)
-def tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "HALF", HALF)
+def tolerance(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "HALF", HALF[loaded.case])

@@ -46,4 +46,4 @@ def test_a_slot_alone_and_among_others(loaded: Loaded, column: Column, note: Not
     most = max(np.abs(steps(engine, lengths[:count]) - alone).max() for count in range(2, SLOTS + 1))
     if most:
         note(f"logits differ by up to {most:.1e} with the number of slots")
-    assert most <= (HALF if column.engine == "trt" else 0)
+    assert most <= (HALF[loaded.case] if column.on_tensorrt else 0)

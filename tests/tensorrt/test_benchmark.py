@@ -1,13 +1,14 @@
 """The engine's benchmark on a Jetson's bundle, on stand-ins: that every call is made and told, not what it takes."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from edgevlm_engines import read_manifest
 
-from benchmarks import ceilings
-from benchmarks.ceilings import module_ceilings
+from benchmarks import ceilings, gpu
+from benchmarks.ceilings import Ceilings, gpu_ceilings
 from benchmarks.engine import Result, report
 from benchmarks.figures import Job, measure
 from edgevlm.doctor.survey import Survey
@@ -29,15 +30,26 @@ def test_a_bundle_for_a_jetson_is_measured(
         write_plans(folder, max(job.slots), LENGTH)
         figures = measure(job)
         machine.check_released()
+        limits = _limits(tmp_path, monkeypatch)
+        machine.check_released()
     assert {slots: len(steps.seconds) for slots, steps in figures.decode.items()} == {1: 3, 2: 3}
+    text = report(Result(job, figures, limits), read_manifest(folder))
+    assert f"for {device}: fp16, pictures fp16" in text
+    # the kernel's own rate, and the memory's data sheet and its clock beside it
+    assert re.search(r"the machine reads \d+\.\d\d GB/s \(204\.74 GB/s on paper\)$", text, re.MULTILINE)
+    assert "ceiling |\n" not in text.partition("Decode")[0]
+    assert re.search(r"^\| GPU memory after start \| \d+\.\d\d GB \| ", text, re.MULTILINE)
+    assert figures.device_memory
+
+
+def _limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ceilings:
+    """Of an AGX Orin whose memory is the stand-in's; this ONNX Runtime multiplies on no GPU."""
     survey = AGX_ORIN.survey(tmp_path)
 
     def surveyed(folder: Path) -> Survey:
         return survey
 
     monkeypatch.setattr(ceilings, "take_survey", surveyed)
-    text = report(Result(job, figures, module_ceilings()), read_manifest(folder))
-    assert f"for {device}: fp16, pictures fp16" in text
-    # the memory's data sheet and its clock; nothing is multiplied on paper
-    assert "the machine reads 204.74 GB/s (on paper)" in text
-    assert "ceiling |\n" not in text.partition("Decode")[0]
+    monkeypatch.setattr(gpu, "BLOCKS", 2)
+    monkeypatch.setattr(gpu, "READ_BYTES", 1 << 20)
+    return gpu_ceilings()

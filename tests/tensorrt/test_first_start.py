@@ -87,5 +87,11 @@ def test_options_of_the_command_line_reach_the_conversion() -> None:
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    arguments = parser.parse_args(["DIR", "--precision", "int8", "--vision-tower", "CLIP"])
-    assert Conversion.of(arguments) == Conversion(Path("CLIP"), "int8", None)
+    arguments = parser.parse_args(["DIR", "--precision", "int8", "--vision-tower", "CLIP", "--device", "rtx"])
+    assert Conversion.of(arguments) == Conversion(Path("CLIP"), "int8", None, "rtx")
+
+
+def test_a_checkpoint_is_exported_for_the_device_that_was_named(tmp_path: Path) -> None:
+    conversion = Conversion(vision_tower=GOLDEN / "v2" / "clip", device="rtx")
+    bundle = served_bundle(GOLDEN / "v2" / "checkpoint", SETTINGS, conversion, tmp_path)
+    assert '"device": "rtx"' in (bundle / "manifest.json").read_text()

@@ -1,5 +1,6 @@
 """The checks that need a GPU, rehearsed: they find what they name, and a crash costs one of them."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.gpu import report
-from tests.gpu.__main__ import main
+from tests.gpu.__main__ import Part, Run, main
+from tests.gpu.plugin import BEGAN, write
 from tests.tensorrt.environments import ROOT
 
 
@@ -23,6 +25,33 @@ def test_they_run_on_stand_ins(tmp_path: Path) -> None:
         *("CUDA layer", "engine contract", "golden cases", "same bits", "device memory")
     }
     assert (tmp_path / "out" / "report.md").read_text() == process.stdout
+
+
+def test_behind_a_crash_another_process_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins for processes: one dies in its second check, one at its end, one finds nothing left to do."""
+    ends = iter([(["one"], "two", -11), (["three"], None, -6), ([], None, 5)])
+
+    def process(run: Run, part: Part, log: Path) -> int:
+        done, open_at_end, code = next(ends)
+        base: report.Line = {"row": "engine contract", "column": part.column, "text": "", "notes": []}
+        for name in done:
+            write(log, {**base, "test": name, "outcome": BEGAN})
+            write(log, {**base, "test": name, "outcome": "passed"})
+        if open_at_end:
+            write(log, {**base, "test": open_at_end, "outcome": BEGAN})
+        log.with_suffix(".txt").write_text("Segmentation fault\n")
+        return code
+
+    monkeypatch.setattr(Run, "_process", process)
+    run = Run(tmp_path, tmp_path, argparse.Namespace(rehearse=True, k=None, seconds=60))
+    checks = run.check(Part(("contract",), "native"))
+    assert {check["test"]: check["outcome"] for check in checks} == {
+        "one": "passed",
+        "two": report.CRASHED,
+        "three": "passed",
+        "the process ended after three": report.CRASHED,
+    }
+    assert checks[1]["text"] == "exit status -11\nSegmentation fault"
 
 
 def test_a_crash_is_told_and_counts_as_a_failure() -> None:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 import numpy as np
-from cuda.bindings import driver, nvrtc
+from cuda.bindings import driver
 
-from edgevlm_engines.cuda.runtime import DeviceMemory, Stream, call, device
-from edgevlm_engines.errors import CudaError
+from edgevlm_engines.cuda.compiler import compiled
+from edgevlm_engines.cuda.runtime import DeviceMemory, Stream, call
 
 SOURCE = r"""
 /* Grid: x over the words of one slot, y over the buffers, z over the slots of the step. `table` holds two addresses
@@ -49,7 +49,7 @@ class Append:
         self._buffers, self._heads, self._capacity = len(pairs), heads, capacity
         self._words = vector_bytes // WORD
         with ExitStack() as release:
-            self._module = call(driver.cuModuleLoadData, _compiled())
+            self._module = call(driver.cuModuleLoadData, compiled(SOURCE, "append.cu"))
             release.callback(lambda: call(driver.cuModuleUnload, self._module))
             self._function = call(driver.cuModuleGetFunction, self._module, b"append")
             table = np.array(pairs, np.uint64)
@@ -73,23 +73,3 @@ class Append:
 
     def free(self) -> None:
         self._release.close()
-
-
-def _compiled() -> bytes:
-    """The kernel for this device. Raises `CudaError` with the compiler's words."""
-    major, minor = device().compute
-    program = call(nvrtc.nvrtcCreateProgram, SOURCE.encode(), b"append.cu", 0, [], [])
-    try:
-        options = [f"--gpu-architecture=sm_{major}{minor}".encode()]
-        try:
-            call(nvrtc.nvrtcCompileProgram, program, len(options), options)
-        except CudaError as error:
-            text = bytearray(call(nvrtc.nvrtcGetProgramLogSize, program))
-            call(nvrtc.nvrtcGetProgramLog, program, text)
-            said = " ".join(text.decode("utf-8", "replace").strip("\0").split())
-            raise CudaError(error.call, f"{error.code} ({said})") from None
-        code = bytearray(call(nvrtc.nvrtcGetCUBINSize, program))
-        call(nvrtc.nvrtcGetCUBIN, program, code)
-        return bytes(code)
-    finally:
-        call(nvrtc.nvrtcDestroyProgram, program)

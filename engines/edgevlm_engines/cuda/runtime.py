@@ -141,6 +141,26 @@ class SharedArray:
         call(runtime.cudaFreeHost, self._pointer)
 
 
+class HostArray:
+    """A zeroed array of the host that the device reads and writes in place, at `address`: nothing is copied.
+
+    For kernels that read each element once, where they wait for it anyway, or write it while others still run.
+    `array` must not be touched between enqueueing work that uses it and waiting for the stream, nor after `free`.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        self._pointer = int(call(runtime.cudaHostAlloc, size, runtime.cudaHostAllocMapped))
+        self.address = int(call(runtime.cudaHostGetDevicePointer, self._pointer, 0))
+        memory = memoryview((ctypes.c_char * size).from_address(self._pointer))
+        self.array: NDArray[Any] = np.frombuffer(memory, dtype).reshape(shape)
+        self.array[:] = 0
+
+    def free(self) -> None:
+        self.array = self.array[:0].copy()
+        call(runtime.cudaFreeHost, self._pointer)
+
+
 class Graph:
     """Work that was captured once and runs again at one call, on the same addresses."""
 

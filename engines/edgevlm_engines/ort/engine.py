@@ -16,6 +16,7 @@ from edgevlm_engines.names import Provider
 from edgevlm_engines.ort.decoder import OrtDecoder
 from edgevlm_engines.ort.encoder import OrtEncoder
 from edgevlm_engines.ort.invariance import invariant_sizes
+from edgevlm_engines.ort.own_decode import own_decode
 from edgevlm_engines.ort.session import open_session
 
 TRIED_LENGTH: dict[Provider, int] = {"cpu": 40, "cuda": 640}
@@ -51,15 +52,25 @@ class OrtEngine(CheckedEngine):
         self._encoder = OrtEncoder(bundle, provider, threads)
         self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
         session = open_session(bundle, DECODER, provider, threads)
-        tried_length = min(TRIED_LENGTH[provider], max_length)
-        self._sizes = invariant_sizes(
-            lambda slots: OrtDecoder(session, manifest, slots, tried_length, provider), slots
-        )
-        self._decoder = OrtDecoder(session, manifest, self._sizes[-1], max_length, provider)
+
+        def make(slots: int, length: int) -> OrtDecoder:
+            return OrtDecoder(session, manifest, slots, length, provider)
+
+        self._sizes: tuple[int, ...] = (slots,)
+        self._decoder = make(slots, max_length)
+        # what it needs beside the cache is no reason to have less of that
+        self._own = own_decode(bundle, provider, self._decoder.cache)
+        if self._own is None:
+            self._decoder.close()
+            tried_length = min(TRIED_LENGTH[provider], max_length)
+            self._sizes = invariant_sizes(lambda slots: make(slots, tried_length), slots)
+            self._decoder = make(self._sizes[-1], max_length)
         # positions in use: behind them, a slot that does not decode may be written to
         self._written = np.zeros(self._sizes[-1], np.int64)
 
     def close(self) -> None:
+        if self._own is not None:
+            self._own.free()
         self._decoder.close()
         self._encoder.close()
 
@@ -76,6 +87,8 @@ class OrtEngine(CheckedEngine):
         return logits
 
     def _decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
+        if self._own is not None:
+            return self._own.decode(self._embedding[tokens], lengths)
         count = len(tokens)
         size = self._sizes[bisect_left(self._sizes, count)]
         tokens = np.pad(tokens, (0, size - count))

@@ -55,10 +55,13 @@ class PlanEngine:
             for name in names
         }
 
-    def context(self, profile: int, stream: Stream, scratch: DeviceMemory) -> "Context":
-        """A context that works in `scratch`: no two that share one may run at the same time."""
+    def context(self, profile: int, stream: Stream, scratch: DeviceMemory, *, few_shapes: bool) -> "Context":
+        """A context that works in `scratch`: no two that share one may run at the same time.
+
+        `few_shapes`: what it meets is worth kernels of its own, where they are compiled here.
+        """
         assert self._engine is not None, "freed"
-        context: tensorrt.IExecutionContext | None = self._new_context()
+        context: tensorrt.IExecutionContext | None = self._new_context(few_shapes)
         if context is None:
             raise _refusal(self._library, "a context")
         if not context.set_optimization_profile_async(profile, stream.number):
@@ -76,10 +79,11 @@ class PlanEngine:
         self._engine = None
         self._runtime = None
 
-    def _new_context(self) -> "tensorrt.IExecutionContext | None":
+    def _new_context(self, few_shapes: bool) -> "tensorrt.IExecutionContext | None":
         assert self._engine is not None, "freed"
         if self._kernels is not None:
-            return self._engine.create_execution_context(self._kernels.config)
+            config = self._kernels.exact if few_shapes else self._kernels.config
+            return self._engine.create_execution_context(config)
         strategies = self._library.tensorrt.ExecutionContextAllocationStrategy
         return self._engine.create_execution_context(strategies.USER_MANAGED)
 

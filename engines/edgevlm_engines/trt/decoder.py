@@ -52,8 +52,12 @@ class TrtDecoder:
             cache_shape = (shape.slots, model.kv_heads, shape.capacity, model.head_dim)
             self.cache = owned(release, CudaCache(len(self._sides), cache_shape, FP16))
             self._append = None if self._native else owned(release, self._make_append())
-            self._prefill_context = owned(release, engine.context(PREFILL, self._stream, self._scratch))
-            self._decode_context = owned(release, engine.context(DECODE, self._stream, self._scratch))
+            self._prefill_context = owned(
+                release, engine.context(PREFILL, self._stream, self._scratch, few_shapes=False)
+            )
+            self._decode_context = owned(
+                release, engine.context(DECODE, self._stream, self._scratch, few_shapes=True)
+            )
             steps = StepGraphs(self._prepare, self._enqueue_decode, self._stream)
             self._graphs = owned(release, steps) if graphs else None
             self._release = release.pop_all()
@@ -95,7 +99,7 @@ class TrtDecoder:
         return next(window for window in self._windows if window >= length)
 
     def _prepare(self, kind: Kind) -> Context:
-        context = self._engine.context(DECODE, self._stream, self._scratch)
+        context = self._engine.context(DECODE, self._stream, self._scratch, few_shapes=True)
         self._bind_decode(context, kind)
         return context
 

@@ -34,7 +34,7 @@ class TrtVision:
             scratch = owned(release, DeviceMemory(max(engine.scratch_bytes, 1)))
             self._pixels = owned(release, SharedArray(pixels, np.float32))
             self._features = owned(release, SharedArray(features, np.float32))
-            self._context = owned(release, engine.context(0, self._stream, scratch))
+            self._context = owned(release, engine.context(0, self._stream, scratch, few_shapes=True))
             addresses = {"pixels": self._pixels.address, "features": self._features.address}
             self._context.bind({"pixels": pixels}, addresses)
             self._graph = self._captured(release) if graphs else None

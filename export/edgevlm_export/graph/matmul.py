@@ -28,6 +28,9 @@ INT8_ACTIVATIONS = 4
 """MatMulNBits' accuracy level: activations are rounded to int8 per row and block. The others are several times
 slower."""
 
+ROWS = 32
+"""Rows turned at once: in float16, a line of the cache."""
+
 
 @dataclass(frozen=True)
 class Matrix:
@@ -45,8 +48,16 @@ MatmulWriter = Callable[[GraphWriter, ir.Value, Matrix], ir.Value]
 
 def plain_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
     """In the graph's own type."""
-    weight = graph.weight(matrix.name, (matrix.inputs, matrix.outputs), lambda: matrix.read().T)
+    weight = graph.weight(matrix.name, (matrix.inputs, matrix.outputs), lambda: transposed(matrix.read()))
     return graph.op("MatMul", hidden, weight)
+
+
+def transposed(stored: Array) -> Array:
+    """A copy of `[out, in]` as `[in, out]`, a few rows at a time: at once, numpy leaves the cache at every value."""
+    turned = np.empty(stored.shape[::-1], stored.dtype)
+    for first in range(0, len(stored), ROWS):
+        turned[:, first : first + ROWS] = stored[first : first + ROWS].T
+    return turned
 
 
 def int8_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Value:
@@ -55,8 +66,7 @@ def int8_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix) -> ir.Valu
 
     def codes() -> Array:
         stored = matrix.read()
-        rounded: Array = round_to_channels(stored, fit_channels(stored)).T
-        return rounded
+        return transposed(round_to_channels(stored, fit_channels(stored)))
 
     weight = graph.weight(matrix.name, shape, codes, np.int8)
     scale = graph.weight(f"{matrix.name}.scale", (matrix.outputs,), lambda: fit_channels(matrix.read()), np.float32)

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Engine, Segment, Tokens
 
-from edgevlm_server.runtime.chunks import chunk_ends
-from edgevlm_server.runtime.sequence import Sequence
+from edgevlm_server.runtime.sequence import Sequence, chunk_ends
 
 log = logging.getLogger(__name__)
 

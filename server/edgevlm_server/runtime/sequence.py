@@ -1,4 +1,8 @@
-"""One answer as the scheduler sees it: the one thing that changes while it runs. No threads, no text, no HTTP."""
+"""One answer as the scheduler sees it: the one thing that changes while it runs; and how its prompt is cut.
+
+No threads, no text, no HTTP. The same beginning of a prompt is always cut in the same places, whatever follows and
+whatever of it is known already.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -7,7 +11,6 @@ import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
 
 from edgevlm_server.guided.constraint import Constraint
-from edgevlm_server.runtime.chunks import chunk_end
 from edgevlm_server.runtime.logits_processors import LogitsProcessors
 from edgevlm_server.runtime.sampling import Sampler, SamplingParams
 
@@ -81,3 +84,26 @@ class Sequence:
             min_tokens=self.min_tokens,
             constraint=self.constraint,
         )
+
+
+def chunk_end(prompt: Tokens, start: int, size: int) -> int:
+    """Where the call that begins at `start` ends: after `size` positions, where pictures end, or with the prompt.
+
+    Where pictures end, because questions about the same picture differ from there on.
+    """
+    is_image = prompt[start : start + size + 1] == IMAGE_TOKEN
+    ends = np.flatnonzero(is_image[:-1] & ~is_image[1:])
+    return start + int(ends[0]) + 1 if len(ends) else min(start + size, len(prompt))
+
+
+def chunk_ends(prompt: Tokens, size: int) -> list[int]:
+    """Ends of the calls that a longer prompt with this beginning has too: all but the last if that may grow."""
+    ends: list[int] = []
+    start = 0
+    while start < len(prompt):
+        end = chunk_end(prompt, start, size)
+        if end == len(prompt) and end - start < size:
+            break
+        ends.append(end)
+        start = end
+    return ends

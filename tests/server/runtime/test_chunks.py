@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Tokens
-from edgevlm_server.runtime.chunks import chunk_end, chunk_ends
+from edgevlm_server.runtime.sequence import chunk_end, chunk_ends
 from hypothesis import given
 from hypothesis import strategies as st
 

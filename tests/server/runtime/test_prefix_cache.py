@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from edgevlm_engines import IMAGE_TOKEN, Tokens
 from edgevlm_engines.echo import EchoEngine
-from edgevlm_server.runtime.chunks import chunk_ends
 from edgevlm_server.runtime.prefix_cache import PrefixCache, named_chunks
-from edgevlm_server.runtime.sequence import Sequence
+from edgevlm_server.runtime.sequence import Sequence, chunk_ends
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,6 +4,7 @@ import ctypes
 import tempfile
 from enum import IntEnum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from tests.tensorrt.standin.cuda_nvrtc import Place
@@ -17,6 +18,29 @@ class CUresult(IntEnum):
 
 
 OK = CUresult.CUDA_SUCCESS
+
+
+class CUstream(int):
+    """A stream's number."""
+
+
+class CUlaunchAttributeID(IntEnum):
+    CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6
+
+
+class CUlaunchAttribute:
+    def __init__(self) -> None:
+        self.id: CUlaunchAttributeID | None = None
+        self.value = SimpleNamespace(programmaticStreamSerializationAllowed=0)
+
+
+class CUlaunchConfig:
+    def __init__(self) -> None:
+        self.gridDimX = self.gridDimY = self.gridDimZ = 0
+        self.blockDimX = self.blockDimY = self.blockDimZ = 0
+        self.sharedMemBytes = self.numAttrs = 0
+        self.hStream = CUstream(0)
+        self.attrs: list[CUlaunchAttribute] = []
 
 
 def names(machine: Machine) -> dict[str, object]:
@@ -34,7 +58,16 @@ def names(machine: Machine) -> dict[str, object]:
         return OK, handle
 
     def cuModuleGetFunction(module: int, name: bytes) -> tuple[Any, ...]:
-        return OK, machine.modules[module].run
+        library = machine.modules[module]
+        if not hasattr(library, "launch"):
+            return OK, library.run
+
+        def run(grid: Place, block: Place, *arguments: Any) -> None:
+            pointers = (ctypes.c_void_p * len(arguments))(*map(ctypes.addressof, arguments))
+            code = library.launch(name, grid.x, grid.y, grid.z, block.x, pointers, 0)
+            assert code == 0, (name, code)
+
+        return OK, run
 
     def cuModuleUnload(module: int) -> tuple[Any, ...]:
         del machine.modules[module]
@@ -51,7 +84,7 @@ def names(machine: Machine) -> dict[str, object]:
 
         def run() -> None:
             for value, kind in zip(values, types, strict=True):
-                if kind is ctypes.c_void_p:
+                if kind is ctypes.c_void_p and value:
                     machine.bytes_at(value, 1, "a kernel")
             arguments = [kind(value) for value, kind in zip(values, types, strict=True)]
             function(Place(*sizes[:3]), Place(*sizes[3:]), *arguments)
@@ -59,4 +92,14 @@ def names(machine: Machine) -> dict[str, object]:
         machine.submit(stream, Work(run))
         return (OK,)
 
-    return {"CUresult": CUresult, **{name: value for name, value in locals().items() if name.startswith("cu")}}
+    def cuLaunchKernelEx(config: CUlaunchConfig, function: Any, arguments: Any, extra: int) -> tuple[Any, ...]:
+        assert config.numAttrs == len(config.attrs)
+        grid, block = (config.gridDimX, config.gridDimY, config.gridDimZ), (config.blockDimX, 1, 1)
+        machine.record("cuLaunchKernelEx", overlaps=bool(config.attrs))
+        return cuLaunchKernel(function, *grid, *block, config.sharedMemBytes, config.hStream, arguments, extra)
+
+    classes = (CUresult, CUstream, CUlaunchAttributeID, CUlaunchAttribute, CUlaunchConfig)
+    return {
+        **{one.__name__: one for one in classes},
+        **{name: value for name, value in locals().items() if name.startswith("cu")},
+    }

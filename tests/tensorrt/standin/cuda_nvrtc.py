@@ -1,6 +1,7 @@
 """`cuda.bindings.nvrtc`: compiles a kernel with the host's C compiler, between a head and a tail that make it one.
 
-The kernel is the product's own text; only `extern "C"` is taken away, since C has no such thing.
+The kernel is the product's own text; only `extern "C"` is taken away, since C has no such thing. The decode kernels
+are C++ and have a head and a tail of their own.
 """
 
 import ctypes
@@ -11,6 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from tests.engines.kernels import host
 from tests.tensorrt.standin.machine import Machine
 
 HEAD = """
@@ -58,6 +60,11 @@ class Program:
         self.code = b""
 
     def compile(self) -> bool:
+        head = host.PRIMITIVES.read_text("utf-8")
+        if self.source.startswith(head):
+            with tempfile.TemporaryDirectory() as folder:
+                self.code = host.compile_into(Path(folder), self.source.removeprefix(head)).read_bytes()
+            return True
         found = re.search(r"__global__\s+void\s+(\w+)\(([^)]*)\)", self.source)
         assert found is not None, "no kernel"
         arguments = [re.sub(r".*\W", "", parameter.strip()) for parameter in found[2].split(",")]

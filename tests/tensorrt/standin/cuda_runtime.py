@@ -53,6 +53,7 @@ def names(machine: Machine) -> dict[str, object]:
         "cudaMemcpyKind": cudaMemcpyKind,
         "cudaStreamCaptureMode": cudaStreamCaptureMode,
         "cudaHostAllocDefault": 0,
+        "cudaHostAllocMapped": 2,
         "cudaStreamNonBlocking": 1,
     }
 
@@ -89,7 +90,7 @@ class _Runtime:
         machine = self._machine
         major, minor = machine.compute
         name = machine.name.encode().ljust(256, b"\0")
-        return OK, SimpleNamespace(name=name, major=major, minor=minor)
+        return OK, SimpleNamespace(name=name, major=major, minor=minor, multiProcessorCount=16)
 
     def cudaMemGetInfo(self) -> tuple[Any, ...]:
         return OK, self._machine.capacity - self._machine.used(), self._machine.capacity
@@ -107,11 +108,16 @@ class _Runtime:
         return (OK,)
 
     def cudaHostAlloc(self, size: int, flags: int) -> tuple[Any, ...]:
-        assert flags == 0
-        return self._allocated("pinned", size)
+        assert flags in (0, 2)
+        return self._allocated("mapped" if flags else "pinned", size)
+
+    def cudaHostGetDevicePointer(self, pointer: int, flags: int) -> tuple[Any, ...]:
+        self._machine.bytes_at(pointer, 1, "cudaHostGetDevicePointer", "mapped")
+        return OK, pointer
 
     def cudaFreeHost(self, pointer: int) -> tuple[Any, ...]:
-        self._machine.release("pinned", pointer)
+        block = self._machine.blocks.get(pointer)
+        self._machine.release("mapped" if block and block.kind == "mapped" else "pinned", pointer)
         return (OK,)
 
     def cudaMemcpy(self, to: int, start: int, size: int, kind: cudaMemcpyKind) -> tuple[Any, ...]:

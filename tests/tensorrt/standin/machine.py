@@ -19,6 +19,9 @@ ALIGNMENT = 256
 GARBAGE = 0xFF
 """As float16 and float32 it is NaN."""
 
+MAPPED = "mapped"
+"""The kind of memory that host and device both use in place."""
+
 Bytes = NDArray[np.uint8]
 
 
@@ -195,7 +198,11 @@ class Machine:
     def bytes_at(self, address: int, size: int, who: str, kind: str = "device") -> Bytes:
         """Memory of a kind that was allocated and not freed."""
         for block in self.blocks.values():
-            if block.address <= address and address + size <= block.address + block.size and block.kind == kind:
+            if (
+                block.address <= address
+                and address + size <= block.address + block.size
+                and block.kind in (kind, MAPPED)
+            ):
                 start = address - block.address
                 return block.data[start : start + size]
         raise self.violate(f"{who}: {size} bytes at {address:#x} are not in {kind} memory that is allocated")

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevlm_export.errors import ExportError
-from edgevlm_export.graph.matmul import Matrix
+from edgevlm_export.graph.matmul import Matrix, transposed
 from edgevlm_export.graph.quantise import (
     Floats,
     fit_channels,
@@ -32,8 +32,7 @@ def dequantised_int8_matmul(graph: GraphWriter, hidden: ir.Value, matrix: Matrix
 
     def codes() -> Array:
         stored = matrix.read()
-        rounded: Array = round_to_channels(stored, storable(fit_channels(stored), graph.dtype)).T
-        return rounded
+        return transposed(round_to_channels(stored, storable(fit_channels(stored), graph.dtype)))
 
     weight = graph.weight(matrix.name, (matrix.inputs, matrix.outputs), codes, np.int8)
     scale = graph.weight(f"{matrix.name}.scale", (matrix.outputs,), scales)
@@ -63,12 +62,10 @@ class _Fitted:
 
     def codes(self) -> Array:
         stored = self._matrix.read()
-        rounded: Array = round_symmetric(stored, self._fit(stored), 4).T
-        return rounded
+        return transposed(round_symmetric(stored, self._fit(stored), 4))
 
     def scales(self) -> Array:
-        transposed: Array = self._fit(self._matrix.read()).T if self._scales is None else self._scales.T
-        return transposed
+        return transposed(self._fit(self._matrix.read()) if self._scales is None else self._scales)
 
     def _fit(self, stored: Array) -> Floats:
         if self._scales is None:

@@ -10,10 +10,8 @@ import onnx_ir as ir
 from edgevlm_export.checkpoint.config import ModelConfig
 from edgevlm_export.graph.decoder import cache_shape, past_inputs, rope_weights
 from edgevlm_export.graph.trt.decoder_blocks import TrtDecoderParts, cut_to_window, join_heads, scaled, split_heads
+from edgevlm_export.graph.trt.written_attention import WrittenAttention
 from edgevlm_export.graph.writer import GraphWriter
-
-MASKED = -60000.0
-"""Within float16, and its exponential is 0 beside any score."""
 
 BEYOND_FLOAT16 = 1e6
 
@@ -27,7 +25,8 @@ class SplitDecoderParts(TrtDecoderParts):
         super().__init__(graph, config)
         positions = self._positions
         self._epsilon = graph.constant(np.array(config.rms_norm_eps, np.float32))
-        self._masked, self._nothing = graph.scalar(MASKED), graph.scalar(0.0)
+        self._nothing = graph.scalar(0.0)
+        self._attention = WrittenAttention(graph, config)
         # `[B, 1, S, head_dim / 2]`, the same for all layers
         self._cos, self._sin = (
             graph.op("Unsqueeze", graph.op("Gather", table, positions.new, axis=0), graph.shape_op([1]))
@@ -53,16 +52,14 @@ class SplitDecoderParts(TrtDecoderParts):
         graph, config = self._graph, self._config
         query, key, value = split_heads(graph, config, packed)
         key = self._rotated(key)
-        # heads that share keys become rows of one matmul
-        rows = graph.op("Reshape", scaled(graph, config, self._rotated(query)), self._sizes(config.kv_heads))
+        rows = self._attention.rows(scaled(graph, config, self._rotated(query)))
         past_key, past_value = self._past(index, rows)
         on_cache, on_new = self._weights(rows, past_key, key)
         attended = graph.op("Add", graph.op("MatMul", on_cache, past_value), graph.op("MatMul", on_new, value))
         new_shape = cache_shape(config, "sequence")
         graph.output(key, f"new_key.{index}", new_shape)
         graph.output(value, f"new_value.{index}", new_shape)
-        attended = graph.op("Reshape", attended, self._sizes(config.heads))
-        return join_heads(graph, attended, config.heads * config.head_dim)
+        return join_heads(graph, self._attention.heads(attended), config.heads * config.head_dim)
 
     def _past(self, index: int, rows: ir.Value) -> tuple[ir.Value, ir.Value]:
         """The window of a layer's cache, with zeros where a slot holds nothing.
@@ -91,24 +88,10 @@ class SplitDecoderParts(TrtDecoderParts):
         return graph.op("Concat", first, second, axis=3)
 
     def _weights(self, rows: ir.Value, past_key: ir.Value, key: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """One softmax over cache and new positions: `[B, kv_heads, R, W]` and `[B, kv_heads, R, S]`.
-
-        A masked score is replaced, not lowered: what lies in unused positions may be large. The softmax is in
-        float32, as upstream has it.
-        """
-        graph = self._graph
-        pieces = (self._scores(rows, past_key, self._cached), self._scores(rows, key, self._causal))
-        scores = graph.to_float32(graph.op("Concat", *pieces, axis=3))
-        weights = graph.to_own_type(graph.op("Softmax", scores, axis=3))
+        """One softmax over cache and new positions: `[B, kv_heads, R, W]` and `[B, kv_heads, R, S]`."""
+        graph, attention = self._graph, self._attention
+        pieces = (attention.scores(rows, past_key, self._cached), attention.scores(rows, key, self._causal))
+        weights = attention.weights(graph.op("Concat", *pieces, axis=3))
         axis = graph.shape_op([3])
         on_cache = graph.op("Slice", weights, graph.shape_op([0]), self._positions.window, axis)
         return on_cache, graph.op("Slice", weights, self._positions.window, graph.shape_op([LAST]), axis)
-
-    def _scores(self, rows: ir.Value, keys: ir.Value, allowed: ir.Value) -> ir.Value:
-        graph = self._graph
-        scores = graph.op("MatMul", rows, graph.op("Transpose", keys, perm=[0, 1, 3, 2]))
-        return graph.op("Where", allowed, scores, self._masked)
-
-    def _sizes(self, heads: int) -> ir.Value:
-        """For Reshape: `[B, heads, rows, head_dim]`."""
-        return self._graph.shape_op([0, heads, -1, self._config.head_dim])

@@ -77,6 +77,17 @@ def followed(model: Model, slots: Slots, *, chunk: int = 64, extra_window: int =
     return np.stack([np.concatenate(prompts), *steps])
 
 
+@pytest.mark.parametrize(("head_dim", "operators"), [(16, {"Attention"}), (128, {"Attention"}), (80, {"Softmax"})])
+def test_attention_is_written_out_for_heads_without_a_kernel(
+    head_dim: int, operators: set[str], tmp_path: Path
+) -> None:
+    model = random_model(tmp_path / "checkpoint", heads=2, kv_heads=1, head_dim=head_dim)
+    path = write_graph(model, "trt-native", np.float16, tmp_path / "decoder.onnx")
+    found = {node.op_type for node in onnx.load(path, load_external_data=False).graph.node}
+    assert found & {"Attention", "Softmax"} == operators
+    assert {"TensorScatter", "RotaryEmbedding", "RMSNormalization"} <= found
+
+
 def test_both_flavours_run_here() -> None:
     """But on Python 3.10, whose last ONNX Runtime cannot load opset 24."""
     assert set(EXECUTABLE) == {"trt-split"} | ({"trt-native"} if sys.version_info >= (3, 11) else set())

@@ -1,0 +1,62 @@
+"""A decoder on kernels of our own: its weights on the device, its kernels, and steps over a cache. Knows no tokens.
+
+Not yet run on a GPU: its kernels and its steps have, its weights' way there has not.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevlm_engines.cuda.compiler import compiled
+from edgevlm_engines.cuda.decode_plan import StepCache, StepShape, StepWeights, placed
+from edgevlm_engines.cuda.decode_step import DecodeStep, Kernels, processors, source
+from edgevlm_engines.cuda.runtime import DeviceMemory, enter_thread
+from edgevlm_engines.engine import Floats
+from edgevlm_engines.kv_cache import Cache
+from edgevlm_engines.manifest import Decoder
+
+
+class DecodeModel:
+    """Weights of its own, beside those that prefill; the cache, in device memory, stays the caller's.
+
+    The cache's buffers are the first layer's keys and values, then the next one's.
+    """
+
+    def __init__(self, model: Decoder, arrays: Mapping[str, NDArray[Any]], cache: Cache) -> None:
+        """`arrays` by the names that export gives them. Raises `CudaError`."""
+        enter_thread()
+        slots, _, capacity, _ = cache.shape
+        keys, values = ([cache.pointer(2 * layer + side, 0) for layer in range(model.layers)] for side in (0, 1))
+        with ExitStack() as release:
+            kernels = Kernels(compiled(source(), "decode.cu"))
+            release.callback(kernels.free)
+            weights = _upload(model, arrays, release)
+            shape, places = StepShape(model, processors()), StepCache(keys, values, capacity)
+            self._step = DecodeStep(shape, kernels, weights, places, slots)
+            release.callback(self._step.free)
+            self._release = release.pop_all()
+
+    def decode(self, hidden: NDArray[np.float16], lengths: NDArray[np.integer[Any]]) -> Floats:
+        """One position of slots `0..n-1`, which hold `lengths` `[n]`: `[n, hidden_size]` -> `[n, vocab_size]`.
+
+        A slot gets the same bits whatever else is in the step.
+        """
+        enter_thread()
+        return self._step.run(hidden, lengths)
+
+    def free(self) -> None:
+        """Give everything back. Calling it again does nothing."""
+        self._release.close()
+
+
+def _upload(model: Decoder, arrays: Mapping[str, NDArray[Any]], release: ExitStack) -> StepWeights:
+    def put(array: NDArray[Any]) -> int:
+        memory = DeviceMemory(array.nbytes)
+        release.callback(memory.free)
+        memory.upload(np.ascontiguousarray(array))
+        return memory.address
+
+    return placed(arrays, model.layers, put)

@@ -1,0 +1,1 @@
+"""The decode kernels, compiled for this processor and run without a GPU."""
