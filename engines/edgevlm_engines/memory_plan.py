@@ -139,9 +139,13 @@ def position_bytes(manifest: Manifest) -> int:
 def _weights(manifest: Manifest, place: Place) -> int:
     """Every file of a bundle is read into memory or mapped, and what is mapped must stay in memory to be quick."""
     precisions = {DECODER_WEIGHTS: manifest.precision, VISION_WEIGHTS: manifest.vision_precision}
-    held = {name: _HELD_ON_CPU[precision] for name, precision in precisions.items()} if place == "cpu" else {}
-    if _on_tensorrt(manifest):
+    if place == "cpu":
+        held = {name: _HELD_ON_CPU[precision] for name, precision in precisions.items()}
+    elif _on_tensorrt(manifest):
         held = {DECODER_WEIGHTS: _HELD_BY_TENSORRT[manifest.precision]}
+    else:
+        # ONNX Runtime prefills with one copy, and kernels of our own decode with another (`ort/own_decode.py`)
+        held = {DECODER_WEIGHTS: 2.0}
     return sum(int(file.size * held.get(name, 1)) for name, file in manifest.files.items())
 
 
