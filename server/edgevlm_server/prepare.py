@@ -106,7 +106,7 @@ def room_left(needed: int, prompt_length: int, model: Model, place: str) -> int:
     """How many tokens may follow a prompt. Raises `InvalidRequest` if fewer than are needed fit into one slot."""
     room = model.engine.info.max_length - prompt_length
     if room < needed:
-        why = f"the prompt takes {prompt_length}, images included, and its answer {needed} more"
+        why = f"it takes {prompt_length}, images included, and its answer {needed} more"
         raise _too_long(why, model, place)
     return room
 
@@ -122,19 +122,27 @@ def _conversation(request: Request, model: Model) -> Prompt:
         [_spoken(turn) for turn in turns],
         system,
     )
-    return Prompt(ids, [picture for turn in turns for picture in turn.pictures])
+    return Prompt(ids, _pictures(turns))
 
 
 def _split(turns: abc.Sequence[Turn]) -> tuple[str | None, abc.Sequence[Turn]]:
     """The system's text, joined if it comes as several messages, and the turns behind it."""
     begin = next((index for index, turn in enumerate(turns) if turn.role != "system"), len(turns))
     for index, turn in enumerate(turns):
-        if turn.pictures and turn.role != "user":
+        if turn.role != "user" and _pictures([turn]):
             raise _invalid("Only a user message can hold images.", turn.place)
         if turn.role == "system" and index > begin:
             raise _invalid("System messages must come first.", f"{turn.place.removesuffix('.content')}.role")
-    system = ["\n".join(turn.texts) for turn in turns[:begin]]
+    system = ["\n".join(_texts([turn])) for turn in turns[:begin]]
     return "\n\n".join(filter(None, system)) if system else None, turns[begin:]
+
+
+def _texts(turns: abc.Iterable[Turn]) -> list[str]:
+    return [part for turn in turns for part in turn.parts if isinstance(part, str)]
+
+
+def _pictures(turns: abc.Iterable[Turn]) -> list[Picture]:
+    return [part for turn in turns for part in turn.parts if isinstance(part, Picture)]
 
 
 def _spoken(turn: Turn) -> prompt.Turn:
@@ -144,13 +152,12 @@ def _spoken(turn: Turn) -> prompt.Turn:
 
 def _check_size(request: Request, model: Model, max_images: int) -> None:
     """Before anything is tokenised, which takes time in proportion."""
-    texts = [text for turn in request.turns for text in turn.texts]
+    length = sum(map(len, _texts(request.turns)))
     if isinstance(request.prompt, str):
-        texts.append(request.prompt)
-    length = sum(map(len, texts))
+        length += len(request.prompt)
     if length > MAX_TEXT:
-        raise _too_long(f"the prompt has {length} characters", model, request.place)
-    pictures = [picture for turn in request.turns for picture in turn.pictures]
+        raise _too_long(f"it has {length} characters", model, request.place)
+    pictures = _pictures(request.turns)
     if len(pictures) > max_images:
         place = pictures[max_images].place
         message = f"{place}: A request can hold at most {max_images} images."
@@ -163,6 +170,7 @@ def _invalid(message: str, param: str) -> InvalidRequest:
 
 
 def _too_long(why: str, model: Model, param: str) -> InvalidRequest:
-    # clients know this case by these words
-    most = f"This model's maximum context length is {model.engine.info.max_length} tokens"
-    return InvalidRequest(f"{param}: {most}; {why}.", code="context_length_exceeded", param=param)
+    # clients know this case by the first words, or by those behind the colon
+    most = f"this model's maximum context length is {model.engine.info.max_length} tokens"
+    message = f"{param}: The prompt is too long: {most}, but {why}."
+    return InvalidRequest(message, code="context_length_exceeded", param=param)

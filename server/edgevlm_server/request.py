@@ -41,16 +41,6 @@ class Turn:
     parts: tuple[str | Picture, ...]
     place: str = ""
 
-    @property
-    def texts(self) -> list[str]:
-        """Its parts that are texts."""
-        return [part for part in self.parts if isinstance(part, str)]
-
-    @property
-    def pictures(self) -> list[Picture]:
-        """Its parts that are pictures."""
-        return [part for part in self.parts if isinstance(part, Picture)]
-
 
 class EncodedImages(NamedTuple):
     """What a request's images became: `features` `[n * image_tokens, hidden_size]`, and each file's SHA-256."""

@@ -29,10 +29,10 @@ class InputImage(ImageFields):
         return self.image_url or None
 
 
-class OutputText(StrictModel):
+class EarlierText(StrictModel):
     """An earlier answer, as this server gave it; what is not its text may come along and has no effect."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", json_schema_extra={})
 
     type: Literal["output_text"]
     text: PromptText
@@ -41,7 +41,7 @@ class OutputText(StrictModel):
 InputPart = Annotated[
     Annotated[InputText, tag("input_text")]
     | Annotated[InputImage, tag("input_image")]
-    | Annotated[OutputText, tag("output_text")],
+    | Annotated[EarlierText, tag("output_text")],
     by_type(
         {name: name for name in ("input_text", "input_image", "output_text")},
         "A content part must have the type 'input_text', 'input_image' or 'output_text'",

@@ -52,6 +52,7 @@ class Refused:
 Hint = Annotated[Any, Ignored()]
 
 NO_TOOLS = "MobileVLM models cannot call tools"
+CALLS_NOTHING = (*NOTHING, "auto", "none")
 NO_SPECIAL_TOKENS = "Special tokens have no text here"
 NOTHING_KEPT = "This server keeps nothing between requests; send the earlier messages themselves"
 OPEN_TURN = "The template ends in the assistant's open turn"
@@ -68,7 +69,13 @@ def _mode(value: Any) -> Any:
 
 Effort = Annotated[Any, Refused("MobileVLM models do not reason first", (*NOTHING, "none", "minimal", "low"))]
 """A low effort is a hint; a high one counts on an answer that was thought over."""
-Call = Annotated[Any, Refused(NO_TOOLS, (*NOTHING, "auto", "none")), BeforeValidator(_mode)]
+Call = Annotated[
+    Any,
+    Refused(
+        f"{NO_TOOLS}; for an answer of a given form there are 'response_format' and 'text.format'", CALLS_NOTHING
+    ),
+    BeforeValidator(_mode),
+]
 
 
 class ClientFields(StrictModel):

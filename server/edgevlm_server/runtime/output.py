@@ -130,7 +130,8 @@ class Answer:
     ) -> None:
         self._ticket = ticket
         self._text = text
-        self._tokens = TokenTexts(tokenizer, text)
+        self._tokens = None if ticket.sequence.logprobs is None else TokenTexts(tokenizer, text)
+        """The text's tokens, if their probabilities are asked for."""
         self._metrics = metrics
         self._arrived = arrived
         self._count = 0
@@ -159,7 +160,7 @@ class Answer:
             (self._metrics.inter_token if self._count else self._metrics.first_token).observe(now - last)
             last = now
             self._count += 1
-            text, tokens = self._tokens.push(event.id, event.logprobs)
+            text, tokens = self._push(event)
             stopped = self._text.stopped is not None
             if stopped:
                 self._ticket.end("stop")
@@ -176,9 +177,17 @@ class Answer:
         self._metrics.end_to_end.observe(time.monotonic() - self._arrived)
         self._metrics.request_prompt.observe(self.usage.prompt)
         self._metrics.request_generation.observe(self.usage.completion)
-        text, tokens = self._tokens.finish()
+        text, tokens = self._finish()
         reason: FinishReason = "length" if end.reason == "length" and self._text.stopped is None else "stop"
         return Output(text, reason, tokens)
+
+    def _push(self, token: Token) -> tuple[str, tuple[Written, ...]]:
+        if self._tokens is None or token.logprobs is None:
+            return self._text.push(token.id), ()
+        return self._tokens.push(token.id, token.logprobs)
+
+    def _finish(self) -> tuple[str, tuple[Written, ...]]:
+        return (self._text.finish(), ()) if self._tokens is None else self._tokens.finish()
 
 
 class Choices:

@@ -34,7 +34,7 @@ class _Waiting(NamedTuple):
 
 
 class TokenTexts:
-    """Text as `Detokenizer` gives it, but cut where tokens end as far as these are asked for."""
+    """Text as `Detokenizer` gives it, but cut where tokens end."""
 
     def __init__(self, tokenizer: Tokenizer, text: Detokenizer) -> None:
         self._tokenizer = tokenizer
@@ -44,10 +44,8 @@ class TokenTexts:
         self._given = 0
         self._waiting: list[_Waiting] = []
 
-    def push(self, token: int, logprobs: Logprobs | None) -> tuple[str, tuple[Written, ...]]:
+    def push(self, token: int, logprobs: Logprobs) -> tuple[str, tuple[Written, ...]]:
         """Take one token; return the text that is certain now, and the tokens that wrote it."""
-        if logprobs is None:
-            return self._text.push(token), ()
         begin, first = self._text.read, not self._text.begun
         self._held += self._text.push(token)
         if self._tokenizer.bytes_of(token):
@@ -65,8 +63,7 @@ class TokenTexts:
         if self._waiting:
             # what was no whole character becomes U+FFFD now
             self._waiting[-1] = self._waiting[-1]._replace(end=self._text.shown)
-        text, tokens = self._give(len(self._waiting))
-        return text + self._held, tokens
+        return self._give(len(self._waiting))
 
     def _give(self, count: int) -> tuple[str, tuple[Written, ...]]:
         written = tuple(self._written(one) for one in self._waiting[:count])

@@ -169,7 +169,8 @@ def test_a_prompt_longer_than_the_context_is_told_in_words_that_clients_know(
 ) -> None:
     error = check_error(echo_server.client.post(path, json=body(text)), 400, "context_length_exceeded")
     assert error["param"] == param
-    assert error["message"].startswith(f"{param}: This model's maximum context length is 2048 tokens; ")
+    known = f"{param}: The prompt is too long: this model's maximum context length is 2048 tokens, but it "
+    assert error["message"].startswith(known)
 
 
 def test_token_ids_that_do_not_fit_are_a_prompt_that_is_too_long(echo_server: LiveServer) -> None:
