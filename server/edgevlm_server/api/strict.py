@@ -6,6 +6,7 @@ know of, null where there is nothing. Only values that are the client's own, suc
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, StringConstraints, Tag, ValidationError, model_validator
@@ -41,8 +42,14 @@ class StrictModel(BaseModel):
         if not isinstance(data, dict):
             return data
         # an error about a null where a value is needed says which values there are
-        needed = {field.alias or name for name, field in cls.model_fields.items() if field.is_required()}
+        needed = _needed(cls)
         return {name: value for name, value in data.items() if value is not None or name in needed}
+
+
+@cache
+def _needed(model: type[BaseModel]) -> frozenset[str]:
+    """Names of the fields that a request must have, as it writes them."""
+    return frozenset(field.alias or name for name, field in model.model_fields.items() if field.is_required())
 
 
 def tag(name: str) -> Tag:

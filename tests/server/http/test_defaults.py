@@ -1,6 +1,8 @@
 """What clients send by default is answered: values that ask for nothing, hints, and offers that may be declined."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -177,6 +179,31 @@ def test_instructions_and_a_system_message_are_one(echo_server: LiveServer) -> N
     late = {"instructions": "Be brief.", "input": [{"role": "developer", "content": "Be exact."}, *HELLO]}
     early = {"instructions": "Be brief.\n\nBe exact.", "input": HELLO}
     assert answered(echo_server, path, late) == answered(echo_server, path, early)
+
+
+def test_pictures_keep_their_place_among_texts_in_both_apis(echo_server: LiveServer) -> None:
+    urls = [data_url((200, 0, 0)), data_url((0, 200, 0))]
+    chat, responses = (
+        [
+            {"role": "user", "content": [*_between(urls, *kinds), {"type": kinds[0], "text": "What has changed?"}]},
+            {"role": "assistant", "content": "The lamp."},
+            {"role": "user", "content": [*_between(urls[:1], *kinds), {"type": kinds[0], "text": "And here?"}]},
+        ]
+        for kinds in (("text", "image_url"), ("input_text", "input_image"))
+    )
+    said = answered(echo_server, CHAT, {"messages": chat})["choices"][0]["message"]["content"]
+    assert answered(echo_server, "/v1/responses", {"input": responses})["said"] == [said]
+    counted = {"messages": chat, "return_token_strs": True}
+    tokens = echo_server.client.post("/tokenize", json=counted).json()["token_strs"]
+    text = re.sub("(<image>)+", "<image>", "".join(tokens)).replace("\u2581", " ")
+    order = re.findall("icture 1|icture 2|What|And|<image>", text)
+    assert order == ["icture 1", "<image>", "icture 2", "<image>", "What", "icture 1", "<image>", "And"]
+
+
+def _between(urls: list[str], text: str, image: str) -> Iterator[dict[str, Any]]:
+    for number, url in enumerate(urls, 1):
+        yield {"type": text, "text": f"Picture {number}:"}
+        yield {"type": image, "image_url": url}
 
 
 ANSWER = {"role": "assistant", "content": "yes"}
