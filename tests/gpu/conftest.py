@@ -39,7 +39,7 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """TensorRT decodes with CUDA graphs, and one case without, which is enough to see that they are the same steps."""
+    """TensorRT decodes with CUDA graphs, one case without, to see that they are the same steps."""
     if "loaded" in metafunc.fixturenames:
         trt = COLUMNS[metafunc.config.getoption("column")].on_tensorrt
         which = [(case, "graphs" if trt else "") for case in CASES] + [("v2", "no graphs")] * trt
