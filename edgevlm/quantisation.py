@@ -96,14 +96,14 @@ def _cases(model: "Model", pictures: int) -> Iterator[Case]:
     """Held-out drawings of each kind in turn."""
     from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
     from edgevlm_server.images.preprocess import preprocess
-    from edgevlm_server.text.prompt import Turn, encode_conversation
+    from edgevlm_server.text.prompt import Mark, Turn, encode_conversation
 
     prompt, image_tokens = model.manifest.prompt, model.manifest.vision.image_tokens
     for number in range(pictures):
         scene = draw_scene(SCENES[number % len(SCENES)], FIRST_EVALUATION_SEED + number)
         pixels = preprocess(scene.image, model.manifest.preprocessing)
         for index, question in enumerate(scene.questions[:QUESTIONS]):
-            turns = [Turn("user", question.text, images=1)]
+            turns = [Turn("user", (Mark.IMAGE, question.text))]
             tokens = encode_conversation(model.tokenizer, prompt, image_tokens, turns)
             yield Case(pixels, np.array(tokens, np.int64), shared=index > 0)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from edgevlm_engines import Engine, open_bundle
 from edgevlm_server.http.app import build_app
-from edgevlm_server.http.h11_protocol import Http11
+from edgevlm_server.http.h11_protocol import HttpConfig
+from edgevlm_server.http.server import Server
 from edgevlm_server.keys import KeyRing
+from edgevlm_server.listener import listen
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model, load_model
-from edgevlm_server.run import listen
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
 from edgevlm_server.text.tokenizer import Tokenizer
@@ -84,14 +84,13 @@ class LiveServer:
         self._stop = asyncio.Event()
         try:
             self.service = Service(self._settings, Metrics())
-            listener = listen(self._settings)
-            self.port = listener.getsockname()[1]
-            config = uvicorn.Config(
-                build_app(self.service, self._keys), http=Http11, ws="none", lifespan="off", log_config=None
-            )
-            server = uvicorn.Server(config)
+            listening = listen(self._settings)
+            listeners = listening.__enter__()
+            self.port = listeners[0].getsockname()[1]
+            app = build_app(self.service, self._keys)
+            server = Server(HttpConfig(app, self._settings, self._settings.max_connections))
             # signals belong to the test process
-            serving = asyncio.create_task(server._serve(sockets=[listener]))
+            serving = asyncio.create_task(server._serve(sockets=listeners))
             await self.service.start(self._load)
         except BaseException as error:
             self._failure = error
@@ -102,7 +101,7 @@ class LiveServer:
         await self.service.drain()
         server.should_exit = True
         await serving
-        listener.close()
+        listening.__exit__(None, None, None)
 
 
 def sse(response: httpx.Response) -> Iterator[dict[str, Any] | str]:

@@ -4,9 +4,10 @@ ApiError
 ├── InvalidRequest        400  the request cannot be served as it is; `param` names the place
 │   └── TooComplex        400  the form of the answer cannot be followed any further
 ├── Unauthorized          401  no key, or a wrong one
+├── Forbidden             403  not under this name, or not from this page
 ├── NotFound              404  no such path or model
 ├── MethodNotAllowed      405
-├── RequestTimeout        408  the body did not arrive in time
+├── RequestTimeout        408  the head or the body did not arrive in time
 ├── PayloadTooLarge       413
 ├── UnsupportedMediaType  415
 ├── QueueFull             429  try again in `retry_after` seconds
@@ -62,6 +63,11 @@ class Unauthorized(ApiError):
             code="invalid_api_key",
             headers={"www-authenticate": "Bearer"},
         )
+
+
+class Forbidden(ApiError):
+    status = 403
+    type = "permission_error"
 
 
 class NotFound(ApiError):
@@ -123,6 +129,22 @@ class Unavailable(ApiError):
     @classmethod
     def draining(cls) -> "Unavailable":
         return cls("The server is shutting down; try again soon.", code="shutting_down", headers={"retry-after": "5"})
+
+    @classmethod
+    def crowded(cls) -> "Unavailable":
+        return cls(
+            "The server has as many open connections as it may have; try again soon.",
+            code="too_many_connections",
+            headers={"retry-after": "5"},
+        )
+
+    @classmethod
+    def too_busy_to_decode(cls) -> "Unavailable":
+        return cls(
+            "The machine is too busy to decode the picture in time; try again soon.",
+            code="image_decoder_busy",
+            headers={"retry-after": "5"},
+        )
 
     @classmethod
     def undecoded(cls) -> "Unavailable":

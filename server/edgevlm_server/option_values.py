@@ -4,6 +4,7 @@ Every function raises `argparse.ArgumentTypeError` with what is needed instead.
 """
 
 import argparse
+import ipaddress
 import math
 import re
 from fractions import Fraction
@@ -83,6 +84,57 @@ def image_hosts(text: str) -> ImageHosts:
         return ImageHosts.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def address(text: str) -> str:
+    """An address or a name; one of IPv6 may have its brackets, as in a URL."""
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
+
+
+def addresses(text: str) -> tuple[str, ...]:
+    """Addresses and networks, separated by commas."""
+    return tuple(_network(one) for one in _list(text))
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """Names without a port, in small letters, or `*`."""
+    names = tuple(address(one).lower().rstrip(".") for one in _list(text))
+    if not all(name == "*" or re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", name) for name in names):
+        raise argparse.ArgumentTypeError("names such as vision.example.com are needed, without a port, or *")
+    return names
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins as browsers send them, or `*`."""
+    return tuple(one if one == "*" else _origin(one) for one in _list(text))
+
+
+def path_prefix(text: str) -> str:
+    """A path without its last slash; `/` alone is none."""
+    path = text.rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise argparse.ArgumentTypeError("a path such as /edgevlm is needed")
+    return path
+
+
+def _list(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            "addresses such as 10.0.0.2 or networks such as 10.0.0.0/24 are needed"
+        ) from None
+
+
+def _origin(text: str) -> str:
+    origin = text.lower()
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", origin):
+        raise argparse.ArgumentTypeError("origins such as https://mes.example or http://localhost:3000 are needed")
+    return origin
 
 
 def _at_least(least: int, text: str) -> int:

@@ -8,23 +8,20 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-import uvicorn
 from edgevlm_engines import EngineError
 
 from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
 from edgevlm_server.http.app import build_app
-from edgevlm_server.http.h11_protocol import Http11
+from edgevlm_server.http.h11_protocol import HttpConfig
+from edgevlm_server.http.server import Server
 from edgevlm_server.keys import KeyRing
+from edgevlm_server.listener import connections_that_fit, listen
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
 from edgevlm_server.service import Service
-from edgevlm_server.settings import Settings, SettingsError
+from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)
-
-BACKLOG = 2048
-KEEP_ALIVE_SECONDS = 75
-"""Longer than clients and proxies keep an idle connection, so that none sends on one that is just being closed."""
 
 
 def serve(settings: Settings, load: Callable[[], Model]) -> int:
@@ -33,45 +30,24 @@ def serve(settings: Settings, load: Callable[[], Model]) -> int:
     If a thread cannot be ended, the process ends here with the code, without returning.
     """
     keys = None if settings.api_keys is None else KeyRing.load(settings.api_keys)
-    with listen(settings) as listener:
-        return asyncio.run(_run(settings, keys, listener, load))
+    most = connections_that_fit(settings.max_connections)
+    with listen(settings) as listeners:
+        return asyncio.run(_run(settings, keys, listeners, most, load))
 
 
-def listen(settings: Settings) -> socket.socket:
-    """A listening socket. Raises `SettingsError` if the address cannot be had."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, an answer's second packet waits
-    # for the client's word that the first has come, which clients hold back for 40 ms
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror or error}."
-        ) from None
-    return listener
-
-
-async def _run(settings: Settings, keys: KeyRing | None, listener: socket.socket, load: Callable[[], Model]) -> int:
+async def _run(
+    settings: Settings,
+    keys: KeyRing | None,
+    listeners: list[socket.socket],
+    most_connections: int,
+    load: Callable[[], Model],
+) -> int:
     service = Service(settings, Metrics())
-    config = uvicorn.Config(
-        build_app(service, keys),
-        http=Http11,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-    )
-    server = _Server(config, service)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    address = "http://{}:{}".format(*_url_parts(listener))
-    log.info("Listening on %s; loading the model.", address)
+    server = _Server(HttpConfig(build_app(service, keys), settings, most_connections), service)
+    serving = asyncio.create_task(server.serve(sockets=listeners))
+    addresses = [_url(listener) for listener in listeners]
+    log.info("Listening on %s; loading the model.", " and ".join(addresses))
+    address = addresses[0] + (settings.root_path or "")
     loading = asyncio.create_task(_load(service, load, address))
     over = asyncio.create_task(_reason_to_end(service, loading))
     await asyncio.wait({serving, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -114,10 +90,10 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """uvicorn closes its listener on the first signal; this one first lets requests end and refuses new ones."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: HttpConfig, service: Service) -> None:
         super().__init__(config)
         self.clean = True
         """False once something did not end when it was told to."""
@@ -142,6 +118,6 @@ class _Server(uvicorn.Server):
             self.should_exit = True
 
 
-def _url_parts(listener: socket.socket) -> tuple[str, int]:
+def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    return (f"[{host}]" if ":" in host else host), port
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
+from edgevlm_server.images.limits import ImageLimits
 from edgevlm_server.images.pipeline import ImagePipeline
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
@@ -84,6 +85,7 @@ class Service:
             self.metrics,
             self.engine_died,
             self.settings.image_cache,
+            ImageLimits(decode_seconds=self.settings.image_timeout),
             self.settings.image_hosts,
         )
         prompt = model.manifest.prompt

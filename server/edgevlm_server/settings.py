@@ -14,9 +14,14 @@ from edgevlm_engines import EngineName, Provider, size_text
 
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.option_values import (
+    address,
+    addresses,
     at_least_one,
+    host_names,
     image_hosts,
     not_negative,
+    origins,
+    path_prefix,
     port_number,
     positive_size,
     seconds,
@@ -58,8 +63,45 @@ def _option(
 class Settings:
     """Frozen at start. Sizes in bytes, times in seconds, lengths in positions (tokens and image positions)."""
 
-    host: str = _option("127.0.0.1", "address to listen on", "ADDRESS")
+    host: str = _option(
+        "127.0.0.1", "address to listen on, or a name: localhost is IPv4 and IPv6", "ADDRESS", address
+    )
     port: int = _option(8000, "port to listen on; 0 lets the system choose one", "PORT", port_number)
+    allowed_hosts: tuple[str, ...] | None = _option(
+        None,
+        "names that clients may use for this server, separated by commas, or * for any; its addresses and names "
+        "of the local network may always be used (default: on loopback without keys no others, else any)",
+        "NAMES",
+        host_names,
+    )
+    root_path: str | None = _option(
+        None, "path under which a proxy publishes the server, such as /edgevlm", "PATH", path_prefix
+    )
+    trusted_proxies: tuple[str, ...] | None = _option(
+        None,
+        "addresses or networks of proxies, separated by commas: their X-Forwarded-For is believed, and each may open "
+        "any number of connections",
+        "ADDRESSES",
+        addresses,
+    )
+    cors_origins: tuple[str, ...] | None = _option(
+        None,
+        "origins whose pages may use the API from a browser, separated by commas, such as https://mes.example, or * "
+        "for any",
+        "ORIGINS",
+        origins,
+    )
+    keep_alive: float = _option(
+        75.0,
+        "how long an idle connection is kept; longer than clients and proxies keep theirs",
+        "SECONDS",
+        some_seconds,
+    )
+    head_timeout: float = _option(
+        20.0, "how long a new connection may take to send the head of a request", "SECONDS", some_seconds
+    )
+    max_connections: int = _option(1024, "most open connections, as far as file descriptors allow", "N", at_least_one)
+    max_connections_per_address: int = _option(256, "most of them from one address", "N", at_least_one)
     engine: EngineName | None = _option(
         None,
         "what runs the model: ort (ONNX Runtime), trt (TensorRT), or echo, which repeats the prompt and needs "
@@ -94,6 +136,7 @@ class Settings:
         "HOSTS",
         image_hosts,
     )
+    image_timeout: float = _option(5.0, "processor time that decoding one picture may take", "SECONDS", some_seconds)
     max_body: int = _option(10 * 2**20, "largest request body", "SIZE", positive_size)
     image_cache: int = _option(64 * 2**20, "memory for the features of images seen before", "SIZE", size)
     prefix_cache: int = _option(

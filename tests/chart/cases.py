@@ -25,6 +25,15 @@ CHECKPOINT: Values = {
     "build": {"workspace": "512M", "level": 0},
 }
 EVERY_SETTING: Values = {
+    "allowedHosts": "vision.example,*",
+    "rootPath": "/edgevlm",
+    "trustedProxies": "10.0.0.2,10.42.0.0/16",
+    "corsOrigins": "https://mes.example",
+    "keepAlive": 30,
+    "headTimeout": 10,
+    "maxConnections": 500,
+    "maxConnectionsPerAddress": 50,
+    "imageTimeout": 2.5,
     "engine": "ort",
     "provider": "cpu",
     "threads": 2,

@@ -60,7 +60,7 @@ def test_every_setting_arrives(rendered: Rendered) -> None:
     assert (asked.memory, asked.drain_timeout, asked.engine_timeout) == (3 * 2**30, 12.5, 90)
     assert (asked.log_level, asked.no_page) == ("debug", True)
     assert asked.image_hosts == ImageHosts.parse("camera.example:8080,10.0.0.0/8")
-    assert len(EVERY_SETTING) == 17
+    assert len(EVERY_SETTING) == 26
 
 
 def test_without_values_the_server_has_its_own_defaults(rendered: Rendered) -> None:

@@ -1,17 +1,13 @@
-"""The routes, who may use them, and the one shape of every error. Knows HTTP; all work is the service's."""
+"""The routes, who may use them, and what becomes of every error. Knows HTTP; all work is the service's."""
 
-import logging
-import re
-import time
-import uuid
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from edgevlm_server.api.answers import Health, Readiness
 from edgevlm_server.api.ask import AskForm
@@ -23,17 +19,18 @@ from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest
 from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound
 from edgevlm_server.http import decisions, routes
 from edgevlm_server.http.client import Served, authorise
+from edgevlm_server.http.cors import Cors
+from edgevlm_server.http.envelope import Envelope, refusal
 from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST
+from edgevlm_server.http.hosts import HostGuard
 from edgevlm_server.http.openapi import describe, may_answer
 from edgevlm_server.http.static import docs_router, page_router
+from edgevlm_server.http.targets import Targets
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.metrics import CONTENT_TYPE
 from edgevlm_server.service import Service
+from edgevlm_server.settings import Settings, is_loopback
 from edgevlm_server.version import version
-
-log = logging.getLogger(__name__)
-
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 probes = APIRouter(tags=["operation"])
 """Without a key: whether the process answers, and whether it can serve. So are the pages of `static`."""
@@ -42,15 +39,12 @@ api = APIRouter()
 """The key is checked by a dependency of whole routers, so a new route cannot forget it; see `KEYED`."""
 
 
-# not all supervisors send GET
-@probes.head("/health", include_in_schema=False)
 @probes.get("/health")
 async def health() -> Health:
     """The process is alive: the event loop answers."""
     return Health(status="ok")
 
 
-@probes.head("/ready", include_in_schema=False)
 @probes.get("/ready", responses=may_answer((503,)))
 async def ready(service: Served) -> Readiness:
     """The model is loaded and requests are taken."""
@@ -69,7 +63,7 @@ async def openapi(request: Request) -> dict[str, Any]:
     """The description of this API."""
     state = request.app.state
     if state.description is None:
-        state.description = describe(request.app, BODIES)
+        state.description = describe(request.app, BODIES, keyed=state.keys is not None, root_path=_root_path(request))
     description: dict[str, Any] = state.description
     return description
 
@@ -86,6 +80,15 @@ KEYED = (routes.generation, decisions.router, routes.tokens, routes.models, api)
 
 def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     """The whole application as uvicorn runs it."""
+    settings = service.settings
+    app: ASGIApp = HostGuard(build_api(service, keys), _allowed_hosts(settings, keys))
+    if settings.cors_origins:
+        app = Cors(app, settings.cors_origins)
+    return Envelope(Targets(app, settings.root_path or ""))
+
+
+def build_api(service: Service, keys: KeyRing | None) -> FastAPI:
+    """The routes."""
     app = FastAPI(
         title="edgevlm",
         version=version(),
@@ -107,25 +110,42 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(Exception, _unexpected)
-    return RequestIds(app)
+    return app
+
+
+def _allowed_hosts(settings: Settings, keys: KeyRing | None) -> tuple[str, ...]:
+    """Without a list, names are checked where nothing else keeps a page on the internet out."""
+    if settings.allowed_hosts is not None:
+        return settings.allowed_hosts
+    return () if keys is None and is_loopback(settings.host) else ("*",)
+
+
+def _root_path(request: Request) -> str:
+    path: str = request.scope["root_path"]
+    return path
 
 
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return JSONResponse(error.body(), status_code=error.status, headers=error.headers)
+    return refusal(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """What the router itself refuses: an unknown path or a wrong method."""
+    """What the router itself refuses: an unknown path or a wrong method. OPTIONS is no route's, so it comes here."""
     assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = error.headers or {}
-        answer: ApiError = MethodNotAllowed(
-            "This path does not take this method.", code="method_not_allowed", headers=allowed
-        )
-    else:
-        answer = NotFound("There is no such path.", code="not_found")
-    return await _api_error(request, answer)
+    if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+        return refusal(NotFound("There is no such path.", code="not_found"))
+    headers = {"allow": _allowed((error.headers or {}).get("Allow", ""))}
+    if request.method == "OPTIONS":
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+    return refusal(
+        MethodNotAllowed("This path does not take this method.", code="method_not_allowed", headers=headers)
+    )
+
+
+def _allowed(methods: str) -> str:
+    """A route's methods, and those that come with them."""
+    return f"{methods.replace('GET', 'GET, HEAD')}, OPTIONS"
 
 
 async def _client_left(request: Request, error: Exception) -> Response:
@@ -137,50 +157,4 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     """A mistake of ours; the traceback is in the log."""
     # starlette raises it again, and uvicorn then closes the connection
     failure = ApiError("The server failed on this request.", code="internal_error", headers={"connection": "close"})
-    return await _api_error(request, failure)
-
-
-class RequestIds:
-    """Puts `x-request-id` on every answer, the client's own if it is short and plain, and writes the access log."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        start = time.monotonic()
-        status = 0
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            seconds = time.monotonic() - start
-            client = scope.get("state", {}).get("client", "-")
-            level = logging.DEBUG if scope["path"] in ("/health", "/ready", "/metrics") else logging.INFO
-            log.log(
-                level,
-                "%s %s %d %.3f s client=%s id=%s",
-                scope["method"],
-                _shown(scope),
-                status,
-                seconds,
-                client,
-                request_id,
-            )
-
-
-def _shown(scope: Scope) -> str:
-    """The path for the log: one line of plain characters, whatever was sent."""
-    path: str = scope["path"]
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in path[:120])
+    return refusal(failure)

@@ -5,7 +5,6 @@ clear 4xx.
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Any
@@ -17,18 +16,16 @@ from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api.ask import AskForm, JsonAskForm, takes_json
 from edgevlm_server.api.strict import Model, invalid
-from edgevlm_server.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, Unauthorized, UnsupportedMediaType
-from edgevlm_server.http.multipart import form_values, parse_form
+from edgevlm_server.errors import PayloadTooLarge, RequestTimeout, Unauthorized, UnsupportedMediaType
+from edgevlm_server.http.ask_form import form_values
+from edgevlm_server.http.json_body import compressed, parse_json
+from edgevlm_server.http.multipart import parse_form
 from edgevlm_server.keys import KeyRing
 from edgevlm_server.runtime.admission import Arriving, Work
 from edgevlm_server.service import Service
 
 BODY_SECONDS = 60.0
 """A body that takes longer is given up: a phone photo over a slow radio link fits, a stalled sender does not."""
-
-MAX_VALUES = 50_000
-"""Commas and opening brackets in a body. Base64 has none and texts are bounded, so only a body that is made to cost
-seconds of parsing comes near."""
 
 LOOK_SECONDS = 1.0
 
@@ -93,18 +90,6 @@ def check(model: type[Model], data: Any) -> Model:
         raise invalid(error) from None
 
 
-def parse_json(body: bytes) -> Any:
-    """JSON as the standard has it: UTF-8, no NaN or infinity, no key twice in an object, and not too many values."""
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
-        raise InvalidRequest("The body holds too many values.", code="too_many_values")
-    try:
-        return json.loads(
-            body.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_unique, parse_float=_finite
-        )
-    except (ValueError, RecursionError):
-        raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
-
-
 class DisconnectWatch:
     """Watches one client from its request's body until `stop`, whether its answer is streamed or not."""
 
@@ -143,6 +128,8 @@ class DisconnectWatch:
 
 async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytes:
     """The whole body, counted as it comes: neither a wrong Content-Length nor none at all gets around the limit."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise compressed()
     announced = request.headers.get("content-length", "")
     length = int(announced) if announced.isdecimal() and len(announced) < 20 else None
     if length is not None and length > max_bytes:
@@ -172,21 +159,3 @@ def _too_large(max_bytes: int, length: int | None) -> PayloadTooLarge:
 
 def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(text)
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("duplicate key")
-    return result

@@ -67,24 +67,29 @@ def takes(
     return {"requestBody": {"required": True, "content": {media_type: content}}}
 
 
-def describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    """The whole document; `bodies` are the models that its routes take."""
+def describe(app: FastAPI, bodies: Sequence[type[BaseModel]], *, keyed: bool, root_path: str = "") -> dict[str, Any]:
+    """The whole document; `bodies` are the models that its routes take, `keyed` says whether the server has keys."""
     document: dict[str, Any] = deepcopy(app.openapi())
+    if root_path:
+        document["servers"] = [{"url": root_path}]
     schemas = document["components"]["schemas"]
     for path in document["paths"].values():
         for operation in path.values():
-            _finish(operation)
+            _finish(operation, keyed)
     _, made = models_json_schema([(body, "validation") for body in bodies], ref_template=REFERENCE)
     schemas.update(made.get("$defs", {}))
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    document["components"]["securitySchemes"] = _KEYS
+    if keyed:
+        document["components"]["securitySchemes"] = _KEYS
     return document
 
 
-def _finish(operation: dict[str, Any]) -> None:
+def _finish(operation: dict[str, Any], keyed: bool) -> None:
     """What is the same on every route."""
     found = operation["responses"]
+    if not keyed:
+        found.pop("401", None)
     found.pop("422", None)  # FastAPI's own refusal, which no route gives
     for status, answer in found.items():
         answer["headers"] = {**_REQUEST_ID, **(_RETRY if status in ("429", "503") else {})}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
+Send = Callable[[Request], Awaitable[Response]]
+
 FILES = Path(__file__).parents[1] / "page"
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -71,12 +73,24 @@ def _router(folder: Path, first: str, path: str, prefix: str, headers: Mapping[s
     router = APIRouter()
     for file in sorted(folder.iterdir()):
         send = _sender(file.read_bytes(), TYPES[file.suffix], headers)
-        name = path if file.name == first else f"{prefix}/{file.name}"
-        router.add_api_route(name, send, methods=["GET", "HEAD"], include_in_schema=False)
+        is_page = file.name == first
+        name = path if is_page else f"{prefix}/{file.name}"
+        router.add_api_route(name, _at(path, send) if is_page else send, include_in_schema=False)
     return router
 
 
-def _sender(content: bytes, media_type: str, headers: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
+def _at(path: str, send: Send) -> Send:
+    """The page where it belongs: what it loads is named from there, so a slash more or less would mislead it."""
+
+    async def send_or_lead(request: Request) -> Response:
+        if request.scope["raw_path"].endswith(b"/") == path.endswith("/"):
+            return await send(request)
+        return Response(status_code=307, headers={"location": request.scope["root_path"] + path})
+
+    return send_or_lead
+
+
+def _sender(content: bytes, media_type: str, headers: Mapping[str, str]) -> Send:
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     sent = {**headers, "etag": etag}
 

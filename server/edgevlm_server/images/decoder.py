@@ -3,8 +3,8 @@
 A thread is not enough: decoders are C code, which cannot be interrupted, and a crash ends its whole process.
 """
 
-import math
 import queue
+import signal
 import socket
 import subprocess
 import sys
@@ -20,12 +20,17 @@ from edgevlm_server.images.header import read_header
 from edgevlm_server.images.limits import ImageLimits, invalid
 
 _START_SECONDS = 30.0
-_ORPHAN_SECONDS = 2  # on top of the time limit: only a worker whose parent is gone lives to see it
+_PATIENCE = 4
+"""How many times its processor time a picture may take by the clock: beyond that the machine is at fault."""
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 
 
 class ImageWorkerError(RuntimeError):
     """No worker process can be had: the fault is the server's, not the picture's."""
+
+
+class ImageWorkerBusy(ImageWorkerError):
+    """The machine did not find the time for a picture: later it may."""
 
 
 class ImageDecoder:
@@ -48,8 +53,9 @@ class ImageDecoder:
     def decode(self, data: bytes) -> Image.Image:
         """The picture in mode RGB, padded and resized to `size` x `size`. Blocks, also for a free worker.
 
-        Raises ImageError when the picture is refused, is damaged or takes longer than `decode_seconds`, and
-        ImageWorkerError when no worker can be started or the decoder is closed.
+        Raises ImageError when the picture is refused, is damaged or takes more than `decode_seconds` of processor
+        time, ImageWorkerBusy when the machine does not come to it, and ImageWorkerError when no worker can be
+        started or the decoder is closed.
         """
         header = read_header(data, self._limits)
         request = worker_process.REQUEST.pack(
@@ -171,12 +177,12 @@ class _Process:
     def ask(self, request: bytes, data: bytes, reply_length: int) -> tuple[bytes, bytes]:
         """Status, and `reply_length` bytes where it is OK."""
         try:
-            deadline = time.monotonic() + self._limits.decode_seconds
+            deadline = time.monotonic() + _PATIENCE * self._limits.decode_seconds
             self._hand_over(request, data, deadline)
             return self._answer(reply_length, deadline)
         except TimeoutError:
             self.kill()
-            raise self._limits.too_slow() from None
+            raise ImageWorkerBusy("an image worker was not done in time") from None
         except BaseException:
             self.kill()
             raise
@@ -199,7 +205,8 @@ class _Process:
                 raise invalid()
             return status, self._receive(reply_length, deadline) if status == worker_process.OK else b""
         except (EOFError, ConnectionError):
-            raise invalid() from None
+            self.kill()
+            raise (self._limits.too_slow() if self._process.returncode == -signal.SIGPROF else invalid()) from None
 
     def _receive(self, length: int, deadline: float) -> bytes:
         received = bytearray()
@@ -221,9 +228,8 @@ class _Process:
 def _command(limits: ImageLimits) -> list[str]:
     # The worker looks for modules where this process does, and not in the current folder as `-m` would.
     path = [_PACKAGES, *sys.path]
-    seconds = math.ceil(limits.decode_seconds) + _ORPHAN_SECONDS
     code = (
         f"import sys; sys.path[:] = {path!r}; "
-        f"from edgevlm_server.images.worker import serve; serve({limits.memory_bytes}, {seconds})"
+        f"from edgevlm_server.images.worker import serve; serve({limits.memory_bytes}, {limits.decode_seconds})"
     )
     return [sys.executable, "-c", code]

@@ -18,6 +18,8 @@ from edgevlm_server.images.preprocess import normalise
 _WHITESPACE = b" \t\r\n\f\v"
 _WHITESPACE_TEXT = _WHITESPACE.decode()  # what Python strips by itself is more, some control characters included
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_PERCENT = ("%2B+", "%2b+", "%2F/", "%2f/", "%3D=", "%3d=", "%0A\n", "%0a\n", "%0D\r", "%0d\r", "%20 ")
+"""What base64 may hold beside letters and digits, as an escape of three characters and what it stands for."""
 _DATA_HEADER = 1024  # characters before the comma: a media type and its parameters
 
 
@@ -82,13 +84,14 @@ def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
     """The bytes in a data URL or in base64 alone; what they are is for the header check to say.
 
     Forgiving where tools differ: any case, parameters, no or a wrong media type, line breaks, the URL-safe
-    alphabet, no padding. Raises ImageError for everything else, remote addresses and more than `max_bytes`.
+    alphabet, no padding, percent signs as in a URL. Raises ImageError for everything else, remote addresses and
+    more than `max_bytes`.
     """
     if len(image_url) > 2 * limits.max_bytes + _DATA_HEADER:  # bounds the copies below; 4/3 and line breaks fit
         raise limits.too_many_bytes()
     if remote_address(image_url) is not None:
         raise remote_disabled()
-    encoded = _encoded_part(image_url.strip(_WHITESPACE_TEXT))
+    encoded = _without_escapes(_encoded_part(image_url.strip(_WHITESPACE_TEXT)))
     try:
         compact = encoded.encode("ascii").translate(_URL_SAFE, _WHITESPACE).rstrip(b"=")
     except UnicodeEncodeError:
@@ -111,3 +114,10 @@ def _encoded_part(image_url: str) -> str:
     if comma < 0 or "base64" not in (parameter.strip() for parameter in parameters):
         raise not_a_data_url()
     return image_url[comma + 1 :]
+
+
+def _without_escapes(encoded: str) -> str:
+    if "%" in encoded:
+        for escape in _PERCENT:
+            encoded = encoded.replace(escape[:3], escape[3:])
+    return encoded

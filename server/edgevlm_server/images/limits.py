@@ -1,5 +1,6 @@
 """What a picture may be, and what a client is told when it is not. No text here holds client input."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Literal, get_args
@@ -18,6 +19,20 @@ ImageErrorCode = Literal[
 ]
 FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 HEIC_READER = "pillow_heif"
+
+WORKER_BYTES = 200 * 2**20
+"""Address space of a decode worker before it has a picture."""
+BYTES_A_PIXEL: Mapping[ImageFormat, int] = {
+    "JPEG": 14,
+    "PNG": 22,
+    "WEBP": 32,
+    "BMP": 22,
+    "GIF": 18,
+    "TIFF": 22,
+    "AVIF": 26,
+    "HEIF": 34,
+}
+"""What decoding takes of it at most: with transparency, or for a JPEG whose coefficients are all needed at once."""
 
 
 def installed_formats() -> tuple[ImageFormat, ...]:
@@ -49,10 +64,10 @@ class ImageLimits:
     formats: tuple[ImageFormat, ...] = field(default_factory=installed_formats)
     max_bytes: int = 7 * 1024 * 1024  # as a file, after base64
     max_side: int = 16_384
-    max_pixels: int = 4096 * 4096
-    max_jpeg_pixels: int = 40_000_000  # JPEGs in one pass: they are decoded at 1/2, 1/4 or 1/8 above `max_pixels`
+    max_pixels: int = 40_000_000  # or fewer, as far as `memory_bytes` go
+    whole_pixels: int = 4096 * 4096  # a JPEG with more is decoded at 1/2, 1/4 or 1/8
     max_scans: int = 64  # of a progressive JPEG: each costs time whatever its size; usual files have 10
-    decode_seconds: float = 2.0
+    decode_seconds: float = 5.0  # of processor time
     memory_bytes: int = 1 << 30  # address space of a decode worker (Linux)
     fetch_seconds: float = 10.0  # for a picture that is fetched: name, connection and all of its bytes together
 
@@ -71,18 +86,22 @@ class ImageLimits:
 
     @property
     def _names(self) -> str:
-        return ", ".join(self.formats).replace("WEBP", "WebP").replace("HEIF", "HEIC")
+        return ", ".join(map(_spelled, self.formats))
 
     def too_many_bytes(self) -> ImageError:
         size = f"{self.max_bytes / 2**20:.3g} MiB"
         return ImageError("image_too_large", f"The picture's file is larger than the limit of {size}.")
 
-    def too_many_pixels(self) -> ImageError:
-        usual, jpeg = (f"{n / 1e6:.1f}" for n in (self.max_pixels, self.max_jpeg_pixels))
+    def most_pixels(self, image_format: ImageFormat) -> int:
+        """What fits in the memory of a worker, whatever the picture's mode."""
+        return min(self.max_pixels, (self.memory_bytes - WORKER_BYTES) // BYTES_A_PIXEL[image_format])
+
+    def too_many_pixels(self, image_format: ImageFormat) -> ImageError:
         return ImageError(
             "image_too_large",
-            f"The picture has too many pixels. Limits: {self.max_side} per side, {usual} megapixels, or "
-            f"{jpeg} megapixels for a JPEG that is not progressive.",
+            f"The picture has too many pixels. A {_spelled(image_format)} may have {self.max_side} per side and "
+            f"{self.most_pixels(image_format) / 1e6:.1f} megapixels: that is what can be decoded in "
+            f"{self.memory_bytes >> 20} MiB of memory.",
         )
 
     def too_many_scans(self) -> ImageError:
@@ -91,7 +110,7 @@ class ImageLimits:
     def too_slow(self) -> ImageError:
         return ImageError(
             "image_too_large",
-            f"The picture took longer than {self.decode_seconds:g} s to decode. Send a smaller one.",
+            f"The picture took more than {self.decode_seconds:g} s of processor time to decode. Send a smaller one.",
         )
 
     def fetch_too_slow(self) -> ImageError:
@@ -102,6 +121,10 @@ class ImageLimits:
 
     def too_much_memory(self) -> ImageError:
         return ImageError("image_too_large", "Decoding the picture needs more memory than one picture may use.")
+
+
+def _spelled(image_format: ImageFormat) -> str:
+    return {"WEBP": "WebP", "HEIF": "HEIC"}.get(image_format, image_format)
 
 
 def invalid() -> ImageError:

@@ -17,7 +17,7 @@ from edgevlm_engines import Engine, Floats, Preprocessing
 
 from edgevlm_server.errors import InvalidRequest, NotFound, Unavailable
 from edgevlm_server.images.cache import FeatureCache, PictureNames, Refusal
-from edgevlm_server.images.decoder import ImageWorkerError
+from edgevlm_server.images.decoder import ImageWorkerBusy, ImageWorkerError
 from edgevlm_server.images.fetch import ImageFetcher
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
@@ -64,10 +64,10 @@ class ImagePipeline:
         metrics: Metrics,
         on_death: Callable[[], None],
         cache_bytes: int,
+        limits: ImageLimits,
         hosts: ImageHosts | None = None,
     ) -> None:
         """`on_death` is called when the vision encoder has failed: the engine must not be used again."""
-        limits = ImageLimits()
         self._loop = asyncio.get_running_loop()
         self._engine = engine
         self._metrics = metrics
@@ -190,6 +190,9 @@ class ImagePipeline:
                 return await self._encode(pixels)
         except ImageError as error:
             return error.again
+        except ImageWorkerBusy:
+            log.warning("The machine is too busy to decode a picture in time.")
+            return Unavailable.too_busy_to_decode
         except ImageWorkerError:
             log.exception("No picture can be decoded.")
             return Unavailable.undecoded

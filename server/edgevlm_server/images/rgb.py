@@ -7,6 +7,7 @@ from typing import cast
 from PIL import AvifImagePlugin, Image, ImageChops, TiffImagePlugin, WebPImagePlugin
 
 from edgevlm_server.images.limits import HEIC_READER
+from edgevlm_server.images.png import without_metadata
 
 # Pillow would import its readers when first needed, in the middle of a request
 Image.preinit()
@@ -14,8 +15,11 @@ _ = WebPImagePlugin
 # a decoder's thread takes address space, of which a worker has little; so for HEIC below
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
+_JPEG_END = b"\xff\xd9"
+_FILLERS = (bytes(1024), b"\x55" * 1024)
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -47,6 +51,17 @@ def decode_rgb(data: bytes, image_format: str, scale: int = 1) -> Image.Image:
     `scale` of 2, 4 or 8 decodes a JPEG at that fraction of its size. Raises UnsupportedMode, and for damaged
     files whatever Pillow raises.
     """
+    if image_format == "PNG":
+        data = without_metadata(data)
+    try:
+        return _decoded(data, image_format, scale)
+    except OSError:
+        if image_format != "JPEG":
+            raise
+        return _without_its_end(data, scale)
+
+
+def _decoded(data: bytes, image_format: str, scale: int) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
         if scale > 1:
             image.draft(None, (image.width // scale, image.height // scale))
@@ -54,6 +69,15 @@ def decode_rgb(data: bytes, image_format: str, scale: int = 1) -> Image.Image:
         picture = _on_white(_eight_bits(image))
         turn = _turn(image)
         return picture if turn is None else picture.transpose(turn)
+
+
+def _without_its_end(data: bytes, scale: int) -> Image.Image:
+    """A JPEG that lacks the mark of its end and nothing else: then it does not matter what follows its data."""
+    whole = data.removesuffix(_JPEG_END[:1])
+    one, other = (_decoded(whole + filler + _JPEG_END, "JPEG", scale) for filler in _FILLERS)
+    if one.tobytes() != other.tobytes():
+        raise OSError("the picture is not complete")
+    return one
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -75,6 +99,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if darkest < 0 or brightest > white:
         raise UnsupportedMode
     grey = wide.point(lambda value: value * (255 / white) + 0.5).convert("L")
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        grey = ImageChops.invert(grey)  # Pillow does so up to 8 bits
     if "transparency" in image.info:
         grey.putalpha(_unlike(wide, image.info["transparency"]))
     return grey

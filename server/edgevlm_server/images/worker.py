@@ -25,13 +25,14 @@ STATUSES = (OK, UNSUPPORTED, TOO_MUCH_MEMORY, INVALID)
 _SOCKET, _STDERR = 0, 2
 
 
-def serve(memory_bytes: int, seconds: int) -> None:
-    """Answers until the other side closes. `seconds` ends a picture's decoding should the parent be gone."""
+def serve(memory_bytes: int, seconds: float) -> None:
+    """Answers until the other side closes, or until one picture has taken `seconds` of processor time."""
     for number in (
         signal.SIGINT,
         signal.SIGTERM,
     ):  # sent to the whole group: the parent may still be draining
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     load_heic_reader()
     _confine(memory_bytes)
     warnings.simplefilter("ignore")
@@ -42,9 +43,9 @@ def serve(memory_bytes: int, seconds: int) -> None:
         length, *request = REQUEST.unpack(header)
         data = _read(length)
         _write(ACCEPTED)
-        signal.alarm(seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process
         status, pixels = _answer(data, *request)
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         _write(status + pixels)
 
 

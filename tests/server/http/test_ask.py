@@ -96,14 +96,15 @@ def test_what_a_client_takes(accept: str, wants: bool) -> None:
 @pytest.mark.parametrize(
     ("fields", "code", "param"),
     [
-        ([("image", "x")], "invalid_value", "question"),
+        ([("image", "\0")], "invalid_value", "question"),
         ([("question", "a"), ("question", "b")], "invalid_form", None),
         ([("question", "a"), ("temperature", "1")], "unsupported_parameter", "temperature"),
         ([("question", "a"), ("max_tokens", "0")], "invalid_value", "max_tokens"),
         ([("question", "a"), ("max_tokens", "many")], "invalid_value", "max_tokens"),
-        ([("question", "a"), ("max_tokens", "99999")], "context_length_exceeded", "image"),
-        ([("question", "a"), ("image", "no picture")], "image_unsupported", "image"),
-        ([("question", "a"), *[("image", "x")] * 9], "too_many_images", "image"),
+        ([("question", "a b " * 3000)], "context_length_exceeded", "question"),
+        ([("question", "x" * 40_000)], "context_length_exceeded", "question"),
+        ([("question", "a"), ("image", "\0no picture")], "image_unsupported", "image"),
+        ([("question", "a"), *[("image", "\0")] * 9], "too_many_images", "image"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -111,6 +112,48 @@ def test_what_is_wrong_is_named(
 ) -> None:
     files = [(name, (None, value)) for name, value in fields]
     assert check_error(echo_server.client.post("/ask", files=files), 400, code)["param"] == param
+
+
+PART = base64.b64decode(png_url(RED).partition(",")[2])
+
+
+@pytest.mark.parametrize("name", ["image", "image[]", "images", "file", "picture", "upload", "Foto"])
+def test_a_file_is_a_picture_whatever_its_field_is_called(echo_server: LiveServer, name: str) -> None:
+    sent = echo_server.client.post("/ask", files={name: ("part.png", PART)}, data={"question": "Q"})
+    assert sent.text == echo_server.client.post("/ask", files={"image": PART}, data={"question": "Q"}).text
+    assert sent.status_code == 200
+
+
+def test_texts_may_come_from_files(echo_server: LiveServer) -> None:
+    files = {"question": ("q.txt", b"\xef\xbb\xbfQ"), "image": ("part.png", PART)}
+    plain = echo_server.client.post("/ask", files={"image": PART}, data={"question": "Q"})
+    assert echo_server.client.post("/ask", files=files).text == plain.text
+
+
+@pytest.mark.parametrize("name", ["image", "image[]", "file", "picture"])
+@pytest.mark.parametrize(("content", "reason"), [("part.jpg", "holds a text and no file"), ("", "is empty")])
+def test_a_forgotten_at_sign_is_named(echo_server: LiveServer, name: str, content: str, reason: str) -> None:
+    response = echo_server.client.post("/ask", files={"question": (None, "Q"), name: (None, content)})
+    message = check_error(response, 400, "invalid_value")["message"]
+    assert f"'{name}' {reason}" in message and f"-F {name}=@part.jpg" in message
+
+
+@pytest.mark.parametrize("name", ["image", "upload"])
+def test_an_empty_file_is_named_and_one_that_was_not_chosen_is_none(echo_server: LiveServer, name: str) -> None:
+    def ask(file_name: str) -> Any:
+        head = f'Content-Disposition: form-data; name="{name}"; filename="{file_name}"'
+        question = 'Content-Disposition: form-data; name="question"'
+        body = f"--XX\r\n{question}\r\n\r\nQ\r\n--XX\r\n{head}\r\n\r\n\r\n--XX--\r\n"
+        form = {"content-type": "multipart/form-data; boundary=XX"}
+        return echo_server.client.post("/ask", content=body, headers=form)
+
+    assert "is empty" in check_error(ask("part.jpg"), 400, "invalid_value")["message"]
+    assert ask("").text.endswith("USER: Q ASSISTANT:\n")
+
+
+def test_a_question_in_latin_1_is_named(echo_server: LiveServer) -> None:
+    response = echo_server.client.post("/ask", files={"question": (None, "Größe?".encode("latin-1"))})
+    assert "Latin-1" in check_error(response, 400, "invalid_form")["message"]
 
 
 def test_only_forms_within_the_limit_are_taken(echo_server: LiveServer) -> None:

@@ -3,12 +3,14 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from edgevlm_server.http.h11_protocol import HALF_CLOSE_SECONDS
 
 from tests.live import LiveServer, sse
 from tests.pictures import data_url, image_part, text_part, user
@@ -90,12 +92,18 @@ def open_chat(server: LiveServer, *, stream: bool, content: object = "tell me " 
     return connection
 
 
+def leave(connection: socket.socket) -> None:
+    """Close it late enough to be no client that has only ended its side."""
+    time.sleep(1.5 * HALF_CLOSE_SECONDS)
+    connection.close()
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_frees_its_slot(slow: tuple[LiveServer, SlowEngine], stream: bool) -> None:
     server, engine = slow
     connection = open_chat(server, stream=stream)
     until(lambda: engine.decoded > 3, "the answer to begin")
-    connection.close()
+    leave(connection)
     until(lambda: inside(server) == 0, "the slot to be free")
     assert engine.decoded < 60, "it went on to the end"
     assert balanced(server)["edgevlm_requests_cancelled_total"] == 1
@@ -110,7 +118,7 @@ def test_a_client_that_leaves_while_it_waits_is_forgotten(slow: tuple[LiveServer
     until(lambda: inside(server) == 4, "four to run")
     waiting = open_chat(server, stream=stream)
     until(lambda: inside(server) == 5, "one to wait")
-    waiting.close()
+    leave(waiting)
     engine.gate.set()
     until(lambda: inside(server) <= 4, "the waiting one to be forgotten")
     for connection in running:
@@ -207,7 +215,7 @@ def test_a_client_that_leaves_after_stray_bytes_is_noticed_too(slow: tuple[LiveS
     connection = open_chat(server, stream=False)
     connection.sendall(b"\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     until(lambda: engine.decoded > 1, "the answer to begin")
-    connection.close()
+    leave(connection)
     until(lambda: inside(server) == 0, "the slot to be free")
     assert engine.decoded < 60, "it went on to the end"
 
@@ -218,7 +226,7 @@ def test_pictures_of_a_client_that_has_left_are_not_encoded(bundles: Bundles) ->
         parts = [image_part(data_url((n, n, n))) for n in range(3)]
         connection = open_chat(server, stream=False, content=[*parts, text_part()])
         until(lambda: engine.encoded == 1, "the first picture to be encoded")
-        connection.close()
+        leave(connection)
         until(lambda: inside(server) == 0, "the place to be free")
         assert engine.encoded < 3
         metrics = balanced(server)

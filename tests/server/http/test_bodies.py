@@ -76,10 +76,3 @@ def test_a_client_that_leaves_within_its_body_is_no_error(
         until(lambda: f"POST {path} 499" in caplog.text, "the request to end")
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
     assert not echo_server.service.admission._bodies
-
-
-@pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_probes_may_ask_for_the_head_alone(echo_server: LiveServer, path: str) -> None:
-    response = echo_server.client.head(path)
-    assert response.status_code == 200
-    assert response.content == b""

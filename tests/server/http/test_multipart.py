@@ -36,21 +36,26 @@ def test_bytes_of_any_kind_are_a_form_or_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "name"),
+    ("head", "name", "file_name"),
     [
-        (TEXT, "question"),
-        (b"content-disposition:form-data;name=question", "question"),
-        (b'Content-Disposition: form-data; name="image"; filename="a;b \xc3\xa9.jpg"', "image"),
-        (b'Content-Disposition: form-data; name="image"; filename=""', "image"),
-        (b"Content-Disposition: form-data; name=\"image\"; filename*=UTF-8''a.jpg", "image"),
-        (b"Content-Type: text/plain; charset=utf-8\r\n" + TEXT, "question"),
-        (TEXT + b"\r\nContent-Transfer-Encoding: 8bit", "question"),
-        (b'Content-Disposition: form-data; name=""', ""),
+        (TEXT, "question", None),
+        (b"content-disposition:form-data;name=question", "question", None),
+        (b'CONTENT-DISPOSITION: Form-Data; NAME="question"; FileName="A.JPG"', "question", "A.JPG"),
+        (b'Content-Disposition: form-data; name = "question";', "question", None),
+        (b'Content-Disposition: form-data; name="image"; filename="a;b \xc3\xa9.jpg"', "image", "a;b \u00e9.jpg"),
+        (b'Content-Disposition: form-data; name="image"; filename="a\\"b.jpg"', "image", 'a"b.jpg'),
+        (b'Content-Disposition: form-data; name="image"; filename="C:\\dir\\x.jpg"', "image", "C:\\dir\\x.jpg"),
+        (b'Content-Disposition: form-data; name="image"; filename=""', "image", ""),
+        (b"Content-Disposition: form-data; name=\"image\"; filename*=UTF-8''a.jpg", "image", "UTF-8''a.jpg"),
+        (b"Content-Type: text/plain; charset=utf-8\r\n" + TEXT, "question", None),
+        (TEXT + b"\r\nCONTENT-TRANSFER-ENCODING: Binary", "question", None),
+        (TEXT + b"\r\nContent-Transfer-Encoding: 8bit", "question", None),
+        (b'Content-Disposition: form-data; name=""', "", None),
     ],
 )
-def test_heads_that_clients_write(head: bytes, name: str) -> None:
+def test_heads_that_clients_write(head: bytes, name: str, file_name: str | None) -> None:
     [found] = parse_form(form(part(b"content", head)), TYPE)
-    assert found == FormField(name, b"content")
+    assert found == FormField(name, b"content", file_name)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +114,27 @@ def test_without_a_boundary_there_is_no_form(content_type: str) -> None:
         'multipart/form-data; boundary="XX"',
         "multipart/form-data; charset=utf-8; BOUNDARY=XX",
         "multipart/form-data;boundary=XX; charset=utf-8",
+        "Multipart/Form-Data; Boundary = XX ;",
     ],
 )
 def test_ways_to_name_a_boundary(content_type: str) -> None:
     assert [field.content for field in parse_form(form(part(b"a")), content_type)] == [b"a"]
+
+
+@pytest.mark.parametrize(
+    ("written", "boundary"),
+    [
+        ("----------------------------8d9f1c2b3a4", "----------------------------8d9f1c2b3a4"),
+        ("{5e1f-uuid}", "{5e1f-uuid}"),
+        ('"5e1f/uuid"', "5e1f/uuid"),
+        ('"a b"', "a b"),
+        ("===============123==", "===============123=="),
+        ("_Part_(1)*$%&@!", "_Part_(1)*$%&@!"),
+    ],
+)
+def test_boundaries_that_old_clients_write(written: str, boundary: str) -> None:
+    body = form(part(b"a")).replace(b"--XX", b"--" + boundary.encode())
+    assert [field.content for field in parse_form(body, f"multipart/form-data; boundary={written}")] == [b"a"]
 
 
 def test_what_stands_before_the_first_and_after_the_last_mark_is_nothing() -> None:

@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,9 +61,9 @@ def test_large_jpeg_is_decoded_at_a_fraction_and_small_ones_are_not() -> None:
     data = encode(image, "JPEG", quality=95)
     with Image.open(io.BytesIO(data)) as opened:
         exact = fit_square(opened.convert("RGB"), SIZE, PAD)
-    with decoder(limits=ImageLimits(max_pixels=320 * 320)) as made:
+    with decoder(limits=ImageLimits(whole_pixels=320 * 320)) as made:
         assert made.decode(data).tobytes() == exact.tobytes()
-    with decoder(limits=ImageLimits(max_pixels=320 * 320 - 1)) as made:
+    with decoder(limits=ImageLimits(whole_pixels=320 * 320 - 1)) as made:
         fraction = made.decode(data)
     difference = np.abs(np.asarray(fraction, np.int16) - np.asarray(exact, np.int16))
     assert 0 < difference.mean() < 10
@@ -76,16 +78,44 @@ def test_a_gif_frame_larger_than_its_header_says_is_refused() -> None:
 
 @pytest.mark.slow
 def test_a_strip_does_not_need_a_square_of_memory() -> None:
-    with decoder(limits=ImageLimits(memory_bytes=300 << 20)) as made:
+    with decoder(limits=ImageLimits(memory_bytes=560 << 20)) as made:
         for size in ((1, 16384), (16384, 1), (1000, 16384), (16384, 1000)):
             assert made.decode(encode(plain(TEAL, size), "PNG")).getpixel((0, 0)) == PAD
 
 
-def test_memory_limit() -> None:
+def test_memory_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds, too, where a header has not said how much is needed."""
+    monkeypatch.setattr(ImageLimits, "most_pixels", lambda limits, image_format: 4096 * 4096)
     large = encode(Image.new("RGB", (4096, 4096)), "PNG")
-    with decoder(limits=ImageLimits(memory_bytes=100 << 20)) as made:
+    with decoder(limits=ImageLimits(memory_bytes=128 << 20)) as made:
         assert refusal(made, large).code == "image_too_large"
         assert_right(made)
+
+
+WORST: dict[ImageFormat, tuple[str, dict[str, Any]]] = {
+    "JPEG": ("CMYK", {"progressive": True, "quality": 20}),
+    "PNG": ("RGBA", {"compress_level": 1}),
+    "WEBP": ("RGBA", {"lossless": True, "method": 0}),
+    "BMP": ("RGBA", {}),
+    "GIF": ("P", {"transparency": 1}),
+    "TIFF": ("RGBA", {"compression": "tiff_lzw"}),
+    "AVIF": ("RGBA", {"speed": 10}),
+    "HEIF": ("RGBA", {}),
+}
+"""Of each format what takes the most memory."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_as_many_pixels_as_the_memory_is_said_to_allow(image_format: ImageFormat) -> None:
+    limits = ImageLimits(memory_bytes=320 << 20, max_bytes=64 << 20)
+    mode, options = WORST[image_format]
+    # HEIC rounds sides up to whole blocks
+    side = math.isqrt(limits.most_pixels(image_format)) - 64
+    colours = Image.linear_gradient("L").resize((side, side))
+    image = Image.merge("RGBA", (colours, colours.rotate(90), colours, colours)).convert(mode)
+    with decoder(limits=limits) as made:
+        assert made.decode(encode(image, image_format, **options)).size == (SIZE, SIZE)
 
 
 def test_png_that_inflates_to_more_than_its_header_says() -> None:

@@ -1,6 +1,7 @@
 """From the text of an `image_url` to bytes: forgiving where tools differ, closed to everything else."""
 
 import base64
+from urllib.parse import quote
 
 import pytest
 from edgevlm_server.images.intake import image_bytes
@@ -37,6 +38,10 @@ def refusal(image_url: str, limits: ImageLimits = LIMITS) -> ImageError:
         base64.encodebytes(DATA).decode().replace("\n", "\r\n"),
         base64.urlsafe_b64encode(DATA).decode(),
         f"\t{TEXT}\r\n\r\n",
+        f"data:image/png;base64,{quote(TEXT, safe='')}",
+        quote(TEXT, safe=""),
+        quote(base64.encodebytes(DATA).decode(), safe=""),
+        TEXT.replace("+", "%2b").replace("/", "%2f").replace("=", "%3d"),
     ],
 )
 def test_accepted(image_url: str) -> None:
@@ -81,7 +86,8 @@ def test_remote_pictures_are_not_fetched(url: str) -> None:
         f"{TEXT}\0",
         f"{TEXT}é",
         "data:image/png;base64,\ud800",
-        "data:image/png;base64,iVBOR%2Bw0KGgo",
+        "data:image/png;base64,iVBOR%2",
+        "data:image/png;base64,iVBOR%41w0KGgo",
     ],
 )
 def test_refused(image_url: str) -> None:

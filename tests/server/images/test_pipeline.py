@@ -1,5 +1,8 @@
 """Several pictures of one request: the next is decoded while one is encoded, and no more than that."""
 
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from edgevlm_engines import Floats
+from edgevlm_server.images import decoder
 
 from tests.live import LiveServer
 from tests.pictures import data_url, image_part, text_part, user
 from tests.server.engines import HangingSight, until
+from tests.server.images.image_workers import workers
 
 Bundles = Callable[[str], Path]
 
@@ -42,6 +48,29 @@ def test_the_first_mistake_is_named_and_the_others_end(bundles: Bundles) -> None
         reply = server.client.post("/v1/chat/completions", json={"messages": user(good, bad, good, text_part())})
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, "image_unsupported")
         assert server.service.admission.inside == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_machine_that_is_too_busy_is_no_fault_of_the_picture(
+    bundles: Bundles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is stopped stands for a machine that does not come to it."""
+    monkeypatch.setattr(decoder, "_PATIENCE", 1)
+    others = set(workers())
+    with LiveServer.on_bundle(bundles("v2"), engine="echo", image_timeout=1.0) as server:
+
+        def ask(shade: int) -> httpx.Response:
+            body = {"messages": user(image_part(data_url((shade, 0, 0))), text_part())}
+            return server.client.post("/v1/chat/completions", json=body)
+
+        assert ask(1).status_code == 200
+        [worker] = set(workers()) - others
+        os.kill(worker, signal.SIGSTOP)
+        refused = ask(2)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "image_decoder_busy")
+        assert int(refused.headers["retry-after"]) > 0
+        assert ask(2).status_code == 200
 
 
 def test_the_pictures_of_one_request_do_not_stand_in_front_of_another_ones(bundles: Bundles) -> None:

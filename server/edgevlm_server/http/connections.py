@@ -1,0 +1,49 @@
+"""How many connections are open, in all and from each address, and how many may be. Knows addresses, no sockets."""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Sequence
+
+
+class Connections:
+    """Counts them; used on the event loop alone."""
+
+    def __init__(self, most: int, most_of_one: int, unbounded: Sequence[str] = ()) -> None:
+        """`unbounded` are addresses and networks without a bound of their own: a proxy stands for many clients."""
+        self.refused = 0
+        """Connections beyond the bounds that are still open, to be told so."""
+        self._most = most
+        self._most_of_one = most_of_one
+        self._unbounded = [ipaddress.ip_network(one) for one in unbounded]
+        self._open: Counter[bytes] = Counter()
+        self._total = 0
+
+    def enter(self, address: str) -> bool:
+        """Count one more, or say that there are too many."""
+        origin = _origin(address)
+        if self._total >= self._most or (self._is_bounded(address) and self._open[origin] >= self._most_of_one):
+            return False
+        self._total += 1
+        self._open[origin] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """One that was counted is closed."""
+        origin = _origin(address)
+        self._total -= 1
+        self._open[origin] -= 1
+        if not self._open[origin]:
+            del self._open[origin]
+
+    def _is_bounded(self, address: str) -> bool:
+        return not any(_address(address) in network for network in self._unbounded)
+
+
+def _address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    parsed = ipaddress.ip_address(address)
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def _origin(address: str) -> bytes:
+    """Who it is: one machine has any number of IPv6 addresses, but one network of 64 bits."""
+    return _address(address).packed[:8]
