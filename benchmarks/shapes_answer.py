@@ -13,7 +13,7 @@ from edgevlm_server.images.preprocess import preprocess
 from edgevlm_server.model import load_model
 from edgevlm_server.offline import answer, encode
 from edgevlm_server.settings import Settings
-from edgevlm_server.text.prompt import Turn
+from edgevlm_server.text.prompt import Mark, Turn
 from PIL import Image
 from pydantic import TypeAdapter
 
@@ -45,7 +45,7 @@ def measure(bundle: Path) -> Answered:
     loaded = time.perf_counter()
     try:
         pixels = preprocess(Image.linear_gradient("L").convert("RGB"), model.manifest.preprocessing)
-        turns = [Turn("user", "What is this?", images=1)]
+        turns = [Turn("user", (Mark.IMAGE, "What is this?"))]
         pieces = list(answer(model, turns, encode(model, [pixels]), max_tokens=TOKENS))
     finally:
         model.engine.close()
