@@ -38,10 +38,17 @@ class Conversion:
     precision: Precision | None = None
     vision_precision: VisionPrecision | None = None
     device: Device | None = None
+    lora: tuple[tuple[Path, float], ...] = ()
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Conversion":
-        return cls(arguments.vision_tower, arguments.precision, arguments.vision_precision, arguments.device)
+        return cls(
+            arguments.vision_tower,
+            arguments.precision,
+            arguments.vision_precision,
+            arguments.device,
+            tuple(arguments.lora),
+        )
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -52,8 +59,8 @@ def check_conversion(named: Path | None, conversion: Conversion) -> None:
     """Refuse options that would do nothing. Raises `CommandError`."""
     if conversion != Conversion() and (named is None or not is_checkpoint(named)):
         raise CommandError(
-            "--device, --vision-tower, --precision and --vision-precision say how a checkpoint is converted, but no "
-            "checkpoint was given; leave them out."
+            "--device, --vision-tower, --lora, --precision and --vision-precision say how a checkpoint is converted, "
+            "but no checkpoint was given; leave them out."
         )
 
 
@@ -126,6 +133,7 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
         checkpoint,
         bundle,
         vision_tower=conversion.vision_tower,
+        lora=conversion.lora,
         device=device,
         precision=conversion.precision or default.decoder,
         vision_precision=conversion.vision_precision or default.vision,
@@ -136,15 +144,17 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
 
 def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:
     """Changes with the files, as their sizes and times tell: to hash gigabytes at every start would take too long."""
-    parts = [version(), FORMAT, device, conversion.precision, conversion.vision_precision]
+    scales = [scale for _, scale in conversion.lora]
+    parts = [version(), FORMAT, device, conversion.precision, conversion.vision_precision, *scales]
     digest = hashlib.sha256(repr(parts).encode())
-    for folder in (checkpoint, conversion.vision_tower):
+    for folder in (checkpoint, conversion.vision_tower, *(folder for folder, _ in conversion.lora)):
         digest.update("\n".join(_stamps(folder) if folder else ["none"]).encode() + b"\n\n")
     return digest.hexdigest()[:16]
 
 
 def _stamps(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.iterdir()):
+    # one that is not there is refused by the export, with its own sentence
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         status = path.stat()
         yield f"{path.name}:{status.st_size}:{status.st_mtime_ns}"
 

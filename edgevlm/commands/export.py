@@ -1,6 +1,7 @@
 """`edgevlm export`: a checkpoint in the published layout becomes a bundle."""
 
 import argparse
+import math
 import tempfile
 from pathlib import Path
 from typing import get_args
@@ -46,6 +47,15 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
         help="folder of the CLIP model; V1 needs its weights, V2 only its sizes if they differ from ViT-L/14-336",
     )
     parser.add_argument(
+        "--lora",
+        type=lora,
+        action="append",
+        default=[],
+        metavar="DIR[:SCALE]",
+        help="merge the LoRA adapter in this folder (PEFT's format, with upstream's non_lora_trainables.bin), times "
+        "SCALE (default: 1); give it again for several",
+    )
+    parser.add_argument(
         "--precision",
         choices=get_args(Precision),
         help="precision of the language model's matmuls (default: int8 for cpu, otherwise fp16); int4 has "
@@ -56,6 +66,20 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
         choices=get_args(VisionPrecision),
         help="precision of the vision encoder's matmuls (default: fp32 for cpu, otherwise fp16)",
     )
+
+
+def lora(text: str) -> tuple[Path, float]:
+    """An adapter's folder and its scale."""
+    folder, colon, scale = text.rpartition(":")
+    if not colon or Path(text).is_dir():
+        return Path(text), 1.0
+    try:
+        factor = float(scale)
+    except ValueError:
+        return Path(text), 1.0
+    if not math.isfinite(factor) or factor == 0:
+        raise argparse.ArgumentTypeError(f"{scale} is no scale: a number other than 0 is needed")
+    return Path(folder), factor
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.checkpoint,
         arguments.bundle,
         vision_tower=arguments.vision_tower,
+        lora=arguments.lora,
         device=arguments.device,
         precision=arguments.precision or default.decoder,
         vision_precision=arguments.vision_precision or default.vision,
@@ -87,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     numbers = f"{manifest.precision}, vision {manifest.vision_precision}"
     print(f"{arguments.bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB")
     if arguments.report:
-        print(_report(arguments.checkpoint, arguments.vision_tower, arguments.bundle))
+        print(_report(arguments))
     return 0
 
 
@@ -98,17 +123,23 @@ def _present(bundle: Path) -> str:
     return f"{bundle}: {open_bundle(bundle).manifest.model} already exists"
 
 
-def _report(checkpoint: Path, vision_tower: Path | None, bundle: Path) -> str:
+def _report(arguments: argparse.Namespace) -> str:
     from edgevlm_export.exporter import export_bundle
 
     from edgevlm.progress import Bar
     from edgevlm.quantisation import compare, steps
 
-    with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=arguments.bundle.parent) as folder:
         reference = Path(folder) / "fp32"
-        export_bundle(checkpoint, reference, vision_tower=vision_tower, progress=Bar("Exporting in fp32"))
+        export_bundle(
+            arguments.checkpoint,
+            reference,
+            vision_tower=arguments.vision_tower,
+            lora=arguments.lora,
+            progress=Bar("Exporting in fp32"),
+        )
         bar = Bar("Comparing", "answer")
         bar.start(steps())
-        comparison = compare(reference, bundle, bar.advance)
+        comparison = compare(reference, arguments.bundle, bar.advance)
         bar.finish()
     return comparison.table()

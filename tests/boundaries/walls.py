@@ -54,6 +54,7 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_export.graph.ort": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
     "edgevlm_export.graph.trt": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
+    "edgevlm_export.lora": {"edgevlm_export", "edgevlm_export.checkpoint"},
     "edgevlm_export.trt": {"edgevlm_export"},
     "edgevlm_server.http": {
         *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),

@@ -21,12 +21,12 @@ from edgevlm_export.graph.trt.lint import lint
 from edgevlm_export.graph.vision import write_vision_encoder
 from edgevlm_export.graph.weights import Weights
 from edgevlm_export.graph.writer import GraphWriter
+from edgevlm_export.model_source import VISION_TOWER, ModelSource
 
 PROJECTORS = {
     "ldpnet": (write_ldp, "model.mm_projector.model."),
     "ldpnetv2": (write_ldpv2, "model.mm_projector."),
 }
-VISION_TOWER = "model.vision_tower.vision_tower."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,42 +47,30 @@ class Graphs:
             lint(folder / name, self.flavour)
 
 
-def describe(
-    config: ModelConfig,
-    checkpoint: Checkpoint,
-    tower: Checkpoint,
-    flavour: Flavour,
-    precision: Precision,
-    vision_precision: VisionPrecision,
-) -> Graphs:
+def describe(model: ModelSource, flavour: Flavour, precision: Precision, vision_precision: VisionPrecision) -> Graphs:
     """Write both graphs in memory; weights stay on disk. Takes or skips every tensor but the embedding table."""
+    config = model.config
     speaking, seeing = DECODER_PRECISIONS[flavour][precision], VISION_PRECISIONS[flavour][vision_precision]
     vision = GraphWriter("vision", seeing.dtype, seeing.opset)
     decoder = GraphWriter("decoder", speaking.dtype, speaking.opset)
     parts = PARTS[flavour]
-    _describe_vision(vision, parts.vision(vision, config.vision), config, checkpoint, tower, seeing.matmul)
-    layers, head = (Weights(decoder, checkpoint, "", matmul) for matmul in (speaking.matmul, speaking.head))
+    _describe_vision(vision, parts.vision(vision, config.vision), model, seeing.matmul)
+    layers, head = (Weights(decoder, model.weights, "", matmul) for matmul in (speaking.matmul, speaking.head))
     write_decoder(decoder, parts.decoder(decoder, config), layers, head, config)
     return Graphs(flavour, vision, decoder)
 
 
-def _describe_vision(
-    graph: GraphWriter,
-    parts: VisionParts,
-    config: ModelConfig,
-    checkpoint: Checkpoint,
-    tower: Checkpoint,
-    matmul: MatmulWriter,
-) -> None:
+def _describe_vision(graph: GraphWriter, parts: VisionParts, model: ModelSource, matmul: MatmulWriter) -> None:
     """The projector keeps the graph's type: it is a fiftieth of the work."""
+    config, tower = model.config, model.tower
     size = config.vision.image_size
     pixels = graph.input("pixels", ("images", 3, size, size), np.float32)
-    prefix = VISION_TOWER if tower is checkpoint else ""
+    prefix = VISION_TOWER if config.tower_in_checkpoint else ""
     _skip_unused_vision(tower, prefix, config)
     weights = Weights(graph, tower, f"{prefix}vision_model.", matmul)
     hidden = write_vision_encoder(graph, parts, weights, config.vision, graph.to_own_type(pixels))
     write_projector, path = PROJECTORS[config.projector]
-    projector = Weights(graph, checkpoint, path)
+    projector = Weights(graph, model.weights, path)
     features = write_projector(graph, parts, projector, config.vision, config.hidden_size, hidden)
     shape = ("images", config.image_tokens, config.hidden_size)
     graph.output(graph.to_float32(features), "features", shape, np.float32)
