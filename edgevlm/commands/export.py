@@ -4,9 +4,14 @@ import argparse
 import math
 import tempfile
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from edgevlm.cli import CommandError
+
+if TYPE_CHECKING:
+    from edgevlm_engines import Manifest
+
+    from edgevlm.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +28,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_conversion(parser)
     parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help="round to int8 and int4 after what the model computes with on your own pictures: DIR holds them and "
+        'questions.jsonl, {"image": "a file", "text": "a question"} a line, a few dozen; or the word drawings, for '
+        "the built-in ones. Needs disk space for the model in fp32, and ONNX Runtime",
+    )
+    parser.add_argument(
+        "--keep-fp16",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="do not round matmuls whose names match this shell pattern, such as '*.layers.0.*' (on a CPU they are "
+        "kept in fp32); give it again for several",
+    )
+    parser.add_argument(
         "--report",
         action="store_true",
-        help="compare the bundle with an fp32 one, token by token; needs disk space for that one beside the bundle, "
-        "and ONNX Runtime to run both",
+        help="compare the bundle with an fp32 one, token by token, and say what rounding does to each layer; needs "
+        "disk space for that one beside the bundle, and ONNX Runtime to run both",
     )
     parser.add_argument("--name", help="model name that clients see (default: the name of the checkpoint folder)")
     parser.add_argument(
@@ -83,10 +104,10 @@ def lora(text: str) -> tuple[Path, float]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm_export.exporter import export_bundle
+    from edgevlm_export.bundle_writer import check_absent
     from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
 
-    from edgevlm.progress import Bar
+    from edgevlm.recipe import Recipe
 
     if arguments.report and FLAVOURS[arguments.device] != "ort":
         raise CommandError(
@@ -97,23 +118,71 @@ def run(arguments: argparse.Namespace) -> int:
         print(_present(arguments.bundle))
         return 0
     default = DEFAULTS[arguments.device]
-    manifest = export_bundle(
+    recipe = Recipe(
         arguments.checkpoint,
-        arguments.bundle,
-        vision_tower=arguments.vision_tower,
-        lora=arguments.lora,
-        device=arguments.device,
-        precision=arguments.precision or default.decoder,
-        vision_precision=arguments.vision_precision or default.vision,
-        name=arguments.name,
-        progress=Bar(f"Exporting {arguments.checkpoint.name}"),
+        arguments.vision_tower,
+        arguments.lora,
+        arguments.device,
+        arguments.precision or default.decoder,
+        arguments.vision_precision or default.vision,
+        arguments.keep_fp16,
+        arguments.name,
     )
+    if arguments.calibrate is not None and not recipe.rounds():
+        raise CommandError(
+            f"Nothing is rounded in {recipe.precision} with vision {recipe.vision_precision}: choose int8 or int4, "
+            "or leave out --calibrate."
+        )
+    if arguments.calibrate is None and not arguments.report:
+        print(_described(arguments.bundle, recipe.write(arguments.bundle)))
+    else:
+        check_absent(arguments.bundle)
+        arguments.bundle.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=arguments.bundle.parent) as folder:
+            _measured(recipe, arguments.bundle, Path(folder), arguments.calibrate, report=arguments.report)
+    return 0
+
+
+def _measured(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | None, *, report: bool) -> None:
+    """Write the bundle with an fp32 one to learn from in `folder`, and print what was found."""
+    from edgevlm_export.calibrate.plan import plan
+
+    from edgevlm.recipe import NEAREST
+    from edgevlm.sensitivity import sensitivity, summary
+
+    reference = folder / "fp32"
+    manifest = recipe.write_reference(reference)
+    findings = recipe.findings(reference, manifest, calibrate) if recipe.rounds() else []
+    chosen = NEAREST if calibrate is None else plan(findings)
+    print(_described(bundle, recipe.write(bundle, chosen)))
+    if calibrate is not None:
+        print(summary(findings, chosen))
+    if report:
+        columns = {"rounded to nearest": bundle}
+        if calibrate is not None:
+            columns = {"rounded to nearest": folder / "nearest", "calibrated": bundle}
+            recipe.write(folder / "nearest")
+        print(_compared(reference, columns))
+        if findings:
+            print()
+            print(sensitivity(findings, [*recipe.kept, *chosen.kept]))
+
+
+def _compared(reference: Path, bundles: dict[str, Path]) -> str:
+    from edgevlm.progress import Bar
+    from edgevlm.quantisation import compare, steps, table
+
+    bar = Bar("Comparing", "answer")
+    bar.start(steps(len(bundles)))
+    comparisons = compare(reference, list(bundles.values()), bar.advance)
+    bar.finish()
+    return table(dict(zip(bundles, comparisons, strict=True)))
+
+
+def _described(bundle: Path, manifest: "Manifest") -> str:
     size = sum(file.size for file in manifest.files.values())
     numbers = f"{manifest.precision}, vision {manifest.vision_precision}"
-    print(f"{arguments.bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB")
-    if arguments.report:
-        print(_report(arguments))
-    return 0
+    return f"{bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB"
 
 
 def _present(bundle: Path) -> str:
@@ -121,25 +190,3 @@ def _present(bundle: Path) -> str:
     from edgevlm_engines import open_bundle
 
     return f"{bundle}: {open_bundle(bundle).manifest.model} already exists"
-
-
-def _report(arguments: argparse.Namespace) -> str:
-    from edgevlm_export.exporter import export_bundle
-
-    from edgevlm.progress import Bar
-    from edgevlm.quantisation import compare, steps
-
-    with tempfile.TemporaryDirectory(dir=arguments.bundle.parent) as folder:
-        reference = Path(folder) / "fp32"
-        export_bundle(
-            arguments.checkpoint,
-            reference,
-            vision_tower=arguments.vision_tower,
-            lora=arguments.lora,
-            progress=Bar("Exporting in fp32"),
-        )
-        bar = Bar("Comparing", "answer")
-        bar.start(steps())
-        comparison = compare(reference, arguments.bundle, bar.advance)
-        bar.finish()
-    return comparison.table()

@@ -25,12 +25,17 @@ class Progress:
     def finish(self) -> None: ...
 
 
+def check_absent(target: Path) -> None:
+    """Raise `ExportError` if there is something at `target`."""
+    if target.exists():
+        raise ExportError(f"{target} already exists; remove it or choose another name.")
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, renamed to `target` at the end, or removed if anything goes wrong on the way."""
     try:
-        if target.exists():
-            raise ExportError(f"{target} already exists; remove it or choose another name.")
+        check_absent(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     except OSError as error:

@@ -12,6 +12,7 @@ from edgevlm_engines.names import Device, Precision, VisionPrecision
 from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
+from edgevlm_export.calibrate.rescale import Scale, fold
 from edgevlm_export.checkpoint.checkpoint import as_float16
 from edgevlm_export.errors import CheckpointError, ExportError
 from edgevlm_export.graph.model import describe
@@ -29,19 +30,24 @@ def export_bundle(
     device: Device = "cpu",
     precision: Precision = "fp32",
     vision_precision: VisionPrecision = "fp32",
+    kept: Sequence[str] = (),
+    scales: Sequence[Scale] = (),
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Write the bundle of a published checkpoint to the folder `bundle`, which must not exist.
 
-    `vision_tower` and `lora` are as for `open_model`. `device` is recorded for whoever loads the bundle. The folder
-    appears complete or not at all. Raises `ExportError`.
+    `vision_tower` and `lora` are as for `open_model`, `kept` as for `describe`; `scales` are folded into the weights
+    first. `device` is recorded for whoever loads the bundle. The folder appears complete or not at all. Raises
+    `ExportError`.
     """
     check_precisions(device, precision, vision_precision)
     report = progress or Progress()
     model = open_model(checkpoint, vision_tower, lora)
     config = model.config
-    graphs = describe(model, FLAVOURS[device], precision, vision_precision)
+    for scale in scales:
+        fold(model, scale)
+    graphs = describe(model, FLAVOURS[device], precision, vision_precision, kept)
     embedding = model.weights.take("model.embed_tokens.weight", (config.vocab_size, config.hidden_size))
     for source in model.checkpoints():
         source.finish()

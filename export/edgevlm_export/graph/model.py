@@ -1,5 +1,6 @@
 """Both graphs of a model in one flavour: which weights go where, and what stays unused. Knows no operators."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edgevlm_export.checkpoint.checkpoint import Checkpoint
 from edgevlm_export.checkpoint.config import ModelConfig
 from edgevlm_export.graph.decoder import write_decoder
 from edgevlm_export.graph.flavours import PARTS
+from edgevlm_export.graph.kept import Kept
 from edgevlm_export.graph.layers import VisionParts
 from edgevlm_export.graph.matmul import MatmulWriter
 from edgevlm_export.graph.precision import DECODER_PRECISIONS, VISION_PRECISIONS
@@ -47,16 +49,30 @@ class Graphs:
             lint(folder / name, self.flavour)
 
 
-def describe(model: ModelSource, flavour: Flavour, precision: Precision, vision_precision: VisionPrecision) -> Graphs:
-    """Write both graphs in memory; weights stay on disk. Takes or skips every tensor but the embedding table."""
+def describe(
+    model: ModelSource,
+    flavour: Flavour,
+    precision: Precision,
+    vision_precision: VisionPrecision,
+    kept: Sequence[str] = (),
+) -> Graphs:
+    """Write both graphs in memory; weights stay on disk. Takes or skips every tensor but the embedding table.
+
+    Matmuls whose names match one of the patterns `kept` are not rounded. Raises `ExportError` for a pattern that
+    matches none that would be.
+    """
     config = model.config
     speaking, seeing = DECODER_PRECISIONS[flavour][precision], VISION_PRECISIONS[flavour][vision_precision]
     vision = GraphWriter("vision", seeing.dtype, seeing.opset)
     decoder = GraphWriter("decoder", speaking.dtype, speaking.opset)
     parts = PARTS[flavour]
-    _describe_vision(vision, parts.vision(vision, config.vision), model, seeing.matmul)
-    layers, head = (Weights(decoder, model.weights, "", matmul) for matmul in (speaking.matmul, speaking.head))
+    exceptions = Kept(kept)
+    _describe_vision(vision, parts.vision(vision, config.vision), model, exceptions.writer(seeing.matmul))
+    layers, head = (
+        Weights(decoder, model.weights, "", exceptions.writer(matmul)) for matmul in (speaking.matmul, speaking.head)
+    )
     write_decoder(decoder, parts.decoder(decoder, config), layers, head, config)
+    exceptions.check()
     return Graphs(flavour, vision, decoder)
 
 
