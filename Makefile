@@ -1,7 +1,8 @@
 # make run      the server on the demo model
 # make quick    format, lint, types, and the tests that need nothing but Python packages and little time
-# make check    format, lint, types, and all tests but those of the images
+# make check    format, lint, types, and all tests but those of the images and of 64-bit Arm
 # make test     everything: what CI runs; wants Debian, and root
+# make arm      more of edgevlm on 64-bit Arm by qemu, with its images, and a table of it; takes long at first
 # make gpu      what needs an NVIDIA GPU, with a table of results; without one it says so
 # make gpu-pack what a machine with a GPU and no package registry needs for that beside the repository
 # make fix      format and mend what can be mended
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # pyproject.toml says what the marks are
 PYTEST := $(BIN)/pytest --numprocesses 3 --dist worksteal
-QUICK := not (browser or container or tools or twin or slow)
+QUICK := not (arm or browser or container or tools or twin or slow)
 # many tests start processes, which would compile all of it again
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -25,7 +26,7 @@ CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-binding
 # what tests/chart renders the chart with
 HELM := $(VENV)/helm/installed
 
-.PHONY: run quick check test containers gpu gpu-pack lint fix test-tools
+.PHONY: run quick check test containers arm gpu gpu-pack lint fix test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
@@ -34,13 +35,16 @@ quick: lint
 	$(PYTEST) --hypothesis-profile quick -m '$(QUICK)'
 
 check: lint test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
-	$(PYTEST) -m 'not container'
+	$(PYTEST) -m 'not (arm or container)'
 
 test: lint test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
 	$(PYTEST)
 
 containers: $(VENV)/installed-test test-tools $(HELM)
 	$(PYTEST) -m container
+
+arm: $(VENV)/installed-test test-tools
+	$(BIN)/python -m tests.arm --json $(VENV)/arm/report.json
 
 # CUDA, ONNX Runtime for it and TensorRT come from whoever calls: PYTHON has them
 gpu:
@@ -54,7 +58,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# a browser, Node's packages, podman; does nothing where they are
+# a browser, Node's packages, podman, qemu; does nothing where they are
 test-tools:
 	tests/install_tools
 

@@ -61,9 +61,26 @@ def _calls(result: Result, manifest: Manifest) -> list[list[str]]:
         ["memory after it", gigabytes(start.memory), f"{times(start.memory / files)} files"],
         ["largest memory", gigabytes(figures.peak_memory), f"{times(figures.peak_memory / held)} files and cache"],
         *_device_memory(figures, files, held),
-        ["picture to features", f"{figures.encode.median:.3f} s", f"best {figures.encode.minimum:.3f} s"],
+        [
+            "picture to features",
+            _milliseconds(figures.encode.median),
+            f"best {_milliseconds(figures.encode.minimum)}",
+        ],
+        _beside(figures, max(job.slots)),
         *(_prefill(result, manifest, length) for length in figures.prefill),
     ]
+
+
+def _beside(figures: Figures, slots: int) -> list[str]:
+    """How long a running answer's next token takes while pictures are encoded."""
+    step, alone = figures.beside, figures.decode[slots]
+    title = f"step of {slots} slots beside pictures"
+    figure = f"{_milliseconds(step.median)}, longest {_milliseconds(step.maximum)}"
+    return [title, figure, f"alone {_milliseconds(alone.median)}, longest {_milliseconds(alone.maximum)}"]
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms"
 
 
 def _device_memory(figures: Figures, files: int, held: int) -> list[list[str]]:

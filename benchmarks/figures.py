@@ -6,9 +6,11 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from edgevlm_engines import (
     Engine,
@@ -80,6 +82,8 @@ class Figures:
     encode: Timing
     prefill: dict[int, Timing]
     decode: dict[int, Timing]
+    beside: Timing
+    """Steps of the most slots while another thread encodes one picture after another."""
     peak_memory: int
     device_memory: int | None = None
 
@@ -107,7 +111,8 @@ def measure(job: Job) -> Figures:
         prefill = {length: _prefill(work, length) for length in job.prompts if length <= job.capacity}
         work.fill(max(job.slots), job.past)
         decode = {slots: _decode(work, job, slots) for slots in job.slots}
-        return Figures(start, encode, prefill, decode, memory().peak, device.taken())
+        beside = _beside_pictures(work, job)
+        return Figures(start, encode, prefill, decode, beside, memory().peak, device.taken())
     finally:
         engine.close()
 
@@ -156,6 +161,23 @@ def _start(job: Job, device: _DeviceMemory) -> tuple[Start, Engine]:
 
 def _prefill(work: Workload, length: int) -> Timing:
     return timed(lambda _: work.prefill(length), REPEATS)
+
+
+def _beside_pictures(work: Workload, job: Job) -> Timing:
+    ended = Event()
+
+    def encode() -> None:
+        while not ended.is_set():
+            work.encode()
+
+    with ThreadPoolExecutor(1) as pool:
+        encoding = pool.submit(encode)
+        try:
+            steps = _decode(work, job, max(job.slots))
+        finally:
+            ended.set()
+        encoding.result()
+    return steps
 
 
 def _decode(work: Workload, job: Job, slots: int) -> Timing:

@@ -34,6 +34,10 @@ class Timing:
     def minimum(self) -> float:
         return min(self.seconds)
 
+    @property
+    def maximum(self) -> float:
+        return max(self.seconds)
+
 
 def timed(call: Callable[[int], object], repeats: int, *, warm_up: int = 1) -> Timing:
     """Durations of `call(0)`, `call(1)`, ... after the first `warm_up` calls, which are not counted."""

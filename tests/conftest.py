@@ -19,6 +19,7 @@ GOLDEN = TESTS / "data" / "golden"
 CASES = ("v1", "v2", "v2-headdim80-bf16")
 
 MARKS = {
+    "arm": "arm",
     "page": "browser",
     "containers": "container",
     "chart": "tools",

@@ -1,9 +1,10 @@
 """What to ask for instead of a demand that does not fit into memory. Knows what can be given up, not what it takes.
 
-A demand has levers: fields that may be made smaller in steps. From the second step on the memory plan grows by the
-same bytes with each two steps, so the largest value that fits is found by a division.
+A demand has levers: fields that may be made smaller in steps. A memory plan does not shrink when one of them grows,
+so the largest value that fits is found by halving.
 """
 
+from bisect import bisect_right
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -75,16 +76,9 @@ def _reduced(manifest: Manifest, demand: Demand, place: Place, budget: int, leve
     def at(steps: int) -> Demand:
         return replace(demand, **{lever.field: lever.least + steps * lever.step})
 
-    def left(steps: int) -> int:
-        return budget - plan_memory(manifest, at(steps), place).total
+    def total(steps: int) -> int:
+        return plan_memory(manifest, at(steps), place).total
 
-    most = (getattr(demand, lever.field) - 1 - lever.least) // lever.step
-    if most < 0 or left(0) < 0:
-        return None
-    if left(1) < 0:
-        return at(0)
-    two_steps = left(1) - left(3)
-    steps = 1 + 2 * left(1) // two_steps if two_steps else most
-    # the first of a pair of slots takes the cache of both
-    steps -= left(steps) < 0
-    return at(min(steps, most))
+    smaller = range(-(-(getattr(demand, lever.field) - lever.least) // lever.step))
+    fitting = bisect_right(smaller, budget, key=total)
+    return at(fitting - 1) if fitting else None

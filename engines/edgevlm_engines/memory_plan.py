@@ -1,7 +1,6 @@
 """The memory plan: what a server takes, computed from a manifest and what was asked for. Reads and allocates nothing.
 
-Each part grows linearly with each field of the demand, slots in pairs or lengths in blocks where engines keep them
-so: `memory_advice.py` relies on that.
+No part shrinks when a field of the demand grows: `memory_advice.py` relies on that.
 """
 
 from dataclasses import dataclass
@@ -19,8 +18,11 @@ CHUNK: dict[Provider, int] = {"cpu": 32, "cuda": TRT_CHUNK}
 """Positions in one prefill call of ONNX Runtime. A CPU takes time for each: few enough not to hold up other slots'
 next token. Here, because `ort/` cannot be imported without its runtime."""
 
-Place = Literal["cpu", "shared", "gpu", "nowhere"]
-"""Where a model lies: the host's memory for the CPU, memory that CPU and GPU share, a GPU's own, or there is none."""
+Place = Literal["cpu", "arm-cpu", "shared", "gpu", "nowhere"]
+"""Where a model lies: the host's memory for its CPU, whose kernels differ on Arm, memory that CPU and GPU share, a
+GPU's own, or there is none."""
+
+_ON_CPU: tuple[Place, ...] = ("cpu", "arm-cpu")
 
 # Anonymous memory of a loaded graph over the size of its weights' file, at most, measured with ONNX Runtime 1.32 on
 # x86-64 for layers of the 1.7B shape and a whole ViT-L/14-336. fp32 is repacked in the same size; fp16 is computed
@@ -31,8 +33,10 @@ _HELD_ON_CPU: dict[str, float] = {"fp32": 1.0, "fp16": 2.4, "int8": 1.1, "int4":
 # layouts of their own, 3.85 GB of 2.60 for 1.7B (`python -m tests.tensorrt.full_depth`).
 _HELD_BY_TENSORRT: dict[str, float] = {"fp16": 1.5, "int8": 1.05, "int4": 1.05}
 
-# Slots come in pairs where the last of an odd number would take another kernel (`ort/invariance.py` finds out).
-_PAIRED = ("int8", "int4")
+# Slots are filled up to a multiple of these at most, where kernels would round one that is left over differently;
+# `ort/invariance.py` finds that out when a model is loaded, after this plan. Seen for up to 10 slots, on x86-64 with
+# VNNI and on emulated Arm with dot products: there only if a matrix is not whole blocks wide, as in the demo model.
+_SLOT_MULTIPLES: dict[Place, dict[str, int]] = {"cpu": {"int8": 2, "int4": 2}, "arm-cpu": {"int4": 4}}
 
 # What stays when weights and caches are taken away, measured with the demo bundle: 112 MiB for Python, the server and
 # ONNX Runtime with their libraries, 2 x 20 MiB for processes that decode pictures. Each of these takes up to 150 MiB
@@ -102,24 +106,25 @@ class MemoryPlan:
 
 
 def model_place(engine: str, provider: str, machine: str) -> Place:
-    """`machine` is the processor's name: in an Arm board, as Jetson, CPU and GPU share one memory.
+    """`machine` names the processor's architecture: on an Arm board, as Jetson, CPU and GPU share one memory.
 
     In other computers a GPU has its own. CUDA hands that out at start or refuses, so nothing need be foreseen there.
     """
     if engine == "echo":
         return "nowhere"
+    arm = machine in ("aarch64", "arm64")
     if engine == "ort" and provider == "cpu":
-        return "cpu"
-    return "shared" if machine in ("aarch64", "arm64") else "gpu"
+        return "arm-cpu" if arm else "cpu"
+    return "shared" if arm else "gpu"
 
 
 def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
     """What a server takes at most of the host's memory, with a bundle loaded and all caches and places full."""
-    on_host, cuda = place in ("cpu", "shared"), place in ("shared", "gpu")
+    on_host, cuda = place in (*_ON_CPU, "shared"), place in ("shared", "gpu")
     return MemoryPlan(
         demand=demand,
         weights=_weights(manifest, place) if on_host else 0,
-        kv_cache=_kept_positions(manifest, demand) * position_bytes(manifest) if on_host else 0,
+        kv_cache=_kept_positions(manifest, demand, place) * position_bytes(manifest) if on_host else 0,
         image_cache=demand.image_cache,
         # its copies stay where the slots are
         prefix_cache=demand.prefix_cache if on_host else 0,
@@ -139,19 +144,22 @@ def position_bytes(manifest: Manifest) -> int:
 def _weights(manifest: Manifest, place: Place) -> int:
     """Every file of a bundle is read into memory or mapped, and what is mapped must stay in memory to be quick."""
     precisions = {DECODER_WEIGHTS: manifest.precision, VISION_WEIGHTS: manifest.vision_precision}
-    held = {name: _HELD_ON_CPU[precision] for name, precision in precisions.items()} if place == "cpu" else {}
-    if _on_tensorrt(manifest):
+    if place in _ON_CPU:
+        held = {name: _HELD_ON_CPU[precision] for name, precision in precisions.items()}
+    elif _on_tensorrt(manifest):
         held = {DECODER_WEIGHTS: _HELD_BY_TENSORRT[manifest.precision]}
+    else:
+        # ONNX Runtime prefills with one copy, and kernels of our own decode with another (`ort/own_decode.py`)
+        held = {DECODER_WEIGHTS: 2.0}
     return sum(int(file.size * held.get(name, 1)) for name, file in manifest.files.items())
 
 
-def _kept_positions(manifest: Manifest, demand: Demand) -> int:
-    """Positions of cache that an engine holds for the slots that were asked for."""
+def _kept_positions(manifest: Manifest, demand: Demand, place: Place) -> int:
+    """Positions of cache that an engine holds at most for the slots that were asked for."""
     if _on_tensorrt(manifest):
         return demand.slots * capacity(demand.max_length)
-    paired = manifest.precision in _PAIRED and demand.slots > 1
-    slots = -(-demand.slots // 2) * 2 if paired else demand.slots
-    return slots * demand.max_length
+    multiple = _SLOT_MULTIPLES.get(place, {}).get(manifest.precision, 1) if demand.slots > 1 else 1
+    return -(-demand.slots // multiple) * multiple * demand.max_length
 
 
 def _work_buffers(manifest: Manifest, demand: Demand, place: Place) -> int:
@@ -166,7 +174,7 @@ def _work_buffers(manifest: Manifest, demand: Demand, place: Place) -> int:
         values = _VISION_BUFFERS * vision + _DECODER_BUFFERS * TRT_CHUNK * position
         # keys and values wait there to be appended
         return 2 * values + logits + TRT_CHUNK * position_bytes(manifest)
-    chunk = min(CHUNK["cpu" if place == "cpu" else "cuda"], demand.max_length)
+    chunk = min(CHUNK["cpu" if place in _ON_CPU else "cuda"], demand.max_length)
     return 4 * (_VISION_BUFFERS * vision + _DECODER_BUFFERS * chunk * position) + logits
 
 

@@ -19,7 +19,7 @@ def timing(seconds: float) -> Timing:
 
 def ours(seconds: float) -> Figures:
     decode = {rows: timing(seconds) for rows in ROWS}
-    return Figures(Start(1, 1, 1), timing(seconds), {160: timing(seconds)}, decode, 1)
+    return Figures(Start(1, 1, 1), timing(seconds), {160: timing(seconds)}, decode, timing(seconds), 1)
 
 
 def way(seconds: float) -> Way:

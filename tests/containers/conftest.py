@@ -1,15 +1,14 @@
 """Images, built once from this folder's sources, on a base that stands in for a registry's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Once
-from tests.containers.podman import BASE, ROOT, Podman, configure
-
-COMMIT = "c0ffee" * 6 + "cafe"
-"""Of the image; the tests' own, so that layers of another commit serve again."""
+from tests.containers import images
+from tests.containers.images import Build
+from tests.containers.podman import ROOT, Podman, configure
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +24,6 @@ def podman(once: Once) -> Podman:
     return Podman(once("podman", prepare))
 
 
-Build = Callable[..., str]
-
-
 @pytest.fixture(scope="session")
 def build(podman: Podman, once: Once) -> Build:
     """`Podman.build`, which each image is made with once in a run."""
@@ -40,8 +36,8 @@ def build(podman: Podman, once: Once) -> Build:
 
 
 @pytest.fixture(scope="session")
-def cpu_image(build: Build) -> str:
-    return build("cpu", ROOT / "docker/cpu.Dockerfile", ROOT, BASE_IMAGE=BASE, COMMIT=COMMIT)
+def cpu_image(podman: Podman, build: Build) -> str:
+    return images.cpu_image(build, podman.base)
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parents[2]
-BASE = "localhost/debian-base"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PORT = 8000
 
@@ -57,9 +56,15 @@ def configure(storage: Path, folder: Path) -> None:
 
 
 class Podman:
-    """With the settings of a folder, which several processes may use at once."""
+    """With the settings of a folder, which several processes may use at once.
 
-    def __init__(self, folder: Path) -> None:
+    `architecture` is that of its images, as Debian calls it, where it is not this machine's.
+    """
+
+    def __init__(self, folder: Path, architecture: str | None = None) -> None:
+        self._architecture = architecture
+        self._suffix = f"-{architecture}" if architecture else ""
+        self.base = f"localhost/debian-base{self._suffix}"
         self._pip = folder / "pip.conf"
         self._environment = {
             **os.environ,
@@ -77,9 +82,10 @@ class Podman:
         return done
 
     def make_base(self) -> None:
-        if self.result("image", "exists", BASE).returncode:
+        if self.result("image", "exists", self.base).returncode:
             script = Path(__file__).with_name("base.sh")
-            subprocess.run([script, BASE], env=self._environment, check=True)
+            other = [self._architecture] if self._architecture else []
+            subprocess.run([script, self.base, *other], env=self._environment, check=True)
 
     def build(self, name: str, dockerfile: Path, context: Path, **arguments: str) -> str:
         """The image's name. The machine's certificates are lent to the build, for a pip behind a proxy of a site.
@@ -87,8 +93,10 @@ class Podman:
         The format is Docker's: the other one drops HEALTHCHECK.
         """
         options = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+        if self._architecture:
+            options.append(f"--platform=linux/{self._architecture}")
         lent = [f"--volume={CERTIFICATES}:/run/certificates.crt:ro", f"--volume={self._pip}:/etc/pip.conf:ro"]
-        image = f"localhost/edgevlm:{name}"
+        image = f"localhost/edgevlm:{name}{self._suffix}"
         self(
             "build",
             "--format=docker",

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.containers.conftest import COMMIT
+from tests.containers.images import COMMIT
 from tests.containers.podman import ROOT, Container, Podman
 
 OPEN = "--env=EDGEVLM_OPEN_TO_NETWORK_WITHOUT_KEYS=yes"

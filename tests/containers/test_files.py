@@ -83,6 +83,8 @@ def test_the_readme_names_variables_and_files_that_exist() -> None:
         assert (ROOT / file).exists(), file
 
 
-@pytest.mark.parametrize("script", ["docker/lock.sh", "tests/containers/base.sh"])
+@pytest.mark.parametrize(
+    "script", ["docker/lock.sh", "tests/arm/make_root", "tests/containers/base.sh", "tests/debian_sources"]
+)
 def test_scripts_are_clean(script: str) -> None:
     subprocess.run([BIN / "shellcheck", ROOT / script], check=True)

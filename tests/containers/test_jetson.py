@@ -1,26 +1,14 @@
 """The images for Jetsons as far as a PC goes: the layers that are ours, on a base with NVIDIA's file names alone."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.containers.conftest import Build
-from tests.containers.podman import BASE, ROOT, Podman
-
-VERSIONS = {"jp6": "10.3.0", "jp7": "10.16.0"}
+from tests.containers.images import TENSORRT, Build, jetson_image
+from tests.containers.podman import ROOT, Podman
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
-def image(request: pytest.FixtureRequest, build: Build) -> str:
-    name = str(request.param)
-    standin = Path(__file__).with_name("standin.Dockerfile")
-    base = build(f"standin-{name}", standin, standin.parent, BASE_IMAGE=BASE, VERSION=VERSIONS[name])
-    # Debian has no TensorRT to install, and the release of Python is not a Jetson's
-    bases = {
-        "jp6": {"TENSORRT_IMAGE": base, "BASE_IMAGE": BASE},
-        "jp7": {"BASE_IMAGE": base, "TENSORRT_PACKAGES": ""},
-    }
-    return build(f"jetson-{name}", ROOT / f"docker/jetson-{name}.Dockerfile", ROOT, **bases[name])
+@pytest.fixture(scope="module", params=TENSORRT)
+def image(request: pytest.FixtureRequest, podman: Podman, build: Build) -> str:
+    return jetson_image(build, podman.base, str(request.param))
 
 
 def test_it_knows_its_tensorrt_and_says_that_no_gpu_is_there(podman: Podman, image: str) -> None:

@@ -98,8 +98,10 @@ def test_the_messages_are_those_of_the_code() -> None:
 
 
 def test_every_claim_says_how_it_was_checked() -> None:
-    for claim, way in rows("Checked how"):
+    for claim, way, on_arm, on_gpu in rows("Checked how"):
         assert way.startswith(WAYS), claim
+        assert on_arm == "" or on_arm.startswith("executed"), claim
+        assert "Orin" not in on_gpu and "Jetson" not in on_gpu, claim
 
 
 @pytest.mark.parametrize(("python", "major"), [("3.10", 12), ("3.12", 13)])

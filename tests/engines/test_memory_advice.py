@@ -90,7 +90,7 @@ def smaller_by_one(demand: Demand) -> Iterator[list[Demand]]:
     few_caches,
     st.floats(0.1, 1),
 )
-def test_divisions_find_what_trying_all_would_find(
+def test_halving_finds_what_trying_all_would_find(
     small: Manifest, demand: Demand, kind: dict[str, str], place: Place, images: int, prefixes: int, share: float
 ) -> None:
     manifest = small.model_copy(update=kind)

@@ -51,7 +51,7 @@ def test_the_17b_shape_by_hand(small: Manifest) -> None:
 def test_half_the_bytes_in_fp16(small: Manifest) -> None:
     half = small.model_copy(update={"precision": "fp16", "vision_precision": "fp16"})
     assert position_bytes(half) == 196_608
-    assert plan_memory(half, DEMAND, "shared").weights == 6_131_072_128
+    assert plan_memory(half, DEMAND, "shared").weights == 11_131_072_128, "the decoder lies there twice"
     # the CPU computes them with copies in fp32
     assert plan_memory(half, DEMAND, "cpu").weights == 2.4 * 6_000_000_000 + 131_072_128
 
@@ -90,7 +90,8 @@ def test_the_demo_model_by_hand(demo_model: Path) -> None:
 
 def test_where_the_model_lies_and_what_that_means(small: Manifest) -> None:
     assert model_place("echo", "cuda", "aarch64") == "nowhere"
-    assert model_place("ort", "cpu", "aarch64") == "cpu"
+    assert model_place("ort", "cpu", "x86_64") == "cpu"
+    assert model_place("ort", "cpu", "aarch64") == model_place("ort", "cpu", "arm64") == "arm-cpu"
     assert model_place("ort", "cuda", "aarch64") == "shared"
     assert model_place("ort", "cuda", "x86_64") == "gpu"
     assert model_place("trt", "cpu", "aarch64") == "shared", "the provider is ONNX Runtime's"
@@ -102,7 +103,7 @@ def test_where_the_model_lies_and_what_that_means(small: Manifest) -> None:
         assert (plan.image_cache, plan.requests) == (64 * MIB, 700 * MIB)
     extra = plan_memory(small, DEMAND, "shared").total - plan_memory(small, DEMAND, "cpu").total
     longer = 6 * (256 - 32) * (3 * 2048 + 2 * 5632) * 4
-    assert extra == GIB + longer, "CUDA itself takes memory, and so do longer chunks"
+    assert extra == GIB + longer + 5_000_000_000, "CUDA, longer chunks, and the decoder's weights a second time"
 
 
 def test_how_a_plan_reads(small: Manifest) -> None:
@@ -174,10 +175,28 @@ def test_a_process_stays_within_its_plan(bundles: Bundles) -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "slots", "kept"), [("int4", 3, 4), ("int8", 3, 4), ("fp32", 3, 3), ("int4", 2, 2), ("int4", 1, 1)]
+    ("place", "precision", "slots", "kept"),
+    [
+        ("cpu", "int4", 3, 4),
+        ("cpu", "int8", 3, 4),
+        ("cpu", "fp32", 3, 3),
+        ("cpu", "int4", 2, 2),
+        ("cpu", "int4", 1, 1),
+        ("arm-cpu", "int4", 5, 8),
+        ("arm-cpu", "int4", 8, 8),
+        ("arm-cpu", "int4", 1, 1),
+        ("arm-cpu", "int8", 5, 5),
+        ("shared", "fp16", 5, 5),
+    ],
 )
-def test_quantised_slots_are_counted_in_pairs_as_the_engine_may_hold_them(
-    small: Manifest, precision: Precision, slots: int, kept: int
+def test_quantised_slots_are_counted_in_pairs_or_fours_as_the_engine_may_hold_them(
+    small: Manifest, place: Place, precision: Precision, slots: int, kept: int
 ) -> None:
-    plan = plan_memory(small.model_copy(update={"precision": precision}), replace(DEMAND, slots=slots), "cpu")
-    assert plan.kv_cache == kept * 2048 * 393_216
+    plan = plan_memory(small.model_copy(update={"precision": precision}), replace(DEMAND, slots=slots), place)
+    assert plan.kv_cache == kept * 2048 * position_bytes(small.model_copy(update={"precision": precision}))
+
+
+@pytest.mark.parametrize("place", ["cpu", "arm-cpu"])
+def test_both_kinds_of_cpu_hold_weights_alike(small: Manifest, place: Place) -> None:
+    half = small.model_copy(update={"precision": "fp16", "vision_precision": "fp16"})
+    assert plan_memory(half, DEMAND, place).weights == 2.4 * 6_000_000_000 + 131_072_128

@@ -39,11 +39,10 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """TensorRT decodes with CUDA graphs and without."""
+    """TensorRT decodes with CUDA graphs, one case without, to see that they are the same steps."""
     if "loaded" in metafunc.fixturenames:
         trt = COLUMNS[metafunc.config.getoption("column")].on_tensorrt
-        ways = ("graphs", "no graphs") if trt else ("",)
-        which = [(case, way) for case in CASES for way in ways]
+        which = [(case, "graphs" if trt else "") for case in CASES] + [("v2", "no graphs")] * trt
         metafunc.parametrize("loaded", which, ids=lambda one: " ".join(one).strip(), indirect=True, scope="module")
 
 

@@ -17,8 +17,9 @@ PLACES: tuple[Place, Place] = ("shared", "gpu")
 """What a model takes is foreseen where it shares the host's memory, and not where a GPU has its own; CUDA's own share
 is in both."""
 
-SMALL = 32 * 2**20
-"""A model of a few MB lies in pages and pools that are larger."""
+OWN_SHARE = 256 * 2**20
+"""Of a runtime, anew for each engine: work space of its libraries, pools larger than a model of a few MB. On an H200,
+ONNX Runtime was seen to take 200 MiB so, and TensorRT-RTX 60."""
 
 DEMAND = Demand(slots=SLOTS, max_length=LENGTH, image_cache=0, prefix_cache=0, queue=0, max_body=0)
 
@@ -75,4 +76,4 @@ def test_no_more_is_taken_than_was_foreseen(load: Callable[[str, bool], Model], 
     foreseen = shared.total - none.total
     model.engine.close()
     note(f"{size_text(taken)} taken on the device; {size_text(foreseen)} foreseen; {size_text(before)} were free")
-    assert taken <= foreseen + SMALL
+    assert taken <= foreseen + OWN_SHARE

@@ -2,6 +2,7 @@
 
 import numpy as np
 from edgevlm_engines import Engine, Floats
+from edgevlm_engines.ort.engine import OrtEngine
 
 from tests.engines.test_contract import decode, picture, text
 from tests.gpu.columns import Column
@@ -47,3 +48,10 @@ def test_a_slot_alone_and_among_others(loaded: Loaded, column: Column, note: Not
     if most:
         note(f"logits differ by up to {most:.1e} with the number of slots")
     assert most <= (HALF[loaded.case] if column.on_tensorrt else 0)
+
+
+def test_steps_run_on_kernels_of_our_own(loaded: Loaded, column: Column) -> None:
+    """Or the promise above would be ONNX Runtime's, and the kernels unseen."""
+    if column.device == "cuda":
+        assert isinstance(loaded.model.engine, OrtEngine)
+        assert loaded.model.engine._own is not None

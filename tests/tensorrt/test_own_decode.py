@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgevlm_engines import Bundle, open_bundle
-from edgevlm_engines.kv_cache import CpuCache
 from edgevlm_engines.ort.own_decode import own_decode
 from edgevlm_export.exporter import export_bundle
 
@@ -32,16 +31,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return open_bundle(made)
 
 
-def test_not_on_a_cpu(bundle: Bundle) -> None:
-    assert own_decode(bundle, "cpu", CpuCache(4, (1, 4, 64, 16), HALF)) is None
-
-
 def test_not_on_a_gpu_that_is_too_old(machine: Machine, bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
     from edgevlm_engines.cuda.kv_cache import CudaCache
 
     machine.compute = (7, 5)
     cache = CudaCache(4, (1, 4, 64, 16), HALF)
-    assert own_decode(bundle, "cuda", cache) is None
+    assert own_decode(bundle, cache) is None
     assert not caplog.records
     cache.free()
 
@@ -54,7 +49,7 @@ def test_where_the_weights_find_no_room_onnx_runtime_decodes(
     cache = CudaCache(4, (1, 4, 64, 16), HALF)
     machine.capacity = machine.used() + 100_000
     with caplog.at_level(logging.WARNING):
-        assert own_decode(bundle, "cuda", cache) is None
+        assert own_decode(bundle, cache) is None
     assert "Decode steps run on ONNX Runtime" in caplog.text
     cache.free()
 
@@ -63,7 +58,7 @@ def test_with_the_bundles_weights_otherwise(machine: Machine, bundle: Bundle) ->
     from edgevlm_engines.cuda.kv_cache import CudaCache
 
     cache = CudaCache(4, (2, 4, 64, 16), HALF)
-    decoder = own_decode(bundle, "cuda", cache)
+    decoder = own_decode(bundle, cache)
     assert decoder is not None
     hidden = np.load(bundle.path("embedding.npy"))[[5, 7]]
     together = decoder.decode(hidden, np.array([0, 0]))

@@ -1,4 +1,4 @@
-"""Appends new keys and values to the KV cache on the device: one kernel for all layers. Not yet run on a GPU.
+"""Appends new keys and values to the KV cache on the device: one kernel for all layers. Not yet run on a Jetson.
 
 For decoders that output new keys and values and leave the cache alone. A kernel and not copies: a captured graph
 repeats it, and must read anew each time where to write.

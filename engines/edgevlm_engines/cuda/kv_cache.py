@@ -1,7 +1,7 @@
-"""The KV cache in the memory of a CUDA device: see `edgevlm_engines.kv_cache`. Knows no model. Not yet run on a GPU.
+"""The KV cache in the memory of a CUDA device: see `edgevlm_engines.kv_cache`. Knows no model.
 
 Copies have a stream of their own, which is waited for before a call returns: they run after what was computed, if
-whoever computes waits as well, and do not wait for pictures that another thread encodes.
+whoever computes waits as well, and do not wait for pictures that another thread encodes. Not yet run on a Jetson.
 """
 
 from math import prod

@@ -1,7 +1,7 @@
 """A thin, checked layer on CUDA: memory, streams, copies, captured graphs. Knows no models and no TensorRT.
 
-Works with cuda-python 12.6 and cuda-bindings 13, whose functions return a status and then their results. Written to
-their documentation, not yet run on a GPU. There is one device, as in every Jetson.
+Works with cuda-python 12.6 and cuda-bindings 13, whose functions return a status and then their results. Run on a PC
+with the latter, not yet on a Jetson. There is one device, as in every Jetson.
 """
 
 import ctypes

@@ -1,6 +1,8 @@
 """The ONNX Runtime engine, on the CPU or on CUDA: tokens, slots and steps. Knows nothing of how graphs are made."""
 
 from bisect import bisect_left
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,9 @@ from edgevlm_engines.ort.encoder import OrtEncoder
 from edgevlm_engines.ort.invariance import invariant_sizes
 from edgevlm_engines.ort.own_decode import own_decode
 from edgevlm_engines.ort.session import open_session
+
+if TYPE_CHECKING:
+    from edgevlm_engines.cuda.decode_model import DecodeModel
 
 TRIED_LENGTH: dict[Provider, int] = {"cpu": 40, "cuda": 640}
 """Positions of a slot while sizes of step are tried. On a CPU attention is computed slot by slot, and filling long
@@ -56,15 +61,7 @@ class OrtEngine(CheckedEngine):
         def make(slots: int, length: int) -> OrtDecoder:
             return OrtDecoder(session, manifest, slots, length, provider)
 
-        self._sizes: tuple[int, ...] = (slots,)
-        self._decoder = make(slots, max_length)
-        # what it needs beside the cache is no reason to have less of that
-        self._own = own_decode(bundle, provider, self._decoder.cache)
-        if self._own is None:
-            self._decoder.close()
-            tried_length = min(TRIED_LENGTH[provider], max_length)
-            self._sizes = invariant_sizes(lambda slots: make(slots, tried_length), slots)
-            self._decoder = make(self._sizes[-1], max_length)
+        self._decoder, self._own, self._sizes = _steps(bundle, make, slots, max_length, provider)
         # positions in use: behind them, a slot that does not decode may be written to
         self._written = np.zeros(self._sizes[-1], np.int64)
 
@@ -114,6 +111,29 @@ class OrtEngine(CheckedEngine):
         """Where the slots that fill up a step may be written to: behind what was last written there."""
         written = self._written[first:stop]
         return np.where(written < self._info.max_length, written, 0)
+
+
+class _Steps(NamedTuple):
+    """What decodes: the decoder, kernels of our own if they take its place, sizes of step that are run."""
+
+    decoder: OrtDecoder
+    own: "DecodeModel | None"
+    sizes: tuple[int, ...]
+
+
+def _steps(
+    bundle: Bundle, make: Callable[[int, int], OrtDecoder], slots: int, max_length: int, provider: Provider
+) -> _Steps:
+    """`make` makes a decoder with so many slots of such a length."""
+    if provider == "cuda":
+        # what kernels of our own need beside the cache is no reason to have less of that
+        decoder = make(slots, max_length)
+        if (own := own_decode(bundle, decoder.cache)) is not None:
+            return _Steps(decoder, own, (slots,))
+        decoder.close()
+    tried_length = min(TRIED_LENGTH[provider], max_length)
+    sizes = invariant_sizes(lambda slots: make(slots, tried_length), slots)
+    return _Steps(make(sizes[-1], max_length), None, sizes)
 
 
 def _check_manifest(manifest: Manifest, provider: Provider) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from edgevlm_engines.bundle import DECODER, Bundle
 from edgevlm_engines.errors import CudaError
 from edgevlm_engines.kv_cache import Cache
-from edgevlm_engines.names import Provider
 from edgevlm_engines.ort.initializers import read_initializers
 
 if TYPE_CHECKING:
@@ -15,14 +14,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def own_decode(bundle: Bundle, provider: Provider, cache: Cache) -> "DecodeModel | None":
-    """On CUDA, where device and shape suit them; `None` where ONNX Runtime is to decode.
+def own_decode(bundle: Bundle, cache: Cache) -> "DecodeModel | None":
+    """Where device and shape suit them; `None` where ONNX Runtime is to decode.
 
     The runtime prefills, and keeps weights that nothing else may use: ours are a second copy. Where there is no room
     for that, or no compiler, steps are slower and nothing is worse.
     """
-    if provider != "cuda":
-        return None
     from edgevlm_engines.cuda.decode_model import DecodeModel
     from edgevlm_engines.cuda.decode_step import runs_here
 

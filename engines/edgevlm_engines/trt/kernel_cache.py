@@ -25,8 +25,8 @@ FORMAT = b"edgevlm kernels 1\n"
 class KernelCache:
     """What is compiled for one plan. Each of its contexts must be made with `config`, or with `exact`.
 
-    `exact` compiles kernels for the very shapes that a context is given, when it first meets them: half a second, and
-    up to 1.7 times the speed (a decode step on an H200). For contexts that meet few.
+    `exact` compiles kernels for the very shapes that a context is given, when it first meets them. That takes time,
+    and steps are faster by far: for contexts that meet few.
     """
 
     def __init__(self, engine: "tensorrt_rtx.ICudaEngine", plan: Path, library: Library) -> None:
