@@ -1,10 +1,10 @@
 """What goes into each matmul of a model in fp32, over some questions: the rows and ranges that calibration needs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
-from edgevlm_engines import IMAGE_TOKEN, Manifest
+from edgevlm_engines import IMAGE_TOKEN, Manifest, read_manifest
 from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION
 from edgevlm_export.graph.rounding import Inputs
 from numpy.typing import NDArray
@@ -18,13 +18,12 @@ ROWS = 256
 Array = NDArray[np.float32]
 
 
-def record(
-    bundle: Path, manifest: Manifest, cases: Iterable[Case], count: int, advance: Callable[[int], None]
-) -> dict[str, Inputs]:
+def record(bundle: Path, cases: Iterable[Case], count: int, advance: Callable[[int], None]) -> dict[str, Inputs]:
     """By the names of matmuls. `bundle` is in fp32 for the CPU; `advance` is told of each of the `count` cases."""
+    manifest = read_manifest(bundle)
     vision, decoder = (InnerValues(bundle / name, matmul_inputs) for name in (VISION, DECODER))
     embedding = np.load(bundle / EMBEDDING, mmap_mode="r", allow_pickle=False)
-    seen = _Seen(-(-ROWS // count))
+    seen = _Seen(count)
     features: Array = np.zeros(0, np.float32)
     for case in cases:
         if not case.shared:
@@ -34,6 +33,16 @@ def record(
         hidden = embedding[np.maximum(case.tokens, 0)].astype(np.float32)
         hidden[case.tokens == IMAGE_TOKEN] = features
         seen.add(decoder.run(_decoder_inputs(manifest, hidden)))
+        advance(1)
+    return seen.inputs()
+
+
+def record_encoder(path: Path, pictures: Collection[Array], advance: Callable[[int], None]) -> dict[str, Inputs]:
+    """The same for a vision encoder alone; pictures are `[3, size, size]`."""
+    vision = InnerValues(path, matmul_inputs)
+    seen = _Seen(len(pictures))
+    for pixels in pictures:
+        seen.add(vision.run({"pixels": pixels[np.newaxis]}))
         advance(1)
     return seen.inputs()
 
@@ -50,8 +59,8 @@ def _decoder_inputs(manifest: Manifest, hidden: Array) -> dict[str, Array]:
 class _Seen:
     """Some positions of every call, evenly taken, and the range over all of them."""
 
-    def __init__(self, rows_a_call: int) -> None:
-        self._rows_a_call = rows_a_call
+    def __init__(self, calls: int) -> None:
+        self._rows_a_call = -(-ROWS // calls)
         self._rows: dict[str, list[Array]] = {}
         self._ranges: dict[str, tuple[Array, Array]] = {}
 

@@ -122,24 +122,25 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
 
 
 def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Device) -> None:
-    from edgevlm_export.exporter import export_bundle
+    from edgevlm_export.calibrate.plan import plan
     from edgevlm_export.graph.precision import DEFAULTS
 
+    from edgevlm.calibration import encoder_findings
     from edgevlm.progress import Lines
+    from edgevlm.recipe import Recipe
 
     default = DEFAULTS[device]
-    log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)
-    export_bundle(
+    recipe = Recipe(
         checkpoint,
-        bundle,
-        vision_tower=conversion.vision_tower,
-        lora=conversion.lora,
-        device=device,
-        precision=conversion.precision or default.decoder,
-        vision_precision=conversion.vision_precision or default.vision,
-        name=checkpoint.resolve().name,
-        progress=Lines("Exporting"),
+        device,
+        conversion.precision or default.decoder,
+        conversion.vision_precision or default.vision,
+        lambda title, unit: Lines(title),
+        conversion.vision_tower,
+        conversion.lora,
     )
+    log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)
+    recipe.write(bundle, plan(encoder_findings(recipe, bundle)))
 
 
 def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:

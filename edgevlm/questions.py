@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgevlm.cli import CommandError
 
 if TYPE_CHECKING:
-    from edgevlm_engines import Manifest
+    from edgevlm_engines import Manifest, Preprocessing
     from edgevlm_server.text.tokenizer import Tokenizer
 
 QUESTIONS = 2  # about each drawing
@@ -40,12 +40,12 @@ class Question(NamedTuple):
     text: str
 
 
-def calibration_cases(bundle: Path, manifest: "Manifest", folder: Path | None) -> tuple[int, Iterator[Case]]:
+def calibration_cases(bundle: Path, folder: Path | None) -> tuple[int, Iterator[Case]]:
     """How many there are, and the user's questions in `folder`, or some about drawings. Raises `CommandError`."""
-    from edgevlm_engines.bundle import TOKENIZER
+    from edgevlm_engines import TOKENIZER, read_manifest
     from edgevlm_server.text.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer(bundle / TOKENIZER)
+    manifest, tokenizer = read_manifest(bundle), Tokenizer(bundle / TOKENIZER)
     if folder is None or folder == DRAWINGS:
         return QUESTIONS * CALIBRATION_PICTURES, drawn_cases(manifest, tokenizer, FIRST_DRAWING, CALIBRATION_PICTURES)
     questions = read_questions(folder)
@@ -62,6 +62,15 @@ def drawn_cases(manifest: "Manifest", tokenizer: "Tokenizer", first: int, pictur
         pixels = preprocess(scene.image, manifest.preprocessing)
         for index, question in enumerate(scene.questions[:QUESTIONS]):
             yield Case(pixels, _tokens(manifest, tokenizer, question.text), shared=index > 0)
+
+
+def drawn_pictures(spec: "Preprocessing") -> Iterator[Array]:
+    """The drawings to calibrate a vision encoder on."""
+    from edgevlm_demo.scenes import SCENES, draw_scene
+    from edgevlm_server.images.preprocess import preprocess
+
+    for number in range(CALIBRATION_PICTURES):
+        yield preprocess(draw_scene(SCENES[number % len(SCENES)], FIRST_DRAWING + number).image, spec)
 
 
 def own_cases(manifest: "Manifest", tokenizer: "Tokenizer", questions: list[Question]) -> Iterator[Case]:

@@ -2,14 +2,16 @@
 
 import argparse
 import math
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from edgevlm.cli import CommandError
 
 if TYPE_CHECKING:
-    from edgevlm_engines import Manifest
+    from collections.abc import Sequence
+
+    from edgevlm_export.calibrate.plan import Plan
+    from edgevlm_export.calibrate.search import Finding
 
     from edgevlm.recipe import Recipe
 
@@ -104,9 +106,11 @@ def lora(text: str) -> tuple[Path, float]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm_export.bundle_writer import check_absent
+    from edgevlm_export.bundle_writer import scratch_folder
     from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
 
+    from edgevlm.calibration import encoder_findings
+    from edgevlm.progress import Bar
     from edgevlm.recipe import Recipe
 
     if arguments.report and FLAVOURS[arguments.device] != "ort":
@@ -120,52 +124,64 @@ def run(arguments: argparse.Namespace) -> int:
     default = DEFAULTS[arguments.device]
     recipe = Recipe(
         arguments.checkpoint,
-        arguments.vision_tower,
-        arguments.lora,
         arguments.device,
         arguments.precision or default.decoder,
         arguments.vision_precision or default.vision,
+        Bar,
+        arguments.vision_tower,
+        arguments.lora,
         arguments.keep_fp16,
         arguments.name,
     )
-    if arguments.calibrate is not None and not recipe.rounds():
+    if arguments.calibrate is not None and not any(recipe.roundings()):
         raise CommandError(
             f"Nothing is rounded in {recipe.precision} with vision {recipe.vision_precision}: choose int8 or int4, "
             "or leave out --calibrate."
         )
     if arguments.calibrate is None and not arguments.report:
-        print(_described(arguments.bundle, recipe.write(arguments.bundle)))
+        _write(recipe, arguments.bundle, encoder_findings(recipe, arguments.bundle))
     else:
-        check_absent(arguments.bundle)
-        arguments.bundle.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=arguments.bundle.parent) as folder:
-            _measured(recipe, arguments.bundle, Path(folder), arguments.calibrate, report=arguments.report)
+        with scratch_folder(arguments.bundle) as folder:
+            _measure(recipe, arguments.bundle, folder, arguments.calibrate, report=arguments.report)
     return 0
 
 
-def _measured(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | None, *, report: bool) -> None:
-    """Write the bundle with an fp32 one to learn from in `folder`, and print what was found."""
-    from edgevlm_export.calibrate.plan import plan
+def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Plan":
+    """Write the bundle and print what was made of the findings."""
+    from edgevlm_export.calibrate.plan import NEAREST, plan
 
-    from edgevlm.recipe import NEAREST
-    from edgevlm.sensitivity import sensitivity, summary
+    from edgevlm.sensitivity import summary
+
+    chosen = plan(findings)
+    manifest = recipe.write(bundle, chosen)
+    size = sum(file.size for file in manifest.files.values())
+    numbers = f"{manifest.precision}, vision {manifest.vision_precision}"
+    print(f"{bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB")
+    if chosen != NEAREST:
+        print(summary(findings, chosen))
+    return chosen
+
+
+def _measure(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | None, *, report: bool) -> None:
+    """The same with one in fp32 to learn from; `folder` has room for what is needed meanwhile."""
+    from edgevlm_export.calibrate.plan import NEAREST
+
+    from edgevlm.calibration import all_findings
+    from edgevlm.sensitivity import sensitivity
 
     reference = folder / "fp32"
-    manifest = recipe.write_reference(reference)
-    findings = recipe.findings(reference, manifest, calibrate) if recipe.rounds() else []
-    chosen = NEAREST if calibrate is None else plan(findings)
-    print(_described(bundle, recipe.write(bundle, chosen)))
-    if calibrate is not None:
-        print(summary(findings, chosen))
-    if report:
-        columns = {"rounded to nearest": bundle}
-        if calibrate is not None:
-            columns = {"rounded to nearest": folder / "nearest", "calibrated": bundle}
-            recipe.write(folder / "nearest")
-        print(_compared(reference, columns))
-        if findings:
-            print()
-            print(sensitivity(findings, [*recipe.kept, *chosen.kept]))
+    recipe.write_reference(reference)
+    findings = all_findings(recipe, reference, calibrate)
+    chosen = _write(recipe, bundle, findings)
+    if not report:
+        return
+    columns = {"rounded to nearest": bundle}
+    if chosen != NEAREST:
+        columns = {"rounded to nearest": folder / "nearest", "calibrated": bundle}
+        recipe.write(folder / "nearest")
+    print(_compared(reference, columns))
+    if findings:
+        print(f"\n{sensitivity(findings, [*recipe.kept, *chosen.kept])}")
 
 
 def _compared(reference: Path, bundles: dict[str, Path]) -> str:
@@ -177,12 +193,6 @@ def _compared(reference: Path, bundles: dict[str, Path]) -> str:
     comparisons = compare(reference, list(bundles.values()), bar.advance)
     bar.finish()
     return table(dict(zip(bundles, comparisons, strict=True)))
-
-
-def _described(bundle: Path, manifest: "Manifest") -> str:
-    size = sum(file.size for file in manifest.files.values())
-    numbers = f"{manifest.precision}, vision {manifest.vision_precision}"
-    return f"{bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB"
 
 
 def _present(bundle: Path) -> str:

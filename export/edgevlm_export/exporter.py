@@ -18,7 +18,7 @@ from edgevlm_export.errors import CheckpointError, ExportError
 from edgevlm_export.graph.model import describe
 from edgevlm_export.graph.precision import FLAVOURS, RUNS
 from edgevlm_export.manifest_parts import decoder_part, preprocessing_part, prompt_part, vision_part
-from edgevlm_export.model_source import Lora, open_model
+from edgevlm_export.model_source import Lora, ModelSource, open_model
 
 
 def export_bundle(
@@ -78,6 +78,15 @@ def export_bundle(
         write_manifest(folder, manifest)
     report.finish()
     return manifest
+
+
+def export_encoder(model: ModelSource, path: Path, progress: Progress) -> None:
+    """Write the vision encoder with its projector to `path`, in fp32 for ONNX Runtime. Raises `ExportError`."""
+    graph = describe(model, "ort", "fp32", "fp32").vision
+    check_room(path.parent, graph.weight_bytes())
+    progress.start(graph.weight_bytes())
+    graph.save(path, progress.advance)
+    progress.finish()
 
 
 def check_precisions(device: Device, precision: Precision, vision_precision: VisionPrecision) -> None:

@@ -44,7 +44,7 @@ def test_activations_are_those_that_the_engine_computes_with(demo_model: Path) -
     # a copy of the graph is put beside it, so not into the folder that others share
     reference = demo_model.with_name("activations")
     export_bundle(checkpoint_folder(), reference, vision_tower=clip_folder())
-    inputs = record(reference, manifest, cases, len(cases), done.append)
+    inputs = record(reference, cases, len(cases), done.append)
     assert len(done) == len(cases) == 4
     engine = load_engine("ort", open_bundle(reference), slots=1, max_length=400)
     head = open_model(checkpoint_folder(), clip_folder()).weights.stored("lm_head.weight").read()
@@ -82,6 +82,19 @@ def test_outliers_are_survived(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert {path.name for path in tmp_path.iterdir()} == {"heavy", "mine", "b"}
 
 
+def test_an_encoder_in_int8_survives_without_being_asked_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(with_outliers(tmp_path / "heavy"), tmp_path / "b") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == (
+        "Calibrated: scales for 12 of 16 rounded matmuls; not rounded, because too little would be left of them: "
+        f"{STUCK}fc2.weight."
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"heavy", "b"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["jetpack6", "jetpack7"])
 def test_bundles_for_tensorrt_are_calibrated_too(
     device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -68,9 +68,10 @@ def test_the_command_exports_and_prints_the_comparison(tmp_path: Path, capsys: p
     assert main([*command, "--precision", "int4", "--vision-precision", "int8", "--report"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "int4, vision int8" in lines[0]
-    assert lines[1:3] == ["| beside fp32 | rounded to nearest |", "|---|---|"]
-    assert lines[10:13] == ["", SENSITIVITY, "|---|---|---|---|---|---|"]
-    assert len(lines[13:]) == 2 + 2 + 1
+    assert lines[1] == "Calibrated: scales for 6 of 17 rounded matmuls."
+    assert lines[2:4] == ["| beside fp32 | rounded to nearest | calibrated |", "|---|---|---|"]
+    assert lines[11:14] == ["", SENSITIVITY, "|---|---|---|---|---|---|"]
+    assert len(lines[14:]) == 2 + 2 + 1
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 

@@ -18,6 +18,9 @@ class Plan(NamedTuple):
     scales: tuple[Scale, ...]
 
 
+NEAREST = Plan((), ())
+
+
 def plan(findings: Iterable[Finding]) -> Plan:
     """Scales where they help; no rounding in the vision encoder where even they do not help enough."""
     kept, scales = [], []

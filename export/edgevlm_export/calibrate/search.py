@@ -5,16 +5,15 @@ how large its weights are). Errors are squared, relative to what the outputs var
 that is always the same says nothing, however large it is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from edgevlm_engines.names import Device, Precision, VisionPrecision
 
-from edgevlm_export.calibrate.groups import Group, groups
+from edgevlm_export.calibrate.groups import Group, Part
 from edgevlm_export.calibrate.rescale import Scale
 from edgevlm_export.checkpoint.checkpoint import as_float16
-from edgevlm_export.checkpoint.config import ModelConfig
 from edgevlm_export.graph.precision import DECODER_PRECISIONS, FLAVOURS, VISION_PRECISIONS
 from edgevlm_export.graph.quantise import Floats
 from edgevlm_export.graph.rounding import Inputs, Rounding
@@ -37,33 +36,15 @@ class Finding(NamedTuple):
     scale: Scale | None
 
 
-def find(
-    model: ModelSource,
-    device: Device,
-    precision: Precision,
-    vision_precision: VisionPrecision,
-    inputs: Mapping[str, Inputs],
-    advance: Callable[[int], None],
-    exponents: Sequence[float] = EXPONENTS,
-) -> Iterator[Finding]:
-    """Every matmul that those precisions round; `inputs` by the names of matmuls. `advance` is told of each.
-
-    Without `exponents`, no scale is looked for.
-    """
-    by_part = roundings(device, precision, vision_precision)._asdict()
-    for group in groups(model.config):
-        rounding = by_part[group.part]
-        if rounding is not None:
-            yield _search(group, _weights(model, group), inputs[group.matmul], rounding, exponents)
-        advance(1)
-
-
 class Roundings(NamedTuple):
     """By the part of a model; `None` is none."""
 
     vision: Rounding | None
     decoder: Rounding | None
     head: Rounding | None
+
+    def of(self, part: Part) -> Rounding | None:
+        return {"vision": self.vision, "decoder": self.decoder, "head": self.head}[part]
 
 
 def roundings(device: Device, precision: Precision, vision_precision: VisionPrecision) -> Roundings:
@@ -72,9 +53,24 @@ def roundings(device: Device, precision: Precision, vision_precision: VisionPrec
     return Roundings(vision.matmul.rounding, decoder.matmul.rounding, decoder.head.rounding)
 
 
-def matmuls(config: ModelConfig) -> int:
-    """How often `find` calls `advance`."""
-    return sum(1 for _ in groups(config))
+def find(
+    model: ModelSource,
+    chosen: Iterable[Group],
+    by_part: Roundings,
+    inputs: Mapping[str, Inputs],
+    advance: Callable[[int], None],
+    scaled: Collection[Part],
+) -> Iterator[Finding]:
+    """Those of the chosen matmuls that are rounded; `inputs` by the names of matmuls. `advance` is told of each.
+
+    Scales are looked for in the parts `scaled`.
+    """
+    for group in chosen:
+        rounding = by_part.of(group.part)
+        if rounding is not None:
+            exponents = EXPONENTS if group.part in scaled else ()
+            yield _search(group, _weights(model, group), inputs[group.matmul], rounding, exponents)
+        advance(1)
 
 
 def _weights(model: ModelSource, group: Group) -> Floats:

@@ -1,5 +1,6 @@
 """Which scales are found, and that folding them in changes no answer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import numpy as np
 import pytest
 from edgevlm_demo import checkpoint_folder, clip_folder
 from edgevlm_engines import load_engine, open_bundle
-from edgevlm_export.calibrate.groups import Group, groups
+from edgevlm_export.calibrate.groups import Group, Part, groups
 from edgevlm_export.calibrate.plan import TOWER_LIMIT, plan
-from edgevlm_export.calibrate.search import EXPONENTS, Finding, find
+from edgevlm_export.calibrate.search import Finding, find, roundings
 from edgevlm_export.checkpoint.config import load_config
 from edgevlm_export.exporter import export_bundle
 from edgevlm_export.graph.rounding import Inputs
@@ -30,9 +31,16 @@ def drawn_inputs(model: ModelSource, group: Group, large: float) -> Inputs:
     return Inputs(rows, rows.min(axis=0), rows.max(axis=0))
 
 
-def findings(model: ModelSource, large: float, exponents: tuple[float, ...] = EXPONENTS) -> list[Finding]:
-    inputs = {group.matmul: drawn_inputs(model, group, large) for group in groups(model.config)}
-    return list(find(model, "cpu", "int4", "int8", inputs, lambda count: None, exponents))
+ALL: tuple[Part, ...] = ("vision", "decoder", "head")
+
+
+def findings(model: ModelSource, large: float, scaled: Sequence[Part] = ALL) -> list[Finding]:
+    every = list(groups(model.config))
+    inputs = {group.matmul: drawn_inputs(model, group, large) for group in every}
+    done: list[int] = []
+    found = list(find(model, every, roundings("cpu", "int4", "int8"), inputs, done.append, scaled))
+    assert len(done) == len(found) == len(every)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +57,18 @@ def test_scales_help_where_they_can_be_folded_in(model: ModelSource) -> None:
             assert finding.scaled < 0.05 * finding.nearest
 
 
-def test_without_exponents_nothing_is_scaled(model: ModelSource) -> None:
-    assert all(one.scale is None and one.scaled == one.nearest for one in findings(model, 200.0, ()))
+def test_scales_are_looked_for_where_they_are_wanted(model: ModelSource) -> None:
+    found = findings(model, 200.0, ("vision",))
+    assert {one.group.part for one in found if one.scale is not None} == {"vision"}
+    assert all(one.scaled == one.nearest for one in found if one.scale is None)
 
 
 def test_the_tower_is_left_alone_where_nothing_helps(model: ModelSource) -> None:
-    found = findings(model, 200.0)
+    found = findings(model, 200.0, ("vision",))
     chosen = plan(found)
     assert set(chosen.kept) == {f"vision_model.encoder.layers.{layer}.mlp.fc2.weight" for layer in range(2)}
     assert not {scale.group.matmul for scale in chosen.scales} & set(chosen.kept)
-    assert plan(findings(model, 1.0)).kept == ()
+    assert plan(findings(model, 1.0, ())).kept == ()
     spoilt = found[0]._replace(scaled=float("nan"))
     assert plan([spoilt]).kept == (spoilt.group.matmul,)
     assert plan([found[0]._replace(scaled=TOWER_LIMIT)]).kept == ()
