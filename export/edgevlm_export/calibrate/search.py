@@ -19,8 +19,8 @@ from edgevlm_export.graph.quantise import Floats
 from edgevlm_export.graph.rounding import Inputs, Rounding
 from edgevlm_export.model_source import ModelSource
 
-EXPONENTS = tuple(step / 10 for step in range(1, 11))
-OUTPUTS = 512
+EXPONENTS = tuple(step / 8 for step in range(1, 9))
+OUTPUTS = 256
 """Rows of a weight that the search looks at: more say the same, and take longer."""
 
 LEAST = 1e-4

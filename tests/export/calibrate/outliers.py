@@ -2,9 +2,11 @@
 
 Channels that go into a matmul are multiplied by factors with a heavy tail, and the matmul's columns divided by them.
 Behind a GELU, where that is impossible, one unit is made a large constant, whose contribution the bias takes back.
+`python -m tests.export.calibrate.outliers FOLDER` writes it.
 """
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +55,7 @@ def _stick(tensors: dict[str, NDArray[Any]]) -> None:
 
 def opened(folder: Path) -> ModelSource:
     return open_model(folder, clip_folder())
+
+
+if __name__ == "__main__":
+    print(with_outliers(Path(sys.argv[1])))
