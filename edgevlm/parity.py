@@ -16,7 +16,7 @@ from edgevlm_server.model import Model, load_model
 from edgevlm_server.offline import encode, generate, prefill
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.settings import Settings
-from edgevlm_server.text.prompt import Turn, encode_conversation
+from edgevlm_server.text.prompt import Mark, Turn, encode_conversation
 from numpy.typing import NDArray
 
 from edgevlm.cli import CommandError
@@ -102,7 +102,7 @@ def _prompt_ids(model: Model, prompt: str) -> Array:
     question = rest.removesuffix(" ASSISTANT:")
     if not rest.endswith(" ASSISTANT:"):
         raise CommandError("The prompt of the case is not a single turn of template v1 with one image.")
-    turns = [Turn("user", question, images=1)]
+    turns = [Turn("user", (Mark.IMAGE, question))]
     tokens = encode_conversation(
         model.tokenizer, model.manifest.prompt, model.manifest.vision.image_tokens, turns, system
     )

@@ -124,7 +124,7 @@ def _question(folder: Path, place: str, line: str) -> Question:
 
 
 def _tokens(manifest: "Manifest", tokenizer: "Tokenizer", text: str) -> NDArray[np.int64]:
-    from edgevlm_server.text.prompt import Turn, encode_conversation
+    from edgevlm_server.text.prompt import Mark, Turn, encode_conversation
 
-    turns = [Turn("user", text, images=1)]
+    turns = [Turn("user", (Mark.IMAGE, text))]
     return np.array(encode_conversation(tokenizer, manifest.prompt, manifest.vision.image_tokens, turns), np.int64)

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.images.limits import ImageLimits
     from edgevlm_server.model import load_model
     from edgevlm_server.offline import TooLong, answer, encode
-    from edgevlm_server.text.prompt import Turn
+    from edgevlm_server.text.prompt import Mark, Turn
 
     from edgevlm.demo_bundle import find_bundle
 
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1) as intake:
             pixels = [_read(intake, Path(name)) for name in pictures]
-        turns = [Turn("user", question, len(pixels))]
+        turns = [Turn("user", (*[Mark.IMAGE] * len(pixels), question))]
         try:
             for piece in answer(model, turns, encode(model, pixels), max_tokens=arguments.max_tokens):
                 print(piece, end="", flush=True)

@@ -59,10 +59,10 @@ class EngineAnswerer:
     def __call__(self, question: "EvaluationQuestion") -> str:
         from edgevlm_server.images.preprocess import preprocess
         from edgevlm_server.offline import answer, encode
-        from edgevlm_server.text.prompt import Turn
+        from edgevlm_server.text.prompt import Mark, Turn
 
         features = encode(self._model, [preprocess(question.image, self._model.manifest.preprocessing)])
-        turns = [Turn("user", question.text, images=1)]
+        turns = [Turn("user", (Mark.IMAGE, question.text))]
         return "".join(answer(self._model, turns, features, max_tokens=MAX_TOKENS))
 
 

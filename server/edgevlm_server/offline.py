@@ -15,7 +15,7 @@ from edgevlm_server.text.prompt import Turn, encode_conversation
 
 
 class TooLong(Exception):
-    """The prompt and the room for its answer do not fit into one slot."""
+    """The prompt leaves no room for an answer in its slot."""
 
 
 def answer(
@@ -26,17 +26,20 @@ def answer(
     max_tokens: int | None = None,
     sampling: SamplingParams | None = None,
 ) -> Iterator[str]:
-    """Pieces of the answer's text. `features` are those of all images in order, as `encode` gives them."""
+    """Pieces of the answer's text. `features` are those of all images in order, as `encode` gives them.
+
+    Raises `TooLong` for a prompt that leaves no room; a limit above the room ends where the room does.
+    """
     tokens = np.array(
         encode_conversation(model.tokenizer, model.manifest.prompt, model.engine.info.image_tokens, turns), np.int64
     )
     room = model.engine.info.max_length - len(tokens)
-    if room < (max_tokens or 1):
+    if room < 1:
         raise TooLong(f"The prompt takes {len(tokens)} of {model.engine.info.max_length} positions; shorten it.")
     sequence = Sequence(
         prompt=tokens,
         features=features,
-        max_tokens=max_tokens or room,
+        max_tokens=min(max_tokens or room, room),
         stop_ids=frozenset(model.manifest.prompt.stop_ids),
         sampling=sampling or SamplingParams(),
     )

@@ -12,6 +12,7 @@ from edgevlm_server.model import Model
 from edgevlm_server.request import MAX_TEXT, EncodedImages, Generation, Picture, Request, Turn
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.text import prompt
+from edgevlm_server.text.prompt import Mark
 
 
 class Prompt(NamedTuple):
@@ -60,8 +61,9 @@ def prepare(request: Request, model: Model, max_images: int) -> Prepared:
         raise _invalid(
             "A structured answer ends where its structure ends, so it cannot ignore the end token.", "ignore_eos"
         )
-    longest = model.engine.info.max_length
-    max_tokens = token_limit(generation.max_tokens, len(ids), longest, request.place)
+    room = room_left(1, len(ids), model, request.place)
+    # clients send limits far above what fits: the answer then ends where the room does
+    max_tokens = room if generation.max_tokens is None else min(generation.max_tokens, room)
     if generation.min_tokens > max_tokens:
         raise _invalid(f"At most {max_tokens} tokens are allowed here.", "min_tokens")
     return Prepared(
@@ -76,8 +78,9 @@ def prepare(request: Request, model: Model, max_images: int) -> Prepared:
 def read_prompt(request: Request, model: Model, max_images: int) -> Prompt:
     """Raises `ApiError` for another model's name, for what no template can hold, and for too much of it."""
     check_model(request.model, model)
+    _check_size(request, model, max_images)
     if request.prompt is None:
-        return _conversation(request, model, max_images)
+        return _conversation(request, model)
     if isinstance(request.prompt, str):
         text = model.tokenizer.encode(request.prompt, space_prefix=True)
         return Prompt([model.manifest.prompt.bos_id, *text], [])
@@ -99,23 +102,19 @@ def check_ids(ids: abc.Sequence[int], model: Model, place: str) -> None:
             raise _invalid(f"The model has the tokens 0 to {size - 1}.", f"{place}.{index}")
 
 
-def token_limit(wanted: int | None, prompt_length: int, longest: int, place: str) -> int:
-    """How many tokens may be generated. Raises `InvalidRequest` if prompt and answer do not fit into one slot."""
-    if prompt_length + (wanted or 1) > longest:
-        raise _too_long(
-            f"The context has {longest} positions; this prompt takes {prompt_length} "
-            f"(images included) and asks for {wanted or 1} more.",
-            place,
-        )
-    return longest - prompt_length if wanted is None else wanted
+def room_left(needed: int, prompt_length: int, model: Model, place: str) -> int:
+    """How many tokens may follow a prompt. Raises `InvalidRequest` if fewer than are needed fit into one slot."""
+    room = model.engine.info.max_length - prompt_length
+    if room < needed:
+        why = f"it takes {prompt_length}, images included, and its answer {needed} more"
+        raise _too_long(why, model, place)
+    return room
 
 
-def _conversation(request: Request, model: Model, max_images: int) -> Prompt:
+def _conversation(request: Request, model: Model) -> Prompt:
     system, turns = _split(request.turns)
     if not turns or turns[-1].role != "user":
         raise _invalid("The last message must be the user's.", request.place)
-    pictures = [picture for turn in turns for picture in turn.pictures]
-    _check_size(request, len(pictures), max_images)
     ids = prompt.encode_conversation(
         model.tokenizer,
         model.manifest.prompt,
@@ -123,39 +122,55 @@ def _conversation(request: Request, model: Model, max_images: int) -> Prompt:
         [_spoken(turn) for turn in turns],
         system,
     )
-    return Prompt(ids, pictures)
+    return Prompt(ids, _pictures(turns))
 
 
 def _split(turns: abc.Sequence[Turn]) -> tuple[str | None, abc.Sequence[Turn]]:
-    """The system's text and the turns behind it."""
+    """The system's text, joined if it comes as several messages, and the turns behind it."""
+    begin = next((index for index, turn in enumerate(turns) if turn.role != "system"), len(turns))
     for index, turn in enumerate(turns):
-        if turn.pictures and turn.role != "user":
+        if turn.role != "user" and _pictures([turn]):
             raise _invalid("Only a user message can hold images.", turn.place)
-        if turn.role == "system" and index:
-            raise _invalid("A system message must be the first one.", f"{turn.place.removesuffix('.content')}.role")
-    if turns and turns[0].role == "system":
-        return turns[0].text, turns[1:]
-    return None, turns
+        if turn.role == "system" and index > begin:
+            raise _invalid("System messages must come first.", f"{turn.place.removesuffix('.content')}.role")
+    system = ["\n".join(_texts([turn])) for turn in turns[:begin]]
+    return "\n\n".join(filter(None, system)) if system else None, turns[begin:]
+
+
+def _texts(turns: abc.Iterable[Turn]) -> list[str]:
+    return [part for turn in turns for part in turn.parts if isinstance(part, str)]
+
+
+def _pictures(turns: abc.Iterable[Turn]) -> list[Picture]:
+    return [part for turn in turns for part in turn.parts if isinstance(part, Picture)]
 
 
 def _spoken(turn: Turn) -> prompt.Turn:
     role: Literal["user", "assistant"] = "assistant" if turn.role == "assistant" else "user"
-    return prompt.Turn(role, turn.text, len(turn.pictures))
+    return prompt.Turn(role, tuple(Mark.IMAGE if isinstance(part, Picture) else part for part in turn.parts))
 
 
-def _check_size(request: Request, pictures: int, max_images: int) -> None:
-    if sum(len(turn.text) for turn in request.turns) > MAX_TEXT:
-        # told before it is tokenised, which takes time in proportion
-        raise _too_long(f"All texts together are longer than {MAX_TEXT} characters.", request.place)
-    if pictures > max_images:
-        raise InvalidRequest(
-            f"A request can hold at most {max_images} images.", code="too_many_images", param=request.place
-        )
+def _check_size(request: Request, model: Model, max_images: int) -> None:
+    """Before anything is tokenised, which takes time in proportion."""
+    length = sum(map(len, _texts(request.turns)))
+    if isinstance(request.prompt, str):
+        length += len(request.prompt)
+    if length > MAX_TEXT:
+        raise _too_long(f"it has {length} characters", model, request.place)
+    pictures = _pictures(request.turns)
+    if len(pictures) > max_images:
+        place = pictures[max_images].place
+        message = f"{place}: A request can hold at most {max_images} images."
+        raise InvalidRequest(message, code="too_many_images", param=place)
 
 
 def _invalid(message: str, param: str) -> InvalidRequest:
-    return InvalidRequest(message, code="invalid_value", param=param)
+    # some clients show the text alone, so it says where as well
+    return InvalidRequest(f"{param}: {message}", code="invalid_value", param=param)
 
 
-def _too_long(message: str, param: str) -> InvalidRequest:
+def _too_long(why: str, model: Model, param: str) -> InvalidRequest:
+    # clients know this case by the first words, or by those behind the colon
+    most = f"this model's maximum context length is {model.engine.info.max_length} tokens"
+    message = f"{param}: The prompt is too long: {most}, but {why}."
     return InvalidRequest(message, code="context_length_exceeded", param=param)

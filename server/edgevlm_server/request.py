@@ -35,11 +35,10 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a conversation: its pictures come in front of its text, as the models were trained."""
+    """One turn of a conversation: its texts and pictures in the client's order."""
 
     role: Role
-    text: str
-    pictures: tuple[Picture, ...] = ()
+    parts: tuple[str | Picture, ...]
     place: str = ""
 
 

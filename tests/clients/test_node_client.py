@@ -80,7 +80,7 @@ def test_an_answer_of_a_limited_length(demo: LiveServer, judge: Judge) -> None:
     ("change", "kind", "status", "code", "param"),
     [
         ({"messages": []}, "BadRequestError", 400, "invalid_value", "messages"),
-        ({"audio": {}}, "BadRequestError", 400, "unsupported_parameter", "audio"),
+        ({"audio": {"voice": "alloy"}}, "BadRequestError", 400, "unsupported_parameter", "audio"),
         ({"messages": user(image_part("aGVsbG8="))}, "BadRequestError", 400, "image_unsupported", None),
         ({"model": "gpt-5"}, "NotFoundError", 404, "model_not_found", "model"),
     ],

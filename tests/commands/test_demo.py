@@ -111,6 +111,13 @@ def test_ask_answers_without_a_server(
     assert is_right(capsys.readouterr().out, case["answer"])
 
 
+def test_ask_takes_a_limit_above_the_room(demo_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case = CASES[0]
+    picture = str(EXAMPLES / case["picture"])
+    assert main(["ask", "--model", str(demo_model), picture, case["question"], "--max-tokens", "9999"]) == 0
+    assert is_right(capsys.readouterr().out, case["answer"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

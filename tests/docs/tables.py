@@ -1,7 +1,7 @@
-"""Writes the tables of commands and options into their page: `python -m tests.docs.tables`. Knows no server."""
+"""Writes tables that the code knows into their pages: `python -m tests.docs.tables`. Knows no server."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 
 from edgevlm_engines import size_text
@@ -9,18 +9,18 @@ from edgevlm_server.settings import OPTIONS, Settings, flag, variable
 
 from edgevlm.cli import COMMANDS
 from tests.boundaries.walls import ROOT
+from tests.docs.request_fields import ignored, refused
 
-PAGE = ROOT / "docs/operation.md"
 DEFAULT = re.compile(r" \(default: (.*)\)$")
 
 
-def with_tables(page: str) -> str:
-    """The page with its tables made anew."""
-    for name, rows in (("commands", _commands()), ("options", _options())):
-        begin, end = f"<!-- {name}, made by `python -m tests.docs.tables` -->\n", "<!-- end -->"
+def with_tables(name: str, page: str) -> str:
+    """The page of this name with its tables made anew."""
+    for title, rows in PAGES[name].items():
+        begin, end = f"<!-- {title}, made by `python -m tests.docs.tables` -->\n", "<!-- end -->"
         before, found, rest = page.partition(begin)
         assert found, begin
-        page = before + begin + "".join(f"| {' | '.join(row)} |\n" for row in rows) + end + rest.partition(end)[2]
+        page = before + begin + "".join(f"| {' | '.join(row)} |\n" for row in rows()) + end + rest.partition(end)[2]
     return page
 
 
@@ -51,5 +51,13 @@ def _shown(default: object, metavar: str | None) -> str:
     return size_text(default) if metavar == "SIZE" and isinstance(default, int) else str(default)
 
 
+PAGES: dict[str, dict[str, Callable[[], Iterator[tuple[str, ...]]]]] = {
+    "docs/operation.md": {"commands": _commands, "options": _options},
+    "docs/clients.md": {"ignored": ignored, "refused": refused},
+}
+"""The tables of each page."""
+
 if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in PAGES:
+        path = ROOT / name
+        path.write_text(with_tables(name, path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -336,7 +336,7 @@ def test_as_much_as_the_limit_is_taken(echo_server: LiveServer, fields: dict[str
         {"stop": ["a", "b", "c", "d", "e"]},
         {"stop": "s" * 65},
         {"n": 17},
-        {"messages": HI * 65},
+        {"messages": HI * 1025},
         {"messages": user(*[text_part("hi")] * 65)},
         {"messages": [{"role": "user", "content": "h" * 32769}]},
         {"messages": user(*[image_part(data_url((shade, 0, 0))) for shade in range(9)])},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevlm_demo.scenes import Question
-from edgevlm_server.text.prompt import Turn, render
+from edgevlm_server.text.prompt import Mark, Turn, render
 from edgevlm_server.text.tokenizer import Tokenizer
 
 SYSTEM = (
@@ -63,8 +63,9 @@ class DialogueTokenizer:
 
 def pieces(questions: Sequence[str]) -> list[str]:
     """What stands before the image, then each question's text up to `ASSISTANT:`, without the answers."""
-    turns = []
-    for index, question in enumerate(questions or [""]):
-        turns += [Turn("user", question, images=1 if index == 0 else 0), Turn("assistant", "")]
-    texts = [piece for piece in render(turns[:-1], SYSTEM) if isinstance(piece, str)]
+    first, *others = questions or [""]
+    turns = [Turn("user", (Mark.IMAGE, first))]
+    for question in others:
+        turns += [Turn("assistant", ("",)), Turn("user", (question,))]
+    texts = [piece for piece in render(turns, SYSTEM) if isinstance(piece, str)]
     return [texts[0], *(text.removesuffix(" ") for text in texts[1 : len(questions) + 1])]

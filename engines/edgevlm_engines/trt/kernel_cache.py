@@ -33,12 +33,12 @@ class KernelCache:
         """Reads what was kept beside `plan`, if it can be used. Must go before `engine` does."""
         self._path = plan.with_suffix(SUFFIX)
         strategies = library.tensorrt.DynamicShapesKernelSpecializationStrategy
-        self.config = _config(engine, library, strategies.NONE)
-        self.exact = _config(engine, library, strategies.EAGER)
+        self.config: tensorrt_rtx.IRuntimeConfig = _config(engine, library, strategies.NONE)
+        self.exact: tensorrt_rtx.IRuntimeConfig = _config(engine, library, strategies.EAGER)
         self._cache: tensorrt_rtx.IRuntimeCache = self.config.create_runtime_cache()
         self._kept = self._load()
-        for config in (self.config, self.exact):
-            config.set_runtime_cache(self._cache)
+        self.config.set_runtime_cache(self._cache)
+        self.exact.set_runtime_cache(self._cache)
         library.log.clear()  # what was wrong with the file has been told
 
     def save(self) -> None:

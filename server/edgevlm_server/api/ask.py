@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgevlm_server.api.chat import MAX_PARTS, usage_body
+from edgevlm_server.api.chat import usage_body
 from edgevlm_server.api.fields import Count
-from edgevlm_server.api.strict import Text
+from edgevlm_server.api.messages import MAX_PARTS
+from edgevlm_server.api.strict import PromptText, Text
 from edgevlm_server.request import Generation, Picture, Request, Turn
 from edgevlm_server.runtime.output import Output, Usage
 from edgevlm_server.text.tokenizer import Tokenizer
@@ -20,19 +21,19 @@ class AskForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    question: Text
+    question: PromptText
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
-    system: Text | None = None
+    system: PromptText | None = None
     max_tokens: Count | None = None
     model: Text | None = None
 
     def request(self) -> Request:
         pictures = tuple(Picture(content, place="image") for content in self.image)
-        system = () if self.system is None else (Turn("system", self.system, place="system"),)
+        system = () if self.system is None else (Turn("system", (self.system,), "system"),)
         return Request(
-            place="image",
+            place="question",
             model=self.model,
-            turns=(*system, Turn("user", self.question, pictures, "image")),
+            turns=(*system, Turn("user", (*pictures, self.question), "image")),
             generation=Generation(max_tokens=self.max_tokens),
         )
 

@@ -4,123 +4,26 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.fields import Count, GenerationFields, StreamOptions, TopLogprobs
-from edgevlm_server.api.strict import No, StrictModel, Text, by_type, no_tools, tag
+from edgevlm_server.api.messages import Messages, conversation
+from edgevlm_server.api.unsupported import OPEN_TURN, Call, Effort, Hint, Refused, ToolFields
 from edgevlm_server.errors import ApiError
-from edgevlm_server.request import ROLES, Picture, Request, Turn
-from edgevlm_server.runtime.logprobs import Alternative, Logprobs
+from edgevlm_server.request import Request
+from edgevlm_server.runtime.logprobs import Alternative
 from edgevlm_server.runtime.output import FinishReason, Output, Usage
+from edgevlm_server.runtime.written import Written, alternative
 from edgevlm_server.text.tokenizer import Tokenizer
-
-MAX_MESSAGES = 64
-MAX_PARTS = 64
 
 Body = dict[str, Any]
 
-ImageName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-"""A client's own name for a picture: any text, since it is only ever compared."""
 
-
-class TextPart(StrictModel):
-    """Also under the name that the Responses API gives it: clients send such parts to this route too."""
-
-    type: Literal["text", "input_text"]
-    text: Text
-
-
-class ImageUrl(BaseModel):
-    """`detail` has no effect: a MobileVLM image always takes the same number of positions.
-
-    Other keys are ignored, because load generators and client wrappers add some.
-    """
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-    url: str
-    detail: Literal["auto", "low", "high"] | None = None
-
-
-class ImagePart(StrictModel):
-    """A picture, named by `uuid` if the client wants to ask about it again; with the name alone, one sent before.
-
-    As the chat API or the Responses API spells it; the latter has `detail` beside the picture.
-    """
-
-    type: Literal["image_url", "input_image"]
-    image_url: Annotated[
-        Annotated[str, tag("text")] | Annotated[ImageUrl, tag("object")] | Annotated[None, tag("none")],
-        Discriminator(lambda value: "~none" if value is None else "~text" if isinstance(value, str) else "~object"),
-    ] = None
-    detail: Literal["auto", "low", "high"] | None = None
-    uuid: ImageName | None = None
-
-    @model_validator(mode="after")
-    def _is_something(self) -> "ImagePart":
-        if self.image_url is None and self.uuid is None:
-            raise PydanticCustomError("image", "It must hold 'image_url', 'uuid' or both")
-        return self
-
-    def picture(self, place: str) -> Picture:
-        """A plain string stands for an object with only `url`."""
-        url = self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url
-        return Picture(url, self.uuid, place)
-
-
-Part = Annotated[
-    Annotated[TextPart, tag("text")] | Annotated[ImagePart, tag("image_url")],
-    by_type(
-        {"text": "text", "input_text": "text", "image_url": "image_url", "input_image": "image_url"},
-        "A content part must have the type 'text', 'input_text', 'image_url' or 'input_image'",
-    ),
-]
-
-
-class Message(StrictModel):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[
-        Annotated[Text, tag("text")] | Annotated[list[Part], tag("parts"), Field(min_length=1, max_length=MAX_PARTS)],
-        Discriminator(lambda value: "~text" if isinstance(value, str) else "~parts"),
-    ]
-    name: Text | None = None
-    # clients send back what they were sent
-    refusal: None = None
-    tool_calls: Annotated[list[Any], AfterValidator(no_tools)] | None = None
-    function_call: None = None
-
-    def turn(self, place: str) -> Turn:
-        """Texts of several parts are joined by line breaks."""
-        role = ROLES[self.role]
-        if isinstance(self.content, str):
-            return Turn(role, self.content, (), place)
-        text = "\n".join(part.text for part in self.content if isinstance(part, TextPart))
-        pictures = tuple(part.picture(place) for part in self.content if isinstance(part, ImagePart))
-        return Turn(role, text, pictures, place)
-
-
-Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
-
-
-def conversation(messages: Sequence[Message]) -> tuple[Turn, ...]:
-    """The messages of a request that holds them under `messages`."""
-    return tuple(message.turn(f"messages.{index}.content") for index, message in enumerate(messages))
-
-
-class ChatRequest(GenerationFields):
+class ChatRequest(GenerationFields, ToolFields):
     """The conversation, and what only this route has."""
 
     messages: Messages
@@ -128,21 +31,26 @@ class ChatRequest(GenerationFields):
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
 
-    # no MobileVLM was trained to call tools: only what asks for none is taken
-    tools: Annotated[list[Any], AfterValidator(no_tools)] | None = None
-    tool_choice: Annotated[Any, AfterValidator(no_tools)] = None
-    parallel_tool_calls: bool | None = None
-    functions: Annotated[list[Any], AfterValidator(no_tools)] | None = None
-    function_call: Annotated[Any, AfterValidator(no_tools)] = None
-
-    # nothing is kept here, and nothing but text comes out
-    store: No | None = None
-    modalities: list[Literal["text"]] | None = None
+    functions: Hint = None
+    function_call: Call = None
+    reasoning_effort: Effort = None
+    verbosity: Hint = None
+    prediction: Hint = None
+    chat_template_kwargs: Hint = None
+    include_reasoning: Hint = None
+    separate_reasoning: Hint = None
+    modalities: Annotated[Any, Refused("Answers are text", (None, [], ["text"]))] = None
+    audio: Annotated[Any, Refused("Answers are text")] = None
+    web_search_options: Annotated[Any, Refused("The model cannot search")] = None
+    moderation: Annotated[Any, Refused("Nothing is moderated here")] = None
+    echo: Annotated[Any, Refused("The conversation is not repeated in the answer")] = None
+    add_generation_prompt: Annotated[Any, Refused(OPEN_TURN, (None, True))] = None
+    continue_final_message: Annotated[Any, Refused(OPEN_TURN)] = None
 
     @field_validator("top_logprobs")
     @classmethod
     def _needs_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value is not None and not info.data.get("logprobs"):
+        if value and not info.data.get("logprobs"):
             raise PydanticCustomError("top_logprobs", "It is only allowed together with 'logprobs': true")
         return value
 
@@ -206,8 +114,8 @@ class ChatWriter(EventWriter):
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": usage_body(usage)}
 
     def begin(self, index: int, usage: Usage) -> str:
-        """The role, once an answer, with empty content."""
-        return self._chunk(index, {"role": "assistant", "content": ""}, usage)
+        """The role, once an answer, with empty content; no token of the answer is in it."""
+        return self._chunk(index, {"role": "assistant", "content": ""}, replace(usage, completion=0))
 
     def piece(self, index: int, output: Output, usage: Usage) -> str:
         """A piece of text, the end, or both as two events: clients expect the end to come with an empty delta."""
@@ -220,14 +128,14 @@ class ChatWriter(EventWriter):
         index: int,
         delta: Body,
         usage: Usage,
-        tokens: Sequence[Logprobs] = (),
+        tokens: Sequence[Written] = (),
         reason: FinishReason | None = None,
     ) -> str:
         logprobs = self._logprobs(tokens) if delta.get("content") else None
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         return self._choice_event(choice, usage)
 
-    def _logprobs(self, tokens: Sequence[Logprobs]) -> Body | None:
+    def _logprobs(self, tokens: Sequence[Written]) -> Body | None:
         if self._tokenizer is None:
             return None
         return {"content": logprob_entries(tokens, self._tokenizer), "refusal": None}
@@ -248,14 +156,22 @@ def usage_body(usage: Usage) -> Body:
     }
 
 
-def logprob_entries(tokens: Sequence[Logprobs], tokenizer: Tokenizer) -> list[Body]:
-    """Each token with its probability, and the likeliest ones beside it."""
+def logprob_entries(tokens: Sequence[Written], tokenizer: Tokenizer) -> list[Body]:
+    """Each token's text in the answer with its probability, and the likeliest tokens beside it."""
 
-    def entry(one: Alternative) -> Body:
-        data = tokenizer.bytes_of(one.token)
-        return {"token": tokenizer.shown(one.token), "logprob": one.logprob, "bytes": list(data)}
+    def entry(text: str, data: bytes, logprob: float) -> Body:
+        return {"token": text, "logprob": logprob, "bytes": list(data)}
 
-    return [{**entry(token.chosen), "top_logprobs": [entry(one) for one in token.top]} for token in tokens]
+    def beside(one: Alternative, first: bool) -> Body:
+        return entry(*alternative(tokenizer, one.token, first=first), one.logprob)
+
+    return [
+        {
+            **entry(token.text, token.data, token.logprobs.chosen.logprob),
+            "top_logprobs": [beside(one, token.first) for one in token.logprobs.top],
+        }
+        for token in tokens
+    ]
 
 
 def event(body: Body) -> str:

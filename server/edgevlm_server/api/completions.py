@@ -1,21 +1,21 @@
 """OpenAI's text completions: the request, as far as this server acts on it, and its answers. Knows no HTTP."""
 
-import codecs
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Discriminator, Field
 
 from edgevlm_server.api.chat import Body, EventWriter, new_head, usage_body
 from edgevlm_server.api.fields import GenerationFields, StreamOptions, TopLogprobs
-from edgevlm_server.api.strict import No, Text, tag
-from edgevlm_server.request import MAX_TEXT, Request
-from edgevlm_server.runtime.logprobs import Alternative, Logprobs
+from edgevlm_server.api.strict import PromptText, tag
+from edgevlm_server.api.unsupported import Refused
+from edgevlm_server.request import Request
+from edgevlm_server.runtime.logprobs import Alternative
 from edgevlm_server.runtime.output import Output, Usage
+from edgevlm_server.runtime.written import Written
 from edgevlm_server.text.tokenizer import Tokenizer
 
-TokenIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=MAX_TEXT)]
-"""As many as the longest text could become."""
+TokenIds = list[Annotated[int, Field(ge=0, lt=2**31)]]
 
 
 def _shape(value: Any) -> str:
@@ -31,17 +31,15 @@ class CompletionRequest(GenerationFields):
     """
 
     prompt: Annotated[
-        Annotated[Text, tag("text")]
-        | Annotated[list[Text], tag("texts"), Field(min_length=1, max_length=1)]
+        Annotated[PromptText, tag("text")]
+        | Annotated[list[PromptText], tag("texts"), Field(min_length=1, max_length=1)]
         | Annotated[TokenIds, tag("ids"), Field(min_length=1)],
         Discriminator(_shape),
     ]
     logprobs: TopLogprobs | None = None
 
-    # what clients send when they want none of it
-    echo: No | None = None
-    suffix: Literal[""] | None = None
-    best_of: Annotated[int, Field(ge=1, le=1)] | None = None
+    echo: Annotated[Any, Refused("The prompt is not repeated in the answer")] = None
+    suffix: Annotated[Any, Refused("MobileVLM models only go on with a text")] = None
 
     def request(self) -> Request:
         return Request(
@@ -93,23 +91,21 @@ class _Listing:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._offset = 0
 
-    def of(self, tokens: Sequence[Logprobs]) -> Body:
-        chosen = [token.chosen for token in tokens]
+    def of(self, tokens: Sequence[Written]) -> Body:
         return {
-            "tokens": [self._tokenizer.shown(one.token) for one in chosen],
-            "token_logprobs": [one.logprob for one in chosen],
-            "top_logprobs": [self._named(token.top) for token in tokens],
-            "text_offset": [self._begins(one.token) for one in chosen],
+            "tokens": [token.text for token in tokens],
+            "token_logprobs": [token.logprobs.chosen.logprob for token in tokens],
+            "top_logprobs": [self._named(token.logprobs.top) for token in tokens],
+            "text_offset": [self._begins(token.text) for token in tokens],
         }
 
     def _named(self, top: Sequence[Alternative]) -> dict[str, float]:
         # two tokens can look alike; the likelier one is named
         return {self._tokenizer.shown(one.token): one.logprob for one in reversed(top)}
 
-    def _begins(self, token: int) -> int:
+    def _begins(self, text: str) -> int:
         begin = self._offset
-        self._offset += len(self._decoder.decode(self._tokenizer.bytes_of(token)))
+        self._offset += len(text)
         return begin

@@ -14,7 +14,8 @@ from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.input_items import Input, conversation
 from edgevlm_server.api.responses import usage_body
-from edgevlm_server.api.strict import StrictModel, Text, by_type, tag, text_or
+from edgevlm_server.api.strict import PromptText, StrictModel, Text, by_type, tag, text_or_list
+from edgevlm_server.api.unsupported import ClientFields
 from edgevlm_server.request import Request
 from edgevlm_server.runtime.output import Usage
 
@@ -31,12 +32,13 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 class QuestionText(StrictModel):
     type: Literal["input_text"]
-    text: Text
+    text: PromptText
 
 
 Instructions = Annotated[
-    Annotated[Text, tag("text")] | Annotated[list[QuestionText], tag("list"), Field(min_length=1, max_length=8)],
-    text_or("list"),
+    Annotated[PromptText, tag("text")]
+    | Annotated[list[QuestionText], tag("list"), Field(min_length=1, max_length=8)],
+    text_or_list("Instructions must be a text or a list of parts of the type 'input_text'"),
 ]
 
 
@@ -107,22 +109,18 @@ AnyQuestion = Annotated[
 ]
 
 
-class DecisionRequest(StrictModel):
+class DecisionRequest(ClientFields):
     """The same input for every question; the last message must be the user's."""
 
     input: Input
     questions: Annotated[list[AnyQuestion], Field(min_length=1, max_length=MAX_QUESTIONS)]
     model: Text | None = None
 
-    # who asks, for the client's own books: accepted, without effect
-    safety_identifier: Text | None = None
-    prompt_cache_key: Text | None = None
-
     def request(self, question: str) -> Request:
         """The input with a question behind it."""
         *before, last = conversation(self.input)
         if last.role == "user":  # no template ends in another turn, and that is said where it is rendered
-            last = replace(last, text="\n".join(filter(None, (last.text, question))))
+            last = replace(last, parts=(*(part for part in last.parts if part), question))
         return Request(place="input", model=self.model, turns=(*before, last))
 
 

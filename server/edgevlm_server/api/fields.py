@@ -1,17 +1,18 @@
 """The fields that generating routes share, in OpenAI's and vLLM's names. Knows their types and bounds.
 
-A field that is not here is refused by name: one that is accepted and does nothing is a wrong answer that nobody
-notices. The exceptions are a few that describe the client and not the answer.
+A field that is neither here nor in `unsupported` is refused by name: one that is accepted and does nothing is a wrong
+answer that nobody notices.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
-from pydantic import Discriminator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import Discriminator, Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.guided import GuidedFields, structure
 from edgevlm_server.api.strict import StrictModel, Text, tag
+from edgevlm_server.api.unsupported import ClientFields, Hint, OtherServersFields
 from edgevlm_server.errors import ApiError
 from edgevlm_server.request import Generation, Request
 from edgevlm_server.runtime.output import Output, Usage
@@ -70,19 +71,14 @@ class GenerateRequest(Protocol):
 
 
 class StreamOptions(StrictModel):
-    """`continuous_usage_stats` puts the usage so far into every event."""
+    """`continuous_usage_stats` puts the usage so far into every event, if there is to be any usage."""
 
     include_usage: bool | None = None
     continuous_usage_stats: bool | None = None
-
-    @model_validator(mode="after")
-    def _one_needs_the_other(self) -> "StreamOptions":
-        if self.continuous_usage_stats and not self.include_usage:
-            raise PydanticCustomError("stream_options", "'continuous_usage_stats' needs 'include_usage': true")
-        return self
+    include_obfuscation: Hint = None
 
 
-class SamplingFields(StrictModel):
+class SamplingFields(ClientFields):
     """`temperature` defaults to 0: a factory asks for the same answer to the same picture."""
 
     model: Text | None = None
@@ -91,13 +87,10 @@ class SamplingFields(StrictModel):
     top_k: Annotated[int, Field(ge=-1)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     stream: bool | None = None
-
-    # who asks, for the client's own books: accepted, without effect
-    user: Text | None = None
-    safety_identifier: Text | None = None
-    prompt_cache_key: Text | None = None
-    service_tier: Literal["auto", "default"] | None = None
 
     def sampling(self, **others: Any) -> SamplingParams:
         """How tokens are chosen; `others` are what only some routes offer."""
@@ -107,18 +100,18 @@ class SamplingFields(StrictModel):
             top_k=max(self.top_k or 0, 0),
             min_p=self.min_p or 0.0,
             seed=self.seed,
+            presence_penalty=self.presence_penalty or 0.0,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            repetition_penalty=1.0 if self.repetition_penalty is None else self.repetition_penalty,
             **others,
         )
 
 
-class GenerationFields(SamplingFields, GuidedFields):
+class GenerationFields(SamplingFields, GuidedFields, OtherServersFields):
     """What chat and text completions have in common."""
 
     max_tokens: Count | None = None
     min_tokens: Annotated[int, Field(ge=0)] | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     logit_bias: (
         Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=MAX_BIASES)] | None
     ) = None
@@ -131,20 +124,13 @@ class GenerationFields(SamplingFields, GuidedFields):
     ignore_eos: bool | None = None
     n: Annotated[int, Field(ge=1, le=MAX_ANSWERS)] | None = None
     stream_options: StreamOptions | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Hint = None
 
     @field_validator("logit_bias")
     @classmethod
     def _names_tokens(cls, value: dict[str, float] | None) -> dict[str, float] | None:
         if not all(key.isascii() and key.isdecimal() and len(key) < 10 for key in value or ()):
             raise PydanticCustomError("logit_bias", "Its keys must be token ids")
-        return value
-
-    @field_validator("stream_options")
-    @classmethod
-    def _needs_a_stream(cls, value: StreamOptions | None, info: ValidationInfo) -> StreamOptions | None:
-        if value is not None and not info.data.get("stream"):
-            raise PydanticCustomError("stream_options", "It is only allowed together with 'stream': true")
         return value
 
     def generation(self, max_tokens: int | None, logprobs: int | None, *, keep_space: bool = False) -> Generation:
@@ -154,12 +140,7 @@ class GenerationFields(SamplingFields, GuidedFields):
         """
         biases = (self.logit_bias or {}).items()
         return Generation(
-            sampling=self.sampling(
-                presence_penalty=self.presence_penalty or 0.0,
-                frequency_penalty=self.frequency_penalty or 0.0,
-                repetition_penalty=1.0 if self.repetition_penalty is None else self.repetition_penalty,
-                logit_bias=tuple((int(token), bias) for token, bias in biases),
-            ),
+            sampling=self.sampling(logit_bias=tuple((int(token), bias) for token, bias in biases)),
             max_tokens=max_tokens,
             min_tokens=self.min_tokens or 0,
             ignore_eos=bool(self.ignore_eos),

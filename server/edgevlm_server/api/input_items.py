@@ -1,48 +1,47 @@
 """Input as OpenAI's newer routes take it: a text, or messages of typed parts. Knows fields and bounds, no model."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field
 
-from edgevlm_server.api.chat import MAX_MESSAGES, MAX_PARTS, ImageName
-from edgevlm_server.api.strict import StrictModel, Text, by_type, tag, text_or
-from edgevlm_server.request import ROLES, Picture, Turn
+from edgevlm_server.api.messages import CONTENT, MAX_MESSAGES, MAX_PARTS, ImageFields, PartFields, parts
+from edgevlm_server.api.strict import PromptText, StrictModel, by_type, tag, text_or_list
+from edgevlm_server.api.unsupported import NO_TOOLS, Hint, Refused
+from edgevlm_server.request import ROLES, Turn
+
+SEND_ITEMS = "This server keeps no items; send the item itself, as clients do with 'store': false"
 
 
-class InputText(StrictModel):
+class InputText(PartFields):
     type: Literal["input_text"]
-    text: Text
+    text: PromptText
 
 
-class InputImage(StrictModel):
-    """`detail` has no effect. `uuid` is the client's name for the picture, as in the chat route."""
+class InputImage(ImageFields):
+    """A picture as the Responses API writes it."""
 
     type: Literal["input_image"]
     image_url: str | None = None
-    uuid: ImageName | None = None
-    detail: Literal["auto", "low", "high", "original"] | None = None
 
-    @model_validator(mode="after")
-    def _is_something(self) -> "InputImage":
-        if self.image_url is None and self.uuid is None:
-            raise PydanticCustomError("image", "It must hold 'image_url', 'uuid' or both")
-        return self
+    @property
+    def source(self) -> str | None:
+        """A data URL or an address."""
+        return self.image_url or None
 
 
-class OutputText(StrictModel):
+class EarlierText(StrictModel):
     """An earlier answer, as this server gave it; what is not its text may come along and has no effect."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", json_schema_extra={})
 
     type: Literal["output_text"]
-    text: Text
+    text: PromptText
 
 
 InputPart = Annotated[
     Annotated[InputText, tag("input_text")]
     | Annotated[InputImage, tag("input_image")]
-    | Annotated[OutputText, tag("output_text")],
+    | Annotated[EarlierText, tag("output_text")],
     by_type(
         {name: name for name in ("input_text", "input_image", "output_text")},
         "A content part must have the type 'input_text', 'input_image' or 'output_text'",
@@ -51,39 +50,46 @@ InputPart = Annotated[
 
 
 class InputMessage(StrictModel):
-    """`id`, `status` and `phase` stand in answers that are sent back; they have no effect."""
+    """`id`, `status` and `phase` stand in answers that are sent back."""
 
     type: Literal["message"] | None = None
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
-        Annotated[Text, tag("text")]
+        Annotated[PromptText, tag("text")]
         | Annotated[list[InputPart], tag("list"), Field(min_length=1, max_length=MAX_PARTS)],
-        text_or("list"),
+        text_or_list(CONTENT),
     ]
-    id: Text | None = None
-    status: Literal["in_progress", "completed", "incomplete"] | None = None
-    phase: Literal["commentary", "final_answer"] | None = None
+    id: Hint = None
+    status: Hint = None
+    phase: Hint = None
 
     def turn(self, place: str) -> Turn:
-        """Texts of several parts are joined by line breaks."""
-        role = ROLES[self.role]
-        if isinstance(self.content, str):
-            return Turn(role, self.content, (), place)
-        texts = [part.text for part in self.content if not isinstance(part, InputImage)]
-        images = [part for part in self.content if isinstance(part, InputImage)]
-        pictures = tuple(Picture(image.image_url, image.uuid, place) for image in images)
-        return Turn(role, "\n".join(texts), pictures, place)
+        """In the prompt's terms."""
+        return Turn(ROLES[self.role], parts(self.content, place), place)
 
+
+InputItem = Annotated[
+    Annotated[InputMessage, tag("message")]
+    | Annotated[Any, Refused(SEND_ITEMS), tag("reference")]
+    | Annotated[Any, Refused(NO_TOOLS), tag("call")],
+    by_type(
+        {
+            **{None: "message", "message": "message", "item_reference": "reference"},
+            **{"function_call": "call", "function_call_output": "call"},
+        },
+        "An item must be a message: its type is 'message', or absent",
+    ),
+]
 
 Input = Annotated[
-    Annotated[Text, tag("text")]
-    | Annotated[list[InputMessage], tag("list"), Field(min_length=1, max_length=MAX_MESSAGES)],
-    text_or("list"),
+    Annotated[PromptText, tag("text")]
+    | Annotated[list[InputItem], tag("list"), Field(min_length=1, max_length=MAX_MESSAGES)],
+    text_or_list("It must be a text or a list of messages"),
 ]
 
 
 def conversation(given: str | list[InputMessage]) -> tuple[Turn, ...]:
     """The messages of a request that holds them under `input`; a text alone is the user's."""
     if isinstance(given, str):
-        return (Turn("user", given, (), "input"),)
+        return (Turn("user", (given,), "input"),)
     return tuple(one.turn(f"input.{index}.content") for index, one in enumerate(given))

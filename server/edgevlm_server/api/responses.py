@@ -9,51 +9,79 @@ import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
-
 from edgevlm_server.api.chat import Body, logprob_entries
 from edgevlm_server.api.fields import Count, SamplingFields, TopLogprobs
 from edgevlm_server.api.guided import TextFormat, wanted_format
 from edgevlm_server.api.input_items import Input, conversation
-from edgevlm_server.api.strict import No, StrictModel, Text, no_tools
+from edgevlm_server.api.strict import PromptText, StrictModel
+from edgevlm_server.api.unsupported import NOTHING_KEPT, Effort, Hint, Refused, ToolFields
 from edgevlm_server.errors import ApiError
 from edgevlm_server.request import Generation, Request, Structure, Turn
-from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.output import FinishReason, Output, Usage
+from edgevlm_server.runtime.written import Written
 from edgevlm_server.text.tokenizer import Tokenizer
 
 
 class TextOptions(StrictModel):
     format: TextFormat | None = None
+    verbosity: Hint = None
 
     def structure(self) -> Structure | None:
         """The form that is asked for. Raises `InvalidRequest` for one that cannot be followed."""
         return next((wanted.structure() for wanted in wanted_format(self.format, "text.format")), None)
 
 
-class ResponsesRequest(SamplingFields):
+class Reasoning(StrictModel):
+    """Without any reasoning there is nothing to summarise."""
+
+    effort: Effort = None
+    summary: Hint = None
+    generate_summary: Hint = None
+    context: Hint = None
+
+
+Included = Literal[
+    "message.output_text.logprobs",
+    # about tools, reasoning and files, of which an answer here has none
+    "reasoning.encrypted_content",
+    "message.input_image.image_url",
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+]
+
+
+class ResponsesRequest(SamplingFields, ToolFields):
     """`metadata` comes back in the answer."""
 
     input: Input
-    instructions: Text | None = None
+    instructions: PromptText | None = None
     max_output_tokens: Count | None = None
     text: TextOptions | None = None
-    include: list[Literal["message.output_text.logprobs"]] | None = None
+    include: list[Included] | None = None
     top_logprobs: TopLogprobs | None = None
     metadata: dict[str, str] | None = None
 
-    # nothing is kept, shortened or called here: only what asks for none of it is taken
-    store: No | None = None
-    background: No | None = None
-    previous_response_id: None = None
-    truncation: Literal["disabled"] | None = None
-    tools: Annotated[list[Any], AfterValidator(no_tools)] | None = None
-    tool_choice: Annotated[Any, AfterValidator(no_tools)] = None
-    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    stream_options: Hint = None
+    truncation: Hint = None
+    context_management: Hint = None
+    max_tool_calls: Hint = None
+    image: Hint = None
+    background_options: Hint = None
+    access_programs: Hint = None
+    background: Annotated[Any, Refused("A response is there when it is asked for, or streamed")] = None
+    previous_response_id: Annotated[Any, Refused(NOTHING_KEPT)] = None
+    conversation: Annotated[Any, Refused(NOTHING_KEPT)] = None
+    prompt: Annotated[Any, Refused("This server keeps no prompts; send its text in 'instructions' or 'input'")] = None
+    moderation: Annotated[Any, Refused("Nothing is moderated here")] = None
+    response_format: Annotated[Any, Refused("In this API the answer's form is 'text.format'")] = None
 
     @property
     def wants_logprobs(self) -> bool:
-        return bool(self.include)
+        return "message.output_text.logprobs" in (self.include or ())
 
     def request(self) -> Request:
         return Request(
@@ -74,7 +102,7 @@ class ResponsesRequest(SamplingFields):
         """The instructions, if there are any, and the input."""
         if self.instructions is None:
             return conversation(self.input)
-        return (Turn("system", self.instructions, (), "instructions"), *conversation(self.input))
+        return (Turn("system", (self.instructions,), "instructions"), *conversation(self.input))
 
     def writer(self, model: str, tokenizer: Tokenizer) -> "ResponsesWriter":
         # what is repeated in the answer, without the pictures
@@ -94,7 +122,7 @@ class ResponsesWriter:
         self._with_logprobs = asked.wants_logprobs
         self._number = 0
         self._text = ""
-        self._tokens: list[Logprobs] = []
+        self._tokens: list[Written] = []
         self._reason: FinishReason | None = None
 
     def whole(self, answers: Sequence[Output], usage: Usage) -> Body:
@@ -183,7 +211,7 @@ class ResponsesWriter:
             "metadata": asked.metadata or {},
             "model": self._model,
             "output": [self._message(status)] if over else [],
-            "parallel_tool_calls": bool(asked.parallel_tool_calls),
+            "parallel_tool_calls": False,
             "previous_response_id": None,
             "store": False,
             "temperature": asked.temperature or 0.0,
@@ -195,7 +223,7 @@ class ResponsesWriter:
             "usage": None if usage is None else usage_body(usage),
         }
 
-    def _logprobs(self, tokens: Sequence[Logprobs]) -> list[Body]:
+    def _logprobs(self, tokens: Sequence[Written]) -> list[Body]:
         return logprob_entries(tokens, self._tokenizer) if self._with_logprobs else []
 
     def _event(self, kind: str, **fields: Any) -> str:

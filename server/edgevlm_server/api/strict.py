@@ -1,16 +1,23 @@
-"""How strictly all requests are read, and what an error about one says. Knows no field of any request."""
+"""How strictly all requests are read, and what an error about one says. Knows no field of any request.
+
+In all of them null equals absent, at every depth, for known fields and for others: many clients write all that they
+know of, null where there is nothing. Only values that are the client's own, such as a schema, keep their nulls.
+"""
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, StringConstraints, Tag, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Discriminator, StringConstraints, Tag, ValidationError, model_validator
 
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.request import MAX_TEXT
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+# without any constraint pydantic does not look whether it is valid Unicode
+PromptText = Annotated[str, StringConstraints(min_length=0)]
+"""Bounded where the whole prompt is, which is told in the words for a prompt that is too long."""
 
 UNSUPPORTED = "unsupported"
 """The type of an error about a field that is known but not supported; its message says why."""
@@ -21,26 +28,28 @@ Model = TypeVar("Model", bound=BaseModel)
 class StrictModel(BaseModel):
     """Takes the fields that it names, in the types that it names, and no others."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        json_schema_extra={"additionalProperties": {"type": "null"}},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        # an error about a null where a value is needed says which values there are
+        needed = _needed(cls)
+        return {name: value for name, value in data.items() if value is not None or name in needed}
 
 
-def _boolean(value: Any) -> Any:
-    if not isinstance(value, bool | None):
-        raise PydanticCustomError("bool_type", "Input should be a valid boolean")
-    return value
-
-
-# Python's 0 and 1 equal its False and True, JSON's do not
-No = Annotated[Literal[False], BeforeValidator(_boolean)]
-Yes = Annotated[Literal[True], BeforeValidator(_boolean)]
-"""Fields that only one of the two is supported for."""
-
-
-def no_tools(value: Any) -> Any:
-    """What old and new clients send when there are no tools, and nothing else."""
-    if value not in (None, [], "none"):
-        raise PydanticCustomError(UNSUPPORTED, "MobileVLM models cannot call tools")
-    return value
+@cache
+def _needed(model: type[BaseModel]) -> frozenset[str]:
+    """Names of the fields that a request must have, as it writes them."""
+    return frozenset(field.alias or name for name, field in model.model_fields.items() if field.is_required())
 
 
 def tag(name: str) -> Tag:
@@ -48,18 +57,22 @@ def tag(name: str) -> Tag:
     return Tag(f"~{name}")
 
 
-def text_or(other: str) -> Discriminator:
-    """A text has the tag `text`, everything else the `other`."""
-    return Discriminator(lambda value: "~text" if isinstance(value, str) else f"~{other}")
-
-
-def by_type(tags: Mapping[str, str], message: str) -> Discriminator:
-    """An object has the tag of its `type`; `message` is the error for all others."""
+def text_or_list(message: str) -> Discriminator:
+    """A text has the tag `text`, a list the tag `list`; `message` is the error for all others."""
 
     def tag_of(value: Any) -> str | None:
-        kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+        return "~text" if isinstance(value, str) else "~list" if isinstance(value, list) else None
+
+    return Discriminator(tag_of, custom_error_type="type", custom_error_message=message)
+
+
+def by_type(tags: Mapping[str | None, str], message: str) -> Discriminator:
+    """An object has the tag of its `type`, `None` if it has none; `message` is the error for all others."""
+
+    def tag_of(value: Any) -> str | None:
+        kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", "")
         # a list or an object cannot be looked up
-        return f"~{tags[kind]}" if isinstance(kind, str) and kind in tags else None
+        return f"~{tags[kind]}" if isinstance(kind, str | None) and kind in tags else None
 
     return Discriminator(tag_of, custom_error_type="type", custom_error_message=message)
 

@@ -7,15 +7,16 @@ has one form, which begins with the begin token and ends in the open turn of the
 from typing import Annotated, Any
 
 from edgevlm_engines import IMAGE_TOKEN
-from pydantic import Discriminator, RootModel
+from pydantic import Discriminator, Field, RootModel
 
 from edgevlm_server.api.answers import Counted, Detokenized, Tokenized
-from edgevlm_server.api.chat import Messages, conversation
 from edgevlm_server.api.completions import TokenIds
-from edgevlm_server.api.strict import No, StrictModel, Text, Yes, tag
+from edgevlm_server.api.messages import Messages, conversation
+from edgevlm_server.api.strict import StrictModel, Text, tag
+from edgevlm_server.api.unsupported import OPEN_TURN, Hint, Refused
 from edgevlm_server.model import Model
 from edgevlm_server.prepare import check_ids, check_model, read_prompt
-from edgevlm_server.request import Request
+from edgevlm_server.request import MAX_TEXT, Request
 from edgevlm_server.text.tokenizer import Tokenizer
 
 
@@ -24,13 +25,13 @@ class TokenizeText(StrictModel):
 
     prompt: Text
     model: Text | None = None
-    add_special_tokens: bool = True
+    add_special_tokens: bool | None = None
     return_token_strs: bool | None = None
 
     def ids(self, model: Model, max_images: int) -> list[int]:
         """Raises `NotFound` for another model."""
         ids = read_prompt(Request(place="prompt", model=self.model, prompt=self.prompt), model, max_images).ids
-        return ids if self.add_special_tokens else ids[1:]
+        return ids[1:] if self.add_special_tokens is False else ids
 
 
 class TokenizeChat(StrictModel):
@@ -38,9 +39,11 @@ class TokenizeChat(StrictModel):
 
     messages: Messages
     model: Text | None = None
-    add_generation_prompt: Yes | None = None
-    continue_final_message: No | None = None
-    add_special_tokens: No | None = None
+    add_generation_prompt: Annotated[Any, Refused(OPEN_TURN, (None, True))] = None
+    continue_final_message: Annotated[Any, Refused(OPEN_TURN)] = None
+    add_special_tokens: Annotated[Any, Refused("The template has its begin token")] = None
+    tools: Hint = None
+    chat_template_kwargs: Hint = None
     return_token_strs: bool | None = None
 
     def ids(self, model: Model, max_images: int) -> list[int]:
@@ -50,7 +53,7 @@ class TokenizeChat(StrictModel):
 
 
 def _shape(value: Any) -> str:
-    return "~chat" if isinstance(value, dict) and "messages" in value else "~text"
+    return "~chat" if isinstance(value, dict) and value.get("messages") is not None else "~text"
 
 
 class TokenizeRequest(
@@ -71,7 +74,7 @@ class TokenizeRequest(
 
 
 class DetokenizeRequest(StrictModel):
-    tokens: TokenIds
+    tokens: Annotated[TokenIds, Field(max_length=MAX_TEXT)]
     model: Text | None = None
 
     def answer(self, model: Model) -> Detokenized:

@@ -1,11 +1,14 @@
 """Which JSON schemas an answer can be held to. Knows keywords and sizes; nothing of grammars and tokens.
 
-A keyword that would not be enforced is refused by name: an answer that only seems checked is worse than an error.
+A keyword that constrains and would not be enforced is refused by name: an answer that only seems checked is worse
+than an error. Annotations, of which generators write many, are left out.
 """
 
 import math
 import re
 from typing import Any
+
+from edgevlm_server.guided.patterns import without_lookahead
 
 MAX_SIZE = 32_768
 """Characters of the schema written as JSON."""
@@ -20,8 +23,15 @@ COUNT = re.compile(r"\{(?:\d+,)?(\d+),?\}")
 MAX_NUMBER = 2**53
 """Beyond it JSON readers disagree about what was written."""
 
-ANNOTATIONS = {"$schema", "$comment", "title", "description", "default", "examples", "deprecated"}
-"""Say nothing about which values are valid."""
+LOOKAROUND = re.compile(r"\(\?<?[=!]")
+NO_GROUPS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+"""Characters that stand for themselves, and classes."""
+
+ANNOTATIONS = {
+    *("$schema", "$comment", "$id", "id", "$anchor", "title", "description", "default", "example", "examples"),
+    *("deprecated", "readOnly", "writeOnly", "discriminator", "externalDocs", "xml", "propertyOrdering", "strict"),
+}
+"""Say nothing about which values are valid; nor do those that begin with `x-`."""
 ONE = {"items", "additionalProperties"}
 MANY = {"anyOf", "oneOf", "allOf", "prefixItems"}
 NAMED = {"properties", "patternProperties", "$defs", "definitions"}
@@ -30,15 +40,15 @@ NUMBERS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multip
 TEXTS = {"pattern", "format", "$ref"}
 VALUES = {"const", "enum"}
 NAMES = {"type", "required"}
-KEYWORDS = ANNOTATIONS | ONE | MANY | NAMED | BOUNDS | NUMBERS | TEXTS | VALUES | NAMES
-UNENFORCED = {
-    *("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "propertyNames"),
-    *("contains", "minContains", "maxContains", "uniqueItems", "minProperties", "maxProperties"),
-    *("unevaluatedItems", "unevaluatedProperties", "additionalItems", "contentEncoding", "contentMediaType"),
-    *("contentSchema", "$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "readOnly", "writeOnly"),
-}
-"""The other keywords of JSON Schema, to name them when they are refused."""
+KEYWORDS = ONE | MANY | NAMED | BOUNDS | NUMBERS | TEXTS | VALUES | NAMES
+SANE = re.compile(r"[$A-Za-z][$\w-]{0,40}", re.ASCII)
+"""A keyword that can be repeated in an error."""
 FORMATS = {"date", "time", "date-time", "duration", "uuid", "email", "hostname", "ipv4", "ipv6", "uri"}
+FREE_FORMATS = {
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float", "double", "decimal"),
+    *("password", "binary", "path", "file-path", "directory-path"),
+}
+"""Say how a program keeps a value, not which values there are."""
 TYPES: dict[type, str] = {list: "a list", dict: "an object", str: "a text"}
 
 
@@ -47,7 +57,7 @@ class SchemaError(Exception):
 
 
 def checked(schema: Any) -> Any:
-    """The schema without its annotations. Raises `SchemaError` if it is outside the subset.
+    """The schema without its annotations, `nullable` as a type. Raises `SchemaError` if it is outside the subset.
 
     It may still contradict itself.
     """
@@ -55,9 +65,11 @@ def checked(schema: Any) -> Any:
 
 
 def check_regex(regex: str) -> None:
-    """Raises `SchemaError` for a regular expression that is too long, or may grow too long when it is unrolled."""
+    """Raises `SchemaError` for one that is too long, may grow too long when it is unrolled, or looks around."""
     if len(regex) > MAX_REGEX:
         raise SchemaError(f"A regular expression can have at most {MAX_REGEX} characters.")
+    if LOOKAROUND.search(NO_GROUPS.sub("", regex)):
+        raise SchemaError("A regular expression cannot look ahead or behind, as with '(?=', '(?!' and '(?<='.")
     counts = [int(count) for count in COUNT.findall(regex)]
     if math.prod(max(count, 1) for count in counts) > MAX_BOUND:
         raise SchemaError(f"The repetition counts of a regular expression, multiplied, can be at most {MAX_BOUND}.")
@@ -70,16 +82,44 @@ def _checked(schema: Any, depth: int) -> Any:
         return schema
     if not isinstance(schema, dict):
         raise SchemaError("Each schema must be an object, true or false.")
-    return {
+    made = {
         keyword: _checked_value(keyword, value, depth)
         for keyword, value in schema.items()
-        if keyword not in ANNOTATIONS
+        if keyword != "nullable" and not _says_nothing(keyword, value, schema)
     }
+    return _or_null(made) if _nullable(schema) else made
+
+
+def _says_nothing(keyword: str, value: Any, schema: dict[str, Any]) -> bool:
+    """Whether a keyword, with this value, excludes no value."""
+    if keyword == "format" and isinstance(value, str):
+        # a generator that writes a pattern beside a format of its own says the same with it
+        return value in FREE_FORMATS or (value not in FORMATS and isinstance(schema.get("pattern"), str))
+    nothing = value is None and keyword != "const"
+    no = value is False and keyword in ("uniqueItems", "exclusiveMinimum", "exclusiveMaximum")
+    return nothing or no or keyword in ANNOTATIONS or keyword.startswith("x-")
+
+
+def _nullable(schema: dict[str, Any]) -> bool:
+    """OpenAPI's older way to allow null."""
+    value = schema.get("nullable")
+    if value not in (None, False, True):
+        raise SchemaError("'nullable' must be true or false.")
+    return bool(value)
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    # what others refer to stays in its place
+    kept = {name: value for name, value in schema.items() if name in ("$defs", "definitions")}
+    rest = {name: value for name, value in schema.items() if name not in kept}
+    return {**kept, "anyOf": [rest, {"type": "null"}]}
 
 
 def _checked_value(keyword: str, value: Any, depth: int) -> Any:
     if keyword not in KEYWORDS:
-        raise SchemaError(f"{repr(keyword) if keyword in UNENFORCED else 'One of its keywords'} is not supported.")
+        raise SchemaError(f"{repr(keyword) if SANE.fullmatch(keyword) else 'One of its keywords'} is not supported.")
+    if keyword == "pattern" and (equal := without_lookahead(_of_type(keyword, value, str))):
+        return equal
     if keyword in ONE:
         return _checked(value, depth + 1)
     if keyword in MANY:

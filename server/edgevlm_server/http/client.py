@@ -30,6 +30,9 @@ MAX_VALUES = 50_000
 """Commas and opening brackets in a body. Base64 has none and texts are bounded, so only a body that is made to cost
 seconds of parsing comes near."""
 
+MAX_WHOLE = 2**53
+"""Beyond it a number with a point does not say which whole number is meant."""
+
 LOOK_SECONDS = 1.0
 
 
@@ -99,7 +102,7 @@ def parse_json(body: bytes) -> Any:
         raise InvalidRequest("The body holds too many values.", code="too_many_values")
     try:
         return json.loads(
-            body.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_unique, parse_float=_finite
+            body.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_unique, parse_float=_number
         )
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
@@ -178,11 +181,12 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _finite(text: str) -> float:
+def _number(text: str) -> float:
+    """`16.0` and `1E2` are whole numbers: JSON has one kind of them, and some languages write all alike."""
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise ValueError(text)
-    return value
+    return int(value) if value.is_integer() and abs(value) <= MAX_WHOLE else value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

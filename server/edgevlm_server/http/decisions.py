@@ -23,7 +23,7 @@ from edgevlm_server.http.client import Served, client_of, read_json
 from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, Visit, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
 from edgevlm_server.model import Model
-from edgevlm_server.prepare import Prompt, read_prompt, token_limit
+from edgevlm_server.prepare import Prompt, read_prompt, room_left
 from edgevlm_server.request import EncodedImages
 from edgevlm_server.runtime import scoring
 from edgevlm_server.runtime.output import ClientLeft, Ticket, Usage, when_all_ended
@@ -139,7 +139,7 @@ def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_imag
     end = model.manifest.prompt.eos_id
     ways = [[[*model.tokenizer.encode(way, space_prefix=True), end] for way in one] for one in what.answers]
     longest = max(len(way) for one in ways for way in one)
-    token_limit(longest, len(prompt.ids), model.engine.info.max_length, "input")
+    room_left(longest, len(prompt.ids), model, "input")
     return _Weighed(question, np.array(prompt.ids, np.int64), ways), prompt
 
 

@@ -150,7 +150,7 @@ def _choices(queued: Queued, loaded: Loaded, service: Service, arrived: float) -
 
     def answer(ticket: Ticket) -> Answer:
         text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=generation.keep_space)
-        return Answer(ticket, text, service.metrics, arrived)
+        return Answer(ticket, tokenizer, text, service.metrics, arrived)
 
     return Choices([answer(ticket) for ticket in queued.tickets])
 

@@ -15,7 +15,9 @@ from edgevlm_server.errors import Refusal
 from edgevlm_server.metrics import Metrics
 from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.sequence import Sequence
+from edgevlm_server.runtime.written import TokenTexts, Written
 from edgevlm_server.text.detokenizer import Detokenizer
+from edgevlm_server.text.tokenizer import Tokenizer
 
 FinishReason = Literal["stop", "length"]
 EarlyReason = Literal["stop", "cancelled"]
@@ -48,13 +50,12 @@ Event = Token | End
 class Output:
     """A piece of an answer's text, or all of it; the last piece carries the `finish_reason`.
 
-    `tokens` are those that the text came from, if their probabilities were asked for: a token belongs to the piece
-    that holds the first of its characters. Tokens that no text came from, such as the end token, belong to none.
+    `tokens` are those that the text came from, if their probabilities were asked for: joined they are the text.
     """
 
     text: str
     finish_reason: FinishReason | None = None
-    tokens: tuple[Logprobs, ...] = ()
+    tokens: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +125,16 @@ def when_all_ended(tickets: abc.Sequence[Ticket], callback: Callable[[bool], Non
 class Answer:
     """Reads a ticket's events once, from the first to the last."""
 
-    def __init__(self, ticket: Ticket, text: Detokenizer, metrics: Metrics, arrived: float) -> None:
+    def __init__(
+        self, ticket: Ticket, tokenizer: Tokenizer, text: Detokenizer, metrics: Metrics, arrived: float
+    ) -> None:
         self._ticket = ticket
         self._text = text
+        self._tokens = None if ticket.sequence.logprobs is None else TokenTexts(tokenizer, text)
+        """The text's tokens, if their probabilities are asked for."""
         self._metrics = metrics
         self._arrived = arrived
         self._count = 0
-        self._unseen: list[tuple[int, Logprobs]] = []
-        """Tokens whose text is held back, with the character that each begins at."""
 
     @property
     def number(self) -> int:
@@ -157,14 +160,12 @@ class Answer:
             (self._metrics.inter_token if self._count else self._metrics.first_token).observe(now - last)
             last = now
             self._count += 1
-            if event.logprobs is not None:
-                self._unseen.append((self._text.read, event.logprobs))
-            text = self._text.push(event.id)
+            text, tokens = self._push(event)
             stopped = self._text.stopped is not None
             if stopped:
                 self._ticket.end("stop")
             if text:
-                yield Output(text, tokens=self._seen())
+                yield Output(text, tokens=tokens)
 
     def _last(self, end: End) -> Output:
         # with its stop string the answer was whole, whatever became of the engine's next step
@@ -176,15 +177,17 @@ class Answer:
         self._metrics.end_to_end.observe(time.monotonic() - self._arrived)
         self._metrics.request_prompt.observe(self.usage.prompt)
         self._metrics.request_generation.observe(self.usage.completion)
-        text = self._text.finish()
+        text, tokens = self._finish()
         reason: FinishReason = "length" if end.reason == "length" and self._text.stopped is None else "stop"
-        return Output(text, reason, self._seen())
+        return Output(text, reason, tokens)
 
-    def _seen(self) -> tuple[Logprobs, ...]:
-        """Tokens whose text has come out since the last time."""
-        seen = tuple(logprobs for begin, logprobs in self._unseen if begin < self._text.shown)
-        del self._unseen[: len(seen)]
-        return seen
+    def _push(self, token: Token) -> tuple[str, tuple[Written, ...]]:
+        if self._tokens is None or token.logprobs is None:
+            return self._text.push(token.id), ()
+        return self._tokens.push(token.id, token.logprobs)
+
+    def _finish(self) -> tuple[str, tuple[Written, ...]]:
+        return (self._text.finish(), ()) if self._tokens is None else self._tokens.finish()
 
 
 class Choices:

@@ -25,7 +25,8 @@ class Detokenizer:
         self._tokens_left = min_tokens
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
-        self._begun = keep_space
+        self.begun = keep_space
+        """The answer's first character was read."""
         self.stopped: str | None = None
         """The stop string that ended the answer."""
         self.shown = 0
@@ -35,6 +36,11 @@ class Detokenizer:
     def read(self) -> int:
         """Characters that the tokens so far stand for; those beyond `shown` are held back."""
         return self.shown + len(self._held)
+
+    @property
+    def between(self) -> bool:
+        """No character is read in part."""
+        return not self._decoder.getstate()[0]
 
     def push(self, token: int) -> str:
         """Take one token; return the text that is certain now, often empty."""
@@ -57,9 +63,9 @@ class Detokenizer:
     def _take(self, text: str) -> str:
         if self.stopped is not None:
             return ""
-        if not self._begun:
+        if not self.begun:
             text = text.lstrip()
-            self._begun = bool(text)
+            self.begun = bool(text)
         self._held += text
         cut = self._find_stop()
         if cut is None:

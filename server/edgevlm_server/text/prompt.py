@@ -4,7 +4,7 @@ The wording and the cutting follow MobileVLM's `conversation.py` and `tokenizer_
 text is tokenised piece by piece, each piece alone, and the pieces are joined by image marks or end tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -21,13 +21,15 @@ class Mark(Enum):
     END = "</s>"
 
 
+Part = str | Mark
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message: its text and how many images stand in front of it (user turns only)."""
+    """One message: its texts, and in a user's message its images among them."""
 
     role: Literal["user", "assistant"]
-    text: str
-    images: int = 0
+    parts: tuple[Part, ...]
 
 
 def encode_conversation(
@@ -55,12 +57,35 @@ def render(turns: Sequence[Turn], system: str) -> list[str | Mark]:
     text = f"{system} "
     for turn in turns:
         if turn.role == "assistant":
-            pieces += [f"{text}ASSISTANT: {turn.text}", Mark.END]
+            pieces += [f"{text}ASSISTANT: {_joined(turn.parts)}", Mark.END]
             text = ""
             continue
         text += "USER: "
-        for _ in range(turn.images):
-            pieces += [text, Mark.IMAGE]
-            text = "\n"
-        text += f"{turn.text} "
+        for piece in _lines(_as_trained(turn.parts)):
+            if isinstance(piece, str):
+                text += piece
+            else:
+                pieces += [text, piece]
+                text = ""
+        text += " "
     return [*pieces, f"{text}ASSISTANT:"]
+
+
+def _joined(parts: Sequence[Part]) -> str:
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def _as_trained(parts: Sequence[Part]) -> Sequence[Part]:
+    """Images in front of the text, as in all training data, unless one stands between texts and may belong there."""
+    texts = [index for index, part in enumerate(parts) if isinstance(part, str)]
+    if texts and texts[-1] - texts[0] >= len(texts):
+        return parts
+    return sorted(parts, key=lambda part: isinstance(part, str))
+
+
+def _lines(parts: Sequence[Part]) -> Iterator[Part]:
+    """Each part on a line of its own; a line break follows an image in any case, as in `<image>\\n`."""
+    for index, part in enumerate(parts, 1):
+        yield part
+        if index < len(parts) or part is Mark.IMAGE:
+            yield "\n"

@@ -129,7 +129,6 @@ def test_json_is_on_one_line_without_white_space_to_get_lost_in(compiler: Gramma
     "grammar",
     [
         that_matches("(a"),
-        that_matches("(?=a)b"),
         valid_json({"type": "nothing"}),
         valid_json({"type": "integer", "minimum": 5, "maximum": 3}),
         valid_json({"type": "object", "properties": {"a": False}, "required": ["a"]}),

@@ -192,7 +192,7 @@ def test_the_ledger_balances(echo_server: LiveServer) -> None:
 
 def test_a_text_at_the_limit_is_read_and_one_beyond_is_not(echo_server: LiveServer) -> None:
     assert echo_server.chat("a" * MAX_TEXT).json()["error"]["code"] == "context_length_exceeded"
-    assert echo_server.chat("a" * (MAX_TEXT + 1)).json()["error"]["code"] == "invalid_value"
+    assert echo_server.chat("a" * (MAX_TEXT + 1)).json()["error"]["code"] == "context_length_exceeded"
 
 
 def test_a_body_of_many_megabytes_with_a_real_picture_passes(echo_server: LiveServer) -> None:

@@ -75,7 +75,7 @@ def test_another_content_type_is_told_the_right_one(echo_server: LiveServer, con
 
 
 def test_a_text_of_ten_megabytes_is_refused(echo_server: LiveServer) -> None:
-    check_error(echo_server.chat("x" * 10_000_000), 400, "invalid_value")
+    check_error(echo_server.chat("x" * 10_000_000), 400, "context_length_exceeded")
     check_error(echo_server.chat("x" * 11_000_000), 413, "request_too_large")
 
 

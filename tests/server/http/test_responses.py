@@ -118,9 +118,14 @@ def test_probabilities(client: OpenAI) -> None:
     listed = content.content[0].logprobs
     assert len(listed) == 3
     assert all(len(one.top_logprobs) == 2 for one in listed)
+    assert "".join(one.token for one in listed) == response.output_text
     events = list(client.responses.create(model="v2", input="hello", max_output_tokens=3, stream=True, **asked))
     for event in events:
         strictly(event)
+        if event.type == "response.output_text.delta":
+            assert "".join(one.token for one in event.logprobs) == event.delta
+    [done] = [event for event in events if event.type == "response.output_text.done"]
+    assert "".join(one.token for one in done.logprobs) == done.text == response.output_text
 
 
 def test_tokens_are_counted_as_they_are_used(client: OpenAI) -> None:
@@ -163,17 +168,24 @@ def test_a_stream_that_breaks_says_so(bundles: Callable[[str], Path]) -> None:
         ({}, "invalid_value", "input"),
         ({"input": []}, "invalid_value", "input"),
         ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "invalid_value", "input.0.content.0"),
-        ({"input": [{"type": "function_call_output"}]}, "invalid_value", "input.0.type"),
+        ({"input": [{"type": "function_call_output"}]}, "unsupported_parameter", "input.0"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "unsupported_parameter", "input.0"),
+        ({"input": [{"type": "reasoning"}]}, "invalid_value", "input.0"),
+        ({"input": 5}, "invalid_value", "input"),
+        ({"input": [{"role": "user", "content": None}]}, "invalid_value", "input.0.content"),
         ({"input": [{"role": "assistant", "content": "a"}]}, "invalid_value", "input"),
-        ({"input": "a", "store": True}, "invalid_value", "store"),
-        ({"input": "a", "background": 0}, "invalid_value", "background"),
-        ({"input": "a", "background": True}, "invalid_value", "background"),
-        ({"input": "a", "previous_response_id": "resp_1"}, "invalid_value", "previous_response_id"),
-        ({"input": "a", "truncation": "auto"}, "invalid_value", "truncation"),
-        ({"input": "a", "tools": [{"type": "web_search"}]}, "unsupported_parameter", "tools"),
+        ({"input": "a", "background": 0}, "unsupported_parameter", "background"),
+        ({"input": "a", "background": True}, "unsupported_parameter", "background"),
+        ({"input": "a", "previous_response_id": "resp_1"}, "unsupported_parameter", "previous_response_id"),
+        ({"input": "a", "conversation": "conv_1"}, "unsupported_parameter", "conversation"),
+        ({"input": "a", "prompt": {"id": "pmpt_1"}}, "unsupported_parameter", "prompt"),
+        ({"input": "a", "reasoning": {"effort": "high"}}, "unsupported_parameter", "reasoning.effort"),
+        ({"input": "a", "tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
+        ({"input": "a", "tool_choice": {"type": "web_search"}}, "unsupported_parameter", "tool_choice"),
+        ({"input": "a", "response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
+        ({"input": "a", "include": ["everything"]}, "invalid_value", "include.0"),
         ({"input": "a", "n": 2}, "unsupported_parameter", "n"),
         ({"input": "a", "max_output_tokens": 0}, "invalid_value", "max_output_tokens"),
-        ({"input": "a", "max_output_tokens": 9999}, "context_length_exceeded", "input"),
         ({"input": "a", "text": {"format": {"type": "xml"}}}, "invalid_value", "text.format"),
     ],
 )

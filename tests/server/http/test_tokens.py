@@ -71,9 +71,6 @@ def test_half_a_character_is_replaced(echo_server: LiveServer) -> None:
         ("/tokenize", {}, "prompt"),
         ("/tokenize", {"prompt": 5}, "prompt"),
         ("/tokenize", {"messages": []}, "messages"),
-        ("/tokenize", {"messages": SHOWN, "add_generation_prompt": False}, "add_generation_prompt"),
-        ("/tokenize", {"messages": SHOWN, "add_special_tokens": True}, "add_special_tokens"),
-        ("/tokenize", {"messages": SHOWN, "add_special_tokens": 0}, "add_special_tokens"),
         ("/detokenize", {"tokens": "1"}, "tokens"),
         ("/detokenize", {"tokens": [1, -200]}, "tokens.1"),
         ("/detokenize", {"tokens": [1, 2, 10**6]}, "tokens.2"),
@@ -82,6 +79,29 @@ def test_half_a_character_is_replaced(echo_server: LiveServer) -> None:
 )
 def test_what_is_wrong_is_named(echo_server: LiveServer, path: str, body: Any, param: str) -> None:
     assert check_error(echo_server.client.post(path, json=body), 400, "invalid_value")["param"] == param
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"add_generation_prompt": False},
+        {"continue_final_message": True},
+        {"add_special_tokens": True},
+        {"add_special_tokens": 0},
+    ],
+)
+def test_the_template_has_one_form(echo_server: LiveServer, fields: dict[str, Any]) -> None:
+    response = echo_server.client.post("/tokenize", json={"messages": SHOWN, **fields})
+    assert check_error(response, 400, "unsupported_parameter")["param"] == next(iter(fields))
+
+
+def test_null_is_absent(echo_server: LiveServer) -> None:
+    plain = post(echo_server, "/tokenize", {"prompt": "hello"})
+    nulls = {"messages": None, "add_special_tokens": None, "return_token_strs": None, "other": None}
+    assert post(echo_server, "/tokenize", {"prompt": "hello", **nulls}) == plain
+    shown = post(echo_server, "/tokenize", {"messages": SHOWN})
+    defaults = {"add_generation_prompt": True, "continue_final_message": False, "add_special_tokens": False}
+    assert post(echo_server, "/tokenize", {"messages": SHOWN, **defaults, "prompt": None}) == shown
 
 
 @pytest.mark.parametrize("path", ["/tokenize", "/detokenize", "/v1/chat/completions/input_tokens"])

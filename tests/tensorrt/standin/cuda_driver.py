@@ -4,7 +4,6 @@ import ctypes
 import tempfile
 from enum import IntEnum
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from tests.tensorrt.standin.cuda_nvrtc import Place
@@ -28,10 +27,15 @@ class CUlaunchAttributeID(IntEnum):
     CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6
 
 
+class CUlaunchAttributeValue:
+    def __init__(self) -> None:
+        self.programmaticStreamSerializationAllowed = 0
+
+
 class CUlaunchAttribute:
     def __init__(self) -> None:
         self.id: CUlaunchAttributeID | None = None
-        self.value = SimpleNamespace(programmaticStreamSerializationAllowed=0)
+        self.value = CUlaunchAttributeValue()
 
 
 class CUlaunchConfig:
@@ -98,7 +102,7 @@ def names(machine: Machine) -> dict[str, object]:
         machine.record("cuLaunchKernelEx", overlaps=bool(config.attrs))
         return cuLaunchKernel(function, *grid, *block, config.sharedMemBytes, config.hStream, arguments, extra)
 
-    classes = (CUresult, CUstream, CUlaunchAttributeID, CUlaunchAttribute, CUlaunchConfig)
+    classes = (CUresult, CUstream, CUlaunchAttributeID, CUlaunchAttributeValue, CUlaunchAttribute, CUlaunchConfig)
     return {
         **{one.__name__: one for one in classes},
         **{name: value for name, value in locals().items() if name.startswith("cu")},
