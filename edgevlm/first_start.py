@@ -116,7 +116,7 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
             if not usable(bundle):
                 _export(checkpoint, bundle, conversion, device)
                 hold(bundle)
-    except ExportError as error:
+    except (ExportError, CommandError) as error:
         raise EngineLoadError(str(error)) from None
     return bundle
 
@@ -128,6 +128,7 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
     from edgevlm.calibration import encoder_findings
     from edgevlm.progress import Lines
     from edgevlm.recipe import Recipe
+    from edgevlm.sensitivity import summary
 
     default = DEFAULTS[device]
     recipe = Recipe(
@@ -140,7 +141,11 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
         conversion.lora,
     )
     log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)
-    recipe.write(bundle, plan(encoder_findings(recipe, bundle)))
+    findings = encoder_findings(recipe, bundle)
+    chosen = plan(findings)
+    if findings:
+        log.info("%s", summary(findings, chosen))
+    recipe.write(bundle, chosen)
 
 
 def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:

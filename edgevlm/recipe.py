@@ -9,7 +9,9 @@ from edgevlm_engines.names import Device, Precision, VisionPrecision
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.calibrate.plan import NEAREST, Plan
 from edgevlm_export.calibrate.search import Roundings, roundings
-from edgevlm_export.exporter import export_bundle, export_encoder
+from edgevlm_export.exporter import check_precisions, export_bundle, export_encoder
+from edgevlm_export.graph.model import describe
+from edgevlm_export.graph.precision import FLAVOURS
 from edgevlm_export.model_source import Lora, ModelSource, open_model
 
 
@@ -32,7 +34,13 @@ class Recipe:
         """Raises `ExportError`."""
         return open_model(self.checkpoint, self.vision_tower, self.lora)
 
+    def check_kept(self) -> None:
+        """Raise `ExportError` for a pattern that matches nothing, before work begins."""
+        describe(self.model(), FLAVOURS[self.device], self.precision, self.vision_precision, self.kept)
+
     def roundings(self) -> Roundings:
+        """Raises `ExportError` for precisions that the device cannot run."""
+        check_precisions(self.device, self.precision, self.vision_precision)
         return roundings(self.device, self.precision, self.vision_precision)
 
     def write(self, bundle: Path, plan: Plan = NEAREST) -> Manifest:

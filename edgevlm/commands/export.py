@@ -141,6 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.calibrate is None and not arguments.report:
         _write(recipe, arguments.bundle, encoder_findings(recipe, arguments.bundle))
     else:
+        recipe.check_kept()
         with scratch_folder(arguments.bundle) as folder:
             _measure(recipe, arguments.bundle, folder, arguments.calibrate, report=arguments.report)
     return 0

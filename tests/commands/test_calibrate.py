@@ -113,6 +113,12 @@ def test_what_would_do_nothing_is_refused(tmp_path: Path, capsys: pytest.Capture
     command = ["export", str(checkpoint_folder()), str(tmp_path / "b"), "--vision-tower", str(clip_folder())]
     assert main([*command, "--precision", "fp32", "--calibrate", "drawings"]) == EXIT_FAILED
     assert "Nothing is rounded in fp32 with vision fp32" in capsys.readouterr().err
+    assert main([*command, "--device", "jetpack6", "--vision-precision", "int8"]) == EXIT_FAILED
+    assert "can have vision precision fp16 or fp32, not int8" in capsys.readouterr().err
+    assert export(checkpoint_folder(), tmp_path / "b", "--calibrate", "drawings", "--keep-fp16", "x") == EXIT_FAILED
+    captured = capsys.readouterr()
+    assert "--keep-fp16 x matches no matmul" in captured.err
+    assert "Recording" not in captured.err
     (tmp_path / "b").mkdir()
     assert export(checkpoint_folder(), tmp_path / "b", "--calibrate", "drawings") == EXIT_FAILED
     assert "already exists" in capsys.readouterr().err
