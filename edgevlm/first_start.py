@@ -40,10 +40,17 @@ class Conversion:
     precision: Precision | None = None
     vision_precision: VisionPrecision | None = None
     device: Device | None = None
+    lora: tuple[tuple[Path, float], ...] = ()
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> "Conversion":
-        return cls(arguments.vision_tower, arguments.precision, arguments.vision_precision, arguments.device)
+        return cls(
+            arguments.vision_tower,
+            arguments.precision,
+            arguments.vision_precision,
+            arguments.device,
+            tuple(arguments.lora),
+        )
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -54,8 +61,8 @@ def check_conversion(named: Path | None, conversion: Conversion) -> None:
     """Refuse options that would do nothing. Raises `CommandError`."""
     if conversion != Conversion() and (named is None or not is_checkpoint(named)):
         raise CommandError(
-            "--device, --vision-tower, --precision and --vision-precision say how a checkpoint is converted, but no "
-            "checkpoint was given; leave them out."
+            "--device, --vision-tower, --lora, --precision and --vision-precision say how a checkpoint is converted, "
+            "but no checkpoint was given; leave them out."
         )
 
 
@@ -110,41 +117,51 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
             if not usable(bundle):
                 _export(checkpoint, bundle, conversion, device)
                 hold(bundle)
-    except ExportError as error:
+    except (ExportError, CommandError) as error:
         raise EngineLoadError(str(error)) from None
     return bundle
 
 
 def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Device) -> None:
-    from edgevlm_export.exporter import export_bundle
+    from edgevlm_export.calibrate.plan import plan
     from edgevlm_export.graph.precision import DEFAULTS
 
+    from edgevlm.calibration import encoder_findings
     from edgevlm.progress import Lines
+    from edgevlm.recipe import Recipe
+    from edgevlm.sensitivity import summary
 
     default = DEFAULTS[device]
-    log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)
-    export_bundle(
+    recipe = Recipe(
         checkpoint,
-        bundle,
-        vision_tower=conversion.vision_tower,
-        device=device,
-        precision=conversion.precision or default.decoder,
-        vision_precision=conversion.vision_precision or default.vision,
-        progress=Lines("Exporting"),
+        device,
+        conversion.precision or default.decoder,
+        conversion.vision_precision or default.vision,
+        lambda title, unit: Lines(title),
+        conversion.vision_tower,
+        conversion.lora,
     )
+    log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)
+    findings = encoder_findings(recipe, bundle)
+    chosen = plan(findings)
+    if findings:
+        log.info("%s", summary(findings, chosen))
+    recipe.write(bundle, chosen)
 
 
 def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:
     """Changes with the files, as their sizes and times tell: to hash gigabytes at every start would take too long."""
-    parts = [version(), FORMAT, device, conversion.precision, conversion.vision_precision]
+    scales = [scale for _, scale in conversion.lora]
+    parts = [version(), FORMAT, device, conversion.precision, conversion.vision_precision, *scales]
     digest = hashlib.sha256(repr(parts).encode())
-    for folder in (checkpoint, conversion.vision_tower):
+    for folder in (checkpoint, conversion.vision_tower, *(folder for folder, _ in conversion.lora)):
         digest.update(os.fsencode("\n".join(_stamps(folder) if folder else ["none"])) + b"\n\n")
     return digest.hexdigest()[:16]
 
 
 def _stamps(folder: Path) -> Iterator[str]:
-    for path in sorted(folder.iterdir()):
+    # one that is not there is refused by the export, with its own sentence
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         status = path.stat()
         yield f"{path.name}:{status.st_size}:{status.st_mtime_ns}"
 

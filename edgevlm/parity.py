@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN
+from edgevlm_engines.bundle import VISION
 from edgevlm_export.exporter import export_bundle
 from edgevlm_export.graph.vision import HIDDEN
 from edgevlm_server.images.intake import ImageIntake
@@ -19,6 +20,7 @@ from edgevlm_server.text.prompt import Mark, Turn, encode_conversation
 from numpy.typing import NDArray
 
 from edgevlm.cli import CommandError
+from edgevlm.inner_values import InnerValues
 
 REFERENCES = ("pixel_values", "input_ids", "vision_hidden", "image_features", "logits", "new_ids")
 PIXEL_TOLERANCE = 1e-6
@@ -87,16 +89,10 @@ def _pixels(model: Model, image: Path) -> Array:
 
 
 def _vision_hidden(bundle: Path, pixels: Array) -> Array:
-    """The vision encoder's output before the projector: an inner value, made an output of a copy of the graph."""
-    import onnx
-    import onnxruntime
-
-    graph = onnx.load(bundle / "vision.onnx", load_external_data=False)
-    graph.graph.output.append(onnx.helper.make_tensor_value_info(HIDDEN, onnx.TensorProto.FLOAT, None))
-    # beside the original, because its weights are found relative to it
-    onnx.save(graph, bundle / "vision_probe.onnx")
-    session = onnxruntime.InferenceSession(bundle / "vision_probe.onnx", providers=["CPUExecutionProvider"])
-    hidden: Array = session.run([HIDDEN], {"pixels": pixels[np.newaxis]})[0]
+    """The vision encoder's output before the projector."""
+    hidden: Array = InnerValues(bundle / VISION, lambda graph: {HIDDEN: HIDDEN}).run({"pixels": pixels[np.newaxis]})[
+        HIDDEN
+    ]
     return hidden
 
 

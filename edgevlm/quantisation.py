@@ -4,7 +4,7 @@ Pictures are drawings of factory scenes, questions are asked about them; neither
 the two results are compared. One model is loaded at a time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,23 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevlm.markdown import markdown
+from edgevlm.questions import QUESTIONS, Case, drawn_cases
+
 if TYPE_CHECKING:
     from edgevlm_server.model import Model
-    from edgevlm_server.runtime.sequence import Sequence
+    from edgevlm_server.runtime.sequence import Sequence as Answering
 
 PICTURES = 24
-QUESTIONS = 2  # about each picture
 MAX_TOKENS = 24  # of each answer
 
 Array = NDArray[np.float32]
-
-
-class Case(NamedTuple):
-    """One question: `pixels` `[3, size, size]`, `tokens` `[n]`; its picture is the one before's if `shared`."""
-
-    pixels: Array
-    tokens: NDArray[np.int64]
-    shared: bool
 
 
 class Result(NamedTuple):
@@ -51,33 +45,45 @@ class Comparison(NamedTuple):
     mean_divergence: float
     largest_divergence: float
 
-    def table(self) -> str:
-        """Markdown."""
-        rows = [
-            ("questions, tokens of their answers", f"{self.questions}, {self.tokens}"),
-            ("cosine of image features, mean", f"{self.mean_cosine:.5f}"),
-            ("cosine of image features, lowest", f"{self.lowest_cosine:.5f}"),
-            ("same most likely token", f"{100 * self.same_tokens:.2f} %"),
-            ("same answer from its first token to its last", f"{100 * self.same_answers:.2f} %"),
-            ("Kullback-Leibler divergence, mean", f"{self.mean_divergence:.5f}"),
-            ("Kullback-Leibler divergence, largest", f"{self.largest_divergence:.3f}"),
-        ]
-        return "\n".join(["| beside fp32 | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    def rows(self) -> dict[str, str]:
+        """What a table says of it."""
+        return {
+            "questions, tokens of their answers": f"{self.questions}, {self.tokens}",
+            "cosine of image features, mean": f"{self.mean_cosine:.5f}",
+            "cosine of image features, lowest": f"{self.lowest_cosine:.5f}",
+            "same most likely token": f"{100 * self.same_tokens:.2f} %",
+            "same answer from its first token to its last": f"{100 * self.same_answers:.2f} %",
+            "Kullback-Leibler divergence, mean": f"{self.mean_divergence:.5f}",
+            "Kullback-Leibler divergence, largest": f"{self.largest_divergence:.3f}",
+        }
 
 
-def compare(reference: Path, bundle: Path, advance: Callable[[int], None], pictures: int = PICTURES) -> Comparison:
-    """Both bundles over the same questions; `advance` is told of each that a model has answered."""
+def table(columns: dict[str, Comparison]) -> str:
+    """A column for each bundle, under its title."""
+    found = [comparison.rows() for comparison in columns.values()]
+    return markdown([("beside fp32", *columns), *((name, *(rows[name] for rows in found)) for name in found[0])])
+
+
+def compare(
+    reference: Path, bundles: Sequence[Path], advance: Callable[[int], None], pictures: int = PICTURES
+) -> list[Comparison]:
+    """Each bundle beside the reference on the same questions; `advance` is told of each that a model has answered."""
+    from edgevlm_demo.scenes import FIRST_EVALUATION_SEED
+
     with _loaded(reference) as model:
-        cases = list(_cases(model, pictures))
+        cases = list(drawn_cases(model.manifest, model.tokenizer, FIRST_EVALUATION_SEED, pictures))
         expected = [*_results(model, cases, None, advance)]
-    with _loaded(bundle) as model:
-        found = [*_results(model, cases, [result.answer for result in expected], advance)]
-    return _comparison(expected, found)
+    answers = [result.answer for result in expected]
+    comparisons = []
+    for bundle in bundles:
+        with _loaded(bundle) as model:
+            comparisons.append(_comparison(expected, [*_results(model, cases, answers, advance)]))
+    return comparisons
 
 
-def steps(pictures: int = PICTURES) -> int:
+def steps(bundles: int, pictures: int = PICTURES) -> int:
     """How often `compare` calls `advance`."""
-    return 2 * QUESTIONS * pictures
+    return (1 + bundles) * QUESTIONS * pictures
 
 
 @contextmanager
@@ -90,22 +96,6 @@ def _loaded(bundle: Path) -> Iterator["Model"]:
         yield model
     finally:
         model.engine.close()
-
-
-def _cases(model: "Model", pictures: int) -> Iterator[Case]:
-    """Held-out drawings of each kind in turn."""
-    from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
-    from edgevlm_server.images.preprocess import preprocess
-    from edgevlm_server.text.prompt import Mark, Turn, encode_conversation
-
-    prompt, image_tokens = model.manifest.prompt, model.manifest.vision.image_tokens
-    for number in range(pictures):
-        scene = draw_scene(SCENES[number % len(SCENES)], FIRST_EVALUATION_SEED + number)
-        pixels = preprocess(scene.image, model.manifest.preprocessing)
-        for index, question in enumerate(scene.questions[:QUESTIONS]):
-            turns = [Turn("user", (Mark.IMAGE, question.text))]
-            tokens = encode_conversation(model.tokenizer, prompt, image_tokens, turns)
-            yield Case(pixels, np.array(tokens, np.int64), shared=index > 0)
 
 
 def _results(
@@ -123,7 +113,7 @@ def _results(
         advance(1)
 
 
-def _follow(model: "Model", sequence: "Sequence", answer: list[int] | None) -> tuple[list[int], Array]:
+def _follow(model: "Model", sequence: "Answering", answer: list[int] | None) -> tuple[list[int], Array]:
     """The answer with the logits that each of its tokens was chosen from."""
     from edgevlm_server.offline import prefill
 

@@ -1,11 +1,19 @@
 """`edgevlm export`: a checkpoint in the published layout becomes a bundle."""
 
 import argparse
-import tempfile
+import math
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from edgevlm.cli import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgevlm_export.calibrate.plan import Plan
+    from edgevlm_export.calibrate.search import Finding
+
+    from edgevlm.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +30,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_conversion(parser)
     parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help="round to int8 and int4 after what the model computes with on your own pictures: DIR holds them and "
+        'questions.jsonl, {"image": "a file", "text": "a question"} a line, a few dozen; or the word drawings, for '
+        "the built-in ones. Needs disk space for the model in fp32, and ONNX Runtime",
+    )
+    parser.add_argument(
+        "--keep-fp16",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="do not round matmuls whose names match this shell pattern, such as '*.layers.0.*' (on a CPU they are "
+        "kept in fp32); give it again for several",
+    )
+    parser.add_argument(
         "--report",
         action="store_true",
-        help="compare the bundle with an fp32 one, token by token; needs disk space for that one beside the bundle, "
-        "and ONNX Runtime to run both",
+        help="compare the bundle with an fp32 one, token by token, and say what rounding does to each layer; needs "
+        "disk space for that one beside the bundle, and ONNX Runtime to run both",
     )
     parser.add_argument(
         "--name", help="model name that clients see (default: that of the checkpoint's folder or hub repository)"
@@ -48,6 +72,15 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
         help="folder of the CLIP model; V1 needs its weights, V2 only its sizes if they differ from ViT-L/14-336",
     )
     parser.add_argument(
+        "--lora",
+        type=lora,
+        action="append",
+        default=[],
+        metavar="DIR[:SCALE]",
+        help="merge the LoRA adapter in this folder (PEFT's format, with upstream's non_lora_trainables.bin), times "
+        "SCALE (default: 1); give it again for several",
+    )
+    parser.add_argument(
         "--precision",
         choices=get_args(Precision),
         help="precision of the language model's matmuls (default: int8 for cpu, otherwise fp16); int4 has "
@@ -60,12 +93,27 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def lora(text: str) -> tuple[Path, float]:
+    """An adapter's folder and its scale."""
+    folder, colon, scale = text.rpartition(":")
+    if not colon or Path(text).is_dir():
+        return Path(text), 1.0
+    try:
+        factor = float(scale)
+    except ValueError:
+        return Path(text), 1.0
+    if not math.isfinite(factor) or factor == 0:
+        raise argparse.ArgumentTypeError(f"{scale} is no scale: a number other than 0 is needed")
+    return Path(folder), factor
+
+
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm_export.checkpoint.name import model_name
-    from edgevlm_export.exporter import export_bundle
+    from edgevlm_export.bundle_writer import scratch_folder
     from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
 
+    from edgevlm.calibration import encoder_findings
     from edgevlm.progress import Bar
+    from edgevlm.recipe import Recipe
 
     if arguments.report and FLAVOURS[arguments.device] != "ort":
         raise CommandError(
@@ -76,22 +124,78 @@ def run(arguments: argparse.Namespace) -> int:
         print(_present(arguments.bundle))
         return 0
     default = DEFAULTS[arguments.device]
-    manifest = export_bundle(
+    recipe = Recipe(
         arguments.checkpoint,
-        arguments.bundle,
-        vision_tower=arguments.vision_tower,
-        device=arguments.device,
-        precision=arguments.precision or default.decoder,
-        vision_precision=arguments.vision_precision or default.vision,
-        name=arguments.name,
-        progress=Bar(f"Exporting {arguments.name or model_name(arguments.checkpoint)}"),
+        arguments.device,
+        arguments.precision or default.decoder,
+        arguments.vision_precision or default.vision,
+        Bar,
+        arguments.vision_tower,
+        arguments.lora,
+        arguments.keep_fp16,
+        arguments.name,
     )
+    if arguments.calibrate is not None and not any(recipe.roundings()):
+        raise CommandError(
+            f"Nothing is rounded in {recipe.precision} with vision {recipe.vision_precision}: choose int8 or int4, "
+            "or leave out --calibrate."
+        )
+    if arguments.calibrate is None and not arguments.report:
+        _write(recipe, arguments.bundle, encoder_findings(recipe, arguments.bundle))
+    else:
+        recipe.check_kept()
+        with scratch_folder(arguments.bundle) as folder:
+            _measure(recipe, arguments.bundle, folder, arguments.calibrate, report=arguments.report)
+    return 0
+
+
+def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Plan":
+    """Write the bundle and print what was made of the findings."""
+    from edgevlm_export.calibrate.plan import NEAREST, plan
+
+    from edgevlm.sensitivity import summary
+
+    chosen = plan(findings)
+    manifest = recipe.write(bundle, chosen)
     size = sum(file.size for file in manifest.files.values())
     numbers = f"{manifest.precision}, vision {manifest.vision_precision}"
-    print(f"{arguments.bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB")
-    if arguments.report:
-        print(_report(arguments.checkpoint, arguments.vision_tower, arguments.bundle))
-    return 0
+    print(f"{bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB")
+    if chosen != NEAREST:
+        print(summary(findings, chosen))
+    return chosen
+
+
+def _measure(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | None, *, report: bool) -> None:
+    """The same with one in fp32 to learn from; `folder` has room for what is needed meanwhile."""
+    from edgevlm_export.calibrate.plan import NEAREST
+
+    from edgevlm.calibration import all_findings
+    from edgevlm.sensitivity import sensitivity
+
+    reference = folder / "fp32"
+    recipe.write_reference(reference)
+    findings = all_findings(recipe, reference, calibrate)
+    chosen = _write(recipe, bundle, findings)
+    if not report:
+        return
+    columns = {"rounded to nearest": bundle}
+    if chosen != NEAREST:
+        columns = {"rounded to nearest": folder / "nearest", "calibrated": bundle}
+        recipe.write(folder / "nearest")
+    print(_compared(reference, columns))
+    if findings:
+        print(f"\n{sensitivity(findings, [*recipe.kept, *chosen.kept])}")
+
+
+def _compared(reference: Path, bundles: dict[str, Path]) -> str:
+    from edgevlm.progress import Bar
+    from edgevlm.quantisation import compare, steps, table
+
+    bar = Bar("Comparing", "answer")
+    bar.start(steps(len(bundles)))
+    comparisons = compare(reference, list(bundles.values()), bar.advance)
+    bar.finish()
+    return table(dict(zip(bundles, comparisons, strict=True)))
 
 
 def _present(bundle: Path) -> str:
@@ -99,19 +203,3 @@ def _present(bundle: Path) -> str:
     from edgevlm_engines import open_bundle
 
     return f"{bundle}: {open_bundle(bundle).manifest.model} already exists"
-
-
-def _report(checkpoint: Path, vision_tower: Path | None, bundle: Path) -> str:
-    from edgevlm_export.exporter import export_bundle
-
-    from edgevlm.progress import Bar
-    from edgevlm.quantisation import compare, steps
-
-    with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
-        reference = Path(folder) / "fp32"
-        export_bundle(checkpoint, reference, vision_tower=vision_tower, progress=Bar("Exporting in fp32"))
-        bar = Bar("Comparing", "answer")
-        bar.start(steps())
-        comparison = compare(reference, bundle, bar.advance)
-        bar.finish()
-    return comparison.table()

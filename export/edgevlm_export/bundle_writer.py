@@ -26,11 +26,23 @@ class Progress:
 
 
 @contextmanager
+def scratch_folder(target: Path) -> Iterator[Path]:
+    """A folder beside `target`, where there must be nothing yet, for what is needed to make it."""
+    _check_absent(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written: {error.strerror}.") from None
+    with folder as name:
+        yield Path(name)
+
+
+@contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, renamed to `target` at the end, or removed if anything goes wrong on the way."""
     try:
-        if target.exists():
-            raise ExportError(f"{target} already exists; remove it or choose another name.")
+        _check_absent(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     except OSError as error:
@@ -47,6 +59,11 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_absent(target: Path) -> None:
+    if target.exists():
+        raise ExportError(f"{target} already exists; remove it or choose another name.")
 
 
 def check_room(folder: Path, needed: int) -> None:

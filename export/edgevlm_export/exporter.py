@@ -1,23 +1,25 @@
 """A checkpoint becomes a bundle: read, describe, write, vouch. Knows the order of work, no operators."""
 
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import EMBEDDING, TOKENIZER
-from edgevlm_engines.manifest import MOST_SLOTS, Manifest, Source
+from edgevlm_engines.manifest import MOST_SLOTS, Manifest
 from edgevlm_engines.names import Device, Precision, VisionPrecision
 from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
-from edgevlm_export.checkpoint.checkpoint import Checkpoint, as_float16, open_checkpoint, vision_checkpoint
-from edgevlm_export.checkpoint.config import load_config
+from edgevlm_export.calibrate.rescale import Scale, fold
+from edgevlm_export.checkpoint.checkpoint import as_float16
 from edgevlm_export.checkpoint.name import model_name
 from edgevlm_export.errors import CheckpointError, ExportError
-from edgevlm_export.graph.model import VISION_TOWER, describe
+from edgevlm_export.graph.model import describe
 from edgevlm_export.graph.precision import FLAVOURS, RUNS
 from edgevlm_export.manifest_parts import decoder_part, preprocessing_part, prompt_part, vision_part
+from edgevlm_export.model_source import Lora, ModelSource, open_model
 
 
 def export_bundle(
@@ -25,33 +27,35 @@ def export_bundle(
     bundle: Path,
     *,
     vision_tower: Path | None = None,
+    lora: Sequence[Lora] = (),
     device: Device = "cpu",
     precision: Precision = "fp32",
     vision_precision: VisionPrecision = "fp32",
+    kept: Sequence[str] = (),
+    scales: Sequence[Scale] = (),
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Write the bundle of a published checkpoint to the folder `bundle`, which must not exist.
 
-    `vision_tower` is the CLIP folder: V1 takes weights and shape from it, V2 only the shape (without it, that of
-    openai/clip-vit-large-patch14-336). `device` is recorded for whoever loads the bundle. The folder appears complete
-    or not at all. Raises `ExportError`.
+    `vision_tower` and `lora` are as for `open_model`, `kept` as for `describe`; `scales` are folded into the weights
+    first. `device` is recorded for whoever loads the bundle. The folder appears complete or not at all. Raises
+    `ExportError`.
     """
     check_precisions(device, precision, vision_precision)
     report = progress or Progress()
-    config = load_config(checkpoint, vision_tower)
-    weights = open_checkpoint(checkpoint)
-    tower = weights if config.tower_in_checkpoint else _tower_checkpoint(weights, vision_tower)
-    graphs = describe(config, weights, tower, FLAVOURS[device], precision, vision_precision)
-    embedding = weights.take("model.embed_tokens.weight", (config.vocab_size, config.hidden_size))
-    # V1 has two sources, V2 one
-    sources = {source.folder: source for source in (weights, tower)}.values()
-    for source in sources:
+    model = open_model(checkpoint, vision_tower, lora)
+    config = model.config
+    for scale in scales:
+        fold(model, scale)
+    graphs = describe(model, FLAVOURS[device], precision, vision_precision, kept)
+    embedding = model.weights.take("model.embed_tokens.weight", (config.vocab_size, config.hidden_size))
+    for source in model.checkpoints():
         source.finish()
 
     with new_folder(bundle) as folder:
         check_room(folder, graphs.weight_bytes() + as_float16(embedding).nbytes)
-        report.start(graphs.weight_bytes() + sum(file.stat().st_size for source in sources for file in source.files))
+        report.start(graphs.weight_bytes() + model.size())
         _copy_tokenizer(checkpoint, folder, config.vocab_size)
         np.save(folder / EMBEDDING, as_float16(embedding), allow_pickle=False)
         graphs.save(folder, report)
@@ -69,15 +73,21 @@ def export_bundle(
             preprocessing=preprocessing_part(config, vision_tower),
             prompt=prompt_part(config, checkpoint),
             exporter=f"edgevlm {version('edgevlm')}",
-            sources=tuple(
-                Source(name=model_name(source.folder), sha256=source.source_digest(report.advance))
-                for source in sources
-            ),
+            sources=model.digests(report.advance),
             files=file_table(folder),
         )
         write_manifest(folder, manifest)
     report.finish()
     return manifest
+
+
+def export_encoder(model: ModelSource, path: Path, progress: Progress) -> None:
+    """Write the vision encoder with its projector to `path`, in fp32 for ONNX Runtime. Raises `ExportError`."""
+    graph = describe(model, "ort", "fp32", "fp32").vision
+    check_room(path.parent, graph.weight_bytes())
+    progress.start(graph.weight_bytes())
+    graph.save(path, progress.advance)
+    progress.finish()
 
 
 def check_precisions(device: Device, precision: Precision, vision_precision: VisionPrecision) -> None:
@@ -88,13 +98,6 @@ def check_precisions(device: Device, precision: Precision, vision_precision: Vis
                 f"A bundle for {device} can have {part}precision {' or '.join(allowed)}, not {chosen}; nothing there "
                 "runs the other."
             )
-
-
-def _tower_checkpoint(checkpoint: Checkpoint, vision_tower: Path | None) -> Checkpoint:
-    """Upstream loads V1's tower from the CLIP repository over the one in the checkpoint."""
-    assert vision_tower is not None, "load_config refuses V1 without it"
-    checkpoint.skip(f"{VISION_TOWER}*", "this model computes with the tower of the CLIP folder")
-    return vision_checkpoint(vision_tower)
 
 
 def _copy_tokenizer(checkpoint: Path, folder: Path, vocabulary: int) -> None:

@@ -50,12 +50,14 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm_engines.trt": {"edgevlm_engines", "edgevlm_engines.cuda", "edgevlm_engines.plan_cache"},
     "edgevlm_engines.cuda": {"edgevlm_engines"},
     "edgevlm_engines.plan_cache": {"edgevlm_engines"},
+    "edgevlm_export.calibrate": {"edgevlm_export", "edgevlm_export.checkpoint", "edgevlm_export.graph"},
     "edgevlm_export.checkpoint": {"edgevlm_export"},
     "edgevlm_export.graph": {
         *("edgevlm_export", "edgevlm_export.checkpoint", "edgevlm_export.graph.ort", "edgevlm_export.graph.trt"),
     },
     "edgevlm_export.graph.ort": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
     "edgevlm_export.graph.trt": {"edgevlm_export", "edgevlm_export.graph", "edgevlm_export.checkpoint"},
+    "edgevlm_export.lora": {"edgevlm_export", "edgevlm_export.checkpoint"},
     "edgevlm_export.trt": {"edgevlm_export"},
     "edgevlm_server.http": {
         *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),
@@ -89,11 +91,11 @@ LIBRARIES: dict[str, set[str]] = {
     # one benchmark's pictures are cut as upstream cuts them
     "PIL": {"edgevlm_server.images", "edgevlm_demo", "edgevlm_training", "edgevlm.evaluation.published.sqa"},
     "pillow_heif": {"edgevlm_server.images"},
-    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.parity"},
+    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.inner_values"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "tensorrt_rtx": {"edgevlm_engines.trt.kernel_cache"},
     "cuda": {"edgevlm_engines.cuda"},
-    "onnx": {"edgevlm_export", "edgevlm.parity"},
+    "onnx": {"edgevlm_export", "edgevlm.inner_values"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
     "torch": {"edgevlm_training"},
     "pickle": set(),

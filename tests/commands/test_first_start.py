@@ -1,7 +1,9 @@
 """`edgevlm serve` on a checkpoint: exported once into the cache, again when something changes, or refused."""
 
+import logging
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from edgevlm_server.settings import Settings
 from edgevlm.cli import main
 from edgevlm.first_start import Conversion, served_bundle
 from tests.conftest import GOLDEN
+from tests.export.lora.adapters import drawn, write_adapter
 
 V2 = Conversion(vision_tower=GOLDEN / "v2" / "clip")
 
@@ -57,6 +60,30 @@ def test_a_linked_snapshot_is_served_under_its_repositorys_name(checkpoint: Path
     assert bundle.name.startswith("MobileVLM_V2-1.7B-")
     manifest = read_manifest(bundle)
     assert (manifest.model, manifest.sources[0].name) == ("MobileVLM_V2-1.7B", "MobileVLM_V2-1.7B")
+
+
+def test_an_adapter_is_merged_and_its_files_count(checkpoint: Path, tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "adapter", drawn())
+    one, half = (served(checkpoint, replace(V2, lora=((adapter, scale),))) for scale in (1.0, 0.5))
+    assert [source.name for source in read_manifest(half).sources] == ["tiny", "adapter:0.5"]
+    os.utime(adapter / "adapter_config.json", (0, 0))
+    assert len({served(checkpoint), one, half, served(checkpoint, replace(V2, lora=((adapter, 1.0),)))}) == 4
+    with pytest.raises(EngineLoadError, match=r"adapter_config\.json cannot be read"):
+        served(checkpoint, replace(V2, lora=((tmp_path / "absent", 1.0),)))
+
+
+def test_an_encoder_in_int8_is_looked_at_first(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversion = replace(V2, vision_precision="int8")
+    with monkeypatch.context() as patch:
+        patch.setattr("edgevlm.calibration.find_spec", lambda name: None)
+        with pytest.raises(EngineLoadError, match=r"ONNX Runtime is needed: install the 'cpu' extra"):
+            served(checkpoint, conversion)
+    with caplog.at_level(logging.INFO):
+        assert read_manifest(served(checkpoint, conversion)).vision_precision == "int8"
+    assert "Calibrated: scales for 6 of 8 rounded matmuls." in caplog.text
+    assert {path.suffix for path in checkpoint.with_name("cache").iterdir()} <= {"", ".lock"}
 
 
 def test_what_was_damaged_or_left_by_a_crash_is_made_again(checkpoint: Path) -> None:

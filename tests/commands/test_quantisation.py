@@ -9,8 +9,11 @@ from edgevlm_engines.names import Precision, VisionPrecision
 from edgevlm_export.exporter import export_bundle
 
 from edgevlm.cli import main
-from edgevlm.quantisation import QUESTIONS, Comparison, compare, steps
+from edgevlm.quantisation import compare, steps
+from edgevlm.questions import QUESTIONS
 from tests.conftest import GOLDEN
+
+SENSITIVITY = "| error of rounding, by layer | q, k, v | attention out | MLP in | MLP out | head |"
 
 
 def exported(folder: Path, precision: Precision, vision_precision: VisionPrecision) -> Path:
@@ -33,8 +36,8 @@ def test_the_demo_model_says_the_same(
 ) -> None:
     done: list[int] = []
     reference = exported(tmp_path / "fp32", "fp32", "fp32")
-    found = compare(reference, exported(tmp_path / "other", precision, vision), done.append, pictures=16)
-    assert (found.questions, sum(done)) == (16 * QUESTIONS, steps(16))
+    [found] = compare(reference, [exported(tmp_path / "other", precision, vision)], done.append, pictures=16)
+    assert (found.questions, sum(done)) == (16 * QUESTIONS, steps(1, 16))
     assert found.same_tokens >= least
     assert found.same_answers >= least - 0.03
     assert found.lowest_cosine > 0.999
@@ -44,7 +47,7 @@ def test_the_demo_model_says_the_same(
 
 def test_nothing_differs_from_itself(tmp_path: Path) -> None:
     folder = exported(tmp_path / "fp32", "fp32", "fp32")
-    found = compare(folder, folder, lambda count: None, pictures=4)
+    [found] = compare(folder, [folder], lambda count: None, pictures=4)
     np.testing.assert_allclose([found.lowest_cosine, found.mean_cosine], 1, atol=1e-6)
     assert (found.same_tokens, found.same_answers) == (1, 1)
     assert (found.mean_divergence, found.largest_divergence) == (0, 0)
@@ -53,7 +56,7 @@ def test_nothing_differs_from_itself(tmp_path: Path) -> None:
 def test_bad_codes_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgevlm_export.graph.quantise.CLIPS", {4: (0.05,), 8: (0.05,)})
     reference = exported(tmp_path / "fp32", "fp32", "fp32")
-    found = compare(reference, exported(tmp_path / "other", "int4", "fp32"), lambda count: None, pictures=4)
+    [found] = compare(reference, [exported(tmp_path / "other", "int4", "fp32")], lambda count: None, pictures=4)
     assert found.same_tokens < 0.9
     assert found.mean_divergence > 0.1
 
@@ -65,8 +68,10 @@ def test_the_command_exports_and_prints_the_comparison(tmp_path: Path, capsys: p
     assert main([*command, "--precision", "int4", "--vision-precision", "int8", "--report"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "int4, vision int8" in lines[0]
-    assert lines[1:3] == ["| beside fp32 | |", "|---|---|"]
-    assert len(lines) == 3 + len(Comparison._fields) - 1
+    assert lines[1] == "Calibrated: scales for 6 of 17 rounded matmuls."
+    assert lines[2:4] == ["| beside fp32 | rounded to nearest | calibrated |", "|---|---|---|"]
+    assert lines[11:14] == ["", SENSITIVITY, "|---|---|---|---|---|---|"]
+    assert len(lines[14:]) == 2 + 2 + 1
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 

@@ -55,7 +55,7 @@ def test_it_exports_and_builds_once(
             assert live.chat("hello").status_code == 200
             manifest = live.service.loaded().model.manifest
         assert (manifest.device, manifest.precision) == (device, "fp16")
-        for line in (f"for {device} into ", "Exporting: done", "Building decoder.plan: done"):
+        for line in (f"for {device} into ", "Exporting checkpoint: done", "Building decoder.plan: done"):
             assert (line in caplog.text) == (start == "first"), line
     assert len(machine.named("build_serialized_network")) == 2
     [plans] = (path for path in (tmp_path / "plans").iterdir() if path.is_dir())

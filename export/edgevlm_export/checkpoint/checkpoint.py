@@ -8,7 +8,7 @@ import difflib
 import fnmatch
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,6 +77,18 @@ class Checkpoint:
         self._taken.add(name)
         return source
 
+    def names(self) -> Collection[str]:
+        """Of all tensors, those that were skipped too."""
+        return self._sources.keys()
+
+    def stored(self, name: str) -> TensorSource:
+        """The tensor of that name, not counted as used."""
+        return self._sources[name]
+
+    def put(self, name: str, source: TensorSource) -> None:
+        """From now on, that name stands for `source`: for changed values of a tensor, or for one more."""
+        self._sources[name] = source
+
     def skip(self, pattern: str, reason: str) -> None:
         """Leaves out all tensors not yet used whose names match a shell pattern."""
         names = [n for n in fnmatch.filter(self._sources, pattern) if n not in self._taken and n not in self.skipped]
@@ -89,18 +101,19 @@ class Checkpoint:
             shown = ", ".join(map(repr, left[:5])) + (", ..." if len(left) > 5 else "")
             raise CheckpointError(f"{self.folder} holds {len(left)} tensors that this model does not use: {shown}.")
 
-    def source_digest(self, advance: Callable[[int], None] | None = None) -> str:
-        """SHA-256 (hex) of `files` one after another, as `cat FILES | sha256sum` prints it.
 
-        `advance` is told the bytes of each block. Raises CheckpointError if a file cannot be read.
-        """
-        digest = hashlib.sha256()
-        for path in self.files:
-            for block in _blocks(path):
-                digest.update(block)
-                if advance:
-                    advance(len(block))
-        return digest.hexdigest()
+def files_digest(files: Iterable[Path], advance: Callable[[int], None] | None = None) -> str:
+    """SHA-256 (hex) of files one after another, as `cat FILES | sha256sum` prints it.
+
+    `advance` is told the bytes of each block. Raises CheckpointError if a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        for block in _blocks(path):
+            digest.update(block)
+            if advance:
+                advance(len(block))
+    return digest.hexdigest()
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
@@ -112,7 +125,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     weights, index = _find(folder)
     sources: dict[str, TensorSource] = {}
     for path in weights:
-        for source in _read(path):
+        for source in read_tensors(path):
             if source.name in sources:
                 raise CheckpointError(f"{folder}: tensor {source.name!r} stands in two files.")
             sources[source.name] = source
@@ -161,7 +174,7 @@ def _find(folder: Path) -> tuple[list[Path], Path | None]:
         if (folder / index).is_file():
             return _shards(folder / index), folder / index
     if (folder / "adapter_config.json").is_file():
-        raise CheckpointError(f"{folder} holds a LoRA adapter, not a model: merge it into its base first.")
+        raise CheckpointError(f"{folder} holds a LoRA adapter, not a model: export its base with --lora {folder}.")
     wanted = "neither model.safetensors nor pytorch_model.bin, whole or in shards"
     raise CheckpointError(f"{folder} holds no weights: {wanted}.")
 
@@ -194,7 +207,8 @@ def _check_promises(index: Path, sources: dict[str, TensorSource]) -> None:
         raise CheckpointError(f"{index} names tensor {absent[0][:200]!r}, but no file holds it.")
 
 
-def _read(path: Path) -> Iterable[TensorSource]:
+def read_tensors(path: Path) -> Iterable[TensorSource]:
+    """The tensors of a file, by its suffix. Raises CheckpointError if it is damaged or cannot be read."""
     try:
         with path.open("rb") as file:
             start = file.read(len(_LFS_POINTER))

@@ -1,5 +1,6 @@
 """Both graphs of a model in one flavour: which weights go where, and what stays unused. Knows no operators."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edgevlm_export.checkpoint.checkpoint import Checkpoint
 from edgevlm_export.checkpoint.config import ModelConfig
 from edgevlm_export.graph.decoder import write_decoder
 from edgevlm_export.graph.flavours import PARTS
+from edgevlm_export.graph.kept import Kept
 from edgevlm_export.graph.layers import VisionParts
 from edgevlm_export.graph.matmul import MatmulWriter
 from edgevlm_export.graph.precision import DECODER_PRECISIONS, VISION_PRECISIONS
@@ -21,12 +23,12 @@ from edgevlm_export.graph.trt.lint import lint
 from edgevlm_export.graph.vision import write_vision_encoder
 from edgevlm_export.graph.weights import Weights
 from edgevlm_export.graph.writer import GraphWriter
+from edgevlm_export.model_source import VISION_TOWER, ModelSource
 
 PROJECTORS = {
     "ldpnet": (write_ldp, "model.mm_projector.model."),
     "ldpnetv2": (write_ldpv2, "model.mm_projector."),
 }
-VISION_TOWER = "model.vision_tower.vision_tower."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,41 +50,43 @@ class Graphs:
 
 
 def describe(
-    config: ModelConfig,
-    checkpoint: Checkpoint,
-    tower: Checkpoint,
+    model: ModelSource,
     flavour: Flavour,
     precision: Precision,
     vision_precision: VisionPrecision,
+    kept: Sequence[str] = (),
 ) -> Graphs:
-    """Write both graphs in memory; weights stay on disk. Takes or skips every tensor but the embedding table."""
+    """Write both graphs in memory; weights stay on disk. Takes or skips every tensor but the embedding table.
+
+    Matmuls whose names match one of the patterns `kept` are not rounded. Raises `ExportError` for a pattern that
+    matches none that would be.
+    """
+    config = model.config
     speaking, seeing = DECODER_PRECISIONS[flavour][precision], VISION_PRECISIONS[flavour][vision_precision]
     vision = GraphWriter("vision", seeing.dtype, seeing.opset)
     decoder = GraphWriter("decoder", speaking.dtype, speaking.opset)
     parts = PARTS[flavour]
-    _describe_vision(vision, parts.vision(vision, config.vision), config, checkpoint, tower, seeing.matmul)
-    layers, head = (Weights(decoder, checkpoint, "", matmul) for matmul in (speaking.matmul, speaking.head))
+    exceptions = Kept(kept)
+    _describe_vision(vision, parts.vision(vision, config.vision), model, exceptions.writer(seeing.matmul))
+    layers, head = (
+        Weights(decoder, model.weights, "", exceptions.writer(matmul)) for matmul in (speaking.matmul, speaking.head)
+    )
     write_decoder(decoder, parts.decoder(decoder, config), layers, head, config)
+    exceptions.check()
     return Graphs(flavour, vision, decoder)
 
 
-def _describe_vision(
-    graph: GraphWriter,
-    parts: VisionParts,
-    config: ModelConfig,
-    checkpoint: Checkpoint,
-    tower: Checkpoint,
-    matmul: MatmulWriter,
-) -> None:
+def _describe_vision(graph: GraphWriter, parts: VisionParts, model: ModelSource, matmul: MatmulWriter) -> None:
     """The projector keeps the graph's type: it is a fiftieth of the work."""
+    config, tower = model.config, model.tower
     size = config.vision.image_size
     pixels = graph.input("pixels", ("images", 3, size, size), np.float32)
-    prefix = VISION_TOWER if tower is checkpoint else ""
+    prefix = VISION_TOWER if config.tower_in_checkpoint else ""
     _skip_unused_vision(tower, prefix, config)
     weights = Weights(graph, tower, f"{prefix}vision_model.", matmul)
     hidden = write_vision_encoder(graph, parts, weights, config.vision, graph.to_own_type(pixels))
     write_projector, path = PROJECTORS[config.projector]
-    projector = Weights(graph, checkpoint, path)
+    projector = Weights(graph, model.weights, path)
     features = write_projector(graph, parts, projector, config.vision, config.hidden_size, hidden)
     shape = ("images", config.image_tokens, config.hidden_size)
     graph.output(graph.to_float32(features), "features", shape, np.float32)

@@ -7,23 +7,31 @@ from edgevlm_engines.manifest import Flavour
 from edgevlm_engines.names import Device, Precision, VisionPrecision
 
 from edgevlm_export.graph.matmul import MatmulWriter, blockwise_matmul, int8_matmul, plain_matmul
+from edgevlm_export.graph.rounding import Rounding, blockwise, per_call, weights_in_int4, weights_in_int8
 from edgevlm_export.graph.trt.matmul import dequantised_int4_matmul, dequantised_int8_matmul
 
 
+class Linear(NamedTuple):
+    """How matmuls with stored weights are written, and what that rounds; `None` where it is nothing."""
+
+    write: MatmulWriter
+    rounding: Rounding | None
+
+
 class DecoderPrecision(NamedTuple):
-    """Type of activations and cache; how the layers' matmuls and that of the head are written; opset."""
+    """Type of activations and cache; the layers' matmuls and that of the head; opset."""
 
     dtype: type[np.floating[Any]]
-    matmul: MatmulWriter
-    head: MatmulWriter
+    matmul: Linear
+    head: Linear
     opset: int
 
 
 class EncoderPrecision(NamedTuple):
-    """Type of activations; how the encoder's matmuls are written; opset."""
+    """Type of activations; the encoder's matmuls; opset."""
 
     dtype: type[np.floating[Any]]
-    matmul: MatmulWriter
+    matmul: Linear
     opset: int
 
 
@@ -37,39 +45,44 @@ class Pair(NamedTuple):
 ORT, NATIVE, SPLIT = 20, 24, 18
 """Opsets. `SPLIT` is what TensorRT 10.3 surely reads; what needs a later one takes the first that has it."""
 
+PLAIN = Linear(plain_matmul, None)
+INT8, INT4 = (Linear(blockwise_matmul(bits), blockwise(bits)) for bits in (8, 4))
+TRT_INT8 = Linear(dequantised_int8_matmul, weights_in_int8(np.float16))
+TRT_INT4 = Linear(dequantised_int4_matmul, weights_in_int4(np.float16))
+
 DECODER_PRECISIONS: dict[Flavour, dict[Precision, DecoderPrecision]] = {
     "ort": {
-        "fp32": DecoderPrecision(np.float32, plain_matmul, plain_matmul, ORT),
-        "fp16": DecoderPrecision(np.float16, plain_matmul, plain_matmul, ORT),
-        "int8": DecoderPrecision(np.float32, blockwise_matmul(8), blockwise_matmul(8), ORT),
+        "fp32": DecoderPrecision(np.float32, PLAIN, PLAIN, ORT),
+        "fp16": DecoderPrecision(np.float16, PLAIN, PLAIN, ORT),
+        "int8": DecoderPrecision(np.float32, INT8, INT8, ORT),
         # the head is a twentieth of what a step reads, and its rounding goes straight into the logits
-        "int4": DecoderPrecision(np.float32, blockwise_matmul(4), blockwise_matmul(8), ORT),
+        "int4": DecoderPrecision(np.float32, INT4, INT8, ORT),
     },
     "trt-native": {
-        "fp16": DecoderPrecision(np.float16, plain_matmul, plain_matmul, NATIVE),
-        "int8": DecoderPrecision(np.float16, dequantised_int8_matmul, dequantised_int8_matmul, NATIVE),
-        "int4": DecoderPrecision(np.float16, dequantised_int4_matmul, dequantised_int8_matmul, NATIVE),
+        "fp16": DecoderPrecision(np.float16, PLAIN, PLAIN, NATIVE),
+        "int8": DecoderPrecision(np.float16, TRT_INT8, TRT_INT8, NATIVE),
+        "int4": DecoderPrecision(np.float16, TRT_INT4, TRT_INT8, NATIVE),
     },
     "trt-split": {
-        "fp16": DecoderPrecision(np.float16, plain_matmul, plain_matmul, SPLIT),
+        "fp16": DecoderPrecision(np.float16, PLAIN, PLAIN, SPLIT),
         # scales in float16, scales for blocks
-        "int8": DecoderPrecision(np.float16, dequantised_int8_matmul, dequantised_int8_matmul, 19),
-        "int4": DecoderPrecision(np.float16, dequantised_int4_matmul, dequantised_int8_matmul, 21),
+        "int8": DecoderPrecision(np.float16, TRT_INT8, TRT_INT8, 19),
+        "int4": DecoderPrecision(np.float16, TRT_INT4, TRT_INT8, 21),
     },
 }
 VISION_PRECISIONS: dict[Flavour, dict[VisionPrecision, EncoderPrecision]] = {
     "ort": {
-        "fp32": EncoderPrecision(np.float32, plain_matmul, ORT),
-        "fp16": EncoderPrecision(np.float16, plain_matmul, ORT),
-        "int8": EncoderPrecision(np.float32, int8_matmul, ORT),
+        "fp32": EncoderPrecision(np.float32, PLAIN, ORT),
+        "fp16": EncoderPrecision(np.float16, PLAIN, ORT),
+        "int8": EncoderPrecision(np.float32, Linear(int8_matmul, per_call()), ORT),
     },
     "trt-native": {
-        "fp16": EncoderPrecision(np.float16, plain_matmul, NATIVE),
-        "fp32": EncoderPrecision(np.float32, plain_matmul, NATIVE),
+        "fp16": EncoderPrecision(np.float16, PLAIN, NATIVE),
+        "fp32": EncoderPrecision(np.float32, PLAIN, NATIVE),
     },
     "trt-split": {
-        "fp16": EncoderPrecision(np.float16, plain_matmul, SPLIT),
-        "fp32": EncoderPrecision(np.float32, plain_matmul, SPLIT),
+        "fp16": EncoderPrecision(np.float16, PLAIN, SPLIT),
+        "fp32": EncoderPrecision(np.float32, PLAIN, SPLIT),
     },
 }
 FLAVOURS: dict[Device, Flavour] = {

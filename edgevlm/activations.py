@@ -1,0 +1,76 @@
+"""What goes into each matmul of a model in fp32, over some questions: the rows and ranges that calibration needs."""
+
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+import numpy as np
+from edgevlm_engines import IMAGE_TOKEN, Manifest, read_manifest
+from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION
+from edgevlm_export.graph.rounding import Inputs
+from numpy.typing import NDArray
+
+from edgevlm.inner_values import InnerValues, matmul_inputs
+from edgevlm.questions import Case
+
+ROWS = 256
+"""Positions kept of each matmul, over all questions."""
+
+Array = NDArray[np.float32]
+
+
+def record(bundle: Path, cases: Iterable[Case], count: int, advance: Callable[[int], None]) -> dict[str, Inputs]:
+    """By the names of matmuls. `bundle` is in fp32 for the CPU; `advance` is told of each of the `count` cases."""
+    manifest = read_manifest(bundle)
+    vision, decoder = (InnerValues(bundle / name, matmul_inputs) for name in (VISION, DECODER))
+    embedding = np.load(bundle / EMBEDDING, mmap_mode="r", allow_pickle=False)
+    seen = _Seen(count)
+    features: Array = np.zeros(0, np.float32)
+    for case in cases:
+        if not case.shared:
+            found = vision.run({"pixels": case.pixels[np.newaxis]}, "features")
+            features = found.pop("features")[0]
+            seen.add(found)
+        hidden = embedding[np.maximum(case.tokens, 0)].astype(np.float32)
+        hidden[case.tokens == IMAGE_TOKEN] = features
+        seen.add(decoder.run(_decoder_inputs(manifest, hidden)))
+        advance(1)
+    return seen.inputs()
+
+
+def record_encoder(path: Path, pictures: Collection[Array], advance: Callable[[int], None]) -> dict[str, Inputs]:
+    """The same for a vision encoder alone; pictures are `[3, size, size]`."""
+    vision = InnerValues(path, matmul_inputs)
+    seen = _Seen(len(pictures))
+    for pixels in pictures:
+        seen.add(vision.run({"pixels": pixels[np.newaxis]}))
+        advance(1)
+    return seen.inputs()
+
+
+def _decoder_inputs(manifest: Manifest, hidden: Array) -> dict[str, Array]:
+    """A whole prompt at once, `[n, hidden_size]`, in front of an empty cache."""
+    shape, length = manifest.decoder, len(hidden)
+    empty = np.zeros((1, shape.kv_heads, length, shape.head_dim), np.float32)
+    cache = {f"past_{side}.{layer}": empty for side in ("key", "value") for layer in range(shape.layers)}
+    counts = {"last_position": np.array([length - 1], np.int32), "total_length": np.array(length, np.int32)}
+    return {"hidden": hidden[np.newaxis], **counts, **cache}  # type: ignore[dict-item]
+
+
+class _Seen:
+    """Some positions of every call, evenly taken, and the range over all of them."""
+
+    def __init__(self, calls: int) -> None:
+        self._rows_a_call = -(-ROWS // calls)
+        self._rows: dict[str, list[Array]] = {}
+        self._ranges: dict[str, tuple[Array, Array]] = {}
+
+    def add(self, values: dict[str, Array]) -> None:
+        for name, value in values.items():
+            rows = value.reshape(-1, value.shape[-1])
+            taken = np.unique(np.linspace(0, len(rows) - 1, self._rows_a_call).astype(int))
+            self._rows.setdefault(name, []).append(rows[taken])
+            low, high = self._ranges.get(name, (rows[0], rows[0]))
+            self._ranges[name] = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
+
+    def inputs(self) -> dict[str, Inputs]:
+        return {name: Inputs(np.concatenate(rows), *self._ranges[name]) for name, rows in self._rows.items()}

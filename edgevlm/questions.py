@@ -1,0 +1,130 @@
+"""Pictures with questions as a model takes them: drawings of factory scenes, or the user's own. Knows no engine."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevlm.cli import CommandError
+
+if TYPE_CHECKING:
+    from edgevlm_engines import Manifest, Preprocessing
+    from edgevlm_server.text.tokenizer import Tokenizer
+
+QUESTIONS = 2  # about each drawing
+OWN = "questions.jsonl"
+DRAWINGS = Path("drawings")
+"""In place of a folder: the built-in drawings."""
+FIRST_DRAWING = 500_000_000
+"""Seed of the drawings to calibrate on; what is compared are others."""
+CALIBRATION_PICTURES = 16
+
+Array = NDArray[np.float32]
+
+
+class Case(NamedTuple):
+    """One question: `pixels` `[3, size, size]`, `tokens` `[n]`; its picture is the one before's if `shared`."""
+
+    pixels: Array
+    tokens: NDArray[np.int64]
+    shared: bool
+
+
+class Question(NamedTuple):
+    """A line of the user's file."""
+
+    image: Path
+    text: str
+
+
+def calibration_cases(bundle: Path, folder: Path | None) -> tuple[int, Iterator[Case]]:
+    """How many there are, and the user's questions in `folder`, or some about drawings. Raises `CommandError`."""
+    from edgevlm_engines import TOKENIZER, read_manifest
+    from edgevlm_server.text.tokenizer import Tokenizer
+
+    manifest, tokenizer = read_manifest(bundle), Tokenizer(bundle / TOKENIZER)
+    if folder is None or folder == DRAWINGS:
+        return QUESTIONS * CALIBRATION_PICTURES, drawn_cases(manifest, tokenizer, FIRST_DRAWING, CALIBRATION_PICTURES)
+    questions = read_questions(folder)
+    return len(questions), own_cases(manifest, tokenizer, questions)
+
+
+def drawn_cases(manifest: "Manifest", tokenizer: "Tokenizer", first: int, pictures: int) -> Iterator[Case]:
+    """Drawings of each kind in turn, the first one from the seed `first`."""
+    from edgevlm_demo.scenes import SCENES, draw_scene
+    from edgevlm_server.images.preprocess import preprocess
+
+    for number in range(pictures):
+        scene = draw_scene(SCENES[number % len(SCENES)], first + number)
+        pixels = preprocess(scene.image, manifest.preprocessing)
+        for index, question in enumerate(scene.questions[:QUESTIONS]):
+            yield Case(pixels, _tokens(manifest, tokenizer, question.text), shared=index > 0)
+
+
+def drawn_pictures(spec: "Preprocessing") -> Iterator[Array]:
+    """The drawings to calibrate a vision encoder on."""
+    from edgevlm_demo.scenes import SCENES, draw_scene
+    from edgevlm_server.images.preprocess import preprocess
+
+    for number in range(CALIBRATION_PICTURES):
+        yield preprocess(draw_scene(SCENES[number % len(SCENES)], FIRST_DRAWING + number).image, spec)
+
+
+def own_cases(manifest: "Manifest", tokenizer: "Tokenizer", questions: list[Question]) -> Iterator[Case]:
+    """The user's questions in their order. Raises `CommandError` for a picture that cannot be read."""
+    from edgevlm_server.images.decoder import ImageWorkerError
+    from edgevlm_server.images.intake import ImageIntake
+    from edgevlm_server.images.limits import ImageError, ImageLimits
+
+    before: Path | None = None
+    pixels: Array = np.zeros(0, np.float32)
+    with ImageIntake(ImageLimits(), manifest.preprocessing, workers=1) as intake:
+        for image, text in questions:
+            tokens = _tokens(manifest, tokenizer, text)
+            if len(tokens) > manifest.max_length:
+                raise CommandError(f"{text[:60]!r} takes {len(tokens)} positions; {manifest.max_length} are allowed.")
+            try:
+                pixels = pixels if image == before else intake.pixels_of_file(image)
+            except OSError as error:
+                raise CommandError(f"{image} cannot be read: {error.strerror}.") from None
+            except (ImageError, ImageWorkerError) as error:
+                raise CommandError(f"{image}: {error}") from None
+            yield Case(pixels, tokens, shared=image == before)
+            before = image
+
+
+def read_questions(folder: Path) -> list[Question]:
+    """`questions.jsonl` in the folder: `image`, a file of the folder, and `text` in each line.
+
+    Raises `CommandError`, naming the line, for anything else.
+    """
+    path = folder / OWN
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}.") from None
+    questions = [_question(folder, f"{path}, line {number}", line) for number, line in enumerate(lines, 1) if line]
+    if not questions:
+        raise CommandError(f"{path} holds no questions.")
+    return questions
+
+
+def _question(folder: Path, place: str, line: str) -> Question:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        entry = None
+    match entry:
+        case {"image": str(image), "text": str(text)} if text.strip():
+            return Question(folder / image, text.removeprefix("<image>\n"))
+    raise CommandError(f'{place}: {{"image": "a file", "text": "a question"}} is needed.')
+
+
+def _tokens(manifest: "Manifest", tokenizer: "Tokenizer", text: str) -> NDArray[np.int64]:
+    from edgevlm_server.text.prompt import Mark, Turn, encode_conversation
+
+    turns = [Turn("user", (Mark.IMAGE, text))]
+    return np.array(encode_conversation(tokenizer, manifest.prompt, manifest.vision.image_tokens, turns), np.int64)
