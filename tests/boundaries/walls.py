@@ -38,8 +38,11 @@ ARROWS: dict[str, set[str]] = {
 INSIDE: dict[str, set[str]] = {
     # a room's own files on top see all of its folders, but for those that say otherwise here
     "edgevlm.commands": {
-        *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation"),
+        *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation", "edgevlm.hub"),
+        "edgevlm.pack",
     },
+    "edgevlm.hub": {"edgevlm"},
+    "edgevlm.pack": {"edgevlm"},
     "edgevlm.bench": {"edgevlm"},
     "edgevlm.cache": {"edgevlm"},
     "edgevlm.evaluation": {"edgevlm"},
@@ -92,6 +95,9 @@ LIBRARIES: dict[str, set[str]] = {
     "cuda": {"edgevlm_engines.cuda"},
     "onnx": {"edgevlm_export", "edgevlm.parity"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
+    "huggingface_hub": {"edgevlm.hub"},
+    "httpx": {"edgevlm.hub"},
+    "cryptography": {"edgevlm.pack"},
     "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server
