@@ -47,7 +47,7 @@ class Mirror:
 @contextmanager
 def running(folders: dict[str, Path], commits: dict[str, str]) -> Iterator[Mirror]:
     mirror = Mirror(folders, commits)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"mirror": mirror}))
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"mirror": mirror}))
     mirror.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -69,6 +69,10 @@ def _listed(path: Path) -> dict[str, object]:
     if len(content) >= LARGE:
         entry["lfs"] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "pointerSize": 134}
     return entry
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True  # a connection that a client keeps open must not hold up the end of a test
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -50,7 +50,7 @@ def test_what_an_export_needs_is_fetched_at_the_pinned_commit(mirror: Mirror) ->
         assert path.is_symlink()
         assert filecmp.cmp(path, mirror.folders[V2.checkpoint.id] / path.name, shallow=False)
     assert not list(checkpoint.parents[1].glob("blobs/*.incomplete"))
-    assert "MiB in 7 files from" in told[0]
+    assert "KiB in 7 files from" in told[0]
     assert "Apache-2.0" in told[0]
 
 
@@ -102,9 +102,8 @@ def test_the_next_pull_goes_on_where_the_last_one_ended(mirror: Mirror) -> None:
 
 def test_a_server_without_ranges_is_read_from_the_start(mirror: Mirror) -> None:
     mirror.ranges = False
-    mirror.refusals = []
     mirror.break_after["tokenizer.model"] = 10
-    assert "tokenizer.model" in refused() or "cannot be reached" in refused()
+    assert "cannot be reached" in refused()
     mirror.break_after.clear()
     checkpoint, _ = pulled()
     assert filecmp.cmp(checkpoint / "tokenizer.model", GOLDEN / "v2/checkpoint/tokenizer.model", shallow=False)
