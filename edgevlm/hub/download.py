@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 import httpx
 from edgevlm_export.bundle_writer import Progress
-from huggingface_hub import get_session, hf_hub_url
+from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from edgevlm.hub.cache import COMMIT, digest
 from edgevlm.hub.errors import HubError
@@ -59,7 +59,7 @@ def _fetch(repository: Repository, listing: Listing, file: HubFile, progress: Pr
         try:
             _check(Path(part.name), file, "pull again; if that does not help, the mirror is at fault")
         except HubError:
-            part.truncate(0)
+            _empty(part)
             raise
         os.fsync(part.fileno())
         Path(part.name).rename(listing.blob(file))
@@ -90,7 +90,7 @@ def _receive_all(url: str, part: BinaryIO, size: int, progress: Progress) -> Non
             time.sleep(pause)
         failures = 0 if before < part.tell() <= size else failures + 1
         if part.tell() > size:
-            part.truncate(0)
+            _empty(part)
 
 
 def _receive(url: str, part: BinaryIO, progress: Progress) -> None:
@@ -102,13 +102,19 @@ def _receive(url: str, part: BinaryIO, progress: Progress) -> None:
             response.read()
         hf_raise_for_status(response)
         if response.status_code != HTTP_PARTIAL and done:
-            part.truncate(0)
+            _empty(part)
             progress.advance(-done)
         # as it comes: pieces of a fixed size would lose what is left when the connection breaks
         for piece in response.iter_raw():
             part.write(piece)
             progress.advance(len(piece))
     part.flush()
+
+
+def _empty(part: BinaryIO) -> None:
+    """Also the position: left behind the end, it would look like progress."""
+    part.seek(0)
+    part.truncate()
 
 
 def _pause(error: Exception, failures: int) -> float | None:

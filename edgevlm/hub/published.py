@@ -27,10 +27,6 @@ class Published(NamedTuple):
     checkpoint: Repository
     vision_tower: Repository | None
 
-    @property
-    def repositories(self) -> tuple[Repository, ...]:
-        return (self.checkpoint,) if self.vision_tower is None else self
-
 
 CLIP = Repository(
     "openai/clip-vit-large-patch14-336",

@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from edgevlm_engines import open_bundle
 from edgevlm_engines.bundle import MANIFEST, file_digest
@@ -43,8 +43,8 @@ def pack(contents: Contents, file: Path, key: Path, progress: Progress) -> Index
         _add(archive, INDEX, io.BytesIO(index.text()), len(index.text()))
         _add(archive, SIGNATURE, io.BytesIO(signature), len(signature))
         for packed in files:
-            with sources[packed.path].open("rb") as source:
-                _add(archive, packed.path, source, packed.size)
+            with sources[packed.path].open("rb") as content:
+                _add(archive, packed.path, content, packed.size)
             progress.advance(packed.size)
     progress.finish()
     return index
@@ -69,11 +69,11 @@ def _sources(contents: Contents, bundle_files: Iterable[str]) -> Iterator[tuple[
     yield from ((f"{BUNDLE}/{name}", contents.bundle / name) for name in bundle_files)
 
 
-def _add(archive: tarfile.TarFile, name: str, content: io.IOBase, size: int) -> None:
+def _add(archive: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
     """Without owners and times: the same contents make the same file."""
     member = tarfile.TarInfo(name)
     member.size = size
-    archive.addfile(member, content)  # type: ignore[arg-type]
+    archive.addfile(member, content)
 
 
 @contextmanager

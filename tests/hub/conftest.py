@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.utils import close_session
+from huggingface_hub import close_session
 
 from edgevlm.hub.published import CLIP, MODELS
 from tests.conftest import GOLDEN
