@@ -28,11 +28,16 @@ class Command(NamedTuple):
 COMMANDS = {
     "serve": Command("edgevlm.commands.serve", "start the HTTP server"),
     "ask": Command("edgevlm.commands.ask", "ask one question about pictures, without a server"),
+    "chat": Command("edgevlm.commands.chat", "talk about pictures in the terminal, without a server"),
+    "pull": Command("edgevlm.commands.pull", "fetch a published checkpoint from the hub or a mirror of it"),
     "export": Command("edgevlm.commands.export", "turn a MobileVLM checkpoint into a bundle"),
     "build": Command("edgevlm.commands.build", "build a bundle's TensorRT plans on the device that will run them"),
     "eval": Command(
         "edgevlm.commands.evaluate", "ask questions whose answers are known: the demo model's, or six benchmarks"
     ),
+    "verify": Command("edgevlm.commands.verify", "show what a bundle's precision costs, layer by layer, beside fp32"),
+    "pack": Command("edgevlm.commands.pack", "put a bundle and what belongs to it into one signed file"),
+    "unpack": Command("edgevlm.commands.unpack", "check such a file and put its bundle into a folder"),
     "bench": Command("edgevlm.commands.bench", "measure a server under load, as its clients experience it"),
     "parity": Command("edgevlm.commands.parity", "compare every stage with a reference computed by upstream's code"),
     "doctor": Command("edgevlm.commands.doctor", "report what this machine has, what fits on it, and what is wrong"),

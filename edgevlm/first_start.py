@@ -1,4 +1,4 @@
-"""What a server serves: a bundle as it is; a checkpoint or the demo model as a bundle for this machine, made once."""
+"""What a server serves: a bundle as it is; a checkpoint, a published one or the demo model as a bundle, made once."""
 
 import argparse
 import hashlib
@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from edgevlm_server.version import version
 from edgevlm.cache.folder import cache_folder, usable
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import demo_bundle
+from edgevlm.hub.published import Published, published
 
 if TYPE_CHECKING:
     from edgevlm_server.settings import Settings
@@ -59,7 +60,8 @@ def is_checkpoint(folder: Path) -> bool:
 
 def check_conversion(named: Path | None, conversion: Conversion) -> None:
     """Refuse options that would do nothing. Raises `CommandError`."""
-    if conversion != Conversion() and (named is None or not is_checkpoint(named)):
+    from_checkpoint = named is not None and (is_checkpoint(named) or published(named) is not None)
+    if conversion != Conversion() and not from_checkpoint:
         raise CommandError(
             "--device, --vision-tower, --lora, --precision and --vision-precision say how a checkpoint is converted, "
             "but no checkpoint was given; leave them out."
@@ -72,10 +74,25 @@ def served_bundle(
     """The bundle to load; `cache` is where one is made, by default the user's. Raises `EngineLoadError`."""
     if named is None:
         return demo_bundle(cache, this_device(settings))
+    if (model := published(named)) is not None:
+        named, conversion = _pulled(model, conversion)
     if not is_checkpoint(named):
         return named
     device = conversion.device or this_device(settings)
     return _exported(named, conversion, device, cache or cache_folder())
+
+
+def _pulled(model: Published, conversion: Conversion) -> tuple[Path, Conversion]:
+    """Its checkpoint in the hub's cache, fetched if it is not there, with the vision tower that belongs to it."""
+    from edgevlm.hub.errors import HubError
+    from edgevlm.hub.pull import pull
+    from edgevlm.progress import Lines
+
+    try:
+        checkpoint, vision_tower = pull(model, log.info, Lines)
+    except HubError as error:
+        raise EngineLoadError(str(error)) from None
+    return checkpoint, replace(conversion, vision_tower=conversion.vision_tower or vision_tower)
 
 
 def this_device(settings: "Settings") -> Device:

@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         help="bundle folder made by 'edgevlm export', or a checkpoint folder, which is exported for this machine and "
-        "cached at the first start (default: the built-in demo model)",
+        "cached at the first start, or the name of a published model, such as MobileVLM_V2-1.7B, which is fetched "
+        "first (default: the built-in demo model)",
     )
     parser.add_argument(
         "--name", help="model name that clients see (default: the one that the model was exported with)"

@@ -38,9 +38,11 @@ ARROWS: dict[str, set[str]] = {
 INSIDE: dict[str, set[str]] = {
     # a room's own files on top see all of its folders, but for those that say otherwise here
     "edgevlm.commands": {
-        *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation"),
-        "edgevlm.evaluation.published",
+        *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation", "edgevlm.hub"),
+        *("edgevlm.evaluation.published", "edgevlm.pack"),
     },
+    "edgevlm.hub": {"edgevlm"},
+    "edgevlm.pack": {"edgevlm"},
     "edgevlm.bench": {"edgevlm"},
     "edgevlm.cache": {"edgevlm"},
     "edgevlm.evaluation": {"edgevlm"},
@@ -91,12 +93,15 @@ LIBRARIES: dict[str, set[str]] = {
     # one benchmark's pictures are cut as upstream cuts them
     "PIL": {"edgevlm_server.images", "edgevlm_demo", "edgevlm_training", "edgevlm.evaluation.published.sqa"},
     "pillow_heif": {"edgevlm_server.images"},
-    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.inner_values"},
+    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.inner_values", "edgevlm.layers"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "tensorrt_rtx": {"edgevlm_engines.trt.kernel_cache"},
     "cuda": {"edgevlm_engines.cuda"},
-    "onnx": {"edgevlm_export", "edgevlm.inner_values"},
+    "onnx": {"edgevlm_export", "edgevlm.inner_values", "edgevlm.layers"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
+    "huggingface_hub": {"edgevlm.hub"},
+    "httpx": {"edgevlm.hub"},
+    "cryptography": {"edgevlm.pack"},
     "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server

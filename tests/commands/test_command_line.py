@@ -10,7 +10,20 @@ from edgevlm.cli import COMMANDS, main
 
 HEAVY = {
     *("numpy", "pydantic", "fastapi", "starlette", "uvicorn", "anyio", "asyncio", "onnx", "onnx_ir", "onnxruntime"),
-    *("PIL", "sentencepiece", "ml_dtypes", "tqdm", "prometheus_client", "llguidance", "tensorrt", "torch", "ssl"),
+    *(
+        "huggingface_hub",
+        "httpx",
+        "cryptography",
+        "PIL",
+        "sentencepiece",
+        "ml_dtypes",
+        "tqdm",
+        "prometheus_client",
+        "llguidance",
+        "tensorrt",
+        "torch",
+        "ssl",
+    ),
 }
 """What takes time to import, and no help needs."""
 

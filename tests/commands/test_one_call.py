@@ -1,0 +1,98 @@
+"""`edgevlm.ask`: one call, upstream's names, and what it refuses."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import edgevlm
+from edgevlm.cli import CommandError, main
+from edgevlm.local_model import Picture
+from tests.conftest import GOLDEN
+
+PICTURE = GOLDEN / "v2" / "image.png"
+QUESTION = "What is in the picture?"
+Bundles = Callable[[str], Path]
+
+
+@pytest.fixture
+def bundle(bundles: Bundles) -> Path:
+    return bundles("v2")
+
+
+def asked(bundle: Path, image: Picture | list[Picture] | None) -> str:
+    return edgevlm.ask(bundle, image, QUESTION, max_new_tokens=8)
+
+
+def test_it_says_what_the_command_says(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = asked(bundle, PICTURE)
+    assert main(["ask", str(PICTURE), QUESTION, "--model", str(bundle), "--max-tokens", "8"]) == 0
+    assert capsys.readouterr().out.strip() == answer
+    assert answer
+
+
+def test_a_picture_may_be_bytes_or_pillows_or_one_of_several(bundle: Path) -> None:
+    answer = asked(bundle, str(PICTURE))
+    assert asked(bundle, PICTURE.read_bytes()) == answer
+    assert asked(bundle, Image.open(io.BytesIO(PICTURE.read_bytes()))) == answer
+    assert asked(bundle, [PICTURE]) == answer
+    assert asked(bundle, [PICTURE, PICTURE]) != answer
+    assert asked(bundle, None) != answer
+
+
+def test_pieces_make_the_whole(bundle: Path) -> None:
+    pieces = edgevlm.ask(bundle, PICTURE, QUESTION, max_new_tokens=8, stream=True)
+    assert "".join(pieces).strip() == asked(bundle, PICTURE)
+
+
+def test_upstreams_arguments_are_accepted(bundle: Path) -> None:
+    answer = edgevlm.ask(
+        model_path=str(bundle),
+        image_file=str(PICTURE),
+        prompt=QUESTION,
+        conv_mode="v1",
+        temperature=0,
+        top_p=None,
+        num_beams=1,
+        max_new_tokens=8,
+        load_8bit=False,
+        load_4bit=False,
+    )
+    assert answer == asked(bundle, PICTURE)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"num_beams": 2}, "num_beams above 1"),
+        ({"conv_mode": "llama_2"}, "conv_mode 'llama_2'"),
+        ({"prompt": " "}, "no question"),
+        ({"model_path": "other"}, "model and model_path"),
+        ({"image_file": "other"}, "image and image_file"),
+        ({"load_8bit": True, "load_4bit": True}, "exclude each other"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(bundle: Path, given: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        edgevlm.ask(**{"model": bundle, "image": PICTURE, "prompt": QUESTION, **given})  # type: ignore[call-overload]
+
+
+def test_a_precision_is_that_of_the_conversion_and_must_be_a_bundles(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CommandError, match="in fp32, not int4"):
+        edgevlm.ask(bundle, PICTURE, QUESTION, load_4bit=True)
+    with pytest.raises(CommandError, match=r"none\.png cannot be read"):
+        edgevlm.ask(bundle, "none.png", QUESTION)
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, edgevlm; print([n for n in ('numpy', 'onnx', 'fastapi', 'huggingface_hub') if n in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]"

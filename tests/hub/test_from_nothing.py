@@ -1,0 +1,30 @@
+"""A new user: an empty home, a mirror in `HF_ENDPOINT`, and one command from nothing to an answer."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import GOLDEN
+from tests.hub.mirror import Mirror
+
+PICTURE = GOLDEN / "v1" / "image.png"
+
+
+def test_one_command_goes_from_nothing_to_an_answer_and_the_next_needs_no_mirror(
+    mirror: Mirror, tmp_path: Path
+) -> None:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
+        "HF_ENDPOINT": mirror.url,
+        "HF_HOME": str(tmp_path / "home" / "huggingface"),
+        "XDG_CACHE_HOME": str(tmp_path / "home"),
+    }
+    command = [sys.executable, "-m", "edgevlm", "ask", str(PICTURE), "What is it?", "--model", "MobileVLM-1.7B"]
+    command += ["--max-tokens", "8"]
+    first = subprocess.run(command, env=environment, check=True, capture_output=True)
+    assert first.stdout.strip()
+    asked = len(mirror.requests)
+    offline = {**environment, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"}
+    assert subprocess.run(command, env=offline, check=True, capture_output=True).stdout == first.stdout
+    assert len(mirror.requests) == asked
