@@ -144,6 +144,8 @@ def stream(url: str, begun: Callable[[], None]) -> str:
     last = ""
     body = question(stream=True)
     body["messages"][0]["content"][-1] = {"type": "text", "text": "Describe the image."}
+    # long enough for the signal to come in the middle, whatever else the machine does
+    body |= {"min_tokens": 150, "max_tokens": 150}
     try:
         with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
             if response.status_code != 200:
