@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevlm_export.checkpoint.checkpoint import TensorSource, read_tensors
+from edgevlm_export.checkpoint.name import model_name
 from edgevlm_export.errors import CheckpointError
 from edgevlm_export.lora.config import CONFIG, LoraConfig, load_lora_config
 
@@ -42,8 +43,8 @@ class Adapter:
 
     @property
     def name(self) -> str:
-        """That of its folder, with the scale if it has one."""
-        name = self.folder.resolve().name
+        """That of its folder or hub repository, with the scale if it has one."""
+        name = model_name(self.folder)
         return name if self.scale == 1 else f"{name}:{self.scale:g}"
 
 

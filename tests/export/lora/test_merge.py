@@ -137,6 +137,13 @@ def test_pickles_and_names_of_other_versions_are_read(tmp_path: Path) -> None:
     assert all(found.removeprefix("model.").startswith(("mm_projector", "vision")) for found in opened.whole)
 
 
+def test_an_adapter_in_a_hubs_cache_has_its_repositorys_name(tmp_path: Path) -> None:
+    snapshots = tmp_path / "models--somebody--my-adapter" / "snapshots"
+    snapshots.mkdir(parents=True)
+    adapter = write_adapter(snapshots / ("0" * 40), drawn())
+    assert open_adapter(adapter, 0.5).name == "my-adapter:0.5"
+
+
 def test_modules_saved_whole_replace_the_bases(tmp_path: Path) -> None:
     head = np.full((400, 64), 0.25, np.float16)
     tensors = drawn() | {f"{PREFIX}lm_head.weight": head}
