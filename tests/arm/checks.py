@@ -79,7 +79,7 @@ def doctor(arm: Arm) -> str:
 
 
 def parity(arm: Arm, case: str) -> str:
-    said = _ended(arm, "-m", "edgevlm", "parity", f"/work/golden/{case}")
+    said = _ended(arm, "-m", "edgevlm", "parity", f"/mnt/golden/{case}")
     differences = {line[:34].strip(): float(line[34:54]) for line in said.splitlines()[1:]}
     ids, pixels, *others, tokens = differences.values()
     assert len(differences) == 7 and ids == pixels == tokens == 0, said
@@ -96,7 +96,7 @@ def answers(arm: Arm, precision: str) -> str:
 
 def slots(arm: Arm, precision: str) -> str:
     """The memory plan is made before an engine finds out how many slots it must hold: it must be enough."""
-    found = json.loads(_ended(arm, "/work/sizes.py", demo(arm, precision), str(MOST_SLOTS)))
+    found = json.loads(_ended(arm, "/mnt/sizes.py", demo(arm, precision), str(MOST_SLOTS)))
     assert all(one["held"] <= one["planned"] for one in found), found
     return f"steps of {', '.join(map(str, found[-1]['sizes']))}"
 
@@ -144,7 +144,7 @@ def _as_format(picture: Image.Image, name: str) -> dict[str, str]:
 
 def demo(arm: Arm, precision: str) -> str:
     """The demo model's bundle, exported in the root; the path is as seen there."""
-    bundle, package = f"/work/demo-{precision}", "/work/product/edgevlm_demo"
+    bundle, package = f"/mnt/demo-{precision}", "/mnt/product/edgevlm_demo"
     export = ["export", f"{package}/checkpoint", bundle, "--vision-tower", f"{package}/clip", "--if-absent"]
     _ended(arm, "-m", "edgevlm", *export, "--precision", precision)
     return bundle

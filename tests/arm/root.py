@@ -59,7 +59,7 @@ def prepare() -> Path:
 
 
 def fill(work: Path) -> None:
-    """What a run has in the root as `/work`: edgevlm, as pip installs it from here, and what it is tried on."""
+    """What a run has in the root as `/mnt`: edgevlm, as pip installs it from here, and what it is tried on."""
     work.mkdir(exist_ok=True)
     _install_product(work / "product")
     shutil.copytree(ROOT / "tests/data/golden", work / "golden")
@@ -115,7 +115,7 @@ def _install(folder: Path, *arguments: str) -> None:
 
 
 class Arm:
-    """Runs Python in the root, on one of qemu's processors. `work` is a folder that was filled, `/work` inside."""
+    """Runs Python in the root, on one of qemu's processors. `work` is a folder that was filled, `/mnt` inside."""
 
     def __init__(self, root: Path, work: Path, cpu: str) -> None:
         self._root = root
@@ -139,11 +139,11 @@ class Arm:
 
     @property
     def _environment(self) -> dict[str, str]:
-        ours = {"PYTHONPATH": "/work/product:/site", "HOME": "/work", "TMPDIR": "/work", "QEMU_CPU": self._cpu}
+        ours = {"PYTHONPATH": "/mnt/product:/site", "HOME": "/mnt", "TMPDIR": "/mnt", "QEMU_CPU": self._cpu}
         return {"PATH": os.environ["PATH"], **ours}
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
         """The mounts are seen by these processes alone, and go with them."""
-        script = 'mount -t proc proc "$0/proc" && mount --bind "$1" "$0/work" && exec chroot "$0" python3 "${@:2}"'
+        script = 'mount -t proc proc "$0/proc" && mount --bind "$1" "$0/mnt" && exec chroot "$0" python3 "${@:2}"'
         own = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         return [*own, "bash", "-c", script, str(self._root), str(self._work), *arguments]
