@@ -97,8 +97,8 @@ def bundles(once: Once) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def jetson_bundles(once: Once) -> Callable[[str, str], Path]:
-    """The bundle of a golden case for a Jetson."""
+def device_bundles(once: Once) -> Callable[[str, str], Path]:
+    """The fp16 bundle of a golden case for a device with a GPU."""
 
     def bundle(case: str, device: str) -> Path:
         def export(folder: Path) -> None:

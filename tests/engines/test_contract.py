@@ -26,14 +26,14 @@ PLAIN = [f"{name}, no graphs" for name in TENSORRT if " on v2, " in name]
 
 @pytest.fixture(scope="module", params=["echo", *(f"ort on {case}" for case in CASES), *TENSORRT, *PLAIN])
 def engine(
-    request: pytest.FixtureRequest, bundles: Callable[[str], Path], jetson_bundles: Callable[[str, str], Path]
+    request: pytest.FixtureRequest, bundles: Callable[[str], Path], device_bundles: Callable[[str, str], Path]
 ) -> Iterator[Engine]:
     """TensorRT runs on stand-ins, with ONNX Runtime under them."""
     name, _, rest = request.param.partition(" on ")
     case, *options = rest.split(", ")
     if name == "trt":
         with installed(JETSONS[options[0]]) as machine:
-            folder = jetson_bundles(case, options[0])
+            folder = device_bundles(case, options[0])
             write_plans(folder, SLOTS, LENGTH)
             graphs = "no graphs" not in options
             loaded = load_engine(name, open_bundle(folder), slots=SLOTS, max_length=LENGTH, cuda_graphs=graphs)

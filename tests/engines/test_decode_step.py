@@ -1,5 +1,6 @@
 """The decode kernels on exported weights, beside ONNX Runtime on the same cache; and where the weights are found."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,8 @@ from edgevlm_engines.engine import Tokens
 from edgevlm_engines.manifest import Decoder
 from edgevlm_engines.ort.decoder import OrtDecoder
 from edgevlm_engines.ort.initializers import read_initializers
-from edgevlm_export.exporter import export_bundle
 
 from benchmarks.decode_reference import Halves, Singles
-from tests.conftest import GOLDEN
 from tests.engines.kernels import host
 
 CASES = ("v1", "v2", "v2-headdim80-bf16")
@@ -23,19 +22,8 @@ CAPACITY = 256
 
 
 @pytest.fixture(scope="module", params=CASES)
-def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    made = tmp_path_factory.mktemp("bundle") / "cuda"
-    source = GOLDEN / str(request.param)
-    export_bundle(
-        source / "checkpoint",
-        made,
-        vision_tower=source / "clip",
-        name=str(request.param),
-        device="cuda",
-        precision="fp16",
-        vision_precision="fp16",
-    )
-    return made
+def folder(device_bundles: Callable[[str, str], Path], request: pytest.FixtureRequest) -> Path:
+    return device_bundles(str(request.param), "cuda")
 
 
 def test_constants_are_found_as_onnx_finds_them(folder: Path) -> None:

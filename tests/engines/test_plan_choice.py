@@ -11,8 +11,8 @@ ORIN = Target("10.3.0", "Orin", "8.7", "R36.4.3")
 
 
 @pytest.fixture
-def manifest(jetson_bundles: Callable[[str, str], Path]) -> Manifest:
-    return read_manifest(jetson_bundles("v2", "jetpack6"))
+def manifest(device_bundles: Callable[[str, str], Path]) -> Manifest:
+    return read_manifest(device_bundles("v2", "jetpack6"))
 
 
 def put(folder: Path, manifest: Manifest, shape: PlanShape, target: Target = ORIN) -> Path:

@@ -71,9 +71,9 @@ def column(pytestconfig: pytest.Config) -> Column:
 
 
 @pytest.fixture(scope="session")
-def split_bundle(once: Once, jetson_bundles: Callable[[str, str], Path]) -> Callable[[str], Path]:
+def split_bundle(once: Once, device_bundles: Callable[[str, str], Path]) -> Callable[[str], Path]:
     """A golden case's graphs for JetPack 6, in a bundle that says it is for TensorRT-RTX."""
-    return lambda case: once(f"split-{case}", lambda folder: for_rtx(jetson_bundles(case, "jetpack6"), folder))
+    return lambda case: once(f"split-{case}", lambda folder: for_rtx(device_bundles(case, "jetpack6"), folder))
 
 
 def for_rtx(bundle: Path, copy: Path) -> None:
@@ -86,7 +86,7 @@ def for_rtx(bundle: Path, copy: Path) -> None:
 def bundle_of(
     column: Column,
     bundles: Callable[[str], Path],
-    jetson_bundles: Callable[[str, str], Path],
+    device_bundles: Callable[[str, str], Path],
     split_bundle: Callable[[str], Path],
 ) -> Callable[[str], Path]:
     """A golden case's bundle."""
@@ -94,7 +94,7 @@ def bundle_of(
         return bundles
     if column.device != column.exported:
         return split_bundle
-    return lambda case: jetson_bundles(case, column.device)
+    return lambda case: device_bundles(case, column.device)
 
 
 @pytest.fixture(scope="session")

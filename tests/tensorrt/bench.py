@@ -50,10 +50,10 @@ class Bench:
 
 @pytest.fixture(params=JETSONS)
 def bench(
-    request: pytest.FixtureRequest, jetson_bundles: Callable[[str, str], Path], tmp_path: Path
+    request: pytest.FixtureRequest, device_bundles: Callable[[str, str], Path], tmp_path: Path
 ) -> Iterator[Bench]:
     with installed(JETSONS[request.param]) as machine:
-        bench = Bench(machine, jetson_bundles("v2", request.param), tmp_path / "plans")
+        bench = Bench(machine, device_bundles("v2", request.param), tmp_path / "plans")
         yield bench
         for engine in bench.engines:
             engine.close()

@@ -22,9 +22,9 @@ LENGTH = 700
 
 @pytest.mark.parametrize("device", JETSONS)
 def test_a_bundle_for_a_jetson_is_measured(
-    device: str, jetson_bundles: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: str, device_bundles: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = jetson_bundles("v2", device)
+    folder = device_bundles("v2", device)
     job = Job(folder, threads=1, slots=(1, 2), past=20, steps=3, max_length=LENGTH)
     with installed(JETSONS[device]) as machine:
         write_plans(folder, max(job.slots), LENGTH)

@@ -46,10 +46,10 @@ class Jetson(NamedTuple):
 
 @pytest.fixture(params=ALL)
 def jetson(
-    request: pytest.FixtureRequest, jetson_bundles: Callable[[str, str], Path], tmp_path: Path
+    request: pytest.FixtureRequest, device_bundles: Callable[[str, str], Path], tmp_path: Path
 ) -> Iterator[Jetson]:
     with installed(ALL[request.param]) as machine:
-        yield Jetson(machine, shutil.copytree(jetson_bundles("v2", request.param), tmp_path / "bundle"))
+        yield Jetson(machine, shutil.copytree(device_bundles("v2", request.param), tmp_path / "bundle"))
         machine.check_released()
 
 
@@ -181,8 +181,8 @@ def test_progress_of_a_build_is_logged_as_it_goes_on(
     assert "done after" in lines[-1]
 
 
-def test_without_tensorrt_it_says_so_in_one_sentence(jetson_bundles: Callable[[str, str], Path]) -> None:
-    command = [sys.executable, "-m", "edgevlm", "build", str(jetson_bundles("v2", "jetpack6"))]
+def test_without_tensorrt_it_says_so_in_one_sentence(device_bundles: Callable[[str, str], Path]) -> None:
+    command = [sys.executable, "-m", "edgevlm", "build", str(device_bundles("v2", "jetpack6"))]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 78
     [line] = result.stderr.splitlines()
@@ -224,9 +224,9 @@ def test_a_process_that_dies_between_the_plans_leaves_nothing_that_is_used(jetso
 
 
 def test_a_tensorrt_that_is_too_old_for_the_graphs_is_told_before_the_work(
-    jetson_bundles: Callable[[str, str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    device_bundles: Callable[[str, str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = shutil.copytree(jetson_bundles("v2", "jetpack7"), tmp_path / "bundle")
+    bundle = shutil.copytree(device_bundles("v2", "jetpack7"), tmp_path / "bundle")
     with installed("10.3.0") as machine:
         assert main(["build", str(bundle), *OPTIONS]) != 0
         assert machine.named("build_serialized_network") == []

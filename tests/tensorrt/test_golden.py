@@ -37,11 +37,11 @@ FEATURES, LOGITS = 3e-3, 0.03
     params=[*((case, device) for case in CASES for device in JETSONS), *(("v2", device) for device in RTX)],
     ids=" on ".join,
 )
-def case(request: pytest.FixtureRequest, jetson_bundles: Callable[[str, str], Path]) -> Iterator[tuple[Path, Path]]:
+def case(request: pytest.FixtureRequest, device_bundles: Callable[[str, str], Path]) -> Iterator[tuple[Path, Path]]:
     """Golden case and bundle, with plans for one slot."""
     name, device = request.param
     with installed(ALL[device]) as machine:
-        folder = jetson_bundles(name, device)
+        folder = device_bundles(name, device)
         write_plans(folder, slots=1, max_length=2048)
         yield GOLDEN / name, folder
         machine.check_released()

@@ -20,9 +20,9 @@ FILES = [Path(name).with_suffix(".kernels").name for name in (DECODER_PLAN, VISI
 
 
 @pytest.fixture
-def bench(jetson_bundles: Callable[[str, str], Path], tmp_path: Path) -> Iterator[Bench]:
+def bench(device_bundles: Callable[[str, str], Path], tmp_path: Path) -> Iterator[Bench]:
     with installed(RTX["rtx"]) as machine:
-        bench = Bench(machine, jetson_bundles("v2", "rtx"), tmp_path / "plans")
+        bench = Bench(machine, device_bundles("v2", "rtx"), tmp_path / "plans")
         yield bench
         for engine in bench.engines:
             engine.close()

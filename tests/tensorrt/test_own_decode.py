@@ -1,34 +1,22 @@
 """Whether the `ort` engine decodes with kernels of our own, on the stand-in machine."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edgevlm_engines import Bundle, open_bundle
 from edgevlm_engines.ort.own_decode import own_decode
-from edgevlm_export.exporter import export_bundle
 
-from tests.conftest import GOLDEN
 from tests.tensorrt.standin import Machine
 
 HALF = np.dtype(np.float16)
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    made: Path = tmp_path_factory.mktemp("bundle") / "cuda"
-    source = GOLDEN / "v2"
-    export_bundle(
-        source / "checkpoint",
-        made,
-        vision_tower=source / "clip",
-        name="v2",
-        device="cuda",
-        precision="fp16",
-        vision_precision="fp16",
-    )
-    return open_bundle(made)
+def bundle(device_bundles: Callable[[str, str], Path]) -> Bundle:
+    return open_bundle(device_bundles("v2", "cuda"))
 
 
 def test_not_on_a_gpu_that_is_too_old(machine: Machine, bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,10 +21,10 @@ SLOTS = 3
 
 @pytest.fixture(params=JETSONS)
 def server(
-    request: pytest.FixtureRequest, jetson_bundles: Callable[[str, str], Path]
+    request: pytest.FixtureRequest, device_bundles: Callable[[str, str], Path]
 ) -> Iterator[tuple[LiveServer, Machine]]:
     with installed(JETSONS[request.param]) as machine:
-        folder = jetson_bundles("v2", request.param)
+        folder = device_bundles("v2", request.param)
         write_plans(folder, SLOTS, 1000)
         with LiveServer.on_bundle(folder, max_batch=SLOTS, max_length=1000) as live:
             yield live, machine

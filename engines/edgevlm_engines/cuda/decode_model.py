@@ -49,6 +49,7 @@ class DecodeModel:
 
     def free(self) -> None:
         """Give everything back. Calling it again does nothing."""
+        enter_thread()
         self._release.close()
 
 

@@ -66,15 +66,10 @@ class Target(NamedTuple):
     @property
     def interface(self) -> tuple[int, ...]:
         """The version of TensorRT that has the same network interface; empty if that is not known."""
-        return interface(self.library, self.tensorrt)
-
-
-def interface(library: str, version: str) -> tuple[int, ...]:
-    """The version of TensorRT whose network interface a version of a library has; empty if that is not known."""
-    numbers = version_numbers(version)
-    if library == TENSORRT:
-        return numbers
-    return next((same for since, same in RTX_INTERFACES if numbers >= since), ())
+        numbers = version_numbers(self.tensorrt)
+        if self.library == TENSORRT:
+            return numbers
+        return next((same for since, same in RTX_INTERFACES if numbers >= since), ())
 
 
 def capacity(max_length: int) -> int:

@@ -1,13 +1,12 @@
 """Folds a scale into a model's tensors: what they compute together stays the same. Knows no roundings."""
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from edgevlm_export.calibrate.groups import Group
-from edgevlm_export.checkpoint.checkpoint import TensorSource, as_float16
-from edgevlm_export.graph.quantise import Floats
+from edgevlm_export.checkpoint.changed import Changed, Floats
 from edgevlm_export.model_source import ModelSource
 
 
@@ -18,35 +17,23 @@ class Scale(NamedTuple):
     factors: Floats
 
 
-@dataclass(frozen=True)
-class Rescaled:
-    """A tensor times a factor for each column, or for each row."""
-
-    base: TensorSource
-    factors: Floats
-    by_row: bool
-    dtype = np.dtype(np.float32)
-
-    @property
-    def name(self) -> str:
-        return self.base.name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.base.shape
-
-    def read(self) -> np.ndarray[Any, np.dtype[Any]]:
-        values = as_float16(self.base).astype(np.float32)
-        matrix = self.by_row and values.ndim == 2
-        scaled: Floats = values * (self.factors[:, np.newaxis] if matrix else self.factors)
-        return scaled
-
-
 def fold(model: ModelSource, scale: Scale) -> None:
     """Multiply the columns of the matmul's weights, and divide what feeds it."""
     group = scale.group
     checkpoint = model.tower if group.part == "vision" else model.weights
     for name in group.tensors:
-        checkpoint.put(name, Rescaled(checkpoint.stored(name), scale.factors, by_row=False))
+        checkpoint.put(name, Changed(checkpoint.stored(name), partial(_times, scale.factors)))
     for name in group.fed_by:
-        checkpoint.put(name, Rescaled(checkpoint.stored(name), np.float32(1) / scale.factors, by_row=True))
+        checkpoint.put(name, Changed(checkpoint.stored(name), partial(_rows_times, np.float32(1) / scale.factors)))
+
+
+def _times(factors: Floats, values: Floats) -> Floats:
+    """A factor for each column."""
+    values *= factors
+    return values
+
+
+def _rows_times(factors: Floats, values: Floats) -> Floats:
+    """A factor for each row of a matrix, or for each value of a norm or a bias."""
+    values *= factors[:, np.newaxis] if values.ndim == 2 else factors
+    return values

@@ -154,11 +154,13 @@ def _rope_theta(keys: Keys) -> float:
     theta = keys.get("rope_theta")
     for key in ("rope_scaling", "rope_parameters"):
         rope = keys.get(key, {})
-        if not isinstance(rope, dict) or {rope.get("rope_type"), rope.get("type")} - {None, "default"}:
+        if not isinstance(rope, dict) or any(
+            rope.get(name) not in (None, "default") for name in ("rope_type", "type")
+        ):
             raise keys.refusal(key, 'only the type "default" is supported')
         if rope.get("partial_rotary_factor", 1) != 1:
             raise keys.refusal(key, "its partial_rotary_factor must be 1")
-        stated = rope.get("rope_theta", theta)
+        stated = theta if rope.get("rope_theta") is None else rope["rope_theta"]
         if theta not in (None, stated):
             raise keys.refusal(key, f"its rope_theta differs from another one, {theta}")
         theta = stated

@@ -6,13 +6,13 @@ In float32, whatever either is stored in; a float32 weight is then rounded to fl
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edgevlm_export.checkpoint.checkpoint import Checkpoint, TensorSource
+from edgevlm_export.checkpoint.changed import Changed, Floats
+from edgevlm_export.checkpoint.checkpoint import Checkpoint, TensorSource, as_float32
 from edgevlm_export.checkpoint.json_keys import read_json
 from edgevlm_export.errors import CheckpointError, ConfigError
 from edgevlm_export.lora.adapter import Adapter, Update
@@ -27,56 +27,6 @@ SIZES = (
 _LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)")
 _SLAB = 1 << 22  # weights that are worked on at once
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class Updated:
-    """A tensor with an update added."""
-
-    base: TensorSource
-    update: Update
-    dtype = np.dtype(np.float32)
-
-    @property
-    def name(self) -> str:
-        return self.base.name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.base.shape
-
-    def read(self) -> Array:
-        down, up = (source.read().astype(np.float32) for source in (self.update.down, self.update.up))
-        merged = self.base.read().astype(np.float32)
-        step = max(1, _SLAB // merged.shape[1])
-        for first in range(0, len(merged), step):
-            rows = slice(first, first + step)
-            merged[rows] += np.float32(self.update.factor) * (up[rows] @ down)
-        return merged
-
-
-@dataclass(frozen=True)
-class Between:
-    """A point on the way from one tensor to another, or beyond it."""
-
-    base: TensorSource
-    other: TensorSource
-    share: float  # of the other
-    dtype = np.dtype(np.float32)
-
-    @property
-    def name(self) -> str:
-        return self.other.name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.other.shape
-
-    def read(self) -> Array:
-        share = np.float32(self.share)
-        return self.base.read().astype(np.float32) * (1 - share) + self.other.read().astype(np.float32) * share
-
 
 def merge(checkpoint: Checkpoint, adapter: Adapter) -> None:
     """Change `checkpoint` so that its tensors are read with the adapter in them.
@@ -88,13 +38,15 @@ def merge(checkpoint: Checkpoint, adapter: Adapter) -> None:
     new_projector = not any(name.startswith(PROJECTOR) for name in checkpoint.names())
     for name, update in adapter.updates.items():
         base = _base(checkpoint, adapter, name, (update.up.shape[0], update.down.shape[1]))
-        checkpoint.put(name, Updated(base, update))
+        checkpoint.put(name, Changed(base, partial(_updated, update)))
     for name, source in adapter.whole.items():
         if new_projector and name.startswith(PROJECTOR) and adapter.scale == 1:
             checkpoint.put(name, source)
         else:
             base = _base(checkpoint, adapter, name, source.shape)
-            checkpoint.put(name, source if adapter.scale == 1 else Between(base, source, adapter.scale))
+            checkpoint.put(
+                name, source if adapter.scale == 1 else Changed(base, partial(_between, source, adapter.scale))
+            )
 
 
 def config_folder(checkpoint: Path, adapters: Sequence[Adapter]) -> Path:
@@ -103,6 +55,20 @@ def config_folder(checkpoint: Path, adapters: Sequence[Adapter]) -> Path:
         return checkpoint
     folders = (adapter.folder for adapter in adapters if (adapter.folder / "config.json").is_file())
     return next(folders, checkpoint)
+
+
+def _updated(update: Update, values: Floats) -> Floats:
+    down, up = as_float32(update.down), as_float32(update.up)
+    step = max(1, _SLAB // values.shape[1])
+    for first in range(0, len(values), step):
+        rows = slice(first, first + step)
+        values[rows] += np.float32(update.factor) * (up[rows] @ down)
+    return values
+
+
+def _between(other: TensorSource, share: float, values: Floats) -> Floats:
+    """A point on the way to the other tensor, `share` of it, or beyond."""
+    return values * np.float32(1 - share) + as_float32(other) * np.float32(share)
 
 
 def _check_sizes(base: Path, folder: Path) -> None:

@@ -55,6 +55,8 @@ def test_scales_help_where_they_can_be_folded_in(model: ModelSource) -> None:
             assert finding.scaled == finding.nearest
         elif finding.group.part == "vision":
             assert finding.scaled < 0.05 * finding.nearest
+        else:
+            assert finding.scale is not None and finding.scaled < finding.nearest, finding.group.matmul
 
 
 def test_scales_are_looked_for_where_they_are_wanted(model: ModelSource) -> None:

@@ -19,13 +19,13 @@ class TrtBundles(Protocol):
 
 
 @pytest.fixture(scope="session")
-def trt_bundles(jetson_bundles: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory) -> TrtBundles:
+def trt_bundles(device_bundles: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory) -> TrtBundles:
     """Makes the bundle of a golden case. Tests that change a bundle copy it first."""
     made: dict[tuple[str, Device, Precision], Path] = {}
 
     def bundle(case: str, device: Device, precision: Precision = "fp16") -> Path:
         if precision == "fp16":
-            return jetson_bundles(case, device)
+            return device_bundles(case, device)
         key = (case, device, precision)
         if key not in made:
             made[key] = tmp_path_factory.mktemp(f"{device}-{precision}") / case
