@@ -88,7 +88,9 @@ def _published(arguments: argparse.Namespace) -> int:
     job = Job(arguments.set, data, arguments.answers, arguments.concurrent, limit, key)
     targets = [target if isinstance(target, str) else bundle_of(target) for target in named]
     if len({answer_path(job, target) for target in targets}) < len(targets):
-        raise CommandError(f"Both would use {answer_path(job, targets[0])}: --compare needs two different models.")
+        raise CommandError(
+            f"Both would keep their answers in {answer_path(job, targets[0])}: compare two different models."
+        )
     measured = [measure(job, target) for target in targets]
     if arguments.compare is not None:
         print(f"\n{compare(load(job.name), *measured).text()}")
