@@ -107,6 +107,7 @@ def test_no_code_is_taken_from_data() -> None:
             assert node.func.id not in {"eval", "exec", "compile", "__import__"}, f"{path}:{node.lineno}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "absent"),
     [

@@ -134,11 +134,13 @@ def test_the_largest_of_several_sizes_counts(image_format: ImageFormat) -> None:
         read_header(bytes(data), LIMITS)
 
 
+@pytest.mark.slow
 def test_a_heic_larger_than_its_header_says_is_refused(made: ImageDecoder) -> None:
     assert refusal(made, with_size(encode(noise(640, 640), "HEIF"), 64, 64)).code == "image_invalid"
     assert_right(made)
 
 
+@pytest.mark.slow
 def test_an_avif_larger_than_its_header_says_gets_no_more_than_the_worker_has(made: ImageDecoder) -> None:
     """Its reader scales what it finds to what the header says; memory and time are limited in any case."""
     data = with_size(encode(plain(TEAL, (5000, 4000)), "AVIF", speed=10), 64, 64)
@@ -218,6 +220,7 @@ def test_formats_follow_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> No
     assert ImageLimits().formats == ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
+@pytest.mark.slow
 def test_only_the_worker_holds_the_library() -> None:
     """A process that serves must not load a decoder with a history of holes."""
     code = "import edgevlm_server.run, edgevlm_server.images.pipeline, sys; print('pillow_heif' in sys.modules)"
