@@ -12,7 +12,9 @@ from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.pipeline import ImagePipeline
 from edgevlm_server.model import Model
+from edgevlm_server.observe.access_log import log_request
 from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.record import Readers
 from edgevlm_server.runtime.admission import Admission, Work
 from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.settings import Settings
@@ -60,6 +62,8 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.readers = Readers(log_request)
+        """Of the records of its requests."""
         self.admission = Admission(settings.max_batch, settings.max_queue)
         self.state: State = "loading"
         self.started = int(time.time())

@@ -68,9 +68,11 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.http.access": {
         *("edgevlm_server.errors", "edgevlm_server.service", "edgevlm_server.settings"),
-        "edgevlm_server.http.transport",
+        *("edgevlm_server.http.transport", "edgevlm_server.observe"),
     },
-    "edgevlm_server.http.body": {"edgevlm_server.errors", "edgevlm_server.api", "edgevlm_server.runtime"},
+    "edgevlm_server.http.body": {
+        *("edgevlm_server.errors", "edgevlm_server.api", "edgevlm_server.observe", "edgevlm_server.runtime"),
+    },
     "edgevlm_server.http.transport": {
         *("edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.observe"),
     },

@@ -22,12 +22,12 @@ from edgevlm_server.http.access.cors import Cors
 from edgevlm_server.http.access.dependencies import Served, authorise
 from edgevlm_server.http.access.hosts import HostGuard
 from edgevlm_server.http.access.keys import KeyRing
-from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST
 from edgevlm_server.http.openapi import describe, may_answer
 from edgevlm_server.http.static import docs_router, page_router
-from edgevlm_server.http.transport.envelope import Envelope, refusal
+from edgevlm_server.http.transport.envelope import Envelope, Refusal
 from edgevlm_server.http.transport.targets import Targets
 from edgevlm_server.observe.metrics import CONTENT_TYPE
+from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings, is_loopback
 from edgevlm_server.version import version
@@ -84,7 +84,7 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     app: ASGIApp = HostGuard(build_api(service, keys), _allowed_hosts(settings, keys), settings.cors_origins or ())
     if settings.cors_origins:
         app = Cors(app, settings.cors_origins)
-    return Envelope(Targets(app, settings.root_path or ""))
+    return Envelope(Targets(app, settings.root_path or ""), service.readers)
 
 
 def build_api(service: Service, keys: KeyRing | None) -> FastAPI:
@@ -127,18 +127,18 @@ def _root_path(request: Request) -> str:
 
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return refusal(error)
+    return Refusal(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     """What the router itself refuses: an unknown path or a wrong method. OPTIONS is no route's, so it comes here."""
     assert isinstance(error, HTTPException)
     if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
-        return refusal(NotFound("There is no such path.", code="not_found"))
+        return Refusal(NotFound("There is no such path.", code="not_found"))
     headers = {"allow": _allowed((error.headers or {}).get("Allow", ""))}
     if request.method == "OPTIONS":
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
-    return refusal(
+    return Refusal(
         MethodNotAllowed("This path does not take this method.", code="method_not_allowed", headers=headers)
     )
 
@@ -157,4 +157,4 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     """A mistake of ours; the traceback is in the log."""
     # starlette raises it again, and uvicorn then closes the connection
     failure = ApiError("The server failed on this request.", code="internal_error", headers={"connection": "close"})
-    return refusal(failure)
+    return Refusal(failure)

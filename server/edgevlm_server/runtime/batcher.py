@@ -158,6 +158,7 @@ class Batcher:
 
     def _prefill(self, sequence: Sequence) -> int:
         if not sequence.computed:
+            sequence.began = time.monotonic()
             sequence.computed = sequence.reused = self._prefixes.restore(sequence)
             self._observer.reused(len(sequence.prompt), sequence.reused)
         tokens, features = sequence.chunk(self._engine.info.max_chunk)
@@ -172,6 +173,7 @@ class Batcher:
             # at once: the slot may be gone with the first token, and others may ask about the same picture meanwhile
             self._prefixes.keep(sequence)
             self._append([sequence], logits[np.newaxis])
+            sequence.prefilled = time.monotonic()
         return len(tokens)
 
     def _append(self, sequences: list[Sequence], logits: Floats) -> None:

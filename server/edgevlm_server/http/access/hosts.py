@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgevlm_server.errors import Forbidden
-from edgevlm_server.http.transport.envelope import refusal
+from edgevlm_server.http.transport.envelope import Refusal
 
 PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
 """Names that are reserved for use within a machine or a network."""
@@ -39,9 +39,9 @@ class HostGuard:
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
         if not self._may_use(headers.get("host", "")):
-            return await refusal(_refused_name())(scope, receive, send)
+            return await Refusal(_refused_name())(scope, receive, send)
         if scope["method"] not in READING and not self._may_send(headers):
-            return await refusal(refused_origin())(scope, receive, send)
+            return await Refusal(refused_origin())(scope, receive, send)
         return await self._app(scope, receive, send)
 
     def _may_use(self, host: str) -> bool:
