@@ -89,7 +89,7 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
     "edgevlm_server.images.formats": set(),
-    "edgevlm_server.observe": {"edgevlm_server.version"},
+    "edgevlm_server.observe": {"edgevlm_server.errors", "edgevlm_server.version"},
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }

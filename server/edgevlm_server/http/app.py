@@ -1,10 +1,12 @@
 """The routes, who may use them, and what becomes of every error. Knows HTTP; all work is the service's."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
@@ -26,7 +28,6 @@ from edgevlm_server.http.openapi import describe, may_answer
 from edgevlm_server.http.static import docs_router, page_router
 from edgevlm_server.http.transport.envelope import Envelope, Refusal
 from edgevlm_server.http.transport.targets import Targets
-from edgevlm_server.observe.metrics import CONTENT_TYPE
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings, is_loopback
@@ -53,9 +54,10 @@ async def ready(service: Served) -> Readiness:
 
 
 @api.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=may_answer((401,)))
-async def metrics(service: Served) -> Response:
-    """Prometheus text."""
-    return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+async def metrics(request: Request, service: Served) -> Response:
+    """Prometheus text, or OpenMetrics for those whose `Accept` names it."""
+    content, media_type = service.metrics.exposition(request.headers.get("accept", ""))
+    return Response(content, media_type=media_type)
 
 
 @api.get("/openapi.json", include_in_schema=False)
@@ -102,6 +104,7 @@ def build_api(service: Service, keys: KeyRing | None) -> FastAPI:
     app.state.description = None
     for router in KEYED:
         app.include_router(router, dependencies=[Depends(authorise)])
+    service.metrics.requests.expect(_statuses((*KEYED, probes)))
     app.include_router(probes)
     app.include_router(docs_router())
     if not service.settings.no_page:
@@ -118,6 +121,12 @@ def _allowed_hosts(settings: Settings, keys: KeyRing | None) -> tuple[str, ...]:
     if settings.allowed_hosts is not None:
         return settings.allowed_hosts
     return () if keys is None and is_loopback(settings.host) else ("*",)
+
+
+def _statuses(routers: Iterable[APIRouter]) -> dict[str, list[int]]:
+    """The statuses that each route says it may answer."""
+    routes = (route for router in routers for route in router.routes if isinstance(route, APIRoute))
+    return {route.path: [200, *map(int, route.responses)] for route in routes}
 
 
 def _root_path(request: Request) -> str:

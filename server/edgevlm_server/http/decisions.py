@@ -17,13 +17,14 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api import answers, examples
-from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, decision, to_score
+from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, confidence, decision, to_score
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.body.read import read_json
 from edgevlm_server.http.generate import Visit, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
 from edgevlm_server.model import Model
+from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord, record_of
 from edgevlm_server.prepare import Prompt, read_prompt, room_left
 from edgevlm_server.request import EncodedImages
@@ -65,7 +66,7 @@ class _Ready(NamedTuple):
             for number, way in enumerate(one.ways):
                 yield scoring.forced(one.prompt, self.images, way, number)
 
-    def body(self, model: Model, scored: Sequence[float], cached: int) -> dict[str, Any]:
+    def body(self, model: Model, metrics: Metrics, scored: Sequence[float], cached: int) -> dict[str, Any]:
         """The answer; `scored` are the logarithms of the ways' probabilities, in their order."""
         left = iter(scored)
         found = [
@@ -76,6 +77,8 @@ class _Ready(NamedTuple):
             cached=cached,
             completion=sum(len(way) for one in self.questions for way in one.ways),
         )
+        for one in found:
+            metrics.weighed(confidence(one), one["diagnostics"]["label_mass"])
         self.record.counted(usage.prompt, usage.cached, usage.completion)
         self.record.enter("send")
         return decision(model.manifest.model, found, usage)
@@ -171,7 +174,7 @@ async def _score(service: Service, loaded: Loaded, ready: _Ready, wave: list[Tic
             # the first of all: a stage begins once
             ready.record.enter("score", ticket.sequence.began)
         cached += sum(ticket.sequence.reused for ticket in wave if not ticket.sequence.number)
-    return ready.body(loaded.model, scored, cached)
+    return ready.body(loaded.model, service.metrics, scored, cached)
 
 
 def _over(wave: list[Ticket], visit: Visit) -> None:

@@ -10,8 +10,8 @@ Whoever learns something writes it there once:
     body reader         bytes received
     generating routes   model, pictures, answers, tokens, and the stages as they are entered
 
-When the last byte is out, or the client has left, the envelope closes the record and hands it to its `Readers` in turn.
-A reader is a function of one finished record: it changes nothing in it, and comes after the answer.
+When the last byte is out, or the client has left, the envelope closes the record and hands it to each of its
+`Readers`. A reader is a function of one finished record: it changes nothing in it, and comes after the answer.
 Nothing here is a picture, a prompt, an answer or a key; `path` and `id` are as the client sent them, so readers show
 them through `plain`, and make no label of them.
 """
@@ -21,6 +21,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
+
+from edgevlm_server.errors import Code
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class RequestRecord:
 
     status: int = 0
     """0: the answer never began."""
-    code: str | None = None
+    code: Code | None = None
     """The code of the error that it ended with, also of one within a stream."""
     complete: bool = False
     """The last byte of the answer is out."""
