@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from edgevlm_engines import Manifest, read_manifest, size_text
+from edgevlm_server.device.power_modes import Mode, Power
 
 from edgevlm.doctor import software
 from edgevlm.doctor.ceilings import MODELS
 from edgevlm.doctor.fit import published_manifest
 from edgevlm.doctor.judge import Report, judge
 from edgevlm.doctor.memory import Cache
-from edgevlm.doctor.power import Mode, Power
 from edgevlm.doctor.report import as_text
 from edgevlm.doctor.software import Trial, this_interpreter
 from tests.devices import AGX_ORIN, MACHINES, ORIN_NANO_JETPACK_7, ORIN_NANO_SUPER, PC, RELEASE, WORKSTATION, Machine
@@ -50,7 +50,7 @@ def test_a_device_as_it_should_be(tmp_path: Path) -> None:
     assert found.bandwidth == 204_736_000_000
     assert (found.survey.memory.swap, found.survey.memory.zram) == (0, 2 * 2681216 * 1024)
     assert found.survey.power.active == Mode(0, "MAXN", None, None)
-    [zone] = found.survey.clocks.zones
+    [zone] = found.survey.device.zones
     assert (zone.name, zone.temperature, zone.throttles_at) == ("tj-thermal", 52.875, 99.0)
     text = as_text(found)
     assert "L4T 36.4.7 (JetPack 6.1 or 6.2), Python 3.10.12 in a virtual environment" in text

@@ -1,0 +1,86 @@
+"""Energy: what a minute of given watts is in joules, and that the thread which asks ends."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from edgevlm_server.device.device import Device
+from edgevlm_server.device.energy import EnergyMeter
+
+from tests.server.device.trees import ORIN_NANO, machine
+
+
+def meter(*readings: tuple[float, float | None]) -> EnergyMeter:
+    made = EnergyMeter(lambda: None)
+    for now, watts in readings:
+        made.add(now, watts)
+    return made
+
+
+def test_power_is_summed_over_time() -> None:
+    # ten seconds at 12 W, a rise to 24 W within two, then 24 W for four
+    assert meter((100, 12.0), (110, 12.0), (112, 24.0), (116, 24.0)).joules() == 120 + 36 + 96
+
+
+def test_energy_is_unknown_until_power_is_known_and_then_begins_at_zero() -> None:
+    assert meter().joules() is None
+    assert meter((0, None), (1, None)).joules() is None
+    assert meter((0, None), (1, 7.5)).joules() == 0.0
+
+
+def test_a_gap_adds_nothing() -> None:
+    assert meter((0, 10.0), (1, 10.0), (2, None), (3, 10.0), (4, 10.0)).joules() == 20.0
+
+
+def test_the_thread_asks_again_and_again_and_ends_when_closed() -> None:
+    asked = threading.Semaphore(0)
+
+    def watts() -> float:
+        asked.release()
+        return 5.0
+
+    running = EnergyMeter(watts, interval=0.001)
+    running.start()
+    assert all(asked.acquire(timeout=30) for _ in range(5))
+    running.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "edgevlm-energy"]
+    joules = running.joules()
+    assert joules is not None and joules > 0
+
+
+def test_closing_does_not_wait_for_a_sensor_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevlm_server.device.energy.CLOSE_SECONDS", 0.01)
+    asked, answer = threading.Event(), threading.Event()
+
+    def watts() -> float:
+        asked.set()
+        answer.wait(30)
+        return 5.0
+
+    hanging = EnergyMeter(watts)
+    hanging.start()
+    assert asked.wait(30)
+    hanging.close()
+    answer.set()
+
+
+def test_a_device_without_rails_has_no_thread(tmp_path: Path) -> None:
+    before = threading.active_count()
+    with machine(tmp_path / "none", {}) as root:
+        none = Device(root)
+        assert none.state().joules is None and threading.active_count() == before
+        none.close()
+    with machine(tmp_path / "nano", ORIN_NANO) as root:
+        nano = Device(root)
+        assert threading.active_count() == before + 1
+        nano.close()
+        assert threading.active_count() == before
+
+
+def test_those_who_ask_at_once_share_one_reading(tmp_path: Path) -> None:
+    with machine(tmp_path, ORIN_NANO) as root:
+        device = Device(root)
+        first = device.state()
+        root.path("/sys/class/hwmon/hwmon2/pwm1").write_text("255\n")
+        assert device.state() is first
+        device.close()
