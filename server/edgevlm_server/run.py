@@ -57,7 +57,7 @@ async def _run(
     await serving
     ended = EXIT_ENGINE_DIED if service.died.is_set() else EXIT_OK
     code = over.result() if over.done() else ended
-    clean = await service.close() and server.clean and loading.done()
+    clean = await service.close() and server.clean and loading.done() and watching.done()
     over.cancel()
     watching.cancel()
     # beside a dead engine no thread is waited for: a name server or a grammar may keep one for seconds

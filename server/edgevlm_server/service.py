@@ -104,6 +104,10 @@ class Service:
         self.device = await asyncio.to_thread(open_device)
         self.metrics.watch(self.device)
 
+    async def metrics_text(self) -> bytes:
+        """What Prometheus reads, made in a thread: the device's sensors answer over slow buses."""
+        return await asyncio.to_thread(self.metrics.text)
+
     def loaded(self) -> Loaded:
         """What is needed to serve. Raises `Unavailable` in every state but `ready`."""
         if self.state == "loading":
@@ -156,11 +160,10 @@ class Service:
     async def _close(self) -> bool:
         if self._watch is not None:
             self._watch.cancel()
-        if self.device is not None:
-            await asyncio.to_thread(self.device.close)
+        quiet = self.device is None or await asyncio.to_thread(self.device.close)
         loaded, self._loaded = self._loaded, None
         if loaded is None:
-            return True
+            return quiet
         loaded.refuse()
         self._end_preparing()
         closing = asyncio.create_task(asyncio.to_thread(loaded.close))
@@ -168,7 +171,7 @@ class Service:
         if pending:
             log.error("The engine does not end.")
             loaded.batcher.abandon(Unavailable.draining)
-        return not pending
+        return quiet and not pending
 
     def _end_preparing(self) -> None:
         while self._preparing:

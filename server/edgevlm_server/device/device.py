@@ -14,6 +14,9 @@ from edgevlm_server.device.state import DeviceState, read_state
 FRESH_SECONDS = 1.0
 """So long a state is shared by those who ask: a page that many look at asks the sensors once."""
 
+PATIENCE_SECONDS = 1.0
+"""So long one waits for another who asks. One thread may hang on a sensor, and not one for each that looks."""
+
 
 class Device:
     """Safe from any thread. Asking may take milliseconds, so nobody asks on the event loop."""
@@ -28,17 +31,28 @@ class Device:
         """What the GPUs' own counters said at the start, if they have any."""
         self._meter = self._start_meter()
 
-    def state(self) -> DeviceState:
-        """At most a second old."""
-        with self._lock:
+    def state(self) -> DeviceState | None:
+        """At most a second old; `None` while someone else waits for a sensor that does not answer."""
+        if not self._lock.acquire(timeout=PATIENCE_SECONDS):
+            return None
+        try:
             now = time.monotonic()
             if self._state is None or now - self._state[0] >= FRESH_SECONDS:
                 self._state = (now, self._read())
             return self._state[1]
+        finally:
+            self._lock.release()
 
-    def close(self) -> None:
+    def close(self) -> bool:
+        """False if someone still waits for a sensor that does not answer."""
         if self._meter is not None:
             self._meter.close()
+        quiet = self._lock.acquire(timeout=PATIENCE_SECONDS)
+        if quiet:
+            if self._nvml is not None:
+                self._nvml.close()
+            self._lock.release()
+        return quiet
 
     def _read(self) -> DeviceState:
         return replace(read_device(self._root, self._nvml), joules=self._joules())

@@ -75,7 +75,7 @@ def _read_number(root: Root) -> int | None:
 def _status(root: Root) -> int | None:
     text = root.text(STATUS)
     number = _number(r"pmode:0*(\d{1,4})\b", text or "")
-    if text is not None and number is None:
+    if text and number is None:
         root.leave_out(STATUS, "names no power mode")
     return number
 
@@ -83,7 +83,7 @@ def _status(root: Root) -> int | None:
 def _read_modes(root: Root) -> tuple[Mode, ...]:
     text = root.text(CONFIGURATION)
     modes = _modes(text or "")
-    if text is not None and not modes:
+    if text and not modes:
         root.leave_out(CONFIGURATION, "lists no power modes")
     return modes
 

@@ -1,6 +1,5 @@
 """The routes, who may use them, and what becomes of every error. Knows HTTP; all work is the service's."""
 
-import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -56,8 +55,7 @@ async def ready(service: Served) -> Readiness:
 @api.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=may_answer((401,)))
 async def metrics(service: Served) -> Response:
     """Prometheus text."""
-    # the device's sensors answer over slow buses
-    return Response(await asyncio.to_thread(service.metrics.text), media_type=CONTENT_TYPE)
+    return Response(await service.metrics_text(), media_type=CONTENT_TYPE)
 
 
 @api.get("/openapi.json", include_in_schema=False)

@@ -165,6 +165,8 @@ class DeviceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         state = self._device.state()
+        if state is None:
+            return
         for make, families in ((GaugeMetricFamily, GAUGES), (CounterMetricFamily, COUNTERS)):
             for family in families:
                 metric = make(PREFIX + family.name, family.text, labels=family.labels)

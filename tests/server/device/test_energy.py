@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from edgevlm_server.device.device import Device
 from edgevlm_server.device.energy import EnergyMeter
+from edgevlm_server.device.root import Root
+from edgevlm_server.observe.metrics import Metrics
 
 from tests.server.device.trees import ORIN_NANO, machine
 
@@ -15,6 +17,12 @@ def meter(*readings: tuple[float, float | None]) -> EnergyMeter:
     for now, watts in readings:
         made.add(now, watts)
     return made
+
+
+def energy(device: Device) -> float | None:
+    state = device.state()
+    assert state is not None
+    return state.joules
 
 
 def test_power_is_summed_over_time() -> None:
@@ -68,7 +76,7 @@ def test_a_device_without_rails_has_no_thread(tmp_path: Path) -> None:
     before = threading.active_count()
     with machine(tmp_path / "none", {}) as root:
         none = Device(root)
-        assert none.state().joules is None and threading.active_count() == before
+        assert energy(none) is None and threading.active_count() == before
         none.close()
     with machine(tmp_path / "nano", ORIN_NANO) as root:
         nano = Device(root)
@@ -84,3 +92,39 @@ def test_those_who_ask_at_once_share_one_reading(tmp_path: Path) -> None:
         root.path("/sys/class/hwmon/hwmon2/pwm1").write_text("255\n")
         assert device.state() is first
         device.close()
+
+
+class HangingRoot(Root):
+    """Plays a sensor that does not answer, once it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.answers = threading.Event()
+        self.answers.set()
+        self.asked = threading.Event()
+
+    def text(self, name: str) -> str | None:
+        if not self.answers.is_set():
+            self.asked.set()
+            self.answers.wait(30)
+        return super().text(name)
+
+
+def test_one_thread_hangs_on_a_sensor_and_not_everyone_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgevlm_server.device.device.PATIENCE_SECONDS", 0.01)
+    root = HangingRoot(tmp_path)
+    device, metrics = Device(root), Metrics()
+    metrics.watch(device)
+    root.answers.clear()
+    hanging = threading.Thread(target=device.state)
+    hanging.start()
+    assert root.asked.wait(30)
+    # the others have their metrics, without the device's
+    assert b"edgevlm_num_requests_running 0.0" in metrics.text()
+    assert device.state() is None
+    assert device.close() is False
+    root.answers.set()
+    hanging.join(30)
+    assert device.state() is not None and device.close() is True

@@ -1,6 +1,8 @@
 """GPUs of a PC. `StandIn` plays NVIDIA's library, which needs a driver; its names are checked against the library."""
 
 import logging
+import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,6 +53,12 @@ class StandIn:
             return found
 
         return answer
+
+
+def joules(device: Device) -> float | None:
+    state = device.state()
+    assert state is not None
+    return state.joules
 
 
 def nvml(**answers: object) -> Nvml:
@@ -105,18 +113,28 @@ def test_without_library_driver_or_gpu_there_is_none(caplog: pytest.LogCaptureFi
     assert caplog.messages == []
 
 
-def test_the_gpus_own_counter_gives_the_energy_since_the_start(tmp_path: Any) -> None:
+def test_the_gpus_own_counter_gives_the_energy_since_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     library = StandIn()
     found = open_nvml(lambda: library)
     device = Device(Root(tmp_path), found)
-    assert device.state().joules == 0.0
+    assert joules(device) == 0.0
     library.answers["nvmlDeviceGetTotalEnergyConsumption"] = 1_250_000
-    device._state = None
-    assert device.state().joules == 250.0
-    assert (device.state().watts, device.state().throttling) == (70.5, True)
+    monkeypatch.setattr("edgevlm_server.device.device.FRESH_SECONDS", 0.0)
+    assert joules(device) == 250.0
+    state = device.state()
+    assert state is not None and (state.watts, state.throttling) == (70.5, True)
     device.close()
 
 
-def test_a_jetson_is_asked_by_its_files_alone(tmp_path: Any) -> None:
+def test_without_such_a_counter_power_is_asked_and_summed(tmp_path: Path) -> None:
+    found = nvml(nvmlDeviceGetTotalEnergyConsumption=pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED))
+    device = Device(Root(tmp_path), found)
+    assert [thread for thread in threading.enumerate() if thread.name == "edgevlm-energy"]
+    device.close()
+
+
+def test_a_jetson_is_asked_by_its_files_alone(tmp_path: Path) -> None:
     with machine(tmp_path, ORIN_NANO) as root:
         assert [gpu.load for gpu in read_device(root, nvml()).gpus] == [0.874]
