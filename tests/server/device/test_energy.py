@@ -19,6 +19,10 @@ def meter(*readings: tuple[float, float | None]) -> EnergyMeter:
     return made
 
 
+def meters() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "edgevlm-energy"]
+
+
 def energy(device: Device) -> float | None:
     state = device.state()
     assert state is not None
@@ -51,7 +55,7 @@ def test_the_thread_asks_again_and_again_and_ends_when_closed() -> None:
     running.start()
     assert all(asked.acquire(timeout=30) for _ in range(5))
     running.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "edgevlm-energy"]
+    assert not meters()
     joules = running.joules()
     assert joules is not None and joules > 0
 
@@ -70,19 +74,19 @@ def test_closing_does_not_wait_for_a_sensor_that_hangs(monkeypatch: pytest.Monke
     assert asked.wait(30)
     hanging.close()
     answer.set()
+    hanging._thread.join(30)
 
 
 def test_a_device_without_rails_has_no_thread(tmp_path: Path) -> None:
-    before = threading.active_count()
     with machine(tmp_path / "none", {}) as root:
         none = Device(root)
-        assert energy(none) is None and threading.active_count() == before
+        assert energy(none) is None and not meters()
         none.close()
     with machine(tmp_path / "nano", ORIN_NANO) as root:
         nano = Device(root)
-        assert threading.active_count() == before + 1
+        assert len(meters()) == 1
         nano.close()
-        assert threading.active_count() == before
+        assert not meters()
 
 
 def test_those_who_ask_at_once_share_one_reading(tmp_path: Path) -> None:
