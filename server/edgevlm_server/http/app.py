@@ -1,5 +1,6 @@
 """The routes, who may use them, and what becomes of every error. Knows HTTP; all work is the service's."""
 
+import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -56,7 +57,9 @@ async def ready(service: Served) -> Readiness:
 @api.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=may_answer((401,)))
 async def metrics(request: Request, service: Served) -> Response:
     """Prometheus text, or OpenMetrics for those whose `Accept` names it."""
-    content, media_type = service.metrics.exposition(request.headers.get("accept", ""))
+    # it takes some milliseconds, and streams go on meanwhile
+    accept = request.headers.get("accept", "")
+    content, media_type = await asyncio.to_thread(service.metrics.exposition, accept)
     return Response(content, media_type=media_type)
 
 

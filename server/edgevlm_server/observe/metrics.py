@@ -8,6 +8,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS_TYPE
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from edgevlm_server.device.device import Device
+from edgevlm_server.observe.device import DeviceCollector
 from edgevlm_server.observe.families import (
     BATCH_BUCKETS,
     FIRST_TOKEN_BUCKETS,
@@ -171,8 +173,12 @@ class Metrics:
         ledger = {"cancelled": self._cancelled, "error": self._failed}.get(reason, self._completed)
         ledger.inc()
 
+    def watch(self, device: Device) -> None:
+        """From now on, tell of the device too."""
+        self._registry.register(DeviceCollector(device))
+
     def text(self) -> bytes:
-        """Everything, as Prometheus reads it."""
+        """Everything, as Prometheus reads it. Asks the device's sensors, so not on the event loop."""
         return generate_latest(self._registry)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
