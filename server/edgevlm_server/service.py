@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from edgevlm_server.audit.audit import Audit
 from edgevlm_server.device.device import Device
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
@@ -15,6 +16,7 @@ from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.pipeline import ImagePipeline
 from edgevlm_server.model import Model
 from edgevlm_server.observe.access_log import log_request
+from edgevlm_server.observe.exchange import Exchange
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import Readers
@@ -63,11 +65,14 @@ class Loaded:
 class Service:
     """One server. All methods are called on the event loop."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, audit: Audit | None = None) -> None:
         self.settings = settings
         self.metrics = metrics
         self.readers = Readers(metrics.requests, log_request)
         """Of the records of its requests."""
+        self._audit = audit
+        if audit is not None:
+            self.readers.add(audit)
         self.device: Device | None = None
         """What the server runs on, once `watch_device` has found it."""
         self.admission = Admission(settings.max_batch, settings.max_queue)
@@ -112,6 +117,10 @@ class Service:
         """Tell of the device from now on. Finding it may take a second, so the server does not wait for it."""
         self.device = await asyncio.to_thread(open_device)
         self.metrics.watch(self.device)
+
+    def exchange(self) -> Exchange | None:
+        """For a generating request that begins, if an audit is kept."""
+        return None if self._audit is None else self._audit.exchange()
 
     def loaded(self) -> Loaded:
         """What is needed to serve. Raises `Unavailable` in every state but `ready`."""

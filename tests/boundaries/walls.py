@@ -91,6 +91,7 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm_server.images.formats": set(),
     "edgevlm_server.observe": {"edgevlm_server.errors", "edgevlm_server.version", "edgevlm_server.device"},
     "edgevlm_server.device": set(),
+    "edgevlm_server.audit": {"edgevlm_server.observe"},
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }
@@ -130,7 +131,10 @@ LIBRARIES: dict[str, set[str]] = {
     "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server
-    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode", "edgevlm_server.device"},
+    "threading": {
+        *("edgevlm_server.runtime.batcher", "edgevlm_server.images.decode", "edgevlm_server.device"),
+        "edgevlm_server.audit",
+    },
     "concurrent": {
         *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_engines.ort"),
         "edgevlm.commands.evaluate",

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest, QueueFull, Unavailable
+from edgevlm_server.http.audited import OverheardChoices, note_question
 from edgevlm_server.http.disconnect import DisconnectWatch
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord, record_of
 from edgevlm_server.prepare import prepare
@@ -88,6 +89,7 @@ class Queued(NamedTuple):
 async def generate(request: Request, service: Service, read: Read) -> Response:
     """Answer one request. Raises `ApiError` for whatever goes wrong before the first byte of the answer."""
     record = record_of(request.scope)
+    record.exchange = service.exchange()
     record.enter("body")
     with count_request(service) as count:
         loaded = service.loaded()
@@ -140,6 +142,8 @@ async def _accept(request: Request, service: Service, loaded: Loaded, read: Read
     record.enter("prepare")
     wanted = asked.request()
     record.answers, record.stream = wanted.generation.choices, wanted.stream
+    if record.exchange is not None:
+        note_question(record.exchange, wanted, loaded.model)
     count.answers, most = wanted.generation.choices, service.admission.slots
     if count.answers > most:
         raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
@@ -151,7 +155,7 @@ async def _accept(request: Request, service: Service, loaded: Loaded, read: Read
             structure = wanted.generation.structure
             constraint = None if structure is None else await loaded.grammars.compile(structure)
             record.look_at(len(ready.pictures))
-            images = await loaded.pictures.encode(ready.pictures, record.client)
+            images = await loaded.pictures.encode(ready.pictures, record.client, record.look)
             return ready.sequences(images, constraint)
 
         sequences = await service.prepare(visit.watch.work(), prepared)
@@ -173,7 +177,8 @@ def _choices(queued: Queued, loaded: Loaded, service: Service) -> Choices:
         text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=generation.keep_space)
         return Answer(ticket, tokenizer, text, service.metrics, queued.record.arrived)
 
-    return Choices([answer(ticket) for ticket in queued.tickets])
+    answers, exchange = [answer(ticket) for ticket in queued.tickets], queued.record.exchange
+    return Choices(answers) if exchange is None else OverheardChoices(answers, exchange)
 
 
 async def _whole(queued: Queued, choices: Choices) -> Response:

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,9 +20,11 @@ from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable
 from edgevlm_server.images.cache import FeatureCache, PictureNames
 from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
 from edgevlm_server.images.fetch import ImageFetcher
+from edgevlm_server.images.formats.header import format_of
 from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
+from edgevlm_server.observe.exchange import Seen
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.request import EncodedImages, Picture
 
@@ -41,6 +44,9 @@ FETCHES = {
 """A refusal's code to how the fetch ended."""
 
 Result = TypeVar("Result")
+
+Look = Callable[[int, Seen, bytes | None], None]
+"""Is told of a request's pictures by their place, with the file if it was sent; called on the event loop."""
 
 
 class Encoded(NamedTuple):
@@ -88,10 +94,12 @@ class ImagePipeline:
         began = self._encode_began
         return 0.0 if began is None else time.monotonic() - began
 
-    async def encode(self, pictures: Sequence[Picture], client: str | None) -> EncodedImages:
+    async def encode(
+        self, pictures: Sequence[Picture], client: str | None, look: Look | None = None
+    ) -> EncodedImages:
         """The images in order. Names are the client's own: no other client can reach a picture by them.
 
-        Raises `ApiError`: of several mistakes, the first picture's.
+        `look` sees each picture before it is decoded. Raises `ApiError`: of several mistakes, the first picture's.
         """
         # one encoding of a request at a time: its other pictures must not stand in front of another request's
         turn = asyncio.Lock()
@@ -99,10 +107,13 @@ class ImagePipeline:
         found: list[Encoded] = []
         try:
             for index, picture in enumerate(pictures):
-                begun += [self._begin(one, turn) for one in pictures[len(begun) : index + 1 + AHEAD]]
+                for number in range(len(begun), min(len(pictures), index + 1 + AHEAD)):
+                    begun.append(self._begin(pictures[number], turn, look and partial(look, number)))
                 task = begun[index]
                 # in order: a name may be that of a picture just before
                 found.append(self._named(picture, client) if task is None else await task)
+                if task is None and look is not None:
+                    look(index, Seen(found[-1].sha256), None)
                 if picture.name is not None:
                     self._names.put(client, picture.name, found[-1].sha256)
         finally:
@@ -121,16 +132,22 @@ class ImagePipeline:
         self._encoding.shutdown()
         self._intake.close()
 
-    def _begin(self, picture: Picture, turn: asyncio.Lock) -> "asyncio.Task[Encoded] | None":
+    def _begin(
+        self, picture: Picture, turn: asyncio.Lock, look: Callable[[Seen, bytes], None] | None
+    ) -> "asyncio.Task[Encoded] | None":
         """`None` for a name alone, which takes no time."""
         if picture.source is None:
             return None
-        return asyncio.create_task(self._sent(picture.source, picture.place, turn))
+        return asyncio.create_task(self._sent(picture.source, picture.place, turn, look))
 
-    async def _sent(self, source: bytes | str, place: str, turn: asyncio.Lock) -> Encoded:
+    async def _sent(
+        self, source: bytes | str, place: str, turn: asyncio.Lock, look: Callable[[Seen, bytes], None] | None
+    ) -> Encoded:
         """A picture that is part of the request; from the cache if its file was sent before."""
         try:
             data, sha256 = await self._file(source)
+            if look is not None:
+                look(Seen(sha256, len(data), format_of(data)), data)
             self._metrics.image_queries.inc()
             features, known = await self.cache.get(sha256, lambda: self._decode_and_encode(data, turn))
         except ImageError as error:

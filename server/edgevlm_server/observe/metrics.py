@@ -28,6 +28,7 @@ REASONS = ("stop", "length", "cancelled", "error")
 REJECTIONS = ("invalid_request", "queue_full", "unavailable", "client_left", "error")
 FETCHES = ("ok", "cancelled", "not_allowed", "failed", "timeout", "too_large")
 STATES = ("loading", "ready", "draining", "dead")
+AUDITED = ("request", "picture")
 KINDS = ("prefill", "decode", "encode")
 
 
@@ -125,6 +126,13 @@ class Metrics:
             "Probability that the model, left alone, would give one of a question's answers; the rest is how far it "
             "refuses the question.",
             SHARE_BUCKETS,
+        )
+        self.audit_written = counter("audit_written", "Entries of the audit on its disk.", "kind", values=AUDITED)
+        self.audit_dropped = counter(
+            "audit_dropped",
+            "Entries that the audit lost: its disk is full, gone or too slow.",
+            "kind",
+            values=AUDITED,
         )
         build.labels(version(), commit() or "").set(1)
         self.state("loading")
