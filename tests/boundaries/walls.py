@@ -89,7 +89,7 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
     "edgevlm_server.images.formats": set(),
-    "edgevlm_server.observe": {"edgevlm_server.errors", "edgevlm_server.version"},
+    "edgevlm_server.observe": {"edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.version"},
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }
@@ -103,6 +103,7 @@ LIBRARIES: dict[str, set[str]] = {
         *("edgevlm_server.api", "edgevlm_server.http", "edgevlm_engines", "edgevlm.commands.doctor"),
     },
     "prometheus_client": {"edgevlm_server.observe"},
+    "opentelemetry": {"edgevlm_server.observe.traces"},
     "llguidance": {"edgevlm_server.guided"},
     "sentencepiece": {
         "edgevlm_server.text",

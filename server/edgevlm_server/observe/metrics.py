@@ -7,6 +7,7 @@ from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS_TYPE
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
 
 from edgevlm_server.observe.families import (
     BATCH_BUCKETS,
@@ -20,6 +21,7 @@ from edgevlm_server.observe.families import (
 )
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.request_metrics import RequestMetrics
+from edgevlm_server.observe.vllm_names import WithVllmNames
 from edgevlm_server.version import commit, version
 
 REASONS = ("stop", "length", "cancelled", "error")
@@ -32,11 +34,12 @@ KINDS = ("prefill", "decode", "encode")
 class Metrics:
     """One server's metrics, in a registry of its own. Also the batcher's observer: safe from any thread."""
 
-    def __init__(self, *, clients: bool = False) -> None:
-        """With `clients`, requests are counted by the names of their keys, too."""
+    def __init__(self, *, clients: bool = False, vllm: bool = False) -> None:
+        """With `clients`, requests are counted by the names of their keys, too; `vllm` adds its names."""
         families = Families()
         counter, gauge, histogram = families.counter, families.gauge, families.histogram
-        self._registry = registry = families.registry
+        registry = families.registry
+        self._all: Collector = WithVllmNames(registry) if vllm else registry
         ProcessCollector(registry=registry)
         self.levels = Levels()
         registry.register(self.levels)
@@ -173,11 +176,11 @@ class Metrics:
 
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
-        return generate_latest(self._registry)
+        return generate_latest(self._all)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Everything, and its media type: OpenMetrics for those whose `Accept` header names it."""
         if "application/openmetrics-text" in accept:
-            content: bytes = generate_openmetrics(self._registry)  # type: ignore[no-untyped-call]
+            content: bytes = generate_openmetrics(self._all)  # type: ignore[no-untyped-call]
             return content, OPENMETRICS_TYPE
         return self.text(), CONTENT_TYPE_LATEST
