@@ -70,7 +70,7 @@ async def _run(
     readers: Sequence[Reader],
     load: Callable[[], Model],
 ) -> int:
-    metrics = Metrics(clients=settings.metrics_clients, vllm=settings.metrics_aliases == "vllm")
+    metrics = Metrics.of(settings)
     service = Service(settings, metrics)
     for reader in readers:
         service.readers.add(reader)

@@ -22,6 +22,7 @@ from edgevlm_server.observe.families import (
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.request_metrics import RequestMetrics
 from edgevlm_server.observe.vllm_names import WithVllmNames
+from edgevlm_server.settings import Settings
 from edgevlm_server.version import commit, version
 
 REASONS = ("stop", "length", "cancelled", "error")
@@ -129,6 +130,11 @@ class Metrics:
         )
         build.labels(version(), commit() or "").set(1)
         self.state("loading")
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Metrics":
+        """As it was asked for."""
+        return cls(clients=settings.metrics_clients, vllm=settings.metrics_aliases == "vllm")
 
     def fetched(self, outcome: str, seconds: float) -> None:
         """Note the fetching of one picture; `outcome` is one of `FETCHES`."""

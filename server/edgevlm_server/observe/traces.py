@@ -4,6 +4,7 @@ Nothing is imported, and nothing done, unless there is somewhere to send them. A
 and its decision whether to trace with it.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,6 +36,8 @@ def traced(endpoint: str | None) -> Iterator[tuple[Reader, ...]]:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
         raise SettingsError("--otlp-endpoint needs an extra: pip install 'edgevlm[otel]'.") from None
+    # of each batch that cannot be sent one line, without those about trying again
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
     resource = Resource.create({"service.name": "edgevlm", "service.version": version()})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS)))
