@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Manifest, read_manifest
@@ -30,9 +31,7 @@ def record(bundle: Path, cases: Iterable[Case], count: int, advance: Callable[[i
             found = vision.run({"pixels": case.pixels[np.newaxis]}, "features")
             features = found.pop("features")[0]
             seen.add(found)
-        hidden = embedding[np.maximum(case.tokens, 0)].astype(np.float32)
-        hidden[case.tokens == IMAGE_TOKEN] = features
-        seen.add(decoder.run(_decoder_inputs(manifest, hidden)))
+        seen.add(decoder.run(prompt_inputs(manifest, embedding, case.tokens, features)))
         advance(1)
     return seen.inputs()
 
@@ -47,13 +46,20 @@ def record_encoder(path: Path, pictures: Collection[Array], advance: Callable[[i
     return seen.inputs()
 
 
-def _decoder_inputs(manifest: Manifest, hidden: Array) -> dict[str, Array]:
-    """A whole prompt at once, `[n, hidden_size]`, in front of an empty cache."""
+def prompt_inputs(
+    manifest: Manifest, embedding: NDArray[Any], tokens: NDArray[np.int64], features: Array
+) -> dict[str, NDArray[Any]]:
+    """The decoder's inputs for a whole prompt at once, in front of an empty cache.
+
+    `embedding` is the bundle's, `[vocab, hidden_size]`; `tokens` `[n]` hold as many image tokens as `features` rows.
+    """
+    hidden = embedding[np.maximum(tokens, 0)].astype(np.float32)
+    hidden[tokens == IMAGE_TOKEN] = features
     shape, length = manifest.decoder, len(hidden)
     empty = np.zeros((1, shape.kv_heads, length, shape.head_dim), np.float32)
     cache = {f"past_{side}.{layer}": empty for side in ("key", "value") for layer in range(shape.layers)}
     counts = {"last_position": np.array([length - 1], np.int32), "total_length": np.array(length, np.int32)}
-    return {"hidden": hidden[np.newaxis], **counts, **cache}  # type: ignore[dict-item]
+    return {"hidden": hidden[np.newaxis], **counts, **cache}
 
 
 class _Seen:

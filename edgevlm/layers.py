@@ -3,22 +3,27 @@
 Both see the same drawings and questions. Drift adds up: what a layer shows is its own and that of all before it.
 """
 
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from edgevlm_engines import IMAGE_TOKEN, Manifest, open_bundle
+from edgevlm_demo.scenes import FIRST_EVALUATION_SEED
+from edgevlm_engines import Manifest, open_bundle
 from edgevlm_engines.bundle import DECODER, EMBEDDING, TOKENIZER, VISION
-from edgevlm_export.checkpoint.checkpoint import files_digest, open_checkpoint
-from edgevlm_export.exporter import export_bundle
-from edgevlm_server.text.prompt import Mark, Turn, encode_conversation
+from edgevlm_engines.manifest import Source
+from edgevlm_export.bundle_writer import scratch_folder
+from edgevlm_export.model_source import Lora
 from edgevlm_server.text.tokenizer import Tokenizer
 from numpy.typing import NDArray
 
+from edgevlm.activations import prompt_inputs
 from edgevlm.cli import CommandError
+from edgevlm.inner_values import InnerValues
 from edgevlm.progress import Bar
+from edgevlm.questions import Case, drawn_cases
+from edgevlm.recipe import Recipe
 
 PICTURES = 4
 LOGITS = "logits"
@@ -35,102 +40,67 @@ class Layer(NamedTuple):
     cosine: float
 
 
-def verify(bundle: Path, checkpoint: Path, vision_tower: Path | None, pictures: int = PICTURES) -> list[Layer]:
+def verify(
+    bundle: Path, checkpoint: Path, vision_tower: Path | None, lora: Sequence[Lora] = (), pictures: int = PICTURES
+) -> list[Layer]:
     """Every layer of vision encoder and decoder, features and logits, in their order.
 
-    Raises `CommandError` for a bundle of another checkpoint, or for TensorRT; `ExportError`, `BundleError`.
+    Raises `CommandError` for a bundle of another model, or for TensorRT; `ExportError`, `BundleError`.
     """
     manifest = open_bundle(bundle).manifest
-    _check(manifest, bundle, checkpoint)
-    with tempfile.TemporaryDirectory(dir=bundle.absolute().parent) as folder:
-        reference = Path(folder) / "fp32"
-        export_bundle(checkpoint, reference, vision_tower=vision_tower, progress=Bar("Exporting in fp32"))
-        cases = list(_cases(manifest, bundle, pictures))
-        expected = list(_outputs(reference, Path(folder), manifest, cases))
-    with tempfile.TemporaryDirectory(dir=bundle.absolute().parent) as folder:
-        found = list(_outputs(bundle, Path(folder), manifest, cases))
+    recipe = Recipe(checkpoint, "cpu", "fp32", "fp32", Bar, vision_tower, lora)
+    _check(manifest, bundle, recipe)
+    drawn = drawn_cases(manifest, Tokenizer(bundle / TOKENIZER), FIRST_EVALUATION_SEED, pictures)
+    cases = [case for case in drawn if not case.shared]
+    with scratch_folder(bundle.absolute()) as folder:
+        recipe.write_reference(folder / "fp32")
+        expected = list(layer_outputs(folder / "fp32", manifest, cases))
+    found = list(layer_outputs(bundle, manifest, cases))
     return [
         _compared(name, [one[name] for one in expected], [other[name] for other in found]) for name in expected[0]
     ]
 
 
-def _check(manifest: Manifest, bundle: Path, checkpoint: Path) -> None:
+def _check(manifest: Manifest, bundle: Path, recipe: Recipe) -> None:
     if manifest.flavour != "ort":
         raise CommandError(
             f"{bundle} runs only on TensorRT; export the checkpoint for cpu in the same precisions, and verify that."
         )
-    if files_digest(open_checkpoint(checkpoint).files) != manifest.sources[0].sha256:
-        raise CommandError(f"{bundle} was not made from {checkpoint}: the digest in its manifest is another.")
+    model, bar = recipe.model(), Bar("Reading the checkpoint")
+    bar.start(model.size())
+    given = model.digests(bar.advance)
+    bar.finish()
+    if [_identity(one) for one in given] != [_identity(one) for one in manifest.sources]:
+        raise CommandError(
+            f"{bundle} was not made from {_listed(given)}: its manifest names {_listed(manifest.sources)}."
+        )
 
 
-def _cases(manifest: Manifest, bundle: Path, pictures: int) -> Iterator[tuple[Array, Array]]:
-    """Pixels `[1, 3, size, size]` and token ids `[n]` of drawings, each with its first question."""
-    from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
-    from edgevlm_server.images.preprocess import preprocess
-
-    tokenizer = Tokenizer(bundle / TOKENIZER)
-    for number in range(pictures):
-        scene = draw_scene(SCENES[number % len(SCENES)], FIRST_EVALUATION_SEED + number)
-        turns = [Turn("user", (Mark.IMAGE, scene.questions[0].text))]
-        tokens = encode_conversation(tokenizer, manifest.prompt, manifest.vision.image_tokens, turns)
-        yield preprocess(scene.image, manifest.preprocessing)[np.newaxis], np.array(tokens, np.int64)
+def _identity(source: Source) -> tuple[str, str]:
+    """Digest, and an adapter's scale: a folder may have been renamed since."""
+    _, colon, scale = source.name.rpartition(":")
+    return source.sha256, scale if colon else ""
 
 
-def _outputs(
-    bundle: Path, scratch: Path, manifest: Manifest, cases: list[tuple[Array, Array]]
-) -> Iterator[dict[str, Array]]:
+def _listed(sources: Iterable[Source]) -> str:
+    return ", ".join(f"{source.name} ({source.sha256[:8]})" for source in sources)
+
+
+def layer_outputs(bundle: Path, manifest: Manifest, cases: list[Case]) -> Iterator[dict[str, Array]]:
     """Of each case, every layer's output by its name; one graph of the two is loaded at a time."""
-    vision = _Probe(bundle, scratch, VISION, FEATURES)
-    seen = [vision.run({"pixels": pixels}) for pixels, _ in cases]
+    vision = InnerValues(bundle / VISION, partial(_layers, "vision"))
+    seen = [vision.run({"pixels": case.pixels[np.newaxis]}, FEATURES) for case in cases]
     del vision
-    decoder = _Probe(bundle, scratch, DECODER, LOGITS)
+    decoder = InnerValues(bundle / DECODER, partial(_layers, "decoder"))
     embedding = np.load(bundle / EMBEDDING, mmap_mode="r", allow_pickle=False)
-    for (_, tokens), outputs in zip(cases, seen, strict=True):
-        hidden = embedding[np.maximum(tokens, 0)].astype(np.float32)
-        hidden[tokens == IMAGE_TOKEN] = outputs[FEATURES][0]
-        yield {**outputs, **decoder.run(_decoder_inputs(manifest, hidden))}
+    for case, outputs in zip(cases, seen, strict=True):
+        inputs = prompt_inputs(manifest, embedding, case.tokens, outputs[FEATURES][0])
+        yield {**outputs, **decoder.run(inputs, LOGITS)}
 
 
-def _decoder_inputs(manifest: Manifest, hidden: Array) -> dict[str, Array]:
-    """A whole prompt at once, `[n, hidden_size]`, in front of an empty cache."""
-    shape, length = manifest.decoder, len(hidden)
-    empty = np.zeros((1, shape.kv_heads, length, shape.head_dim), np.float32)
-    cache = {f"past_{side}.{layer}": empty for side in ("key", "value") for layer in range(shape.layers)}
-    counts = {"last_position": np.array([length - 1], np.int32), "total_length": np.array(length, np.int32)}
-    return {"hidden": hidden[np.newaxis], **counts, **cache}
-
-
-class _Probe:
-    """A graph on the CPU whose layers' outputs are outputs of its own; its weights are linked to, not copied."""
-
-    def __init__(self, bundle: Path, scratch: Path, name: str, output: str) -> None:
-        import onnx
-        import onnxruntime
-
-        model = onnx.load(bundle / name, load_external_data=False)
-        self._names = {**_layers(name, model.graph), output: output}
-        for value in self._names.values():
-            if value != output:
-                model.graph.output.append(onnx.ValueInfoProto(name=value))
-        weights = Path(name).with_suffix(".data")
-        linked = scratch / weights
-        linked.hardlink_to((bundle / weights).resolve())
-        onnx.save(model, scratch / name)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(scratch / name, options, providers=["CPUExecutionProvider"])
-        self._half = {one.name for one in self._session.get_inputs() if one.type == "tensor(float16)"}
-
-    def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
-        """By the layers' names, in float32."""
-        given = {name: value.astype(np.float16) if name in self._half else value for name, value in inputs.items()}
-        values = self._session.run(list(self._names.values()), given)
-        return {name: value.astype(np.float32) for name, value in zip(self._names, values, strict=True)}
-
-
-def _layers(graph_name: str, graph: Any) -> dict[str, str]:
+def _layers(part: str, graph: Any) -> dict[str, str]:
     """Name of each layer, and of the value it ends with: that of the last node in its scope."""
-    part, found = Path(graph_name).stem, {}
+    found = {}
     for node in graph.node:
         layer = next((scope for scope in node.name.split("/")[:-1] if scope.startswith("layer")), None)
         if layer is not None:

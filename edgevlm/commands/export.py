@@ -65,6 +65,22 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
     """How a checkpoint is to be converted, for whatever device."""
     from edgevlm_engines.names import Precision, VisionPrecision
 
+    add_parts(parser)
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        help="precision of the language model's matmuls (default: int8 for cpu, otherwise fp16); int4 has "
+        "not been tried on TensorRT 10.3",
+    )
+    parser.add_argument(
+        "--vision-precision",
+        choices=get_args(VisionPrecision),
+        help="precision of the vision encoder's matmuls (default: fp32 for cpu, otherwise fp16)",
+    )
+
+
+def add_parts(parser: argparse._ActionsContainer) -> None:
+    """What belongs to a checkpoint."""
     parser.add_argument(
         "--vision-tower",
         type=Path,
@@ -79,17 +95,6 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
         metavar="DIR[:SCALE]",
         help="merge the LoRA adapter in this folder (PEFT's format, with upstream's non_lora_trainables.bin), times "
         "SCALE (default: 1); give it again for several",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        help="precision of the language model's matmuls (default: int8 for cpu, otherwise fp16); int4 has "
-        "not been tried on TensorRT 10.3",
-    )
-    parser.add_argument(
-        "--vision-precision",
-        choices=get_args(VisionPrecision),
-        help="precision of the vision encoder's matmuls (default: fp32 for cpu, otherwise fp16)",
     )
 
 
@@ -108,7 +113,7 @@ def lora(text: str) -> tuple[Path, float]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm_export.bundle_writer import scratch_folder
+    from edgevlm_export.bundle_writer import check_absent, scratch_folder
     from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
 
     from edgevlm.calibration import encoder_findings
@@ -140,6 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"Nothing is rounded in {recipe.precision} with vision {recipe.vision_precision}: choose int8 or int4, "
             "or leave out --calibrate."
         )
+    check_absent(arguments.bundle)
     if arguments.calibrate is None and not arguments.report:
         _write(recipe, arguments.bundle, encoder_findings(recipe, arguments.bundle))
     else:

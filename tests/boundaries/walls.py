@@ -93,11 +93,11 @@ LIBRARIES: dict[str, set[str]] = {
     # one benchmark's pictures are cut as upstream cuts them
     "PIL": {"edgevlm_server.images", "edgevlm_demo", "edgevlm_training", "edgevlm.evaluation.published.sqa"},
     "pillow_heif": {"edgevlm_server.images"},
-    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.inner_values", "edgevlm.layers"},
+    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.inner_values"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "tensorrt_rtx": {"edgevlm_engines.trt.kernel_cache"},
     "cuda": {"edgevlm_engines.cuda"},
-    "onnx": {"edgevlm_export", "edgevlm.inner_values", "edgevlm.layers"},
+    "onnx": {"edgevlm_export", "edgevlm.inner_values"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
     "huggingface_hub": {"edgevlm.hub"},
     "httpx": {"edgevlm.hub"},
