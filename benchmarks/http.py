@@ -21,10 +21,11 @@ from edgevlm.bench.bodies import QUESTION, chat_bodies, drawn_pictures
 from edgevlm.bench.client import Sample
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.bench.report import cached_text, errors_text, milliseconds, sample_json, summarise, summary_json
-from edgevlm.bench.run import measure, served_model, warm_up
+from edgevlm.bench.run import measure, warm_up
 from edgevlm.demo_bundle import find_bundle
 from edgevlm.http_client import Server
 from edgevlm.own_server import own_server
+from edgevlm.served_model import served_model
 
 COLUMNS = (
     *("pictures", "clients", "requests", "errors", "requests/s", "tokens/s", "prompt cached"),

@@ -17,7 +17,7 @@ from edgevlm_server.guided.grammar import any_object, one_of, that_matches, vali
 from edgevlm_server.request import Structure
 from edgevlm_server.runtime.logits_processors import LogitsProcessors
 from edgevlm_server.runtime.logprobs import logprobs_of
-from edgevlm_server.runtime.sampling import Sampler, SamplingParams, sample_batch
+from edgevlm_server.runtime.sampling import ROUNDING, Sampler, SamplingParams, sample_batch
 from edgevlm_server.text.tokenizer import Tokenizer
 
 from benchmarks.random_tokenizer import tokenizer_model
@@ -49,7 +49,7 @@ def plain(params: SamplingParams, uniform: float, logits: Floats) -> int | None:
         tokens = np.argsort(-logits, kind="stable")[: params.top_k or len(logits)]
         weights = weights[tokens]
     if params.top_p < 1:
-        keep = int(np.searchsorted(np.cumsum(weights) / weights.sum(), params.top_p)) + 1
+        keep = int(np.searchsorted(np.cumsum(weights) / weights.sum(), params.top_p - ROUNDING)) + 1
         tokens, weights = tokens[:keep], weights[:keep]
     cumulated = np.cumsum(weights)
     place = np.searchsorted(cumulated, uniform * cumulated[-1], side="right")

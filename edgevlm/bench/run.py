@@ -7,18 +7,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from edgevlm.bench.client import NO_CONNECTION, NO_MODEL, OK, Failure, first_model
+from edgevlm.bench.client import OK
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.cli import CommandError
 from edgevlm.http_client import Server
-
-
-def served_model(server: Server) -> str:
-    """The model that the server lists first. Raises `CommandError`."""
-    try:
-        return asyncio.run(first_model(server))
-    except Failure as failure:
-        raise CommandError(_sentence(server, failure.outcome, failure.detail)) from None
+from edgevlm.served_model import sentence
 
 
 def warm_up(server: Server, bodies: Sequence[bytes], clients: int) -> None:
@@ -27,7 +20,7 @@ def warm_up(server: Server, bodies: Sequence[bytes], clients: int) -> None:
         phase = Phase(server, bar.update)
         first = asyncio.run(phase.send(bodies[0], phase.now()))
         if first.outcome != OK:
-            raise CommandError(_sentence(server, first.outcome, first.detail))
+            raise CommandError(sentence(server, first.outcome, first.detail))
         asyncio.run(closed_loop(phase, iter(bodies[1:]), clients))
 
 
@@ -53,17 +46,3 @@ async def _interrupted(work: Coroutine[Any, Any, None]) -> bool:
     finally:
         loop.remove_signal_handler(signal.SIGINT)
     return False
-
-
-def _sentence(server: Server, outcome: str, detail: str) -> str:
-    said = f": {detail.rstrip('.')}" if detail else ""
-    if outcome == NO_CONNECTION:
-        return f"{server.url} cannot be reached{said}."
-    if outcome == NO_MODEL:
-        return f"{server.url} lists no model; name one with --model."
-    if outcome in ("401", "403"):
-        wanted = "requires an API key; see --key-file" if server.key is None else "does not accept this API key"
-        return f"{server.url} {wanted} ({outcome}{said})."
-    if outcome == "404":
-        return f"{server.url} has no such model, or no chat endpoint under {server.prefix}/v1 ({outcome}{said})."
-    return f"{server.url} cannot be measured: the first answer is {outcome}{said}."

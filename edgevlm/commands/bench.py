@@ -12,6 +12,7 @@ from edgevlm_server.option_values import above_zero, at_least_one, not_negative
 
 from edgevlm.bench.load import MOST_DRAWN, REQUESTS, load_of
 from edgevlm.cli import EXIT_FAILED, EXIT_INTERRUPTED, CommandError
+from edgevlm.key_file import read_key
 
 if TYPE_CHECKING:
     from edgevlm.bench.client import Sample
@@ -90,11 +91,12 @@ def _add_how_much(http: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm.bench.report import markdown, summarise
-    from edgevlm.bench.run import measure, served_model, warm_up
+    from edgevlm.bench.run import measure, warm_up
     from edgevlm.http_client import Server
+    from edgevlm.served_model import served_model
 
     server = Server.at(arguments.url, _key(arguments))
-    load = load_of(arguments, arguments.model or served_model(server))
+    load = load_of(arguments, arguments.model or served_model(server, "; name one with --model"))
     warm_up(server, load.warm_up, load.clients)
     print(
         f"Measuring {load.description}. Ctrl-C stops early and shows the results so far.", file=sys.stderr, flush=True
@@ -112,15 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _key(arguments: argparse.Namespace) -> str | None:
-    if arguments.key_file is None:
-        key: str | None = arguments.key
-        return key
-    try:
-        text: str = arguments.key_file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise CommandError(f"{arguments.key_file} cannot be read: {reason}.") from None
-    return text.strip()
+    key: str | None = arguments.key
+    return key if arguments.key_file is None else read_key(arguments.key_file)
 
 
 def _write_json(path: Path, load: "Load", summary: "Summary", samples: Sequence["Sample"]) -> None:

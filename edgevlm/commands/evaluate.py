@@ -5,7 +5,7 @@
 
 import argparse
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,13 @@ from edgevlm_server.option_values import at_least_one
 
 from edgevlm.cli import CommandError
 from edgevlm.evaluation.published.question import NAMES
+from edgevlm.key_file import read_key
 
 if TYPE_CHECKING:
     from edgevlm_demo.evaluation import EvaluationQuestion
 
     from edgevlm.evaluation.answerers import Answerer
+    from edgevlm.evaluation.published.target import Target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,13 +58,13 @@ def _add_published(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="file of answers, as the official scorers read it; what it already holds is not asked again "
-        "(default: SET-BUNDLE.jsonl)",
+        "(default: SET-BUNDLE-DIGEST.jsonl or SET-ADDRESS.jsonl)",
     )
     parser.add_argument(
         "--concurrent", type=at_least_one, default=8, metavar="N", help="questions at a time (default: 8)"
     )
     parser.add_argument("--limit", type=at_least_one, metavar="N", help="only the first N questions")
-    parser.add_argument("--key-file", type=Path, metavar="FILE", help="file that holds the server's API key")
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help="file that holds a running server's API key")
 
 
 def _add_who(parser: argparse.ArgumentParser) -> None:
@@ -78,32 +80,40 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _published(arguments: argparse.Namespace) -> int:
     from edgevlm.evaluation.published.compare import compare
-    from edgevlm.evaluation.published.run import Job, load, measure
+    from edgevlm.evaluation.published.run import Job, answer_path, load, measure
+    from edgevlm.evaluation.published.target import bundle_of
 
-    data, limit, key = arguments.data, arguments.limit, _key(arguments.key_file)
+    named = _named(arguments)
+    data, limit, key = arguments.data, arguments.limit, _key(arguments.key_file, named)
     job = Job(arguments.set, data, arguments.answers, arguments.concurrent, limit, key)
-    if arguments.compare is None:
-        target = arguments.url or arguments.model
-        measure(job, None if target is None else _address(str(target), arguments.url))
-        return 0
-    if arguments.url or arguments.model or arguments.answers:
-        raise CommandError("--compare names both models and their files: leave out --url, --model and --answers.")
-    first, second = (measure(job, target) for target in arguments.compare)
-    print(f"\n{compare(load(job.name), first, second).text()}")
+    targets = [target if isinstance(target, str) else bundle_of(target) for target in named]
+    if len({answer_path(job, target) for target in targets}) < len(targets):
+        raise CommandError(
+            f"Both would keep their answers in {answer_path(job, targets[0])}: compare two different models."
+        )
+    measured = [measure(job, target) for target in targets]
+    if arguments.compare is not None:
+        print(f"\n{compare(load(job.name), *measured).text()}")
     return 0
 
 
-def _address(target: str, url: str | None) -> str:
-    return target if url is None or "://" in target else f"http://{target}"
+def _named(arguments: argparse.Namespace) -> "list[Target | None]":
+    """Who is to be asked, one after the other; `None` is the demo model."""
+    from edgevlm.evaluation.published.target import server_or_model
+
+    if arguments.compare is None:
+        return [arguments.url or arguments.model]
+    if arguments.url or arguments.model or arguments.answers:
+        raise CommandError("--compare names both models and their files: leave out --url, --model and --answers.")
+    return [server_or_model(text) for text in arguments.compare]
 
 
-def _key(file: Path | None) -> str | None:
+def _key(file: Path | None, named: "Sequence[Target | None]") -> str | None:
     if file is None:
         return None
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
+    if not any(isinstance(target, str) for target in named):
+        raise CommandError("--key-file is for a running server: leave it out for a bundle.")
+    return read_key(file)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -171,6 +171,6 @@ class Unavailable(ApiError):
         )
 
 
-Refusal = Callable[[], ApiError]
+Refusal = Callable[[], Exception]
 """Makes an error for each request that is refused: one that many tasks raise would gather all their
 tracebacks."""

@@ -91,11 +91,11 @@ class Settings:
         "ORIGINS",
         origins,
     )
-    keep_alive: float = _option(
-        75.0,
+    keep_alive: int = _option(
+        75,
         "how long an idle connection is kept; longer than clients and proxies keep theirs",
         "SECONDS",
-        some_seconds,
+        at_least_one,
     )
     head_timeout: float = _option(
         20.0, "how long a new connection may take to send the head of a request", "SECONDS", some_seconds

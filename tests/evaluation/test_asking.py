@@ -1,5 +1,6 @@
 """Questions over HTTP: several at a time, in the file's order, once each, and again only what has no answer yet."""
 
+import asyncio
 import base64
 import json
 import threading
@@ -131,6 +132,22 @@ def test_a_server_that_stays_busy_is_given_up(
     assert "too busy" in capsys.readouterr().err
 
 
+def test_nobody_waits_for_a_try_that_is_not_made(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", wait)
+    with scripted_server(script := Script(lambda body: (503, "Busy."))) as url:
+        assert evaluate(url, data, tmp_path / "a", "--concurrent", "1") == 1
+    assert len(script.asked) == len(waits) + 1
+    assert 60 <= sum(waits) < 70
+    assert "too busy for a minute" in capsys.readouterr().err
+
+
 def test_another_models_answers_are_not_mixed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for model, code in (("one", 0), ("other", 1)):
         with scripted_server(Script(right), model) as url:
@@ -152,6 +169,20 @@ def test_a_part_is_called_a_part(data: Path, tmp_path: Path, capsys: pytest.Capt
     assert "2 questions, a part, whose score is not the official one" in capsys.readouterr().out
 
 
+def test_a_part_leaves_the_other_answers_in_the_file(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    with scripted_server(script := Script(right)) as url:
+        assert evaluate(url, data, file) == 0
+        whole = file.read_text()
+        assert evaluate(url, data, file, "--limit", "1") == 0
+        assert file.read_text() == whole
+        # those that are asked come first
+        file.write_text("".join(reversed(whole.splitlines(keepends=True))))
+        assert evaluate(url, data, file, "--limit", "2") == 0
+    assert file.read_text() == whole
+    assert len(script.asked) == 3
+
+
 def test_a_picture_that_is_missing_is_one_sentence(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,6 +199,23 @@ def test_a_key_is_sent(data: Path, tmp_path: Path) -> None:
     assert script.keys == {"Bearer ek-secret"}
 
 
+def test_a_key_that_is_no_text_is_one_sentence(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe")
+    assert evaluate("http://127.0.0.1:9", data, tmp_path / "a", "--key-file", str(tmp_path / "key")) == 1
+    assert "key cannot be read: it is not UTF-8 text." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("models", [[], ["--model", "a"], ["--compare", "a", "b"]])
+def test_a_key_for_bundles_alone_is_refused(
+    models: list[str], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_text("ek-secret\n")
+    assert main(["eval", "gqa", "--data", str(data), "--key-file", str(tmp_path / "key"), *models]) == 1
+    assert "--key-file is for a running server" in capsys.readouterr().err
+
+
 def test_two_are_compared(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +228,22 @@ def test_two_are_compared(
     assert "Right in the first alone 2, in the second alone 0: McNemar's exact test, p = 0.5." in out
     # the same model at two addresses is two files
     assert len(list(tmp_path.glob("gqa-127.0.0.1_*.jsonl"))) == 2
+
+
+def test_addresses_are_compared_without_http(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with scripted_server(Script(right)) as one, scripted_server(Script(right)) as other:
+        addresses = [url.removeprefix("http://") for url in (one, other)]
+        assert main(["eval", "gqa", "--data", str(data), "--compare", *addresses]) == 0
+    assert "Difference (second - first): +0.00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("other", ["http://127.0.0.1:9", "127.0.0.1:9", "https://127.0.0.1:9"])
+def test_two_that_would_share_a_file_are_refused(other: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "gqa", "--data", str(data), "--compare", "http://127.0.0.1:9", other]) == 1
+    assert "Both would keep their answers in gqa-127.0.0.1_9.jsonl" in capsys.readouterr().err
 
 
 def test_compare_leaves_no_room_for_others(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,4 +51,12 @@ def test_two_bundles_are_compared(
     assert "| v2 | |" in out
     assert "| v1 | |" in out
     assert "Difference (second - first):" in out
-    assert {path.name for path in tmp_path.glob("*.jsonl")} == {"pope-v1.jsonl", "pope-v2.jsonl"}
+    assert {path.name[:8] for path in tmp_path.glob("*.jsonl")} == {"pope-v1-", "pope-v2-"}
+
+
+def test_what_a_server_says_instead_of_a_model_is_passed_on(
+    echo_server: LiveServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"{echo_server.url}/nothing"
+    assert main(["eval", "gqa", "--url", url, "--data", str(FOLDERS["gqa"](tmp_path))]) == 1
+    assert "no chat endpoint under /nothing/v1 (404" in capsys.readouterr().err

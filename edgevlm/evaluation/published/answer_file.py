@@ -4,24 +4,27 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from edgevlm.cli import CommandError
 from edgevlm.evaluation.published.question import Answer, Id, Question
 
+Key = tuple[Id, str]
+"""A question's number and its prompt, since many share a number."""
+
 
 class Known:
-    """Answers of earlier runs; a question is known by its number and its prompt, since many share a number."""
+    """Answers of earlier runs."""
 
-    def __init__(self, texts: dict[tuple[Id, str], str]) -> None:
+    def __init__(self, texts: dict[Key, str]) -> None:
         self._texts = texts
 
     def __contains__(self, question: Question) -> bool:
-        return (question.id, question.prompt) in self._texts
+        return _key(question) in self._texts
 
     def __getitem__(self, question: Question) -> str:
-        return self._texts[question.id, question.prompt]
+        return self._texts[_key(question)]
 
 
 class AnswerFile:
@@ -34,11 +37,11 @@ class AnswerFile:
         """What is there; nothing where there is no file. Answers of another model are refused."""
         texts = {}
         for line in self._lines():
-            if line["model_id"] != model:
+            if line.model != model:
                 raise CommandError(
-                    f"{self._path} holds answers of {line['model_id']}, not of {model}: choose another file."
+                    f"{self._path} holds answers of {line.model}, not of {model}: choose another file."
                 )
-            texts[line["question_id"], line["prompt"]] = line["text"]
+            texts[line.key] = line.text
         return Known(texts)
 
     def add(self, model: str, answer: Answer) -> None:
@@ -50,16 +53,20 @@ class AnswerFile:
         except OSError as error:
             raise CommandError(f"{self._path} cannot be written: {error.strerror}.") from None
 
-    def arrange(self, model: str, answers: Sequence[Answer]) -> None:
-        """The same answers in the order of the questions, which one of the official scorers relies on."""
+    def arrange(self, questions: Sequence[Question]) -> None:
+        """Answers to these first, in their order, which one of the official scorers relies on; then all others."""
+        lines = {line.key: line.raw for line in self._lines()}
+        first = [_key(question) for question in questions]
+        others = lines.keys() - set(first)
+        ordered = [lines[key] for key in first] + [raw for key, raw in lines.items() if key in others]
         part = self._path.with_name(f"{self._path.name}.part")
         try:
-            part.write_text("".join(_line(model, answer) for answer in answers), encoding="utf-8")
+            part.write_text("".join(f"{raw}\n" for raw in ordered), encoding="utf-8")
             os.replace(part, self._path)
         except OSError as error:
             raise CommandError(f"{self._path} cannot be written: {error.strerror}.") from None
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _lines(self) -> Iterator["_Line"]:
         try:
             lines = self._path.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
@@ -72,9 +79,23 @@ class AnswerFile:
         for line in lines:
             try:
                 parsed = json.loads(line)
-                yield {key: parsed[key] for key in ("question_id", "prompt", "text", "model_id")}
+                key = parsed["question_id"], parsed["prompt"]
+                yield _Line(key, parsed["text"], parsed["model_id"], line)
             except (ValueError, LookupError, TypeError):
                 raise CommandError(f"{self._path} holds a line that is no answer: {line[:100]!r}.") from None
+
+
+class _Line(NamedTuple):
+    """What is needed of one, and `raw`, all of it."""
+
+    key: Key
+    text: str
+    model: str
+    raw: str
+
+
+def _key(question: Question) -> Key:
+    return question.id, question.prompt
 
 
 def _line(model: str, answer: Answer) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from edgevlm.cli import CommandError
 from edgevlm.evaluation.published.answer_file import AnswerFile
 from edgevlm.evaluation.published.question import Answer, Question
-from edgevlm.http_client import ExchangeError, NoConnection, Server, fetch, read, within
+from edgevlm.http_client import ExchangeError, NoConnection, Server, read, within
 
 SECONDS = 600.0
 """For one answer."""
@@ -28,18 +28,6 @@ class Asked(NamedTuple):
     concurrent: int
 
 
-def served_model(server: Server) -> str:
-    """The first model that a server lists. Raises `CommandError`."""
-    try:
-        answer = fetch(server, "GET", "/v1/models", seconds=30)
-        name: str = json.loads(answer.body)["data"][0]["id"]
-    except ExchangeError as error:
-        raise CommandError(f"{server.url} does not answer: {error}.") from None
-    except (ValueError, LookupError, TypeError):
-        raise CommandError(f"{server.url} lists no model (status {answer.status}).") from None
-    return name
-
-
 def answers(
     how: Asked, questions: Sequence[Question], file: AnswerFile, advance: Callable[[], object]
 ) -> list[Answer]:
@@ -50,9 +38,8 @@ def answers(
     known = file.read(how.model)
     asyncio.run(_ask_all(how, [question for question in questions if question not in known], file, advance))
     known = file.read(how.model)
-    found = [Answer(question, known[question]) for question in questions]
-    file.arrange(how.model, found)
-    return found
+    file.arrange(questions)
+    return [Answer(question, known[question]) for question in questions]
 
 
 async def _ask_all(
@@ -76,6 +63,8 @@ async def _ask_all(
 async def _ask(how: Asked, question: Question) -> str:
     body = json.dumps(_body(how, question)).encode()
     for attempt in range(TRIES):
+        if attempt:
+            await asyncio.sleep(FIRST_WAIT * 2 ** (attempt - 1))
         try:
             answer = await within(SECONDS, read(how.server, "POST", "/v1/chat/completions", body))
         except NoConnection as error:
@@ -84,8 +73,7 @@ async def _ask(how: Asked, question: Question) -> str:
             raise CommandError(f"{how.server.url} broke off at question {question.id}: {error}. {GO_ON}") from None
         if answer.status not in BUSY:
             return _text(how, question, answer.status, answer.body)
-        await asyncio.sleep(FIRST_WAIT * 2**attempt)
-    raise CommandError(f"{how.server.url} has been too busy for two minutes (status {answer.status}). {GO_ON}")
+    raise CommandError(f"{how.server.url} has been too busy for a minute (status {answer.status}). {GO_ON}")
 
 
 GO_ON = "The same command goes on where it stopped."

@@ -74,8 +74,11 @@ InputItem = Annotated[
     | Annotated[Any, Refused(NO_TOOLS), tag("call")],
     by_type(
         {
-            **{None: "message", "message": "message", "item_reference": "reference"},
-            **{"function_call": "call", "function_call_output": "call"},
+            None: "message",
+            "message": "message",
+            "item_reference": "reference",
+            "function_call": "call",
+            "function_call_output": "call",
         },
         "An item must be a message: its type is 'message', or absent",
     ),

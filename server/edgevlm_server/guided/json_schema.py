@@ -103,7 +103,7 @@ def _says_nothing(keyword: str, value: Any, schema: dict[str, Any]) -> bool:
 def _nullable(schema: dict[str, Any]) -> bool:
     """OpenAPI's older way to allow null."""
     value = schema.get("nullable")
-    if value not in (None, False, True):
+    if not isinstance(value, bool | None):
         raise SchemaError("'nullable' must be true or false.")
     return bool(value)
 

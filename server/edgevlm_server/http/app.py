@@ -81,7 +81,7 @@ KEYED = (routes.generation, decisions.router, routes.tokens, routes.models, api)
 def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     """The whole application as uvicorn runs it."""
     settings = service.settings
-    app: ASGIApp = HostGuard(build_api(service, keys), _allowed_hosts(settings, keys))
+    app: ASGIApp = HostGuard(build_api(service, keys), _allowed_hosts(settings, keys), settings.cors_origins or ())
     if settings.cors_origins:
         app = Cors(app, settings.cors_origins)
     return Envelope(Targets(app, settings.root_path or ""))

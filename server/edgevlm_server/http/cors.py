@@ -7,8 +7,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from edgevlm_server.errors import Forbidden
 from edgevlm_server.http.envelope import refusal
+from edgevlm_server.http.hosts import refused_origin
 
 
 class Cors(CORSMiddleware):
@@ -30,6 +30,4 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code == 200:
             return response
-        return refusal(
-            Forbidden("This server does not take this from pages of this origin.", code="origin_not_allowed")
-        )
+        return refusal(refused_origin())

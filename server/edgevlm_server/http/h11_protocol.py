@@ -49,7 +49,7 @@ class HttpConfig(uvicorn.Config):
             proxy_headers=bool(proxies),
             forwarded_allow_ips=list(proxies),
             timeout_graceful_shutdown=5,
-            timeout_keep_alive=round(settings.keep_alive),
+            timeout_keep_alive=settings.keep_alive,
         )
         self.head_timeout = settings.head_timeout
         self.open_connections = Connections(most_connections, settings.max_connections_per_address, proxies)

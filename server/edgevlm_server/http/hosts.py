@@ -1,8 +1,9 @@
-"""Which names of the server a client may use: a guard against DNS rebinding. Knows the header `Host`, no route.
+"""Keeps pages on the internet from using a server that nothing else guards. Knows request headers, no route.
 
 A page on the internet may have its own name resolve to this machine, and its scripts then count as the server's own.
 They cannot change what the browser sends as `Host`: the page's name. Addresses, and names that no public name server
-answers, cannot belong to such a page.
+answers, cannot belong to such a page. Under its own name a page may still send forms here without reading the answer;
+browsers say of those that they come from another site.
 """
 
 import ipaddress
@@ -18,22 +19,38 @@ PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
 """Names that are reserved for use within a machine or a network."""
 
 
-class HostGuard:
-    """Refuses requests for names that are neither private nor among `allowed`; `*` stands for every name."""
+READING = ("GET", "HEAD", "OPTIONS")
 
-    def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
+OWN_PAGES = (None, "same-origin", "none")
+"""What browsers say of requests of the server's own pages and of people; other clients say nothing."""
+
+
+class HostGuard:
+    """Refuses requests for names that are neither private nor among `allowed`; `*` stands for every name, and for no
+    guard. Pages of `origins` may send, and `*` is all of them."""
+
+    def __init__(self, app: ASGIApp, allowed: Sequence[str], origins: Sequence[str] = ()) -> None:
         self._app = app
         self._allowed = frozenset(allowed)
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._may_use(Headers(scope=scope).get("host", "")):
-            await refusal(_refused())(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        if scope["type"] != "http" or "*" in self._allowed:
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        if not self._may_use(headers.get("host", "")):
+            return await refusal(_refused_name())(scope, receive, send)
+        if scope["method"] not in READING and not self._may_send(headers):
+            return await refusal(refused_origin())(scope, receive, send)
+        return await self._app(scope, receive, send)
 
     def _may_use(self, host: str) -> bool:
         name = host_name(host)
-        return "*" in self._allowed or name in self._allowed or is_private(name)
+        return name in self._allowed or is_private(name)
+
+    def _may_send(self, headers: Headers) -> bool:
+        known = "*" in self._origins or headers.get("origin") in self._origins
+        return known or headers.get("sec-fetch-site") in OWN_PAGES
 
 
 def host_name(host: str) -> str:
@@ -55,7 +72,11 @@ def is_private(name: str) -> bool:
     return True
 
 
-def _refused() -> Forbidden:
+def refused_origin() -> Forbidden:
+    return Forbidden("This server does not take this from pages of this origin.", code="origin_not_allowed")
+
+
+def _refused_name() -> Forbidden:
     return Forbidden(
         "This server may not be used under this name: start it with --allowed-hosts NAME, or use its address.",
         code="host_not_allowed",

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from edgevlm_engines import Floats
 
+from edgevlm_server.errors import Refusal
+
 MOST_NAMES = 1024
 """Names that are kept of one client; the number of clients is the number of keys."""
-
-Refusal = Callable[[], Exception]
-"""Makes the error for one who waits: an object that many tasks raise would gather all their tracebacks."""
 
 
 @dataclass(slots=True)

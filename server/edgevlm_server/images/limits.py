@@ -97,12 +97,11 @@ class ImageLimits:
         return min(self.max_pixels, (self.memory_bytes - WORKER_BYTES) // BYTES_A_PIXEL[image_format])
 
     def too_many_pixels(self, image_format: ImageFormat) -> ImageError:
-        return ImageError(
-            "image_too_large",
-            f"The picture has too many pixels. A {_spelled(image_format)} may have {self.max_side} per side and "
-            f"{self.most_pixels(image_format) / 1e6:.1f} megapixels: that is what can be decoded in "
-            f"{self.memory_bytes >> 20} MiB of memory.",
-        )
+        most = self.most_pixels(image_format)
+        text = f"A {_spelled(image_format)} may have {self.max_side} per side and {most / 1e6:.1f} megapixels"
+        if most < self.max_pixels:
+            text += f", as many as are decoded in {self.memory_bytes >> 20} MiB of memory"
+        return ImageError("image_too_large", f"The picture has too many pixels. {text}.")
 
     def too_many_scans(self) -> ImageError:
         return ImageError("image_too_large", f"The JPEG has more scans than the limit of {self.max_scans}.")

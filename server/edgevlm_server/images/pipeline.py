@@ -15,8 +15,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from edgevlm_engines import Engine, Floats, Preprocessing
 
-from edgevlm_server.errors import InvalidRequest, NotFound, Unavailable
-from edgevlm_server.images.cache import FeatureCache, PictureNames, Refusal
+from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable
+from edgevlm_server.images.cache import FeatureCache, PictureNames
 from edgevlm_server.images.decoder import ImageWorkerBusy, ImageWorkerError
 from edgevlm_server.images.fetch import ImageFetcher
 from edgevlm_server.images.hosts import ImageHosts

@@ -108,11 +108,11 @@ def _is_sure(tags: Tags, order: str) -> bool:
 def _kind(tags: Tags) -> _Kind | None:
     """None where the tags contradict each other, or leave out what has no default."""
     bits, extra = set(tags.get(_BITS, (1,))), tags.get(_EXTRA, ())
-    (samples,) = tags.get(_SAMPLES, (1,))
+    samples = tags.get(_SAMPLES, (1,))
     if len(bits) != 1 or _PHOTOMETRIC not in tags:
         return None
     kind = _Kind(tags[_PHOTOMETRIC][0], bits.pop(), extra)
-    return kind if samples == _colours(kind) + len(extra) else None
+    return kind if samples == (_colours(kind) + len(extra),) else None
 
 
 def _colours(kind: _Kind) -> int:

@@ -54,7 +54,6 @@ class Work:
         except asyncio.CancelledError:
             if self._reason is not None:
                 raise self._reason from None
-            self._task.cancel()
             raise
 
 

@@ -145,7 +145,8 @@ def _limit(params: SamplingParams, logits: Floats, largest: float) -> tuple[Floa
         values = _falling(values[weights >= bound])
         weights = _weights(values, largest, params.temperature)
     cumulated = weights.cumsum()
-    count = int((cumulated / total).searchsorted(params.top_p)) + 1
+    # where tokens add up to top_p exactly, in whatever order they are summed, they are enough
+    count = int((cumulated / total).searchsorted(params.top_p - ROUNDING)) + 1
     return values[:count], cumulated[:count]
 
 

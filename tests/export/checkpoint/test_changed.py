@@ -17,7 +17,7 @@ class Stored:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.values.shape
+        return tuple(self.values.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -29,11 +29,13 @@ class Stored:
 
 def test_what_lies_between_may_be_beyond_float16() -> None:
     stored = Stored(np.array([[60000.0, 1 / 3]], np.float32))
-    there_and_back = Changed(Changed(stored, lambda values: values * 3), lambda values: values / 3)
+    there_and_back = Changed(
+        Changed(stored, lambda values: values * np.float32(3)), lambda values: values * np.float32(1 / 3)
+    )
     np.testing.assert_array_equal(as_float16(there_and_back), stored.values.astype(np.float16))
     assert (there_and_back.name, there_and_back.shape) == ("weight", (1, 2))
     with pytest.raises(CheckpointError, match="beyond float16's range"):
-        as_float16(Changed(stored, lambda values: values * 3))
+        as_float16(Changed(stored, lambda values: values * np.float32(3)))
 
 
 def test_whole_numbers_are_not_made_real() -> None:

@@ -62,6 +62,7 @@ def re_quoted(keyword: str) -> str:
         {"zq7secret\n": 1},
         {"zq7secret is longer than any keyword of any schema that was seen": 1},
         {"nullable": "yes"},
+        {"nullable": 1},
         {"additionalProperties": "no"},
     ],
 )

@@ -163,6 +163,20 @@ def test_a_server_without_keys_on_loopback_is_safe_from_rebinding(echo_server: L
     assert {host: status(echo_server, host) for host in FOREIGN} == dict.fromkeys(FOREIGN, 403)
 
 
+ASK = {"image": ("a.png", b"no picture", "image/png")}
+
+
+def test_a_page_of_another_site_sends_no_forms_here(echo_server: LiveServer, bundles: Bundles) -> None:
+    """As a browser sends one, which asks nobody before."""
+    page = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+    check_error(echo_server.client.post("/ask", files=ASK, headers=page), 403, "origin_not_allowed")
+    own = {"origin": "http://box.local", "sec-fetch-site": "same-origin"}
+    for headers in (own, {}):
+        assert echo_server.client.post("/ask", files=ASK, headers=headers).status_code == 400, "the picture is none"
+    with serving(bundles("v2"), cors_origins=("https://evil.example",)) as server:
+        assert server.client.post("/ask", files=ASK, headers=page).status_code == 400
+
+
 @pytest.mark.parametrize("host", [*PRIVATE, *PRIVATE_DOMAINS])
 def test_names_that_no_page_can_have(host: str) -> None:
     assert is_private(host_name(host))

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from edgevlm_engines import Floats
-from edgevlm_server.images.cache import FeatureCache, Refusal
+from edgevlm_server.errors import Refusal
+from edgevlm_server.images.cache import FeatureCache
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -116,6 +116,7 @@ def test_compressions_that_were_not_tried_are_refused(compression: int) -> None:
     [
         (GREY, {262: (3, [])}),
         (GREY, {277: (3, [3])}),
+        (GREY, {277: (3, [1, 1])}),
         (COLOUR, {277: (3, [4])}),
         (COLOUR, {258: (3, [8, 8, 16])}),
         (COLOUR, {339: (3, [1, 1, 2])}),

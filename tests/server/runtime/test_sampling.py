@@ -44,6 +44,14 @@ def test_top_p_keeps_the_fewest_that_reach_it(top_p: float, kept: set[int]) -> N
     assert set(draw(top_p=top_p)) == kept
 
 
+@pytest.mark.parametrize("lower", [0, 2])
+def test_top_p_counts_equals_whatever_stands_beside_them(lower: int) -> None:
+    logits = np.full(26, 5.4375, np.float32)
+    logits[:lower] = 0  # weighs next to nothing, but changes the order in which the others are summed
+    sampler = Sampler(SamplingParams(temperature=0.16, top_p=0.5, seed=1))
+    assert {sampler.sample(logits) for _ in range(500)} == set(range(lower, lower + (26 - lower) // 2))
+
+
 def test_a_seed_fixes_the_answer() -> None:
     first, second, other = (
         [sampler.sample(LOGITS) for _ in range(50)]
