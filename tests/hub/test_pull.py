@@ -63,19 +63,39 @@ def test_v1_comes_with_its_vision_tower_and_keeps_what_the_branch_stood_for(mirr
     assert pulled(V1) == first
 
 
-def test_what_is_here_is_not_asked_for_again_but_checked(mirror: Mirror) -> None:
-    checkpoint, _ = pulled()
-    before = len(mirror.requests)
-    assert pulled().checkpoint == checkpoint
-    assert len(mirror.requests) == before
-    blob = (checkpoint / WEIGHTS).resolve()
+def damage(file: Path) -> Path:
+    """Another byte in the file that is linked to, at the same time as before."""
+    blob = file.resolve()
+    status = blob.stat()
     content = bytearray(blob.read_bytes())
     content[100] ^= 1
     blob.write_bytes(content)
-    assert f"{blob} is damaged" in refused()
+    os.utime(blob, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return blob
+
+
+def test_what_is_here_is_not_asked_for_again_but_checked(
+    mirror: Mirror, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, _ = pulled()
+    before = len(mirror.requests)
+    command = ["pull", V2.checkpoint.name]
+    assert main(command) == 0
+    assert str(checkpoint) in capsys.readouterr().out
+    assert len(mirror.requests) == before
+    blob = damage(checkpoint / WEIGHTS)
+    assert main(command) == 1
+    assert f"{blob} is damaged" in capsys.readouterr().err
     blob.unlink()
-    assert pulled().checkpoint == checkpoint
+    assert main(command) == 0
     assert mirror.asked(WEIGHTS) == ["bytes=0-", "bytes=0-"]
+
+
+def test_only_the_command_reads_all_that_is_here(mirror: Mirror, tmp_path: Path) -> None:
+    bundle = served_bundle(Path("MobileVLM-1.7B"), Settings(), Conversion(), tmp_path / "cache")
+    checkpoint, _ = pulled(V1)
+    damage(checkpoint / WEIGHTS)
+    assert served_bundle(Path("MobileVLM-1.7B"), Settings(), Conversion(), tmp_path / "cache") == bundle
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke(mirror: Mirror) -> None:
