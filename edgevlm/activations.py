@@ -1,6 +1,6 @@
 """What goes into each matmul of a model in fp32, over some questions: the rows and ranges that calibration needs."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from edgevlm_export.graph.rounding import Inputs
 from numpy.typing import NDArray
 
 from edgevlm.inner_values import InnerValues, matmul_inputs
-from edgevlm.questions import Case
+from edgevlm.questions import Questions
 
 ROWS = 256
 """Positions kept of each matmul, over all questions."""
@@ -19,21 +19,21 @@ ROWS = 256
 Array = NDArray[np.float32]
 
 
-def record(bundle: Path, cases: Iterable[Case], count: int, advance: Callable[[int], None]) -> dict[str, Inputs]:
-    """By the names of matmuls. `bundle` is in fp32 for the CPU; `advance` is told of each of the `count` cases."""
+def record(bundle: Path, questions: Questions, advance: Callable[[int], None]) -> dict[str, Inputs]:
+    """By the names of matmuls. `bundle` is in fp32 for the CPU; `advance` is told of each question."""
     manifest = read_manifest(bundle)
     vision, decoder = (InnerValues(bundle / name, matmul_inputs) for name in (VISION, DECODER))
     embedding = np.load(bundle / EMBEDDING, mmap_mode="r", allow_pickle=False)
-    seen = _Seen(count)
+    seen_by_encoder, seen_by_decoder = _Seen(questions.pictures), _Seen(questions.count)
     features: Array = np.zeros(0, np.float32)
-    for case in cases:
+    for case in questions.cases:
         if not case.shared:
             found = vision.run({"pixels": case.pixels[np.newaxis]}, "features")
             features = found.pop("features")[0]
-            seen.add(found)
-        seen.add(decoder.run(prompt_inputs(manifest, embedding, case.tokens, features)))
+            seen_by_encoder.add(found)
+        seen_by_decoder.add(decoder.run(prompt_inputs(manifest, embedding, case.tokens, features)))
         advance(1)
-    return seen.inputs()
+    return seen_by_encoder.inputs() | seen_by_decoder.inputs()
 
 
 def record_encoder(path: Path, pictures: Collection[Array], advance: Callable[[int], None]) -> dict[str, Inputs]:

@@ -16,7 +16,7 @@ from edgevlm_export.graph.rounding import Inputs
 from edgevlm_export.manifest_parts import preprocessing_part
 
 from edgevlm.cli import CommandError
-from edgevlm.questions import calibration_cases, drawn_pictures
+from edgevlm.questions import calibration_questions, drawn_pictures
 from edgevlm.recipe import Recipe
 
 Parts = tuple[Part, ...]
@@ -48,10 +48,10 @@ def all_findings(recipe: Recipe, reference: Path, folder: Path | None) -> list[F
     """
     if not any(recipe.roundings()):
         return []
-    count, cases = calibration_cases(reference, folder)
+    questions = calibration_questions(reference, folder)
     bar = recipe.bar("Recording activations", "question")
-    bar.start(count)
-    inputs = _activations().record(reference, cases, count, bar.advance)
+    bar.start(questions.count)
+    inputs = _activations().record(reference, questions, bar.advance)
     bar.finish()
     return _found(recipe, inputs, EVERY, ENCODER if folder is None else EVERY)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,16 +41,26 @@ class Question(NamedTuple):
     text: str
 
 
-def calibration_cases(bundle: Path, folder: Path | None) -> tuple[int, Iterator[Case]]:
-    """How many there are, and the user's questions in `folder`, or some about drawings. Raises `CommandError`."""
+class Questions(NamedTuple):
+    """Cases, made as they are asked for; how many there are, and how many of them begin with another picture."""
+
+    cases: Iterator[Case]
+    count: int
+    pictures: int
+
+
+def calibration_questions(bundle: Path, folder: Path | None) -> Questions:
+    """The user's questions in `folder`, or some about drawings. Raises `CommandError`."""
     from edgevlm_engines import TOKENIZER, read_manifest
     from edgevlm_server.text.tokenizer import Tokenizer
 
     manifest, tokenizer = read_manifest(bundle), Tokenizer(bundle / TOKENIZER)
     if folder is None or folder == DRAWINGS:
-        return QUESTIONS * CALIBRATION_PICTURES, drawn_cases(manifest, tokenizer, FIRST_DRAWING, CALIBRATION_PICTURES)
+        cases = drawn_cases(manifest, tokenizer, FIRST_DRAWING, CALIBRATION_PICTURES)
+        return Questions(cases, QUESTIONS * CALIBRATION_PICTURES, CALIBRATION_PICTURES)
     questions = read_questions(folder)
-    return len(questions), own_cases(manifest, tokenizer, questions)
+    pictures = sum(1 for _ in groupby(questions, key=lambda question: question.image))
+    return Questions(own_cases(manifest, tokenizer, questions), len(questions), pictures)
 
 
 def drawn_cases(manifest: "Manifest", tokenizer: "Tokenizer", first: int, pictures: int) -> Iterator[Case]:

@@ -13,7 +13,7 @@ from edgevlm_server.text.tokenizer import Tokenizer
 
 from edgevlm.activations import record
 from edgevlm.cli import EXIT_FAILED, CommandError, main
-from edgevlm.questions import FIRST_DRAWING, drawn_cases, read_questions
+from edgevlm.questions import FIRST_DRAWING, Questions, drawn_cases, read_questions
 from tests.conftest import GOLDEN
 from tests.export.calibrate.outliers import STUCK, with_outliers
 from tests.prefill import prefill
@@ -40,7 +40,7 @@ def test_activations_are_those_that_the_engine_computes_with(demo_model: Path) -
     manifest = read_manifest(demo_model)
     cases = list(drawn_cases(manifest, Tokenizer(demo_model / "tokenizer.model"), FIRST_DRAWING, 2))
     done: list[int] = []
-    inputs = record(demo_model, cases, len(cases), done.append)
+    inputs = record(demo_model, Questions(iter(cases), len(cases), 2), done.append)
     assert len(done) == len(cases) == 4
     engine = load_engine("ort", open_bundle(demo_model), slots=1, max_length=400)
     head = open_model(checkpoint_folder(), clip_folder()).weights.stored("lm_head.weight").read()
@@ -88,6 +88,15 @@ def test_an_encoder_in_int8_survives_without_being_asked_to(
         f"{STUCK}fc2.weight."
     )
     assert {path.name for path in tmp_path.iterdir()} == {"heavy", "b"}
+
+
+@pytest.mark.slow
+def test_a_report_is_of_the_bundle_that_is_made_without_one(tmp_path: Path) -> None:
+    checkpoint = with_outliers(tmp_path / "heavy")
+    assert export(checkpoint, tmp_path / "plain") == 0
+    assert export(checkpoint, tmp_path / "reported", "--report") == 0
+    plain, reported = (read_manifest(tmp_path / name) for name in ("plain", "reported"))
+    assert plain == reported
 
 
 @pytest.mark.slow
