@@ -24,7 +24,7 @@ def record(bundle: Path, questions: Questions, advance: Callable[[int], None]) -
     manifest = read_manifest(bundle)
     vision, decoder = (InnerValues(bundle / name, matmul_inputs) for name in (VISION, DECODER))
     embedding = np.load(bundle / EMBEDDING, mmap_mode="r", allow_pickle=False)
-    seen_by_encoder, seen_by_decoder = _Seen(questions.pictures), _Seen(questions.count)
+    seen_by_encoder, seen_by_decoder = _Seen(questions.pictures), _Seen(questions.number)
     features: Array = np.zeros(0, np.float32)
     for case in questions.cases:
         if not case.shared:

@@ -50,7 +50,7 @@ def all_findings(recipe: Recipe, reference: Path, folder: Path | None) -> list[F
         return []
     questions = calibration_questions(reference, folder)
     bar = recipe.bar("Recording activations", "question")
-    bar.start(questions.count)
+    bar.start(questions.number)
     inputs = _activations().record(reference, questions, bar.advance)
     bar.finish()
     return _found(recipe, inputs, EVERY, ENCODER if folder is None else EVERY)

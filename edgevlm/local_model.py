@@ -1,15 +1,12 @@
 """A model in this process, and pictures as it takes them: for one question after another. Knows no HTTP."""
 
-import io
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from edgevlm_server.images.decoder import ImageWorkerError
 from edgevlm_server.images.intake import ImageIntake
-from edgevlm_server.images.limits import ImageError, ImageLimits
+from edgevlm_server.images.limits import ImageLimits
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.offline import TooLong, answer, encode
 
@@ -17,25 +14,14 @@ from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import demo_bundle
 from edgevlm.first_start import Conversion, check_conversion, is_checkpoint, served_bundle
 from edgevlm.hub.published import published
+from edgevlm.pictures import Picture, picture_pixels
 from edgevlm.plans import ensure_plans
 
 if TYPE_CHECKING:
-    import numpy as np
     from edgevlm_engines import Floats
     from edgevlm_server.runtime.sampling import SamplingParams
     from edgevlm_server.settings import Settings
     from edgevlm_server.text.prompt import Turn
-    from numpy.typing import NDArray
-
-
-class Saveable(Protocol):
-    """What Pillow's pictures can do."""
-
-    def save(self, fp: io.BytesIO, format: str) -> None: ...
-
-
-Picture = str | os.PathLike[str] | bytes | Saveable
-"""A file's path, its bytes, or a picture of Pillow."""
 
 
 class LocalModel:
@@ -70,7 +56,7 @@ class LocalModel:
 
     def features(self, pictures: Sequence[Picture]) -> "Floats":
         """Of all pictures in order. Raises `CommandError`, naming the picture, for one that cannot be read."""
-        return encode(self._model, [self._pixels(picture) for picture in pictures])
+        return encode(self._model, [picture_pixels(self._intake, picture) for picture in pictures])
 
     def answer(
         self, turns: "Sequence[Turn]", features: "Floats", max_tokens: int, sampling: "SamplingParams | None" = None
@@ -92,20 +78,3 @@ class LocalModel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _pixels(self, picture: Picture) -> "NDArray[np.float32]":
-        name = str(picture) if isinstance(picture, str | os.PathLike) else "The picture"
-        try:
-            if isinstance(picture, str | os.PathLike):
-                return self._intake.pixels_of_file(Path(picture))
-            return self._intake.pixels(picture if isinstance(picture, bytes) else _saved(picture))
-        except OSError as error:
-            raise CommandError(f"{name} cannot be read: {error.strerror}.") from None
-        except (ImageError, ImageWorkerError) as error:
-            raise CommandError(f"{name}: {error}") from None
-
-
-def _saved(picture: Saveable) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 if TYPE_CHECKING:
     from edgevlm_server.runtime.sampling import SamplingParams
 
-    from edgevlm.local_model import LocalModel, Picture
+    from edgevlm.local_model import LocalModel
+    from edgevlm.pictures import Picture
 
 Name = str | os.PathLike[str]
 

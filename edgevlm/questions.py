@@ -45,7 +45,7 @@ class Questions(NamedTuple):
     """Cases, made as they are asked for; how many there are, and how many of them begin with another picture."""
 
     cases: Iterator[Case]
-    count: int
+    number: int
     pictures: int
 
 
@@ -86,9 +86,10 @@ def drawn_pictures(spec: "Preprocessing") -> Iterator[Array]:
 
 def own_cases(manifest: "Manifest", tokenizer: "Tokenizer", questions: list[Question]) -> Iterator[Case]:
     """The user's questions in their order. Raises `CommandError` for a picture that cannot be read."""
-    from edgevlm_server.images.decoder import ImageWorkerError
     from edgevlm_server.images.intake import ImageIntake
-    from edgevlm_server.images.limits import ImageError, ImageLimits
+    from edgevlm_server.images.limits import ImageLimits
+
+    from edgevlm.pictures import picture_pixels
 
     before: Path | None = None
     pixels: Array = np.zeros(0, np.float32)
@@ -97,12 +98,7 @@ def own_cases(manifest: "Manifest", tokenizer: "Tokenizer", questions: list[Ques
             tokens = _tokens(manifest, tokenizer, text)
             if len(tokens) > manifest.max_length:
                 raise CommandError(f"{text[:60]!r} takes {len(tokens)} positions; {manifest.max_length} are allowed.")
-            try:
-                pixels = pixels if image == before else intake.pixels_of_file(image)
-            except OSError as error:
-                raise CommandError(f"{image} cannot be read: {error.strerror}.") from None
-            except (ImageError, ImageWorkerError) as error:
-                raise CommandError(f"{image}: {error}") from None
+            pixels = pixels if image == before else picture_pixels(intake, image)
             yield Case(pixels, tokens, shared=image == before)
             before = image
 

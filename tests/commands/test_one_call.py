@@ -11,7 +11,7 @@ from PIL import Image
 
 import edgevlm
 from edgevlm.cli import CommandError, main
-from edgevlm.local_model import Picture
+from edgevlm.pictures import Picture
 from tests.conftest import GOLDEN
 
 PICTURE = GOLDEN / "v2" / "image.png"
@@ -42,6 +42,17 @@ def test_a_picture_may_be_bytes_or_pillows_or_one_of_several(bundle: Path) -> No
     assert asked(bundle, [PICTURE]) == answer
     assert asked(bundle, [PICTURE, PICTURE]) != answer
     assert asked(bundle, None) != answer
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV"])
+def test_pillows_colours_are_converted(bundle: Path, mode: str) -> None:
+    picture = Image.open(PICTURE).convert("RGB").convert(mode)
+    assert asked(bundle, picture) == asked(bundle, picture.convert("RGB"))
+
+
+def test_a_picture_of_pillow_that_is_cut_off_is_named_with_a_reason(bundle: Path) -> None:
+    with pytest.raises(CommandError, match=r"The picture cannot be read: .*truncated"):
+        asked(bundle, Image.open(io.BytesIO(PICTURE.read_bytes()[:-200])))
 
 
 def test_pieces_make_the_whole(bundle: Path) -> None:

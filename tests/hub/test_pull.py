@@ -74,9 +74,7 @@ def damage(file: Path) -> Path:
     return blob
 
 
-def test_what_is_here_is_not_asked_for_again_but_checked(
-    mirror: Mirror, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_here_is_not_asked_for_again_but_checked(mirror: Mirror, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint, _ = pulled()
     before = len(mirror.requests)
     command = ["pull", V2.checkpoint.name]
