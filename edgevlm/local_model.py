@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from edgevlm_engines import read_manifest
 from edgevlm_server.images.intake import ImageIntake
 from edgevlm_server.images.limits import ImageLimits
 from edgevlm_server.model import Model, load_model
@@ -12,13 +13,13 @@ from edgevlm_server.offline import TooLong, answer, encode
 
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import demo_bundle
-from edgevlm.first_start import Conversion, check_conversion, is_checkpoint, served_bundle
-from edgevlm.hub.published import published
+from edgevlm.first_start import Conversion, check_conversion, served_bundle
 from edgevlm.pictures import Picture, picture_pixels
 from edgevlm.plans import ensure_plans
 
 if TYPE_CHECKING:
     from edgevlm_engines import Floats
+    from edgevlm_engines.names import Precision
     from edgevlm_server.runtime.sampling import SamplingParams
     from edgevlm_server.settings import Settings
     from edgevlm_server.text.prompt import Turn
@@ -32,23 +33,19 @@ class LocalModel:
         self._intake = ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1)
 
     @classmethod
-    def load(cls, named: Path | None, settings: "Settings", conversion: Conversion | None = None) -> "LocalModel":
+    def load(cls, named: Path | None, settings: "Settings", precision: "Precision | None" = None) -> "LocalModel":
         """From a bundle, a checkpoint, a published model's name, or the demo model. Raises `EngineError`.
 
-        Of a bundle, `conversion` says which precision it must have; raises `CommandError` if it has another.
+        A checkpoint is converted to `precision`, a bundle must have it; raises `CommandError` if it has another.
         """
-        conversion = conversion or Conversion()
-        if named is None or is_checkpoint(named) or published(named):
+        conversion = Conversion(precision=precision)
+        if named is None:
             check_conversion(named, conversion)
         # the demo model is small: here it runs as its answers were measured
         bundle = demo_bundle() if named is None else served_bundle(named, settings, conversion)
-        model = load_model(bundle, settings, prepare=ensure_plans)
-        if conversion.precision not in (None, model.manifest.precision):
-            model.engine.close()
-            raise CommandError(
-                f"{named} is a bundle in {model.manifest.precision}, not {conversion.precision}; export it again."
-            )
-        return cls(model)
+        if precision not in (None, found := read_manifest(bundle).precision):
+            raise CommandError(f"{named} is a bundle in {found}, not {precision}; export it again.")
+        return cls(load_model(bundle, settings, prepare=ensure_plans))
 
     @property
     def name(self) -> str:

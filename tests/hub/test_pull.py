@@ -11,6 +11,7 @@ from edgevlm_export.bundle_writer import Progress
 from edgevlm_server.settings import Settings
 from huggingface_hub import constants
 
+import edgevlm
 from edgevlm.cli import main
 from edgevlm.first_start import Conversion, served_bundle
 from edgevlm.hub.cache import repository_folder
@@ -202,6 +203,17 @@ def test_serve_fetches_and_exports_a_model_by_its_name(mirror: Mirror, tmp_path:
     asked = len(mirror.requests)
     assert served_bundle(Path("mtgv/MobileVLM-1.7B"), Settings(), Conversion(), tmp_path / "cache") == bundle
     assert len(mirror.requests) == asked
+
+
+@pytest.mark.parametrize(("option", "precision"), [("load_8bit", "int8"), ("load_4bit", "int4")])
+def test_one_call_converts_it_to_a_precision(
+    mirror: Mirror, option: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    picture = GOLDEN / "v1" / "image.png"
+    assert edgevlm.ask("MobileVLM-1.7B", picture, "What is it?", max_new_tokens=8, **{option: True})  # type: ignore[call-overload]
+    [manifest] = (tmp_path / "edgevlm").glob("*/manifest.json")
+    assert read_manifest(manifest.parent).precision == precision
 
 
 def test_a_folder_of_that_name_comes_first(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
