@@ -157,17 +157,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Plan":
     """Write the bundle and print what was made of the findings."""
-    from edgevlm_export.calibrate.plan import NEAREST, plan
+    from edgevlm.calibration import write
 
-    from edgevlm.sensitivity import summary
-
-    chosen = plan(findings)
-    manifest = recipe.write(bundle, chosen)
+    manifest, chosen, summary = write(recipe, bundle, findings)
     size = sum(file.size for file in manifest.files.values())
     numbers = f"{manifest.precision}, vision {manifest.vision_precision}"
     print(f"{bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB")
-    if chosen != NEAREST:
-        print(summary(findings, chosen))
+    if summary:
+        print(summary)
     return chosen
 
 
