@@ -110,10 +110,11 @@ def read_questions(folder: Path) -> list[Question]:
     """
     path = folder / OWN
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path} cannot be read: {error}.") from None
-    questions = [_question(folder, f"{path}, line {number}", line) for number, line in enumerate(lines, 1) if line]
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    questions = [_question(folder, f"{path}, line {number}", line) for number, line in numbered]
     if not questions:
         raise CommandError(f"{path} holds no questions.")
     return questions

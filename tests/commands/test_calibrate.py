@@ -147,6 +147,13 @@ def test_a_wrong_file_of_questions_is_named(tmp_path: Path, content: str | None,
         read_questions(tmp_path)
 
 
+def test_only_a_line_feed_ends_a_question(tmp_path: Path) -> None:
+    texts = ["What\u2028is it?", "And\x85this?"]
+    lines = [json.dumps({"image": "a.png", "text": text}, ensure_ascii=False) for text in texts]
+    (tmp_path / "questions.jsonl").write_text("\ufeff" + "\r\n".join([*lines, "  "]), encoding="utf-8")
+    assert [question.text for question in read_questions(tmp_path)] == texts
+
+
 @pytest.mark.parametrize(("picture", "sentence"), [(None, "cannot be read"), (b"no picture", "0.png: ")])
 def test_a_picture_that_cannot_be_used_is_named(
     tmp_path: Path, picture: bytes | None, sentence: str, capsys: pytest.CaptureFixture[str]
