@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from edgevlm_engines import read_manifest
+from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.intake import ImageIntake
-from edgevlm_server.images.limits import ImageLimits
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.offline import TooLong, answer, encode
 

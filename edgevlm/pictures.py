@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgevlm_server.images.decoder import ImageWorkerError
-from edgevlm_server.images.limits import ImageError
+from edgevlm_server.images.decode.decoder import ImageWorkerError
+from edgevlm_server.images.formats.limits import ImageError
 
 from edgevlm.cli import CommandError
 
