@@ -142,9 +142,9 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
 def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Device) -> None:
     from edgevlm_export.graph.precision import DEFAULTS
 
-    from edgevlm.calibration import encoder_findings, write
+    from edgevlm.accuracy.calibration import encoder_findings, write
+    from edgevlm.accuracy.recipe import Recipe
     from edgevlm.progress import Lines
-    from edgevlm.recipe import Recipe
 
     default = DEFAULTS[device]
     recipe = Recipe(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgevlm_export.calibrate.plan import Plan
     from edgevlm_export.calibrate.search import Finding
 
-    from edgevlm.recipe import Recipe
+    from edgevlm.accuracy.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,9 +116,9 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm_export.bundle_writer import check_absent, scratch_folder
     from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
 
-    from edgevlm.calibration import encoder_findings
+    from edgevlm.accuracy.calibration import encoder_findings
+    from edgevlm.accuracy.recipe import Recipe
     from edgevlm.progress import Bar
-    from edgevlm.recipe import Recipe
 
     if arguments.report and FLAVOURS[arguments.device] != "ort":
         raise CommandError(
@@ -157,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Plan":
     """Write the bundle and print what was made of the findings."""
-    from edgevlm.calibration import write
+    from edgevlm.accuracy.calibration import write
 
     manifest, chosen, summary = write(recipe, bundle, findings)
     size = sum(file.size for file in manifest.files.values())
@@ -172,8 +172,8 @@ def _measure(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | Non
     """The same with one in fp32 to learn from; `folder` has room for what is needed meanwhile."""
     from edgevlm_export.calibrate.plan import NEAREST
 
-    from edgevlm.calibration import all_findings
-    from edgevlm.sensitivity import sensitivity
+    from edgevlm.accuracy.calibration import all_findings
+    from edgevlm.accuracy.sensitivity import sensitivity
 
     reference = folder / "fp32"
     recipe.write_reference(reference)
@@ -191,8 +191,8 @@ def _measure(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | Non
 
 
 def _compared(reference: Path, bundles: dict[str, Path]) -> str:
+    from edgevlm.accuracy.quantisation import compare, steps, table
     from edgevlm.progress import Bar
-    from edgevlm.quantisation import compare, steps, table
 
     bar = Bar("Comparing", "answer")
     bar.start(steps(len(bundles)))

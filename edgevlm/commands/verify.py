@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm.layers import verify
+    from edgevlm.accuracy.layers import verify
 
     print(f"{'output of':<20}{'error / size':>14}{'cosine':>12}")
     for layer in verify(arguments.bundle, arguments.checkpoint, arguments.vision_tower, arguments.lora):

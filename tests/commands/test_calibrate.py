@@ -11,9 +11,9 @@ from edgevlm_engines import load_engine, open_bundle, read_manifest
 from edgevlm_export.model_source import open_model
 from edgevlm_server.text.tokenizer import Tokenizer
 
-from edgevlm.activations import record
+from edgevlm.accuracy.activations import record
+from edgevlm.accuracy.questions import FIRST_DRAWING, Questions, drawn_cases, read_questions
 from edgevlm.cli import EXIT_FAILED, CommandError, main
-from edgevlm.questions import FIRST_DRAWING, Questions, drawn_cases, read_questions
 from tests.conftest import GOLDEN
 from tests.export.calibrate.outliers import STUCK, with_outliers
 from tests.prefill import prefill

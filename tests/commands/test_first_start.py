@@ -80,7 +80,7 @@ def test_an_encoder_in_int8_is_looked_at_first(
 ) -> None:
     conversion = replace(V2, vision_precision="int8")
     with monkeypatch.context() as patch:
-        patch.setattr("edgevlm.calibration.find_spec", lambda name: None)
+        patch.setattr("edgevlm.accuracy.calibration.find_spec", lambda name: None)
         with pytest.raises(EngineLoadError, match=r"ONNX Runtime is needed: install the 'cpu' extra"):
             served(checkpoint, conversion)
     with caplog.at_level(logging.INFO):
@@ -95,7 +95,7 @@ def test_where_no_scale_helps_there_is_nothing_to_say(
     def helpless(model: object, chosen: list[Group], *others: object) -> list[Finding]:
         return [Finding(group, 0, 0, None) for group in chosen]
 
-    monkeypatch.setattr("edgevlm.calibration.find", helpless)
+    monkeypatch.setattr("edgevlm.accuracy.calibration.find", helpless)
     with caplog.at_level(logging.INFO):
         served(checkpoint, replace(V2, vision_precision="int8"))
     assert "Exporting" in caplog.text

@@ -12,9 +12,9 @@ from edgevlm_engines.bundle import TOKENIZER
 from edgevlm_export.exporter import export_bundle
 from edgevlm_server.text.tokenizer import Tokenizer
 
+from edgevlm.accuracy.layers import Layer, layer_outputs, verify
+from edgevlm.accuracy.questions import drawn_cases
 from edgevlm.cli import main
-from edgevlm.layers import Layer, layer_outputs, verify
-from edgevlm.questions import drawn_cases
 from tests.conftest import GOLDEN
 from tests.export.lora.adapters import drawn, write_adapter
 from tests.prefill import prefill

@@ -19,10 +19,10 @@ from edgevlm_export.calibrate.search import Finding, find
 from edgevlm_export.graph.rounding import Inputs
 from edgevlm_export.manifest_parts import preprocessing_part
 
+from edgevlm.accuracy.questions import calibration_questions, drawn_pictures
+from edgevlm.accuracy.recipe import Recipe
+from edgevlm.accuracy.sensitivity import summary
 from edgevlm.cli import CommandError
-from edgevlm.questions import calibration_questions, drawn_pictures
-from edgevlm.recipe import Recipe
-from edgevlm.sensitivity import summary
 
 Parts = tuple[Part, ...]
 ENCODER: Parts = ("vision",)
@@ -83,7 +83,7 @@ def _activations() -> ModuleType:
             "To see what rounding does to a model, ONNX Runtime is needed: install the 'cpu' extra of edgevlm, or "
             "leave out --calibrate, --report and --vision-precision int8."
         )
-    return import_module("edgevlm.activations")
+    return import_module("edgevlm.accuracy.activations")
 
 
 def _found(recipe: Recipe, inputs: dict[str, Inputs], parts: Parts, scaled: Parts) -> list[Finding]:

@@ -10,8 +10,8 @@ from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION
 from edgevlm_export.graph.rounding import Inputs
 from numpy.typing import NDArray
 
-from edgevlm.inner_values import InnerValues, matmul_inputs
-from edgevlm.questions import Questions
+from edgevlm.accuracy.inner_values import InnerValues, matmul_inputs
+from edgevlm.accuracy.questions import Questions
 
 ROWS = 256
 """Positions kept of each matmul, over all questions."""

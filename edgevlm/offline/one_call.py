@@ -103,7 +103,7 @@ def _answer(
     from edgevlm_server.settings import Settings
     from edgevlm_server.text.prompt import Mark, Turn
 
-    from edgevlm.local_model import LocalModel
+    from edgevlm.offline.local_model import LocalModel
 
     named = None if model is None else Path(model)
     with LocalModel.load(named, Settings.offline(), precision) as local:

@@ -18,12 +18,12 @@ from edgevlm_export.model_source import Lora
 from edgevlm_server.text.tokenizer import Tokenizer
 from numpy.typing import NDArray
 
-from edgevlm.activations import prompt_inputs
+from edgevlm.accuracy.activations import prompt_inputs
+from edgevlm.accuracy.inner_values import InnerValues
+from edgevlm.accuracy.questions import Case, drawn_cases
+from edgevlm.accuracy.recipe import Recipe
 from edgevlm.cli import CommandError
-from edgevlm.inner_values import InnerValues
 from edgevlm.progress import Bar
-from edgevlm.questions import Case, drawn_cases
-from edgevlm.recipe import Recipe
 
 PICTURES = 4
 LOGITS = "logits"
