@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from edgevlm_server.images.decoder import ImageDecoder
-from edgevlm_server.images.limits import ImageError, ImageLimits
+from edgevlm_server.images.decode.decoder import ImageDecoder
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 
 from tests.server.images.image_files import encode, plain
 
@@ -40,7 +40,7 @@ def children(parent: int | None = None) -> set[int]:
 
 def workers() -> list[int]:
     """Decode workers of this process that are alive."""
-    return sorted(child for child in children() if running(child) and b"images.worker" in _command(child))
+    return sorted(child for child in children() if running(child) and b"images.decode.worker" in _command(child))
 
 
 def _command(process: int) -> bytes:
