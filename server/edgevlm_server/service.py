@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from edgevlm_server.device.device import Device
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.images.cache import FeatureCache
@@ -67,6 +68,8 @@ class Service:
         self.metrics = metrics
         self.readers = Readers(metrics.requests, log_request)
         """Of the records of its requests."""
+        self.device: Device | None = None
+        """What the server runs on, once `watch_device` has found it."""
         self.admission = Admission(settings.max_batch, settings.max_queue)
         self.state: State = "loading"
         self.started = int(time.time())
@@ -104,6 +107,15 @@ class Service:
         self.metrics.model(model.manifest.model, info.name, info.device, info.precision)
         if self.state == "loading":
             self._enter("ready")
+
+    async def watch_device(self, open_device: Callable[[], Device]) -> None:
+        """Tell of the device from now on. Finding it may take a second, so the server does not wait for it."""
+        self.device = await asyncio.to_thread(open_device)
+        self.metrics.watch(self.device)
+
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The metrics, made in a thread: they take milliseconds, and the device's sensors answer over slow buses."""
+        return await asyncio.to_thread(self.metrics.exposition, accept)
 
     def loaded(self) -> Loaded:
         """What is needed to serve. Raises `Unavailable` in every state but `ready`."""
@@ -157,9 +169,10 @@ class Service:
     async def _close(self) -> bool:
         if self._watch is not None:
             self._watch.cancel()
+        quiet = self.device is None or await asyncio.to_thread(self.device.close)
         loaded, self._loaded = self._loaded, None
         if loaded is None:
-            return True
+            return quiet
         loaded.refuse()
         self._end_preparing()
         closing = asyncio.create_task(asyncio.to_thread(loaded.close))
@@ -167,7 +180,7 @@ class Service:
         if pending:
             log.error("The engine does not end.")
             loaded.batcher.abandon(Unavailable.draining)
-        return not pending
+        return quiet and not pending
 
     def _end_preparing(self) -> None:
         while self._preparing:

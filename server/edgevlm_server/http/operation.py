@@ -1,7 +1,5 @@
 """Routes for whoever operates the server, and a listener for them alone. Knows HTTP; all work is the service's."""
 
-import asyncio
-
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp
@@ -38,9 +36,7 @@ async def ready(service: Served) -> Readiness:
 @scraping.get("/metrics", response_class=PlainTextResponse, responses=may_answer((401,)))
 async def metrics(request: Request, service: Served) -> Response:
     """Prometheus text, or OpenMetrics for those whose `Accept` names it."""
-    # it takes some milliseconds, and streams go on meanwhile
-    accept = request.headers.get("accept", "")
-    content, media_type = await asyncio.to_thread(service.metrics.exposition, accept)
+    content, media_type = await service.exposition(request.headers.get("accept", ""))
     return Response(content, media_type=media_type)
 
 

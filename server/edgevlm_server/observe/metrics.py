@@ -3,12 +3,17 @@
 Every series exists from the start, at 0, and labels come from fixed lists, never from what a client sent.
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS_TYPE
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
+from edgevlm_server.device.device import Device
+from edgevlm_server.observe.device import DeviceCollector
 from edgevlm_server.observe.families import (
     BATCH_BUCKETS,
     FIRST_TOKEN_BUCKETS,
@@ -39,7 +44,7 @@ class Metrics:
         """With `clients`, requests are counted by the names of their keys, too; `vllm` adds its names."""
         families = Families()
         counter, gauge, histogram = families.counter, families.gauge, families.histogram
-        registry = families.registry
+        self._registry = registry = families.registry
         self._all: Collector = WithVllmNames(registry) if vllm else registry
         ProcessCollector(registry=registry)
         self.levels = Levels()
@@ -180,12 +185,20 @@ class Metrics:
         ledger = {"cancelled": self._cancelled, "error": self._failed}.get(reason, self._completed)
         ledger.inc()
 
+    def watch(self, device: Device) -> None:
+        """From now on, tell of the device too."""
+        self._registry.register(DeviceCollector(device))
+
+    def collect(self) -> Iterable[Metric]:
+        """Every metric with its series."""
+        return self._all.collect()
+
     def text(self) -> bytes:
-        """Everything, as Prometheus reads it."""
+        """Everything, as Prometheus reads it. Asks the device's sensors, so not on the event loop."""
         return generate_latest(self._all)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Everything, and its media type: OpenMetrics for those whose `Accept` header names it."""
+        """The same with its media type: OpenMetrics for those whose `Accept` header names it."""
         if "application/openmetrics-text" in accept:
             content: bytes = generate_openmetrics(self._all)  # type: ignore[no-untyped-call]
             return content, OPENMETRICS_TYPE
