@@ -122,6 +122,10 @@ class Service:
         """For a generating request that begins, if an audit is kept."""
         return None if self._audit is None else self._audit.exchange()
 
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The metrics, made in a thread: they take milliseconds, and the device's sensors answer over slow buses."""
+        return await asyncio.to_thread(self.metrics.exposition, accept)
+
     def loaded(self) -> Loaded:
         """What is needed to serve. Raises `Unavailable` in every state but `ready`."""
         if self.state == "loading":

@@ -39,9 +39,11 @@ INSIDE: dict[str, set[str]] = {
     # a room's own files on top see all of its folders, but for those that say otherwise here
     "edgevlm.commands": {
         *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation", "edgevlm.hub"),
-        *("edgevlm.evaluation.published", "edgevlm.pack"),
+        *("edgevlm.accuracy", "edgevlm.evaluation.published", "edgevlm.offline", "edgevlm.pack"),
     },
+    "edgevlm.accuracy": {"edgevlm"},
     "edgevlm.hub": {"edgevlm"},
+    "edgevlm.offline": {"edgevlm"},
     "edgevlm.pack": {"edgevlm"},
     "edgevlm.bench": {"edgevlm"},
     "edgevlm.cache": {"edgevlm"},
@@ -89,9 +91,11 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
     "edgevlm_server.images.formats": set(),
-    "edgevlm_server.observe": {"edgevlm_server.errors", "edgevlm_server.version", "edgevlm_server.device"},
+    "edgevlm_server.observe": {
+        *("edgevlm_server.device", "edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.version"),
+    },
     "edgevlm_server.device": set(),
-    "edgevlm_server.audit": {"edgevlm_server.observe"},
+    "edgevlm_server.audit": {"edgevlm_server.observe", "edgevlm_server.settings"},
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }
@@ -105,6 +109,7 @@ LIBRARIES: dict[str, set[str]] = {
         *("edgevlm_server.api", "edgevlm_server.http", "edgevlm_engines", "edgevlm.commands.doctor"),
     },
     "prometheus_client": {"edgevlm_server.observe"},
+    "opentelemetry": {"edgevlm_server.observe.traces"},
     "pynvml": {"edgevlm_server.device.nvml"},
     "llguidance": {"edgevlm_server.guided"},
     "sentencepiece": {
@@ -119,11 +124,11 @@ LIBRARIES: dict[str, set[str]] = {
         "edgevlm.evaluation.published.sqa",
     },
     "pillow_heif": {"edgevlm_server.images.decode"},
-    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.inner_values", "edgevlm.layers"},
+    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.accuracy.inner_values"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "tensorrt_rtx": {"edgevlm_engines.trt.kernel_cache"},
     "cuda": {"edgevlm_engines.cuda"},
-    "onnx": {"edgevlm_export", "edgevlm.inner_values", "edgevlm.layers"},
+    "onnx": {"edgevlm_export", "edgevlm.accuracy.inner_values"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
     "huggingface_hub": {"edgevlm.hub"},
     "httpx": {"edgevlm.hub"},

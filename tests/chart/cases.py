@@ -48,7 +48,11 @@ EVERY_SETTING: Values = {
     "memory": "3Gi",
     "drainTimeout": 12.5,
     "engineTimeout": 90,
+    "metricsPort": 9090,
+    "metricsClients": True,
+    "metricsAliases": "vllm",
     "logLevel": "debug",
+    "logFormat": "text",
     "imageHosts": "camera.example:8080,10.0.0.0/8",
     "noPage": True,
 }

@@ -20,6 +20,7 @@ from edgevlm_server.audit.retention import tidy
 from edgevlm_server.observe.exchange import Exchange, Seen
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import RequestRecord
+from edgevlm_server.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Keeping(NamedTuple):
 
 
 class Audit:
-    """Begins with its first `start`; every method but `close` is for the event loop and returns at once."""
+    """Between `start` and `close`, which are called once; every other method returns at once."""
 
     def __init__(self, keeping: Keeping, metrics: Metrics, outbox_bytes: int = OUTBOX_BYTES) -> None:
         self._keeping = keeping
@@ -161,6 +162,19 @@ class Audit:
             # once an hour, and not before each line
             self._total = 0
             log.error("Old files of the audit could not be removed: %s.", error.strerror)
+
+
+def open_audit(settings: Settings, metrics: Metrics) -> Audit | None:
+    """`None` if none was asked for. Raises `SettingsError` for a folder that cannot be written."""
+    if settings.audit is None:
+        return None
+    keeping = Keeping(settings.audit, settings.audit_pictures, settings.audit_days, settings.audit_size)
+    audit = Audit(keeping, metrics)
+    try:
+        audit.start()
+    except OSError as error:
+        raise SettingsError(f"--audit: {settings.audit} cannot be written: {error.strerror}.") from None
+    return audit
 
 
 def _kind(item: Line | PictureFile) -> Kind:

@@ -7,7 +7,7 @@ HTTP, no route and no wire shape.
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from fastapi import Request
@@ -77,7 +77,8 @@ class Queued(NamedTuple):
         finally:
             sequences = [ticket.sequence for ticket in self.tickets]
             self.record.ran([one.began for one in sequences], [one.prefilled for one in sequences])
-            self.record.counted(*astuple(choices.usage))
+            usage = choices.usage
+            self.record.counted(usage.prompt, usage.cached, usage.completion)
 
     def failed(self, error: ApiError) -> str:
         """The events for what went wrong after the first of them was sent."""

@@ -7,14 +7,11 @@ from edgevlm_server.observe.record import RequestRecord, plain
 
 log = logging.getLogger("edgevlm.access")
 
-QUIET = ("/health", "/ready", "/metrics")
-"""Asked all day long by supervisors: in the log only with `--log-level debug`, unless they were refused."""
-
 
 def log_request(record: RequestRecord) -> None:
     """The line's fields go along as `fields`: what nothing is known of is left out."""
-    quiet = record.route in QUIET and record.outcome != "refused"
-    level = logging.DEBUG if quiet else logging.INFO
+    # `--log-level debug` shows those, too
+    level = logging.DEBUG if record.quiet else logging.INFO
     if log.isEnabledFor(level):
         text = "%s %s %d %s %.3f s"
         words = (record.method, plain(record.path), record.status, record.outcome, record.seconds)

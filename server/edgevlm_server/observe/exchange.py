@@ -3,7 +3,7 @@
 There is one only where an audit is kept: a request's record holds it until the audit takes it away.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -48,7 +48,7 @@ class Exchange:
     """By their place among the request's pictures."""
     said: dict[int, Said] = field(default_factory=dict)
     """By the answer's index."""
-    decided: list[Mapping[str, Any]] = field(default_factory=list)
+    decided: Sequence[Mapping[str, Any]] = ()
     """A decisions request's answers, as the client gets them."""
 
     def asked(self, question: str, system: str = "") -> None:

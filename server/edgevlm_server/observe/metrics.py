@@ -3,10 +3,14 @@
 Every series exists from the start, at 0, and labels come from fixed lists, never from what a client sent.
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS_TYPE
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
 
 from edgevlm_server.device.device import Device
 from edgevlm_server.observe.device import DeviceCollector
@@ -22,6 +26,8 @@ from edgevlm_server.observe.families import (
 )
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.request_metrics import RequestMetrics
+from edgevlm_server.observe.vllm_names import WithVllmNames
+from edgevlm_server.settings import Settings
 from edgevlm_server.version import commit, version
 
 REASONS = ("stop", "length", "cancelled", "error")
@@ -35,11 +41,12 @@ KINDS = ("prefill", "decode", "encode")
 class Metrics:
     """One server's metrics, in a registry of its own. Also the batcher's observer: safe from any thread."""
 
-    def __init__(self, *, clients: bool = False) -> None:
-        """With `clients`, requests are counted by the names of their keys, too."""
+    def __init__(self, *, clients: bool = False, vllm: bool = False) -> None:
+        """With `clients`, requests are counted by the names of their keys, too; `vllm` adds its names."""
         families = Families()
         counter, gauge, histogram = families.counter, families.gauge, families.histogram
         self._registry = registry = families.registry
+        self._all: Collector = WithVllmNames(registry) if vllm else registry
         ProcessCollector(registry=registry)
         self.levels = Levels()
         registry.register(self.levels)
@@ -137,6 +144,11 @@ class Metrics:
         build.labels(version(), commit() or "").set(1)
         self.state("loading")
 
+    @classmethod
+    def of(cls, settings: Settings) -> "Metrics":
+        """As it was asked for."""
+        return cls(clients=settings.metrics_clients, vllm=settings.metrics_aliases == "vllm")
+
     def fetched(self, outcome: str, seconds: float) -> None:
         """Note the fetching of one picture; `outcome` is one of `FETCHES`."""
         self._fetches.labels(outcome).inc()
@@ -185,13 +197,17 @@ class Metrics:
         """From now on, tell of the device too."""
         self._registry.register(DeviceCollector(device))
 
+    def collect(self) -> Iterable[Metric]:
+        """Every metric with its series."""
+        return self._all.collect()
+
     def text(self) -> bytes:
         """Everything, as Prometheus reads it. Asks the device's sensors, so not on the event loop."""
-        return generate_latest(self._registry)
+        return generate_latest(self._all)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Everything, and its media type: OpenMetrics for those whose `Accept` header names it."""
+        """The same with its media type: OpenMetrics for those whose `Accept` header names it."""
         if "application/openmetrics-text" in accept:
-            content: bytes = generate_openmetrics(self._registry)  # type: ignore[no-untyped-call]
+            content: bytes = generate_openmetrics(self._all)  # type: ignore[no-untyped-call]
             return content, OPENMETRICS_TYPE
         return self.text(), CONTENT_TYPE_LATEST

@@ -38,6 +38,9 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
+QUIET = ("/health", "/ready", "/metrics")
+
+
 class Passed(NamedTuple):
     """A stage that is over: from when to when, on the monotonic clock."""
 
@@ -134,6 +137,11 @@ class RequestRecord:
     def seconds(self) -> float:
         """From its arrival to its end, or until now."""
         return (self.ended if self.ended is not None else time.monotonic()) - self.arrived
+
+    @property
+    def quiet(self) -> bool:
+        """Asked all day long by supervisors, and nothing to tell of unless it was refused."""
+        return self.route in QUIET and self.outcome != "refused"
 
     @property
     def passed(self) -> list[Passed]:

@@ -5,8 +5,10 @@ By route, by error, by stage, and, where that was asked for, by client. No label
 
 from collections.abc import Iterable, Mapping
 
+from prometheus_client import Histogram
+
 from edgevlm_server.errors import CODES
-from edgevlm_server.observe.families import LATENCY_BUCKETS, Families
+from edgevlm_server.observe.families import LATENCY_BUCKETS, STAGE_BUCKETS, Families
 from edgevlm_server.observe.record import OUTCOMES, STAGES, RequestRecord, Stage
 
 NO_ROUTE = "none"
@@ -28,6 +30,9 @@ STAGE_TEXTS: Mapping[Stage, str] = {
     "send": "From the last token to the last byte.",
 }
 
+VLLM_STAGES = ("queue", "prefill", "decode")
+"""vLLM has them too, under these names and with these buckets."""
+
 
 class RequestMetrics:
     """A reader of records."""
@@ -47,10 +52,7 @@ class RequestMetrics:
         )
         self._received = families.counter("http_request_body_bytes", "Bytes of requests' bodies.")
         self._sent = families.counter("http_response_body_bytes", "Bytes of answers' bodies.")
-        self._stages = {
-            stage: families.histogram(f"request_{stage}_time_seconds", STAGE_TEXTS[stage], LATENCY_BUCKETS)
-            for stage in STAGES
-        }
+        self._stages = {stage: _histogram(families, stage) for stage in STAGES}
         self._clients = Clients(families) if clients else None
 
     def expect(self, routes: Mapping[str, Iterable[int]]) -> None:
@@ -71,6 +73,11 @@ class RequestMetrics:
             self._stages[one.stage].observe(one.seconds)
         if self._clients is not None and record.client is not None:
             self._clients.count(record.client, record)
+
+
+def _histogram(families: Families, stage: Stage) -> Histogram:
+    buckets = LATENCY_BUCKETS if stage in VLLM_STAGES else STAGE_BUCKETS
+    return families.histogram(f"request_{stage}_time_seconds", STAGE_TEXTS[stage], buckets)
 
 
 class Clients:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgevlm_server.errors import Forbidden
 from edgevlm_server.http.transport.envelope import Refusal
+from edgevlm_server.settings import Settings, is_loopback
 
 PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
 """Names that are reserved for use within a machine or a network."""
@@ -51,6 +52,13 @@ class HostGuard:
     def _may_send(self, headers: Headers) -> bool:
         known = "*" in self._origins or headers.get("origin") in self._origins
         return known or headers.get("sec-fetch-site") in OWN_PAGES
+
+
+def allowed_hosts(settings: Settings, host: str, *, keyed: bool) -> tuple[str, ...]:
+    """Of a listener on `host`. Without a list, names are checked where nothing else keeps a page out."""
+    if settings.allowed_hosts is not None:
+        return settings.allowed_hosts
+    return () if not keyed and is_loopback(host) else ("*",)
 
 
 def host_name(host: str) -> str:
