@@ -1,5 +1,6 @@
 """The audit of a live server: who asked what with which pictures, and what the answer was, however it went."""
 
+import base64
 import hashlib
 import json
 import stat
@@ -15,11 +16,16 @@ from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings, SettingsError
 
 from tests.live import LiveServer, sse
-from tests.pictures import data_url, image_part, png, text_part, user
+from tests.pictures import data_url, image_part, text_part, user
 from tests.server.engines import SlowEngine
 from tests.server.observe.test_record import leave_after
 
 Bundles = Callable[[str], Path]
+
+
+def png(colour: tuple[int, int, int]) -> bytes:
+    """The file in `data_url`."""
+    return base64.b64decode(data_url(colour).partition(",")[2])
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -86,14 +92,19 @@ def test_every_generating_route_is_audited(bundles: Bundles, tmp_path: Path) -> 
         answers.append(server.client.post("/ask", files={"image": png((1, 2, 3))}, data={"question": "What?"}))
         asked = [
             {"type": "predicate", "name": "lit", "instructions": "Is the lamp lit?"},
-            {"type": "choice", "name": "colour", "instructions": "Which?", "choices": [{"value": "red"}, {"value": "blue"}]},
+            {
+                "type": "choice",
+                "name": "colour",
+                "instructions": "Which?",
+                "choices": [{"value": "red"}, {"value": "blue"}],
+            },
         ]
         decided = server.client.post("/v1/decisions", json={"input": "The lamp.", "questions": asked})
         assert [one.status_code for one in (*answers, decided)] == [200] * 5
         server.client.get("/v1/models")
     found = lines(tmp_path)
     assert [line["route"] for line in found] == [*(path for path, _ in posts), "/ask", "/v1/decisions"]
-    assert [line["question"] for line in found[:4]] == ["Once", shown, "Is it on?", "What?"]
+    assert [line["question"].strip() for line in found[:4]] == ["Once", shown, "Is it on?", "What?"]
     assert found[0]["answers"][0]["text"] == answers[0].json()["choices"][0]["text"]
     assert found[0]["answers"][0]["confidence"] is None
     assert f"{found[3]['answers'][0]['text']}\n" == answers[3].text
