@@ -19,6 +19,7 @@ from edgevlm_server.observe.access_log import log_request
 from edgevlm_server.observe.exchange import Exchange
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.recent import Recent
 from edgevlm_server.observe.record import Readers
 from edgevlm_server.runtime.admission import Admission, Work
 from edgevlm_server.runtime.batcher import Batcher
@@ -68,7 +69,8 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics, audit: Audit | None = None) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.readers = Readers(metrics.requests, log_request)
+        self.recent = Recent()
+        self.readers = Readers(metrics.requests, log_request, self.recent)
         """Of the records of its requests."""
         self._audit = audit
         if audit is not None:
@@ -117,6 +119,11 @@ class Service:
         """Tell of the device from now on. Finding it may take a second, so the server does not wait for it."""
         self.device = await asyncio.to_thread(open_device)
         self.metrics.watch(self.device)
+
+    @property
+    def model(self) -> str | None:
+        """The name that clients give it; `None` while there is none."""
+        return None if self._loaded is None else self._loaded.model.manifest.model
 
     def exchange(self) -> Exchange | None:
         """For a generating request that begins, if an audit is kept."""

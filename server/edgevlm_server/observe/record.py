@@ -38,7 +38,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
-QUIET = ("/health", "/ready", "/metrics")
+QUIET = ("/health", "/ready", "/metrics", "/status")
 
 
 class Passed(NamedTuple):

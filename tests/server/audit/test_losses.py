@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgevlm_server.audit import folder as folders
 from edgevlm_server.audit.audit import Audit, Keeping
 from edgevlm_server.observe.exchange import Exchange, Seen
 from edgevlm_server.observe.metrics import Metrics
@@ -62,7 +61,7 @@ class FullDisk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = False
         self._write = os.write
-        monkeypatch.setattr(folders.os, "write", self)
+        monkeypatch.setattr(os, "write", self)
 
     def __call__(self, file: int, data: Any) -> int:
         if not self.full:
@@ -120,7 +119,7 @@ class SlowDisk:
         self.gate = threading.Event()
         self.waiting = False
         self._write = os.write
-        monkeypatch.setattr(folders.os, "write", self)
+        monkeypatch.setattr(os, "write", self)
 
     def __call__(self, file: int, data: Any) -> int:
         self.waiting = True
