@@ -103,7 +103,7 @@ def swallow(url: str) -> None:
 
 def series(url: str, name: str) -> float:
     text = httpx.get(f"{url}/metrics").text
-    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(name))
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 
 def running(url: str) -> float:
