@@ -10,6 +10,7 @@ from pathlib import Path
 from edgevlm_engines import size_text
 from edgevlm_engines.bundle import MANIFEST, file_digest
 from edgevlm_engines.manifest import File, Manifest
+from edgevlm_engines.sealed_json import sealed
 
 from edgevlm_export.errors import ExportError
 from edgevlm_export.folder_lock import held
@@ -82,8 +83,8 @@ def file_table(folder: Path) -> dict[str, File]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json`, readable for people."""
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    """Write `manifest.json`, readable for people and with its own digest."""
+    (folder / MANIFEST).write_bytes(sealed(manifest.model_dump_json(indent=2)))
 
 
 def _sync(folder: Path) -> None:
