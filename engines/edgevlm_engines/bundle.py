@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgevlm_engines.errors import BundleError
-from edgevlm_engines.manifest import FORMAT, File, Manifest
+from edgevlm_engines.manifest import FORMAT, File, Manifest, fault
 from edgevlm_engines.regular_file import open_regular, read_regular
 from edgevlm_engines.sealed_json import SealError, SealMissing, unsealed
 
@@ -79,10 +79,7 @@ def read_manifest(folder: Path) -> Manifest:
     except SealError as error:
         raise BundleError(f"{path} {error}; copy or export the bundle again.") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        what = first["msg"].removeprefix("Value error, ")
-        raise BundleError(f"{path} cannot be used (format {FORMAT} is expected): {where}: {what}.") from None
+        raise BundleError(f"{path} cannot be used (format {FORMAT} is expected): {fault(error)}.") from None
 
 
 def _other_format(text: bytes) -> str | None:

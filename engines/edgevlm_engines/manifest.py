@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgevlm_engines.names import Device, Precision, VisionPrecision
 
@@ -132,3 +132,10 @@ class Manifest(_Part):
         if (self.flavour == "ort") != (self.device in ("cpu", "cuda")):
             raise ValueError(f"the flavour {self.flavour} does not run on {self.device}")
         return self
+
+
+def fault(error: ValidationError) -> str:
+    """Where a manifest or a part of it is wrong, and in what: `decoder.layers: Input should be greater than 0`."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where or error.title}: {first['msg'].removeprefix('Value error, ')}"

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 
@@ -19,7 +19,8 @@ def open_regular(path: Path) -> FileIO:
 
 def read_regular(path: Path, most: int) -> bytes:
     """All bytes of a small file. Raises `OSError`, for a file of more than `most` bytes too."""
-    with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size > most:
-            raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
-        return file.readall()
+    with BufferedReader(open_regular(path)) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
+    return content

@@ -2,9 +2,8 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edgevlm_engines import size_text
@@ -13,7 +12,7 @@ from edgevlm_engines.manifest import File, Manifest
 from edgevlm_engines.sealed_json import sealed
 
 from edgevlm_export.errors import ExportError
-from edgevlm_export.folder_lock import held
+from edgevlm_export.unfinished import remove_left, unfinished_folder
 
 
 class Progress:
@@ -29,40 +28,38 @@ class Progress:
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
     """A folder beside `target`, where there must be nothing yet, for what is needed to make it."""
-    _check_absent(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-    except OSError as error:
-        raise ExportError(f"{target} cannot be written: {error.strerror}.") from None
-    with folder as name:
-        yield Path(name)
+    with ExitStack() as stack:
+        with _writing(target):
+            _clear(target)
+            folder = stack.enter_context(unfinished_folder(target))
+        yield folder
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, renamed to `target` at the end, or removed if anything goes wrong on the way."""
-    try:
-        _check_absent(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    except OSError as error:
-        raise ExportError(f"{target} cannot be written: {error.strerror}.") from None
-    try:
-        with held(folder):
+    with _writing(target):
+        _clear(target)
+        with unfinished_folder(target) as folder:
             yield folder
             _sync(folder)
-            # mkdtemp makes private folders; a bundle is as readable as the umask allows
+            # it was private; a bundle is as readable as the umask allows
             folder.chmod(0o777 & ~_umask())
             folder.rename(target)
             _sync_folder(target.parent)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_absent(target: Path) -> None:
+def _clear(target: Path) -> None:
+    """Remove what a killed process has left; refuse what is whole, and whatever else is there."""
+    remove_left(target.parent, target.name)
     if target.exists():
         raise ExportError(f"{target} already exists; remove it or choose another name.")
 

@@ -1,14 +1,16 @@
 """A checkpoint becomes a bundle: read, describe, write, vouch. Knows the order of work, no operators."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import EMBEDDING, TOKENIZER
-from edgevlm_engines.manifest import MOST_SLOTS, Manifest
+from edgevlm_engines.manifest import MOST_SLOTS, Manifest, fault
 from edgevlm_engines.names import Device, Precision, VisionPrecision
+from pydantic import ValidationError
 from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
@@ -59,23 +61,24 @@ def export_bundle(
         _copy_tokenizer(checkpoint, folder, config.vocab_size)
         np.save(folder / EMBEDDING, as_float16(embedding), allow_pickle=False)
         graphs.save(folder, report)
-        manifest = Manifest(
-            model=name or model_name(checkpoint),
-            family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
-            flavour=FLAVOURS[device],
-            device=device,
-            precision=precision,
-            vision_precision=vision_precision,
-            max_slots=MOST_SLOTS,
-            max_length=config.max_length,
-            decoder=decoder_part(config),
-            vision=vision_part(config),
-            preprocessing=preprocessing_part(config, vision_tower),
-            prompt=prompt_part(config, checkpoint),
-            exporter=f"edgevlm {version('edgevlm')}",
-            sources=model.digests(report.advance),
-            files=file_table(folder),
-        )
+        with _bounded(checkpoint):
+            manifest = Manifest(
+                model=name or model_name(checkpoint),
+                family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
+                flavour=FLAVOURS[device],
+                device=device,
+                precision=precision,
+                vision_precision=vision_precision,
+                max_slots=MOST_SLOTS,
+                max_length=config.max_length,
+                decoder=decoder_part(config),
+                vision=vision_part(config),
+                preprocessing=preprocessing_part(config, vision_tower),
+                prompt=prompt_part(config, checkpoint),
+                exporter=f"edgevlm {version('edgevlm')}",
+                sources=model.digests(report.advance),
+                files=file_table(folder),
+            )
         write_manifest(folder, manifest)
     report.finish()
     return manifest
@@ -100,14 +103,26 @@ def check_precisions(device: Device, precision: Precision, vision_precision: Vis
             )
 
 
+@contextmanager
+def _bounded(checkpoint: Path) -> Iterator[None]:
+    """A manifest has bounds of its own, against sizes that no device could serve."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ExportError(f"No bundle can hold the model in {checkpoint}: {fault(error)}.") from None
+
+
 def _copy_tokenizer(checkpoint: Path, folder: Path, vocabulary: int) -> None:
     source = checkpoint / TOKENIZER
     if not source.is_file():
         raise CheckpointError(f"{source} is missing.")
     shutil.copyfile(source, folder / TOKENIZER)
     try:
-        tokens = SentencePieceProcessor(model_proto=(folder / TOKENIZER).read_bytes()).vocab_size()
+        tokenizer = SentencePieceProcessor(model_proto=(folder / TOKENIZER).read_bytes())
+        tokens = len([tokenizer.id_to_piece(token) for token in range(tokenizer.vocab_size())])
     except RuntimeError:
         raise CheckpointError(f"{source} is not a SentencePiece model.") from None
+    except UnicodeDecodeError:
+        raise CheckpointError(f"{source} has a token that is not UTF-8.") from None
     if tokens != vocabulary:
         raise CheckpointError(f"{source} has {tokens} tokens, but config.json says {vocabulary}.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Engine, EngineError, Floats, Manifest
 
-from edgevlm_server.images.drawing import drawn_pixels
+from edgevlm_server.images.decode.drawing import drawn_pixels
 
 
 def self_test(engine: Engine, manifest: Manifest) -> None:

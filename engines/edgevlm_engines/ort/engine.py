@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgevlm_engines.bundle import DECODER, Bundle
 from edgevlm_engines.checked_engine import CheckedEngine

@@ -14,7 +14,7 @@ from edgevlm_engines.regular_file import open_regular
 
 from edgevlm_export.errors import CheckpointError
 
-_MAX_HEADER = 4 << 20  # bytes, some 30,000 tensors; read as JSON it takes up to 27 times as much memory
+_MAX_HEADER = 4 << 20  # bytes, some 30,000 tensors; once parsed it takes many times as much memory
 _MAX_AXES = 8
 _MAX_ELEMENTS = 1 << 48  # of an empty tensor too, if its empty sides were 1: numpy cannot count more bytes
 _MAX_NAME = 500  # characters

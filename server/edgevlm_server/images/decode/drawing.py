@@ -5,7 +5,7 @@ from edgevlm_engines import Preprocessing
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from edgevlm_server.images.preprocess import preprocess
+from edgevlm_server.images.decode.preprocess import preprocess
 
 
 def drawn_pixels(spec: Preprocessing) -> NDArray[np.float32]:
