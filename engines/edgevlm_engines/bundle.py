@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from edgevlm_engines.errors import BundleError
-from edgevlm_engines.manifest import FORMAT, File, Manifest, fault
+from edgevlm_engines.manifest import FORMAT, File, Manifest, faults
 from edgevlm_engines.regular_file import open_regular, read_regular
 from edgevlm_engines.sealed_json import SealError, SealMissing, unsealed
 
@@ -73,13 +71,13 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}.") from None
     try:
-        return Manifest.model_validate_json(unsealed(text))
+        content = unsealed(text)
     except SealMissing as error:
         raise BundleError(f"{path} {_other_format(text) or error}; export the model again.") from None
     except SealError as error:
         raise BundleError(f"{path} {error}; copy or export the bundle again.") from None
-    except ValidationError as error:
-        raise BundleError(f"{path} cannot be used (format {FORMAT} is expected): {fault(error)}.") from None
+    with faults(lambda fault: BundleError(f"{path} cannot be used (format {FORMAT} is expected): {fault}.")):
+        return Manifest.model_validate_json(content)
 
 
 def _other_format(text: bytes) -> str | None:

@@ -15,7 +15,7 @@ def open_embedding(bundle: Bundle) -> NDArray[np.float16]:
     """`[vocab_size, hidden_size]`, finite. Raises `BundleError` for anything else."""
     path, model = bundle.path(EMBEDDING), bundle.manifest.decoder
     try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
         # numpy has a dozen kinds of them for files that are not its own
         raise BundleError(f"{path} is not an array that numpy has written; export the model again.") from error

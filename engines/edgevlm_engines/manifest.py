@@ -1,5 +1,7 @@
 """The manifest of a bundle: export writes it, engines and server read it. Knows the format, not the files."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -134,8 +136,15 @@ class Manifest(_Part):
         return self
 
 
-def fault(error: ValidationError) -> str:
-    """Where a manifest or a part of it is wrong, and in what: `decoder.layers: Input should be greater than 0`."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where or error.title}: {first['msg'].removeprefix('Value error, ')}"
+@contextmanager
+def faults(refusal: Callable[[str], Exception]) -> Iterator[None]:
+    """What is wrong in a manifest, or a part of one, becomes an error of the caller's.
+
+    `refusal` gets what stands where, as in `decoder.layers: Input should be greater than 0`.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or error.title
+        raise refusal(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,16 +1,14 @@
 """A checkpoint becomes a bundle: read, describe, write, vouch. Knows the order of work, no operators."""
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import EMBEDDING, TOKENIZER
-from edgevlm_engines.manifest import MOST_SLOTS, Manifest, fault
+from edgevlm_engines.manifest import MOST_SLOTS, Manifest, faults
 from edgevlm_engines.names import Device, Precision, VisionPrecision
-from pydantic import ValidationError
 from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
@@ -61,7 +59,7 @@ def export_bundle(
         _copy_tokenizer(checkpoint, folder, config.vocab_size)
         np.save(folder / EMBEDDING, as_float16(embedding), allow_pickle=False)
         graphs.save(folder, report)
-        with _bounded(checkpoint):
+        with faults(lambda fault: ExportError(f"No bundle can hold the model in {checkpoint}: {fault}.")):
             manifest = Manifest(
                 model=name or model_name(checkpoint),
                 family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
@@ -101,15 +99,6 @@ def check_precisions(device: Device, precision: Precision, vision_precision: Vis
                 f"A bundle for {device} can have {part}precision {' or '.join(allowed)}, not {chosen}; nothing there "
                 "runs the other."
             )
-
-
-@contextmanager
-def _bounded(checkpoint: Path) -> Iterator[None]:
-    """A manifest has bounds of its own, against sizes that no device could serve."""
-    try:
-        yield
-    except ValidationError as error:
-        raise ExportError(f"No bundle can hold the model in {checkpoint}: {fault(error)}.") from None
 
 
 def _copy_tokenizer(checkpoint: Path, folder: Path, vocabulary: int) -> None:

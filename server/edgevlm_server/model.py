@@ -92,8 +92,8 @@ def _in_one_sentence(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         log.debug("The model cannot be run.", exc_info=True)
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_SHOWN]
-        raise EngineError(f"{folder} cannot be run: {what}") from error
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_SHOWN].rstrip(".")
+        raise EngineError(f"{folder} cannot be run: {what}.") from error
 
 
 def _tokenizer(bundle: Bundle) -> Tokenizer:
