@@ -1,6 +1,7 @@
 """The embedding of a bundle: one float16 row for each token, mapped from its file. Knows no graphs."""
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from edgevlm_engines.bundle import EMBEDDING, Bundle
@@ -15,7 +16,7 @@ def open_embedding(bundle: Bundle) -> NDArray[np.float16]:
     """`[vocab_size, hidden_size]`, finite. Raises `BundleError` for anything else."""
     path, model = bundle.path(EMBEDDING), bundle.manifest.decoder
     try:
-        rows: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows: NDArray[np.float16] = open_memmap(path, mode="r")
     except Exception as error:
         # numpy has a dozen kinds of them for files that are not its own
         raise BundleError(f"{path} is not an array that numpy has written; export the model again.") from error

@@ -77,9 +77,7 @@ def test_a_huge_manifest_is_not_parsed(bundle: Path) -> None:
     assert "it has more than 1048576 bytes" in refusal(bundle)
 
 
-def test_a_file_of_the_bundle_that_became_a_pipe_is_not_waited_for(
-    bundles: Callable[[str], Path], bundle: Path
-) -> None:
+def test_a_bundles_file_that_became_a_pipe_is_not_waited_for(bundles: Callable[[str], Path], bundle: Path) -> None:
     shutil.copytree(bundles("v2"), bundle, dirs_exist_ok=True)
     (bundle / "vision.data").unlink()
     os.mkfifo(bundle / "vision.data")
