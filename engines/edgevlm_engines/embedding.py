@@ -21,8 +21,7 @@ def open_embedding(bundle: Bundle) -> NDArray[np.float16]:
         # numpy has a dozen kinds of them for files that are not its own
         raise BundleError(f"{path} is not an array that numpy has written; export the model again.") from error
     wanted = (model.vocab_size, model.hidden_size)
-    mapped = isinstance(rows, np.memmap) and rows.flags.c_contiguous
-    if not mapped or rows.dtype != np.float16 or rows.shape != wanted:
+    if rows.dtype != np.float16 or rows.shape != wanted or not rows.flags.c_contiguous:
         raise BundleError(f"{path} is not the float16 {wanted} array of the manifest; export the model again.")
     values = rows.reshape(-1).view(np.uint16)
     for start in range(0, len(values), _BLOCK):

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from edgevlm_export.folder_lock import held, unused
@@ -23,16 +23,19 @@ def unfinished_folder(target: Path) -> Iterator[Path]:
     Raises `OSError`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        yield _made(target, stack)
+
+
+def _made(target: Path, stack: ExitStack) -> Path:
+    """Until it is held, another process may take a folder for one that is left: then the next is tried."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=SUFFIX, dir=target.parent))
-        try:
-            with held(folder):
-                # until it was held, another process could take it for one that is left
-                if folder.exists():
-                    yield folder
-                    return
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            stack.enter_context(held(folder))
+            if folder.exists():
+                return folder
 
 
 def is_unfinished(folder: Path, target: str | None = None) -> bool:
