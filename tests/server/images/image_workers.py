@@ -40,7 +40,7 @@ def children(parent: int | None = None) -> set[int]:
 
 def workers() -> list[int]:
     """Decode workers of this process that are alive."""
-    return sorted(child for child in children() if running(child) and b"images.worker" in _command(child))
+    return sorted(child for child in children() if running(child) and b"images.decode.worker" in _command(child))
 
 
 def _command(process: int) -> bytes:
