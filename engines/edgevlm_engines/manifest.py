@@ -48,8 +48,8 @@ class Decoder(_Part):
 
     @model_validator(mode="after")
     def _check_heads(self) -> "Decoder":
-        if self.heads * self.head_dim != self.hidden_size or self.heads % self.kv_heads:
-            raise ValueError(f"{self.heads} heads, {self.kv_heads} for keys, do not fit {self.hidden_size} channels")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"{self.heads} heads cannot share {self.kv_heads} of keys")
         return self
 
 
@@ -124,7 +124,9 @@ class Manifest(_Part):
     @model_validator(mode="after")
     def _check_parts(self) -> "Manifest":
         """What one part says of another."""
-        prompt, vocabulary = self.prompt, self.decoder.vocab_size
+        prompt, model, vocabulary = self.prompt, self.decoder, self.decoder.vocab_size
+        if model.heads * model.head_dim != model.hidden_size:
+            raise ValueError(f"{model.heads} heads of {model.head_dim} channels are not {model.hidden_size}")
         if max(prompt.bos_id, prompt.eos_id, *prompt.stop_ids) >= vocabulary:
             raise ValueError(f"the prompt has a token that is not among the {vocabulary} of the vocabulary")
         if self.preprocessing.size % self.vision.patch_size:

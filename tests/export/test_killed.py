@@ -114,7 +114,8 @@ def test_what_is_left_goes_even_where_the_bundle_is_there(tmp_path: Path) -> Non
 def test_a_folder_that_another_took_for_one_that_is_left_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, made = tempfile.mkdtemp, []
+    real = tempfile.mkdtemp
+    made: list[str] = []
 
     def mkdtemp(**options: Any) -> str:
         """The first folder is gone before it is held."""
