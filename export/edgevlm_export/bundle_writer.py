@@ -27,10 +27,10 @@ class Progress:
 
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
-    """A folder beside `target`, where there must be nothing yet, for what is needed to make it."""
+    """A folder beside `target`, for what is needed meanwhile. Raises `ExportError` if it cannot be made."""
     with ExitStack() as stack:
-        with _writing(target):
-            _clear(target)
+        with _writing(target.parent):
+            remove_left(target.parent, target.name)
             folder = stack.enter_context(unfinished_folder(target))
         yield folder
 
@@ -39,7 +39,8 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, renamed to `target` at the end, or removed if anything goes wrong on the way."""
     with _writing(target):
-        _clear(target)
+        remove_left(target.parent, target.name)
+        check_absent(target)
         with unfinished_folder(target) as folder:
             yield folder
             _sync(folder)
@@ -57,9 +58,8 @@ def _writing(target: Path) -> Iterator[None]:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}.") from error
 
 
-def _clear(target: Path) -> None:
-    """Remove what a killed process has left; refuse what is whole, and whatever else is there."""
-    remove_left(target.parent, target.name)
+def check_absent(target: Path) -> None:
+    """Raise `ExportError` where there is something already."""
     if target.exists():
         raise ExportError(f"{target} already exists; remove it or choose another name.")
 
