@@ -18,6 +18,7 @@ from edgevlm_server.http.transport.listener import connections_that_fit, listen
 from edgevlm_server.http.transport.server import Server
 from edgevlm_server.model import Model
 from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.reload import Reloader, ignore_hangup
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
 
@@ -29,6 +30,7 @@ def serve(settings: Settings, load: Callable[[], Model]) -> int:
 
     If a thread cannot be ended, the process ends here with the code, without returning.
     """
+    ignore_hangup()
     keys = None if settings.api_keys is None else KeyRing.load(settings.api_keys)
     most = connections_that_fit(settings.max_connections)
     with listen(settings) as listeners:
@@ -44,6 +46,10 @@ async def _run(
 ) -> int:
     service = Service(settings, Metrics())
     server = _Server(HttpConfig(build_app(service, keys), settings, most_connections), service)
+    reloader = Reloader()
+    if keys is not None and settings.api_keys is not None:
+        reloader.watch([settings.api_keys], keys.reload)
+    reloading = asyncio.create_task(reloader.run())
     serving = asyncio.create_task(server.serve(sockets=listeners))
     addresses = [_url(listener) for listener in listeners]
     log.info("Listening on %s; loading the model.", " and ".join(addresses))
@@ -57,6 +63,7 @@ async def _run(
     code = over.result() if over.done() else ended
     clean = await service.close() and server.clean and loading.done()
     over.cancel()
+    reloading.cancel()
     # beside a dead engine no thread is waited for: a name server or a grammar may keep one for seconds
     if not clean or code == EXIT_ENGINE_DIED:
         _leave(code)

@@ -148,6 +148,32 @@ class Settings:
         "SIZE",
         positive_size,
     )
+    limit_requests_at_once: int | None = _option(
+        None,
+        "most requests of one client under way, waiting or running; a client is a key, or an address where there are "
+        "no keys",
+        "N",
+        at_least_one,
+    )
+    limit_requests_per_minute: int | None = _option(
+        None, "most requests of one client in any 60 seconds", "N", at_least_one
+    )
+    limit_tokens_per_minute: int | None = _option(
+        None,
+        "tokens, of prompts and answers together, that one client may use in any 60 seconds before its next request "
+        "has to wait",
+        "N",
+        at_least_one,
+    )
+    limit_pictures_kept: int | None = _option(
+        None, "most pictures of one client in the image cache", "N", at_least_one
+    )
+    request_timeout: float | None = _option(
+        None,
+        "how long a request may take from its arrival to the last of its answer (default: as long as it takes)",
+        "SECONDS",
+        some_seconds,
+    )
     drain_timeout: float = _option(30.0, "how long running requests may continue after SIGTERM", "SECONDS", seconds)
     engine_timeout: float = _option(
         120.0, "how long one engine step may take before the engine counts as dead", "SECONDS", some_seconds

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from edgevlm_engines import size_text
-from edgevlm_server.http.access.keys import KeyRing, add_key
+from edgevlm_server.http.access.key_file import add_key
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.app import build_api
 from edgevlm_server.images.formats.limits import FORMATS, ImageLimits
 from edgevlm_server.model import load_model

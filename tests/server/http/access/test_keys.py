@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from edgevlm_server.http.access.keys import KeyRing, add_key
+from edgevlm_server.http.access.key_file import add_key
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.app import KEYED, build_api, probes
 from edgevlm_server.http.static import docs_router
 from edgevlm_server.model import load_model
