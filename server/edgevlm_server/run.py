@@ -16,6 +16,7 @@ from edgevlm_server.http.app import build_app
 from edgevlm_server.http.transport.h11_protocol import HttpConfig
 from edgevlm_server.http.transport.listener import connections_that_fit, listen
 from edgevlm_server.http.transport.server import Server
+from edgevlm_server.http.transport.tls import Certificate
 from edgevlm_server.model import Model
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.reload import Reloader, ignore_hangup
@@ -32,26 +33,33 @@ def serve(settings: Settings, load: Callable[[], Model]) -> int:
     """
     ignore_hangup()
     keys = None if settings.api_keys is None else KeyRing.load(settings.api_keys)
+    certificate = None
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        certificate = Certificate(settings.tls_cert, settings.tls_key)
     most = connections_that_fit(settings.max_connections)
     with listen(settings) as listeners:
-        return asyncio.run(_run(settings, keys, listeners, most, load))
+        return asyncio.run(_run(settings, keys, certificate, listeners, most, load))
 
 
 async def _run(
     settings: Settings,
     keys: KeyRing | None,
+    certificate: Certificate | None,
     listeners: list[socket.socket],
     most_connections: int,
     load: Callable[[], Model],
 ) -> int:
     service = Service(settings, Metrics())
-    server = _Server(HttpConfig(build_app(service, keys), settings, most_connections), service)
+    server = _Server(HttpConfig(build_app(service, keys), settings, most_connections, certificate), service)
     reloader = Reloader()
     if keys is not None and settings.api_keys is not None:
         reloader.watch([settings.api_keys], keys.reload)
+    if certificate is not None:
+        reloader.watch(certificate.files, certificate.reload)
     reloading = asyncio.create_task(reloader.run())
     serving = asyncio.create_task(server.serve(sockets=listeners))
-    addresses = [_url(listener) for listener in listeners]
+    scheme = "http" if certificate is None else "https"
+    addresses = [f"{scheme}://{_authority(listener)}" for listener in listeners]
     log.info("Listening on %s; loading the model.", " and ".join(addresses))
     address = addresses[0] + (settings.root_path or "")
     loading = asyncio.create_task(_load(service, load, address))
@@ -125,6 +133,6 @@ class _Server(Server):
             self.should_exit = True
 
 
-def _url(listener: socket.socket) -> str:
+def _authority(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -179,6 +179,13 @@ class Settings:
         120.0, "how long one engine step may take before the engine counts as dead", "SECONDS", some_seconds
     )
     api_keys: Path | None = _option(None, "file of API keys, one per client, made by 'edgevlm keys'", "FILE", Path)
+    tls_cert: Path | None = _option(
+        None,
+        "file of the server's certificate, PEM, with those of its issuers behind it: the server then speaks HTTPS",
+        "FILE",
+        Path,
+    )
+    tls_key: Path | None = _option(None, "file of the certificate's key, PEM, without a passphrase", "FILE", Path)
     open_to_network_without_keys: bool = _option(
         False, "let anyone who can reach the address use the server", parse=yes_or_no
     )
@@ -193,7 +200,9 @@ class Settings:
         return cls(provider=provider, max_batch=1, max_length=max_length, max_queue=0, image_cache=0, prefix_cache=0)
 
     def check(self) -> None:
-        """Refuse what must not be served: an address that others reach, without keys."""
+        """Refuse what must not be served: an address that others reach, without keys; half a certificate."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("--tls-cert and --tls-key go together: give both.")
         if self.api_keys is None and not self.open_to_network_without_keys and not is_loopback(self.host):
             raise SettingsError(
                 f"Listening on {self.host} would let everyone on the network use this server. Give --api-keys FILE "

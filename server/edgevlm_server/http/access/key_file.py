@@ -43,7 +43,7 @@ def remove_client(path: Path, name: str) -> None:
         if all(entry.name == name for entry in entries):
             raise SettingsError(
                 f"{name} is the only client in {path}, and a server keeps its keys when the file has none. Add "
-                f"another client first, or make this one's key invalid with 'edgevlm keys rotate {path} {name} --grace 0'."
+                f"another client first, or replace this one's key now: edgevlm keys rotate {path} {name} --grace 0."
             )
         lines[:] = [line for line in lines if _name(line) != name]
 
