@@ -97,7 +97,9 @@ class LiveServer:
             listeners = listening.__enter__()
             self.port = listeners[0].getsockname()[1]
             app = build_app(self.service, self._keys)
-            server = Server(HttpConfig(app, self._settings, self._settings.max_connections, self._certificate))
+            config = HttpConfig(app, self._settings, self._settings.max_connections, self._certificate)
+            self.places = config.open_connections
+            server = Server(config)
             # signals belong to the test process
             serving = asyncio.create_task(server._serve(sockets=listeners))
             await self.service.start(self._load)
