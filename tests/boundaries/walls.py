@@ -70,6 +70,7 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.http.access": {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.service", "edgevlm_server.settings"),
+        "edgevlm_server.reload",
         "edgevlm_server.http.transport",
     },
     "edgevlm_server.http.body": {"edgevlm_server.errors", "edgevlm_server.api", "edgevlm_server.runtime"},
@@ -89,7 +90,8 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
     "edgevlm_server.images.formats": set(),
-    "edgevlm_server.observe": {"edgevlm_server.version"},
+    "edgevlm_server.observe": {"edgevlm_server.version", "edgevlm_server.device"},
+    "edgevlm_server.device": set(),
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }
@@ -103,6 +105,7 @@ LIBRARIES: dict[str, set[str]] = {
         *("edgevlm_server.api", "edgevlm_server.http", "edgevlm_engines", "edgevlm.commands.doctor"),
     },
     "prometheus_client": {"edgevlm_server.observe"},
+    "pynvml": {"edgevlm_server.device.nvml"},
     "llguidance": {"edgevlm_server.guided"},
     "sentencepiece": {
         "edgevlm_server.text",
@@ -128,7 +131,7 @@ LIBRARIES: dict[str, set[str]] = {
     "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server
-    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode"},
+    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode", "edgevlm_server.device"},
     "concurrent": {
         *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_server.images.pool"),
         "edgevlm_engines.ort",

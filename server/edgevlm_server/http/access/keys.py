@@ -48,7 +48,7 @@ class KeyRing:
     """The clients that may use the server."""
 
     def __init__(self, path: Path, entries: tuple[Entry, ...]) -> None:
-        self._path = path
+        self.path = path
         self._take(entries)
 
     @classmethod
@@ -59,7 +59,7 @@ class KeyRing:
     def reload(self) -> None:
         """Take the keys that are in the file now; those of before stay if it cannot be read."""
         try:
-            self._take(load_entries(self._path))
+            self._take(load_entries(self.path))
         except SettingsError as error:
             log.error("%s The keys that were read before stay valid.", error)
         else:
