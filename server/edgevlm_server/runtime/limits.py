@@ -16,7 +16,8 @@ from edgevlm_server.errors import RateLimited
 SECONDS = 60.0
 
 MOST_CLIENTS = 1024
-"""When there are more, those who have used nothing for a minute are forgotten: addresses are without number."""
+"""When there are more, those who have used nothing for a minute are forgotten, and again whenever their number has
+doubled: addresses are without number."""
 
 Clock = Callable[[], float]
 
@@ -95,6 +96,7 @@ class ClientLimits:
         self._tokens = tokens
         self._clock = clock
         self._clients: dict[str, _Client] = {}
+        self._most = MOST_CLIENTS
 
     def begin(self, client: str) -> None:
         """Count a request. Raises `RateLimited`, and then counts nothing."""
@@ -117,7 +119,8 @@ class ClientLimits:
         if self._requests is None and self._tokens is None:
             return None
         if client not in self._clients:
-            if len(self._clients) >= MOST_CLIENTS:
+            if len(self._clients) >= self._most:
                 self._clients = {name: one for name, one in self._clients.items() if not one.idle}
+                self._most = max(MOST_CLIENTS, 2 * len(self._clients))
             self._clients[client] = _Client(self._requests, self._tokens, self._clock)
         return self._clients[client]
