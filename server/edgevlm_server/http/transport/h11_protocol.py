@@ -176,6 +176,10 @@ class EncryptedHttp11(Http11):
         self.handshake.handshake_over()
         super().connection_made(transport)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.transport.close()  # Python 3.10 wants to be told, whoever has closed it
+
     def eof_received(self) -> bool:  # type: ignore[override]
         """TLS has no half-closed connections."""
         return False
