@@ -15,7 +15,10 @@ from tests.chart.readme import CHART, values, with_table
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES = (CHART / "values.yaml").read_text()
-OWN = {"host", "port", "plans", "api_keys", "open_to_network_without_keys", "metrics_host"}
+OWN = {
+    *("host", "port", "plans", "api_keys", "tls_cert", "tls_key", "open_to_network_without_keys"),
+    "metrics_host",
+}
 """Settings that the chart makes from its other values."""
 NOT_IN_IMAGES = {"otlp_endpoint"}
 """Settings that need an extra which the images do not have."""
