@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from edgevlm_server.audit.audit import Audit
 from edgevlm_server.device.device import Device
+from edgevlm_server.device.state import DeviceState
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.images.cache import FeatureCache
@@ -37,6 +38,8 @@ CLOSE_SECONDS = 5.0
 """How long closing may take: a step and an encoding end within it, an engine that hangs does not."""
 HUNG_SECONDS = 0.5
 """The same once the engine is known to hang: what does not wait for it is closed."""
+SENSOR_SECONDS = 1.5
+"""How long the device's sensors may take; what they say is not worth a longer wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,15 @@ class Service:
     def exchange(self) -> Exchange | None:
         """For a generating request that begins, if an audit is kept."""
         return None if self._audit is None else self._audit.exchange()
+
+    async def device_state(self) -> DeviceState | None:
+        """What the device says now; `None` if there is none, or it does not answer in time."""
+        if self.device is None:
+            return None
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self.device.state), SENSOR_SECONDS)
+        except asyncio.TimeoutError:
+            return None
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics, made in a thread: they take milliseconds, and the device's sensors answer over slow buses."""

@@ -1,6 +1,5 @@
 """`GET /status`: how the server is, for people and their pages. Knows HTTP, and where each value is found."""
 
-import asyncio
 import time
 
 from fastapi import APIRouter
@@ -22,19 +21,16 @@ from edgevlm_server.observe.levels import Levels, Name
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.recent import WINDOW, Recent
 from edgevlm_server.observe.record import RequestRecord
-from edgevlm_server.service import Service
 from edgevlm_server.version import version
 
 router = APIRouter(tags=["operation"])
-
-SENSOR_SECONDS = 1.5
-"""So long the device may take to answer; without it, all else is still worth knowing."""
 
 
 @router.get("/status", responses=may_answer((401,)))
 async def status(service: Served) -> Status:
     """Load, rates, device and the last requests, none of their content; answered in every state of the server."""
     metrics, levels = service.metrics, service.metrics.levels
+    device = await service.device_state()
     return Status(
         state=service.state,
         time=round(time.time(), 3),
@@ -47,7 +43,7 @@ async def status(service: Served) -> Status:
         last_minute=_last_minute(service.recent),
         image_cache_bytes=_share(levels, "image_cache_bytes", "image_cache_limit_bytes"),
         prefix_cache_bytes=_share(levels, "prefix_cache_bytes", "prefix_cache_limit_bytes"),
-        device=await _device(service),
+        device=None if device is None else _device(device),
         last_requests=[_request(record) for record in service.recent.last],
     )
 
@@ -68,17 +64,7 @@ def _last_minute(recent: Recent) -> LastMinute:
     )
 
 
-async def _device(service: Service) -> DeviceStatus | None:
-    if service.device is None:
-        return None
-    try:
-        state = await asyncio.wait_for(asyncio.to_thread(service.device.state), SENSOR_SECONDS)
-    except asyncio.TimeoutError:
-        return None
-    return None if state is None else _device_status(state)
-
-
-def _device_status(state: DeviceState) -> DeviceStatus:
+def _device(state: DeviceState) -> DeviceStatus:
     mode = state.mode
     return DeviceStatus(
         gpu_load=max((gpu.load for gpu in state.gpus if gpu.load is not None), default=None),
