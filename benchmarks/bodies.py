@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgevlm_engines import Demand, plan_memory, read_manifest
+from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.settings import Settings
 from PIL import Image
 
@@ -32,6 +33,7 @@ from edgevlm.own_server import own_process
 MIB = 2**20
 CHAT = "/v1/chat/completions"
 COLUMNS = ("body", "sent", "at once", "answers", "grew at most, MiB", "and kept, MiB", "plan, MiB")
+LARGEST_PICTURE = ImageLimits().max_bytes
 SLACK = 1024
 """Bytes that a body stays below the limit."""
 
@@ -78,13 +80,13 @@ def escapes(size: int) -> Body:
 
 def photo(size: int) -> Body:
     """A valid picture, no two alike; it is decoded and encoded."""
-    url = "data:image/jpeg;base64," + base64.b64encode(_jpeg((size - SLACK) * 3 // 4)).decode()
+    url = "data:image/jpeg;base64," + base64.b64encode(_jpeg(min((size - SLACK) * 3 // 4, LARGEST_PICTURE))).decode()
     return _chat([{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "?"}], max_tokens=1)
 
 
 def form(size: int) -> Body:
     """The same as a file of a form."""
-    picture = _jpeg(size - SLACK)
+    picture = _jpeg(min(size - SLACK, LARGEST_PICTURE))
     head = b'--X\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
     tail = b'\r\n--X\r\nContent-Disposition: form-data; name="question"\r\n\r\n?\r\n--X--\r\n'
     return Body(head + picture + tail, "/ask", "multipart/form-data; boundary=X")

@@ -17,6 +17,7 @@ ApiError
 Messages are fixed texts: no text that a client sent is repeated in them.
 """
 
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -174,3 +175,16 @@ class Unavailable(ApiError):
 Refusal = Callable[[], Exception]
 """Makes an error for each request that is refused: one that many tasks raise would gather all their
 tracebacks."""
+
+
+def let_go(error: BaseException) -> None:
+    """Free what an error that has been dealt with keeps alive: the frames that it came through, with the body in one
+    of them. Tasks and futures keep their errors, and frames their tasks, until the collector comes.
+    """
+    following: BaseException | None = error
+    while following is not None:
+        traceback.clear_frames(following.__traceback__)
+        following.__traceback__ = None
+        earlier = following.__cause__ or following.__context__
+        following.__cause__ = following.__context__ = None
+        following = earlier

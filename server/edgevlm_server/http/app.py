@@ -16,7 +16,7 @@ from edgevlm_server.api.completions import CompletionRequest
 from edgevlm_server.api.decisions import DecisionRequest
 from edgevlm_server.api.responses import ResponsesRequest
 from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest
-from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound
+from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound, let_go
 from edgevlm_server.http import decisions, routes
 from edgevlm_server.http.access.cors import Cors
 from edgevlm_server.http.access.dependencies import Served, authorise
@@ -127,6 +127,7 @@ def _root_path(request: Request) -> str:
 
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
+    let_go(error)
     return refusal(error)
 
 
@@ -150,6 +151,7 @@ def _allowed(methods: str) -> str:
 
 async def _client_left(request: Request, error: Exception) -> Response:
     """In the middle of its body, or while its request was prepared."""
+    let_go(error)
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 

@@ -30,6 +30,7 @@ class DisconnectWatch:
     def stop(self) -> None:
         """The answer is complete: leaving is no news any more."""
         self._task.cancel()
+        self._callbacks.clear()
 
     def work(self) -> Work:
         """Work that is given up once the client has left; then it raises `ClientDisconnect`."""

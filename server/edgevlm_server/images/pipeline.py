@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from edgevlm_engines import Engine, Floats, Preprocessing
 
-from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable
+from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable, let_go
 from edgevlm_server.images.cache import FeatureCache, PictureNames
 from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
 from edgevlm_server.images.fetch import ImageFetcher
@@ -189,6 +189,7 @@ class ImagePipeline:
             async with turn:
                 return await self._encode(pixels)
         except ImageError as error:
+            let_go(error)
             return error.again
         except ImageWorkerBusy:
             log.warning("The machine is too busy to decode a picture in time.")

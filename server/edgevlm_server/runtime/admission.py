@@ -55,6 +55,8 @@ class Work:
             if self._reason is not None:
                 raise self._reason from None
             raise
+        finally:
+            self._task = None  # and with it what came of it
 
 
 class Arriving(Work):

@@ -52,7 +52,7 @@ def check(model: type[Model], data: Any) -> Model:
         raise invalid(error) from None
 
 
-async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytes:
+async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytearray:
     """The whole body, counted as it comes: neither a wrong Content-Length nor none at all gets around the limit."""
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise compressed()
@@ -69,7 +69,7 @@ async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytes:
                 raise _too_large(max_bytes, length)
     if deadline.cancelled_caught:
         raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:.0f} s.", code="request_timeout")
-    return bytes(body)
+    return body
 
 
 def _too_large(max_bytes: int, length: int | None) -> PayloadTooLarge:
