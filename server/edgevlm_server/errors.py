@@ -10,6 +10,7 @@ ApiError
 ├── RequestTimeout        408  the head or the body did not arrive in time
 ├── PayloadTooLarge       413
 ├── UnsupportedMediaType  415
+├── HeadTooLarge          431
 ├── QueueFull             429  try again in `retry_after` seconds
 ├── EngineFailed          500  this request failed in the engine
 └── Unavailable           503  loading, shutting down, the engine is dead, or a helper of it cannot be had
@@ -94,6 +95,14 @@ class PayloadTooLarge(ApiError):
 class UnsupportedMediaType(ApiError):
     status = 415
     type = "invalid_request_error"
+
+
+class HeadTooLarge(ApiError):
+    status = 431
+    type = "invalid_request_error"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The head of the request is larger than {most} bytes.", code="head_too_large")
 
 
 class QueueFull(ApiError):
