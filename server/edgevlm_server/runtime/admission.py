@@ -12,6 +12,10 @@ Result = TypeVar("Result")
 
 GRACE_SECONDS = 1.0
 """So long every body may take on its way, however many others want to come in."""
+WAIT_SECONDS = 2.0
+"""So long the next large body waits for one of the others to be given up."""
+SMALL_BODY = 65_536
+"""Bytes of a body that are not counted: a connection holds as much anyway. Texts are smaller, and never wait."""
 
 
 class Place:
@@ -60,13 +64,22 @@ class Work:
 
 
 class Arriving(Work):
-    """A body on its way."""
+    """A body on its way; `enter` is called when it turns out to be a large one."""
 
-    def __init__(self) -> None:
+    def __init__(self, enter: Callable[["Arriving"], Awaitable[None]]) -> None:
         super().__init__()
         self.since = time.monotonic()
         self.size = 0
-        """Bytes that are there; whoever reads the body counts them."""
+        """Bytes that are there."""
+        self._enter: Callable[[Arriving], Awaitable[None]] | None = enter
+
+    async def grow(self, size: int) -> None:
+        """So many bytes are there. Raises `QueueFull` if it is large and no other can be given up for it."""
+        self.size = size
+        if size > SMALL_BODY and self._enter is not None:
+            enter, self._enter = self._enter, None
+            await enter(self)
+            self.since = time.monotonic()
 
     def speed(self, now: float) -> float:
         """Bytes a second so far."""
@@ -76,8 +89,8 @@ class Arriving(Work):
 class Admission:
     """Counts requests with a whole body until their end: `slots` that can run and `queue` that may wait.
 
-    A request whose body is still on its way has no place, so that slow senders cannot take them all. Their number is
-    bounded by the same limit, and the slowest of them gives way to a newcomer.
+    A request whose body is still on its way has no place, so that slow senders cannot take them all. The number of
+    large ones is bounded by the same limit, and the slowest of them gives way to a newcomer.
     """
 
     def __init__(self, slots: int, queue: int) -> None:
@@ -86,6 +99,9 @@ class Admission:
         self._queue = queue
         self._inside = 0
         self._bodies: set[Arriving] = set()
+        self._large: set[Arriving] = set()
+        self._waiting = 0
+        """Large ones that are to be read further."""
         self._seconds = 1.0
         """How long a served request stays, smoothed; 1 s until one has been seen."""
 
@@ -104,28 +120,42 @@ class Admission:
 
         Raises `QueueFull`, `Unavailable` in a drain, or `RequestTimeout` for a slow body in the way of others.
         """
-        if self._inside >= self.limit or (len(self._bodies) >= self.limit and not self._give_up_the_slowest()):
+        if self._inside >= self.limit:
             raise QueueFull(self.retry_after())
-        arriving = Arriving()
+        arriving = Arriving(self._enter_large)
         self._bodies.add(arriving)
         try:
             return await arriving.do(lambda: read(arriving))
         finally:
             self._bodies.discard(arriving)
+            self._large.discard(arriving)
 
     def give_up_bodies(self, refusal: Refusal = Unavailable.draining) -> None:
         """Refuse every request whose body is not there yet."""
         while self._bodies:
             self._bodies.pop().give_up(refusal())
 
+    async def _enter_large(self, arriving: Arriving) -> None:
+        """Count it, as soon as there is room. Raises `QueueFull`."""
+        until = time.monotonic() + WAIT_SECONDS
+        self._waiting += 1
+        try:
+            while len(self._large) >= self.limit and not self._give_up_the_slowest():
+                if self._waiting > self.limit or time.monotonic() > until:
+                    raise QueueFull(self.retry_after())
+                await asyncio.sleep(0.05)
+        finally:
+            self._waiting -= 1
+        self._large.add(arriving)
+
     def _give_up_the_slowest(self) -> bool:
         """Make room for a newcomer; false if all bodies have only just begun."""
         now = time.monotonic()
-        old = [body for body in self._bodies if now - body.since >= GRACE_SECONDS]
+        old = [body for body in self._large if now - body.since >= GRACE_SECONDS]
         if not old:
             return False
         slowest = min(old, key=lambda body: body.speed(now))
-        self._bodies.discard(slowest)
+        self._large.discard(slowest)
         slowest.give_up(
             RequestTimeout("The body arrived too slowly, and others were waiting.", code="request_timeout")
         )

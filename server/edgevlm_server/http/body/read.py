@@ -64,9 +64,9 @@ async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytearr
     with anyio.move_on_after(BODY_SECONDS) as deadline:
         async for chunk in request.stream():
             body += chunk
-            arriving.size = len(body)
             if len(body) > max_bytes:
                 raise _too_large(max_bytes, length)
+            await arriving.grow(len(body))
     if deadline.cancelled_caught:
         raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:.0f} s.", code="request_timeout")
     return body
