@@ -26,6 +26,7 @@ from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST
 from edgevlm_server.http.openapi import describe, may_answer
 from edgevlm_server.http.static import docs_router, page_router
 from edgevlm_server.http.transport.envelope import Envelope, refusal
+from edgevlm_server.http.transport.last_word import LastWord, unexpected
 from edgevlm_server.http.transport.targets import Targets
 from edgevlm_server.observe.metrics import CONTENT_TYPE
 from edgevlm_server.service import Service
@@ -84,7 +85,7 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     app: ASGIApp = HostGuard(build_api(service, keys), _allowed_hosts(settings, keys), settings.cors_origins or ())
     if settings.cors_origins:
         app = Cors(app, settings.cors_origins)
-    return Envelope(Targets(app, settings.root_path or ""))
+    return Envelope(LastWord(Targets(app, settings.root_path or "")))
 
 
 def build_api(service: Service, keys: KeyRing | None) -> FastAPI:
@@ -157,6 +158,5 @@ async def _client_left(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """A mistake of ours; the traceback is in the log."""
-    # starlette raises it again, and uvicorn then closes the connection
-    failure = ApiError("The server failed on this request.", code="internal_error", headers={"connection": "close"})
-    return refusal(failure)
+    # starlette raises it again
+    return refusal(unexpected())

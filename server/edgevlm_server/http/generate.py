@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest, QueueFull, Unavailable
-from edgevlm_server.http.access.dependencies import client_of
+from edgevlm_server.http.access.dependencies import client_of, share_of
 from edgevlm_server.http.disconnect import DisconnectWatch
 from edgevlm_server.prepare import prepare
 from edgevlm_server.request import Generation
@@ -131,7 +131,7 @@ async def _accept(request: Request, service: Service, loaded: Loaded, read: Read
         async def prepared() -> list[Sequence]:
             ready = prepare(wanted, model, service.settings.max_images)
             structure = wanted.generation.structure
-            constraint = None if structure is None else await loaded.grammars.compile(structure)
+            constraint = None if structure is None else await loaded.grammars.compile(structure, share_of(request))
             images = await loaded.pictures.encode(ready.pictures, client_of(request))
             return ready.sequences(images, constraint)
 

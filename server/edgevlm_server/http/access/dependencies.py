@@ -37,3 +37,9 @@ def client_of(request: Request) -> str | None:
     """The name of the client whose key was sent; `None` on a server without keys, where all are one client."""
     client: str | None = getattr(request.state, "client", None)
     return client
+
+
+def share_of(request: Request) -> str:
+    """Whom to count what a request costs for: the client, else the address."""
+    address = request.client.host if request.client else ""
+    return client_of(request) or address
