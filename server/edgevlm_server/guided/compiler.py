@@ -120,7 +120,9 @@ class GrammarCompiler:
     async def _compile_beside(self, structure: Structure) -> Constraint:
         weight = Weight(await self._weigh(structure))
         self._make_room(weight)
-        return await self._run(self._quick, lambda: self.constraint(structure, weight))
+        compiled = await self._run(self._quick, lambda: self.constraint(structure))
+        # the thread may hold its own for a moment longer than it is needed
+        return compiled.fresh(weight)
 
     async def _weigh(self, structure: Structure) -> int:
         """Bytes that it will take. Raises `ConstraintFailed`, or `OSError` if it cannot be tried."""
@@ -154,10 +156,10 @@ class GrammarCompiler:
             raise Unavailable.draining()
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
-    def constraint(self, structure: Structure, weight: Weight) -> Constraint:
+    def constraint(self, structure: Structure) -> Constraint:
         """Compile one grammar here and now. Raises `ConstraintFailed`."""
         matcher = LLMatcher(self._vocabulary, structure.grammar, log_level=0, limits=LIMITS)
-        constraint = Constraint(matcher, self._tokenizer.vocab_size, weight)
+        constraint = Constraint(matcher, self._tokenizer.vocab_size)
         # the first step costs most, and what cannot even begin is found now
         constraint.allowed()
         return constraint

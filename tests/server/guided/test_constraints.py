@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgevlm_server.guided.compiler import GrammarCompiler
-from edgevlm_server.guided.constraint import Constraint, ConstraintFailed, Weight
+from edgevlm_server.guided.constraint import Constraint, ConstraintFailed
 from edgevlm_server.guided.grammar import any_object, one_of, that_matches, valid_json
 from edgevlm_server.request import Structure
 from edgevlm_server.runtime.sampling import SamplingParams, sample_batch
@@ -34,7 +34,7 @@ def compiler() -> GrammarCompiler:
 
 def begun(compiler: GrammarCompiler, grammar: str) -> Constraint:
     # the grammars are the tests' own: none needs a process of its own to be tried in
-    return compiler.constraint(Structure(grammar, "test", risky=False), Weight(0))
+    return compiler.constraint(Structure(grammar, "test", risky=False))
 
 
 def written(constraint: Constraint, seed: int, max_tokens: int = MAX_TOKENS, **params: Any) -> tuple[str, str | None]:
