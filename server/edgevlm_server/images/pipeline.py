@@ -18,7 +18,7 @@ from edgevlm_engines import Engine, Floats, Preprocessing
 from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable, let_go
 from edgevlm_server.images.cache import FeatureCache, PictureNames
 from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
-from edgevlm_server.images.fetch import ImageFetcher
+from edgevlm_server.images.fetch import AT_ONCE, ImageFetcher
 from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
@@ -28,8 +28,8 @@ from edgevlm_server.request import EncodedImages, Picture
 log = logging.getLogger(__name__)
 
 DECODE_WORKERS = 2
-RESOLVERS = 2
-"""Threads that wait for the name server: one that is silent holds up other fetches and nothing else."""
+RESOLVERS = AT_ONCE
+"""Threads that wait for the name server, which may be silent about one name and not about another: one a fetch."""
 AHEAD = 1
 """Pictures of one request that may be decoded while another of it is encoded."""
 FETCHES = {
