@@ -1,4 +1,4 @@
-"""What the worst bodies take of memory, beside what the memory plan says: `python -m benchmarks.bodies BUNDLE` (or `demo`).
+"""What the worst bodies take of memory, beside the memory plan: `python -m benchmarks.bodies BUNDLE` (or `demo`).
 
 Each kind of body is as large as the server allows, and is sent to a server of its own, which runs the echo engine:
 many at once, or one after the other by a single client. What counts is how far the server's own process grows beyond
@@ -63,9 +63,10 @@ def emoji_in_a_text(size: int) -> Body:
 def emoji_in_many_texts(size: int) -> Body:
     """None of them is long enough to be told from a prompt."""
     share = size // 200
-    return _chat([{"type": "text", "text": _filled("\U0001f600", share)} for _ in range(60)], metadata={
-        f"note{n}": _filled("\U0001f600", share) for n in range(140)
-    })
+    return _chat(
+        [{"type": "text", "text": _filled("\U0001f600", share)} for _ in range(60)],
+        metadata={f"note{n}": _filled("\U0001f600", share) for n in range(140)},
+    )
 
 
 def emoji_in_a_name(size: int) -> Body:
@@ -74,8 +75,11 @@ def emoji_in_a_name(size: int) -> Body:
 
 def escapes(size: int) -> Body:
     """Each character of a picture written as an escape."""
-    return Body(b'{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"'
-                + b"ab\\/" * ((size - SLACK) // 4) + b'"}}]}]}')
+    return Body(
+        b'{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"'
+        + b"ab\\/" * ((size - SLACK) // 4)
+        + b'"}}]}]}'
+    )
 
 
 def photo(size: int) -> Body:
@@ -137,8 +141,12 @@ def drive(bundle: Path, name: str, sent: int, at_once: int, options: Sequence[st
 def requests_plan(bundle: Path, settings: Settings) -> int:
     """The plan's share for requests, in bytes."""
     demand = Demand(
-        slots=settings.max_batch, max_length=1, image_cache=0, prefix_cache=0,
-        queue=settings.max_queue, max_body=settings.max_body,
+        slots=settings.max_batch,
+        max_length=1,
+        image_cache=0,
+        prefix_cache=0,
+        queue=settings.max_queue,
+        max_body=settings.max_body,
     )
     return plan_memory(read_manifest(bundle), demand, "nowhere").requests
 
@@ -171,7 +179,7 @@ def _filled(start: str, size: int) -> str:
 def _jpeg(size: int) -> bytes:
     """A small picture with so many bytes of comments, all different from the last."""
     file = io.BytesIO()
-    Image.new("RGB", (32, 32), random.randbytes(3)[0:3] and tuple(random.randbytes(3))).save(file, "JPEG")
+    Image.new("RGB", (32, 32), (random.randrange(256), 0, 0)).save(file, "JPEG")
     picture = file.getvalue()
     comments = b"".join(_comments(size - len(picture)))
     return picture[:2] + comments + picture[2:]

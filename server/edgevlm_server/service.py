@@ -7,14 +7,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from edgevlm_server.device.device import Device
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.pipeline import ImagePipeline
 from edgevlm_server.model import Model
 from edgevlm_server.observe.metrics import Metrics
-from edgevlm_server.runtime.admission import Admission, Work
+from edgevlm_server.runtime.admission import Admission
 from edgevlm_server.runtime.batcher import Batcher
+from edgevlm_server.runtime.limits import ClientLimits
+from edgevlm_server.runtime.work import Work
 from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,7 +63,10 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.admission = Admission(settings.max_batch, settings.max_queue)
+        limits = ClientLimits(settings.limit_requests_per_minute, settings.limit_tokens_per_minute)
+        self.admission = Admission(settings.max_batch, settings.max_queue, limits, settings.limit_requests_at_once)
+        self.device: Device | None = None
+        """What the server runs on, once `watch_device` has found it."""
         self.state: State = "loading"
         self.started = int(time.time())
         self.died = asyncio.Event()
@@ -87,6 +93,7 @@ class Service:
             self.settings.image_cache,
             ImageLimits(decode_seconds=self.settings.image_timeout),
             self.settings.image_hosts,
+            self.settings.limit_pictures_kept,
         )
         prompt = model.manifest.prompt
         grammars = GrammarCompiler(model.tokenizer, prompt.bos_id, {prompt.eos_id, *prompt.stop_ids})
@@ -95,6 +102,15 @@ class Service:
         self.metrics.model(model.manifest.model, info.name, info.device, info.precision)
         if self.state == "loading":
             self._enter("ready")
+
+    async def watch_device(self, open_device: Callable[[], Device]) -> None:
+        """Tell of the device from now on. Finding it may take a second, so the server does not wait for it."""
+        self.device = await asyncio.to_thread(open_device)
+        self.metrics.watch(self.device)
+
+    async def metrics_text(self) -> bytes:
+        """What Prometheus reads, made in a thread: the device's sensors answer over slow buses."""
+        return await asyncio.to_thread(self.metrics.text)
 
     def loaded(self) -> Loaded:
         """What is needed to serve. Raises `Unavailable` in every state but `ready`."""
@@ -148,9 +164,10 @@ class Service:
     async def _close(self) -> bool:
         if self._watch is not None:
             self._watch.cancel()
+        quiet = self.device is None or await asyncio.to_thread(self.device.close)
         loaded, self._loaded = self._loaded, None
         if loaded is None:
-            return True
+            return quiet
         loaded.refuse()
         self._end_preparing()
         closing = asyncio.create_task(asyncio.to_thread(loaded.close))
@@ -158,7 +175,7 @@ class Service:
         if pending:
             log.error("The engine does not end.")
             loaded.batcher.abandon(Unavailable.draining)
-        return not pending
+        return quiet and not pending
 
     def _end_preparing(self) -> None:
         while self._preparing:

@@ -39,9 +39,11 @@ INSIDE: dict[str, set[str]] = {
     # a room's own files on top see all of its folders, but for those that say otherwise here
     "edgevlm.commands": {
         *("edgevlm", "edgevlm.bench", "edgevlm.cache", "edgevlm.doctor", "edgevlm.evaluation", "edgevlm.hub"),
-        *("edgevlm.evaluation.published", "edgevlm.pack"),
+        *("edgevlm.accuracy", "edgevlm.evaluation.published", "edgevlm.offline", "edgevlm.pack"),
     },
+    "edgevlm.accuracy": {"edgevlm"},
     "edgevlm.hub": {"edgevlm"},
+    "edgevlm.offline": {"edgevlm"},
     "edgevlm.pack": {"edgevlm"},
     "edgevlm.bench": {"edgevlm"},
     "edgevlm.cache": {"edgevlm"},
@@ -67,7 +69,8 @@ INSIDE: dict[str, set[str]] = {
         "edgevlm_server.observe",
     },
     "edgevlm_server.http.access": {
-        *("edgevlm_server.errors", "edgevlm_server.service", "edgevlm_server.settings"),
+        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.service", "edgevlm_server.settings"),
+        "edgevlm_server.reload",
         "edgevlm_server.http.transport",
     },
     "edgevlm_server.http.body": {"edgevlm_server.errors", "edgevlm_server.api", "edgevlm_server.runtime"},
@@ -82,12 +85,13 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.guided": {"edgevlm_server", "edgevlm_server.text"},
     "edgevlm_server.images": {
-        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.observe"),
+        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.turns", "edgevlm_server.observe"),
         *("edgevlm_server.images.decode", "edgevlm_server.images.formats"),
     },
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
     "edgevlm_server.images.formats": set(),
-    "edgevlm_server.observe": {"edgevlm_server.version"},
+    "edgevlm_server.observe": {"edgevlm_server.version", "edgevlm_server.device"},
+    "edgevlm_server.device": set(),
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }
@@ -101,6 +105,7 @@ LIBRARIES: dict[str, set[str]] = {
         *("edgevlm_server.api", "edgevlm_server.http", "edgevlm_engines", "edgevlm.commands.doctor"),
     },
     "prometheus_client": {"edgevlm_server.observe"},
+    "pynvml": {"edgevlm_server.device.nvml"},
     "llguidance": {"edgevlm_server.guided"},
     "sentencepiece": {
         "edgevlm_server.text",
@@ -114,11 +119,11 @@ LIBRARIES: dict[str, set[str]] = {
         "edgevlm.evaluation.published.sqa",
     },
     "pillow_heif": {"edgevlm_server.images.decode"},
-    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.inner_values", "edgevlm.layers"},
+    "onnxruntime": {"edgevlm_engines.ort", "edgevlm.accuracy.inner_values"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "tensorrt_rtx": {"edgevlm_engines.trt.kernel_cache"},
     "cuda": {"edgevlm_engines.cuda"},
-    "onnx": {"edgevlm_export", "edgevlm.inner_values", "edgevlm.layers"},
+    "onnx": {"edgevlm_export", "edgevlm.accuracy.inner_values"},
     "onnx_ir": {"edgevlm_export.graph", "edgevlm_export.exporter"},
     "huggingface_hub": {"edgevlm.hub"},
     "httpx": {"edgevlm.hub"},
@@ -126,9 +131,10 @@ LIBRARIES: dict[str, set[str]] = {
     "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server
-    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode"},
+    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode", "edgevlm_server.device"},
     "concurrent": {
-        *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_engines.ort"),
+        *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_server.images.pool"),
+        "edgevlm_engines.ort",
         "edgevlm.commands.evaluate",
     },
 }

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from edgevlm_engines.regular_file import open_regular
 
 from edgevlm_export.checkpoint.json_keys import read_json
 from edgevlm_export.checkpoint.pickle_reader import read_torch_file
 from edgevlm_export.checkpoint.safetensors_reader import read_safetensors
 from edgevlm_export.errors import CheckpointError, ConfigError
 
-_SINGLE_AND_INDEX = (
+WEIGHTS = (
     ("model.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
+"""In the order of preference: whole, or the index of shards."""
 _STALE = (
     ("*rotary_emb.inv_freq", "stored in bfloat16 it is too coarse; computed from rope_theta"),
     ("*embeddings.position_ids", "a constant: 0, 1, 2, ..."),
@@ -178,7 +180,7 @@ def _real(source: TensorSource) -> np.ndarray[Any, np.dtype[Any]]:
 
 def _find(folder: Path) -> tuple[list[Path], Path | None]:
     """The files that hold tensors, and the index if they are shards."""
-    for single, index in _SINGLE_AND_INDEX:
+    for single, index in WEIGHTS:
         if (folder / single).is_file():
             return [folder / single], None
         if (folder / index).is_file():
@@ -220,7 +222,7 @@ def _check_promises(index: Path, sources: dict[str, TensorSource]) -> None:
 def read_tensors(path: Path) -> Iterable[TensorSource]:
     """The tensors of a file, by its suffix. Raises CheckpointError if it is damaged or cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(len(_LFS_POINTER))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -231,7 +233,7 @@ def read_tensors(path: Path) -> Iterable[TensorSource]:
 
 def _blocks(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(_DIGEST_BLOCK):
                 yield block
     except OSError as error:

@@ -25,7 +25,9 @@ def _writable(value: Any, depth: int = 0) -> Any:
     if depth > MAX_NESTING:
         raise PydanticCustomError("schema", "A schema can be nested at most {most} deep", {"most": MAX_NESTING})
     if isinstance(value, str) and len(value) > MAX_TEXT:
-        raise PydanticCustomError("schema", "A text in a schema can have at most {most} characters", {"most": MAX_TEXT})
+        raise PydanticCustomError(
+            "schema", "A text in a schema can have at most {most} characters", {"most": MAX_TEXT}
+        )
     if isinstance(value, str) and not value.isprintable():
         try:
             value.encode()

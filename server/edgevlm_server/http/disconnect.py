@@ -7,7 +7,7 @@ from contextlib import suppress
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from edgevlm_server.runtime.admission import Work
+from edgevlm_server.runtime.work import Work
 
 LOOK_SECONDS = 1.0
 

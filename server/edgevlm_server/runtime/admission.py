@@ -1,28 +1,27 @@
 """How many requests are inside, and when to come back. Event loop only; no threads, no HTTP."""
 
-import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from edgevlm_server.errors import QueueFull, Refusal, RequestTimeout, Unavailable
+from edgevlm_server.errors import QueueFull, RateLimited, Refusal, Unavailable
+from edgevlm_server.runtime.bodies import Arriving, Bodies
+from edgevlm_server.runtime.limits import ClientLimits
 
 Result = TypeVar("Result")
 
-GRACE_SECONDS = 1.0
-"""So long every body may take on its way, however many others want to come in."""
-WAIT_SECONDS = 2.0
-"""So long the next large body waits for one of the others to be given up."""
-SMALL_BODY = 65_536
-"""Bytes of a body that are not counted: a connection holds as much anyway. Texts are smaller, and never wait."""
+KEPT = 8
+"""One in so many places of the queue is kept for clients who have nothing inside."""
 
 
 class Place:
     """What one request takes: a place an answer. Leaving twice is harmless, so every road out may do it."""
 
-    def __init__(self, leave: Callable[["Place", bool], None], count: int) -> None:
+    def __init__(self, leave: Callable[["Place", bool], None], client: str, count: int) -> None:
         self.since = time.monotonic()
+        self.client = client
         self.count = count
         self._leave: Callable[[Place, bool], None] | None = leave
 
@@ -33,75 +32,27 @@ class Place:
             leave(self, served)
 
 
-class Work:
-    """What a request waits for before it is queued. Whoever gives it up says why."""
-
-    def __init__(self) -> None:
-        self._reason: Exception | None = None
-        self._task: asyncio.Future[Any] | None = None
-
-    def give_up(self, reason: Exception) -> None:
-        """End it with this exception. Harmless when it is over; the first reason counts."""
-        if self._reason is None:
-            self._reason = reason
-            if self._task is not None:
-                self._task.cancel()
-
-    async def do(self, what: Callable[[], Awaitable[Result]]) -> Result:
-        """Do it, unless it is given up before or meanwhile; then the reason is raised."""
-        if self._reason is not None:
-            raise self._reason
-        self._task = asyncio.ensure_future(what())
-        try:
-            result: Result = await self._task
-            return result
-        except asyncio.CancelledError:
-            if self._reason is not None:
-                raise self._reason from None
-            raise
-        finally:
-            self._task = None  # and with it what came of it
-
-
-class Arriving(Work):
-    """A body on its way; `enter` is called when it turns out to be a large one."""
-
-    def __init__(self, enter: Callable[["Arriving"], Awaitable[None]]) -> None:
-        super().__init__()
-        self.since = time.monotonic()
-        self.size = 0
-        """Bytes that are there."""
-        self._enter: Callable[[Arriving], Awaitable[None]] | None = enter
-
-    async def grow(self, size: int) -> None:
-        """So many bytes are there. Raises `QueueFull` if it is large and no other can be given up for it."""
-        self.size = size
-        if size > SMALL_BODY and self._enter is not None:
-            enter, self._enter = self._enter, None
-            await enter(self)
-            self.since = time.monotonic()
-
-    def speed(self, now: float) -> float:
-        """Bytes a second so far."""
-        return self.size / (now - self.since)
-
-
 class Admission:
     """Counts requests with a whole body until their end: `slots` that can run and `queue` that may wait.
 
     A request whose body is still on its way has no place, so that slow senders cannot take them all. The number of
-    large ones is bounded by the same limit, and the slowest of them gives way to a newcomer.
+    large ones is bounded by the same limit, and the slowest of them gives way to a newcomer. A part of the queue is
+    kept for clients who have nothing inside, so that one with many requests does not lock out the others.
     """
 
-    def __init__(self, slots: int, queue: int) -> None:
+    def __init__(
+        self, slots: int, queue: int, limits: ClientLimits | None = None, most_of_one: int | None = None
+    ) -> None:
+        """`most_of_one` is how many requests of one client may be inside; `None` is no limit."""
         self.slots = slots
         """May be set until the first request comes: an engine can have fewer than were asked for."""
+        self.limits = limits or ClientLimits()
         self._queue = queue
+        self._most_of_one = most_of_one
         self._inside = 0
-        self._bodies: set[Arriving] = set()
-        self._large: set[Arriving] = set()
-        self._waiting = 0
-        """Large ones that are to be read further."""
+        self._requests: Counter[str] = Counter()
+        """Those inside, by client."""
+        self.bodies = Bodies(lambda: self.limit, lambda: QueueFull(self.retry_after()))
         self._seconds = 1.0
         """How long a served request stays, smoothed; 1 s until one has been seen."""
 
@@ -115,64 +66,47 @@ class Admission:
         """Places that there are."""
         return self.slots + self._queue
 
-    async def receive(self, read: Callable[[Arriving], Awaitable[Result]]) -> Result:
+    async def receive(self, client: str, read: Callable[[Arriving], Awaitable[Result]]) -> Result:
         """Read a body, unless it would be refused anyway.
 
-        Raises `QueueFull`, `Unavailable` in a drain, or `RequestTimeout` for a slow body in the way of others.
+        Raises `QueueFull`, `RateLimited`, `Unavailable` in a drain, or `RequestTimeout` for a slow body in the way of
+        others.
         """
-        if self._inside >= self.limit:
-            raise QueueFull(self.retry_after())
-        arriving = Arriving(self._enter_large)
-        self._bodies.add(arriving)
-        try:
-            return await arriving.do(lambda: read(arriving))
-        finally:
-            self._bodies.discard(arriving)
-            self._large.discard(arriving)
+        self._check(client, 1)
+        self.limits.begin(client)
+        return await self.bodies.read(client, read)
 
     def give_up_bodies(self, refusal: Refusal = Unavailable.draining) -> None:
         """Refuse every request whose body is not there yet."""
-        while self._bodies:
-            self._bodies.pop().give_up(refusal())
+        self.bodies.give_up(refusal)
 
-    async def _enter_large(self, arriving: Arriving) -> None:
-        """Count it, as soon as there is room. Raises `QueueFull`."""
-        until = time.monotonic() + WAIT_SECONDS
-        self._waiting += 1
-        try:
-            while len(self._large) >= self.limit and not self._give_up_the_slowest():
-                if self._waiting > self.limit or time.monotonic() > until:
-                    raise QueueFull(self.retry_after())
-                await asyncio.sleep(0.05)
-        finally:
-            self._waiting -= 1
-        self._large.add(arriving)
+    def enter(self, client: str, count: int = 1) -> Place:
+        """Take a place for each of `count` answers.
 
-    def _give_up_the_slowest(self) -> bool:
-        """Make room for a newcomer; false if all bodies have only just begun."""
-        now = time.monotonic()
-        old = [body for body in self._large if now - body.since >= GRACE_SECONDS]
-        if not old:
-            return False
-        slowest = min(old, key=lambda body: body.speed(now))
-        self._large.discard(slowest)
-        slowest.give_up(
-            RequestTimeout("The body arrived too slowly, and others were waiting.", code="request_timeout")
-        )
-        return True
-
-    def enter(self, count: int = 1) -> Place:
-        """Take a place for each of `count` answers. Raises `QueueFull` with an estimate of when one will be free."""
-        if self._inside + count > self.limit:
-            raise QueueFull(self.retry_after())
+        Raises `QueueFull` with an estimate of when one will be free, or `RateLimited`.
+        """
+        self._check(client, count)
         self._inside += count
-        return Place(self._left, count)
+        self._requests[client] += 1
+        return Place(self._left, client, count)
 
     def retry_after(self) -> int:
         """Seconds until the requests inside have passed through the slots, 1 to 60 as client libraries take it."""
         return min(60, max(1, math.ceil(self._seconds * self._inside / self.slots)))
 
+    def _check(self, client: str, count: int) -> None:
+        inside = self._requests[client]
+        if self._most_of_one is not None and inside >= self._most_of_one:
+            text = f"This client has {inside} requests under way, as many as it may have"
+            raise RateLimited(text, min(60, max(1, math.ceil(self._seconds))))
+        kept = self._queue // KEPT if inside else 0
+        if self._inside + count > self.limit - kept:
+            raise QueueFull(self.retry_after())
+
     def _left(self, place: Place, served: bool) -> None:
         self._inside -= place.count
+        self._requests[place.client] -= 1
+        if not self._requests[place.client]:
+            del self._requests[place.client]
         if served:
             self._seconds += 0.2 * (time.monotonic() - place.since - self._seconds)

@@ -99,9 +99,7 @@ def test_usual_grammars_do_not_wait_for_slow_ones(compiler: GrammarCompiler, wei
     asyncio.run(run())
 
 
-def test_a_client_has_one_grammar_compiled_at_a_time(
-    compiler: GrammarCompiler, weigh: Callable[[Try], None]
-) -> None:
+def test_a_client_has_one_grammar_compiled_at_a_time(compiler: GrammarCompiler, weigh: Callable[[Try], None]) -> None:
     let_go = threading.Event()
 
     def trial(grammar: str, seconds: float) -> int:

@@ -4,10 +4,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+from edgevlm_server.guided.compiler import THOROUGH
 from edgevlm_server.guided.grammar import GrammarError, one_of, that_matches, valid_json
 from edgevlm_server.guided.json_schema import FORMATS, MAX_DEPTH, SchemaError, check_regex, checked
-from edgevlm_server.guided.compiler import THOROUGH
-from edgevlm_server.guided.sandbox import Refused, tried
+from edgevlm_server.guided.sandbox import tried
 
 UNENFORCED = {
     *("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "propertyNames"),

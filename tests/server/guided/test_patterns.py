@@ -4,10 +4,10 @@ import re
 from itertools import product
 
 import pytest
+from edgevlm_server.guided.compiler import THOROUGH
 from edgevlm_server.guided.grammar import valid_json
 from edgevlm_server.guided.patterns import without_lookahead
-from edgevlm_server.guided.compiler import THOROUGH
-from edgevlm_server.guided.sandbox import Refused, tried
+from edgevlm_server.guided.sandbox import tried
 
 EMAIL = r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
 """Zod's `email()`."""

@@ -16,7 +16,7 @@ from edgevlm_server.errors import PayloadTooLarge, RequestTimeout, UnsupportedMe
 from edgevlm_server.http.body.ask_form import form_values
 from edgevlm_server.http.body.json_body import compressed, parse_json
 from edgevlm_server.http.body.multipart import parse_form
-from edgevlm_server.runtime.admission import Arriving
+from edgevlm_server.runtime.bodies import Arriving
 
 BODY_SECONDS = 60.0
 """A body that takes longer is given up: a phone photo over a slow radio link fits, a stalled sender does not."""

@@ -1,5 +1,6 @@
 """Bodies on their way: slow ones lock nobody out, and a client that leaves within one is no error of ours."""
 
+import asyncio
 import logging
 import select
 import socket
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from edgevlm_server.runtime import admission
-from edgevlm_server.runtime.admission import GRACE_SECONDS, SMALL_BODY
+from edgevlm_server.errors import QueueFull, RequestTimeout
+from edgevlm_server.runtime import bodies as runtime_bodies
+from edgevlm_server.runtime.bodies import GRACE_SECONDS, SMALL_BODY, Arriving
+from edgevlm_server.runtime.bodies import Bodies as RuntimeBodies
 
 from tests.live import LiveServer
 from tests.server.engines import until
@@ -45,10 +48,10 @@ def test_half_sent_small_bodies_are_in_nobodys_way(bundles: Bundles) -> None:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=1, max_queue=1))
         for _ in range(20):
             stack.enter_context(half_a_body(server))
-        until(lambda: len(server.service.admission._bodies) == 20, "twenty bodies to begin")
+        until(lambda: len(server.service.admission.bodies.arriving) == 20, "twenty bodies to begin")
         assert server.chat("hello").status_code == 200
         assert large(server, "hello").status_code == 200
-        assert len(server.service.admission._bodies) == 20
+        assert len(server.service.admission.bodies.arriving) == 20
 
 
 def test_half_sent_large_bodies_lock_nobody_out(bundles: Bundles) -> None:
@@ -56,7 +59,7 @@ def test_half_sent_large_bodies_lock_nobody_out(bundles: Bundles) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=2, max_queue=2))
         stalled = [stack.enter_context(half_a_body(server, size=SMALL_BODY + 1)) for _ in range(4)]
-        bodies = server.service.admission._large
+        bodies = server.service.admission.bodies.large
         until(lambda: len(bodies) == 4, "four bodies to begin")
         assert server.chat("hello").status_code == 200
         assert large(server, "hello").status_code == 200
@@ -70,12 +73,12 @@ def test_half_sent_large_bodies_lock_nobody_out(bundles: Bundles) -> None:
 
 
 def test_a_large_body_waits_for_room_for_a_while(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "WAIT_SECONDS", 0.1)
-    monkeypatch.setattr(admission, "GRACE_SECONDS", 60)
+    monkeypatch.setattr(runtime_bodies, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(runtime_bodies, "GRACE_SECONDS", 60)
     with ExitStack() as stack:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=1, max_queue=0))
         stack.enter_context(half_a_body(server, size=SMALL_BODY + 1))
-        until(lambda: server.service.admission._large, "the body to begin")
+        until(lambda: server.service.admission.bodies.large, "the body to begin")
         check_error(large(server, "too early"), 429, "queue_full")
         assert server.chat("hello").status_code == 200
 
@@ -85,7 +88,7 @@ def test_of_several_slow_bodies_the_slowest_gives_way(bundles: Bundles) -> None:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=1, max_queue=1))
         fast = stack.enter_context(half_a_body(server, size=10 * SMALL_BODY))
         slow = stack.enter_context(half_a_body(server, size=SMALL_BODY + 1))
-        bodies = server.service.admission._large
+        bodies = server.service.admission.bodies.large
         until(lambda: {one.size for one in bodies} == {SMALL_BODY + 1, 10 * SMALL_BODY}, "both to begin")
         until(lambda: all(time.monotonic() - one.since > GRACE_SECONDS for one in bodies), "grace to end")
         assert large(server, "hello").status_code == 200
@@ -94,13 +97,42 @@ def test_of_several_slow_bodies_the_slowest_gives_way(bundles: Bundles) -> None:
         fast.close()
 
 
+def test_a_client_with_many_bodies_makes_room_for_another() -> None:
+    """At once, however short a time they have had."""
+    arriving = RuntimeBodies(lambda: 4, lambda: QueueFull(1))
+
+    async def stalls(body: Arriving) -> None:
+        await body.grow(SMALL_BODY + 1)
+        await asyncio.sleep(60)
+
+    async def arrives(body: Arriving) -> str:
+        await body.grow(SMALL_BODY + 1)
+        return "read"
+
+    async def run() -> None:
+        slow = [asyncio.create_task(arriving.read("crowd", stalls)) for _ in range(4)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        began = time.monotonic()
+        assert await arriving.read("another", arrives) == "read"
+        assert time.monotonic() - began < GRACE_SECONDS
+        ended, _ = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
+        assert [type(task.exception()) for task in ended] == [RequestTimeout]
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    asyncio.run(run())
+    assert not arriving.arriving and not arriving.large
+
+
 @pytest.mark.parametrize("path", POSTS)
 def test_a_client_that_leaves_within_its_body_is_no_error(
     echo_server: LiveServer, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
         with half_a_body(echo_server, path):
-            until(lambda: echo_server.service.admission._bodies, "the body to begin")
+            until(lambda: echo_server.service.admission.bodies.arriving, "the body to begin")
         until(lambda: f"POST {path} 499" in caplog.text, "the request to end")
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
-    assert not echo_server.service.admission._bodies
+    assert not echo_server.service.admission.bodies.arriving

@@ -84,7 +84,9 @@ def test_whatever_is_not_is_refused_as_it_would_be(value: Any, ascii: bool, data
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("body", ['["abcdef", NaN]', '[NaN, "abcdef"]', '[Infinity, "abcdef"]', '["abcdef" "abcdef"]'])
+@pytest.mark.parametrize(
+    "body", ['["abcdef", NaN]', '[NaN, "abcdef"]', '[Infinity, "abcdef"]', '["abcdef" "abcdef"]']
+)
 def test_a_mark_cannot_be_sent(body: str) -> None:
     assert outcome(body.encode()) == "invalid_json"
 
@@ -122,4 +124,4 @@ def test_base64_with_every_escape_that_writers_use_is_read() -> None:
     lines = ("\r\n".join([line] * 20_000)).replace("/", "\\/").replace("+", "\\u002b")
     body = f'["{lines}"]'.replace("\r", "\\r").replace("\n", "\\n").encode()
     assert parse_json(body) == json.loads(body)
-    assert json_body.MAX_ESCAPES < body.count(b"\\")
+    assert body.count(b"\\") > json_body.MAX_ESCAPES

@@ -110,9 +110,7 @@ def test_so_is_that_of_a_body_beyond_the_limit(echo_server: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"])
-def test_the_rest_of_a_body_has_a_deadline(
-    bundles: Bundles, monkeypatch: pytest.MonkeyPatch, close: bytes
-) -> None:
+def test_the_rest_of_a_body_has_a_deadline(bundles: Bundles, monkeypatch: pytest.MonkeyPatch, close: bytes) -> None:
     monkeypatch.setattr(h11_protocol, "REST_SECONDS", 0.5)
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server, connected(server) as connection:
         connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\n%bContent-Length: 100000\r\n\r\n" % close)
