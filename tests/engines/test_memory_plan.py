@@ -110,10 +110,10 @@ def test_how_a_plan_reads(small: Manifest) -> None:
     plan = plan_memory(small, DEMAND, "cpu")
     assert str(plan) == (
         "weights 5.71 GiB, KV cache 8 slots x 2048 = 6 GiB, image cache 64 MiB, prefix cache 256 MiB, 40 requests "
-        f"700 MiB, runtime and work buffers {size_text(plan.work)}, total {size_text(plan.total)}"
+        f"1.17 GiB, runtime and work buffers {size_text(plan.work)}, total {size_text(plan.total)}"
     )
     nothing = replace(DEMAND, slots=1, **NOTHING_KEPT)
-    assert str(plan_memory(small, nothing, "nowhere")) == "runtime and work buffers 448 MiB, total 448 MiB"
+    assert str(plan_memory(small, nothing, "nowhere")) == "runtime and work buffers 576 MiB, total 576 MiB"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edgevlm_engines import EngineLoadError, Manifest, read_manifest
+from edgevlm_engines import EngineLoadError, Manifest, memory_plan, read_manifest
 from edgevlm_server import model
+from edgevlm_server.guided import compiler
 from edgevlm_server.memory_budget import MemoryBudget
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings, add_arguments
@@ -169,3 +170,7 @@ def test_every_advice_is_accepted(large: Manifest, asked: Settings, share: float
     else:
         assert plan.total <= min(available, asked.memory or available)
         assert 1 <= plan.demand.slots <= asked.max_batch
+
+
+def test_grammars_take_what_is_planned_for_them() -> None:
+    assert compiler.MOST_BYTES == memory_plan.GRAMMARS

@@ -34,7 +34,7 @@ THOROUGH = 2.0
 QUICK_WORKERS = 2
 KEPT = 32
 """Compiled grammars kept: a line asks the same question, in the same form, again and again."""
-MOST_BYTES = 128 * 2**20
+MOST_BYTES = 64 * 2**20
 """Of all compiled grammars together, kept ones and those that answers follow now."""
 SIMPLE_BYTES = 2 * 2**20
 """What one counts as that cannot grow beyond what its size tells."""

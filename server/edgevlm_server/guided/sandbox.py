@@ -64,7 +64,7 @@ def tried(grammar: str, seconds: float) -> int | Refused:
 
 
 def main(seconds: float) -> None:
-    """Compile what stands on standard input; the exit status says whether it went well, and a number how large it is."""
+    """Compile what stands on standard input; the exit status says whether it went well, a number how large it is."""
     grammar = sys.stdin.buffer.read().decode()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     tokenizer = LLTokenizer(TokenizerWrapper(Bytes()))

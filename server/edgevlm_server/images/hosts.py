@@ -52,8 +52,8 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImageHosts:
-    """`hosts`: names and addresses, each with a port or `None` for the scheme's own. `networks`: addresses that a name
-    may lead to, on any port that is the name's."""
+    """`hosts`: names and addresses, each with a port or `None` for the scheme's own. `networks`: addresses that a
+    name may lead to, on any port that is the name's."""
 
     hosts: frozenset[tuple[str, int | None]]
     networks: tuple[IPNetwork, ...]

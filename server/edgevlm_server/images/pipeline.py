@@ -250,4 +250,6 @@ async def _give_up(tasks: Sequence["asyncio.Task[Encoded]"]) -> None:
     """Harmless for those that have ended."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for end in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(end, InvalidRequest):  # of a later picture than the one whose mistake is told
+            let_go(end)

@@ -36,7 +36,7 @@ class Admission:
     """Counts requests with a whole body until their end: `slots` that can run and `queue` that may wait.
 
     A request whose body is still on its way has no place, so that slow senders cannot take them all. The number of
-    large ones is bounded by the same limit, and the slowest of them gives way to a newcomer. A part of the queue is
+    large ones is bounded as well, and the slowest of them gives way to a newcomer. A part of the queue is
     kept for clients who have nothing inside, so that one with many requests does not lock out the others.
     """
 

@@ -1,4 +1,4 @@
-"""Bodies on their way: how many large ones, and which of them gives way. Event loop only; no threads, no HTTP."""
+"""Bodies on their way: how much room the large ones have, and which of them gives way. Event loop only; no threads, no HTTP."""
 
 import asyncio
 import time
@@ -16,6 +16,8 @@ GRACE_SECONDS = 1.0
 WAIT_SECONDS = 2.0
 """So long the next large body waits for one of the others to be given up."""
 POLL_SECONDS = 0.05
+ROOM = 0.25
+"""Largest bodies for each place, at least one: the memory plan counts on it."""
 SMALL_BODY = 65_536
 """Bytes of a body that are not counted: a connection holds as much anyway. Texts are smaller, and never wait."""
 
@@ -26,15 +28,21 @@ class Arriving(Work):
     def __init__(self, client: str, enter: Callable[["Arriving"], Awaitable[None]]) -> None:
         super().__init__()
         self.client = client
+        self.part = 0.0
+        """Of the largest body that may be sent: how large it says that it is."""
         self.since = time.monotonic()
         self.size = 0
         """Bytes that are there."""
         self._enter: Callable[[Arriving], Awaitable[None]] | None = enter
 
-    async def grow(self, size: int) -> None:
-        """So many bytes are there. Raises `QueueFull` if it is large and no other can be given up for it."""
+    async def grow(self, size: int, part: float) -> None:
+        """So many bytes are there; the whole is this part of the largest body that may be sent.
+
+        Raises `QueueFull` if it is large, and none that are in its way can be given up.
+        """
         self.size = size
         if size > SMALL_BODY and self._enter is not None:
+            self.part = part
             enter, self._enter = self._enter, None
             await enter(self)
             self.since = time.monotonic()
@@ -45,10 +53,11 @@ class Arriving(Work):
 
 
 class Bodies:
-    """All that are on their way. Of the large ones there are at most as many as `limit` says."""
+    """All that are on their way."""
 
-    def __init__(self, limit: Callable[[], int], too_many: Refusal) -> None:
-        self._limit = limit
+    def __init__(self, places: Callable[[], int], too_many: Refusal) -> None:
+        """`places` says how many requests may be inside: room is a share of theirs."""
+        self._places = places
         self._too_many = too_many
         self.arriving: set[Arriving] = set()
         self.large: set[Arriving] = set()
@@ -75,13 +84,20 @@ class Bodies:
         until = time.monotonic() + WAIT_SECONDS
         self._waiting += 1
         try:
-            while len(self.large) >= self._limit() and not self._make_room(newcomer):
-                if self._waiting > self._limit() or time.monotonic() > until:
+            while not self._has_room(newcomer):
+                if self._make_room(newcomer):
+                    continue
+                if self._waiting > self._places() or time.monotonic() > until:
                     raise self._too_many()
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             self._waiting -= 1
         self.large.add(newcomer)
+
+    def _has_room(self, newcomer: Arriving) -> bool:
+        """Whether it fits beside the others."""
+        taken = sum(body.part for body in self.large)
+        return taken + newcomer.part <= max(1.0, ROOM * self._places())
 
     def _make_room(self, newcomer: Arriving) -> bool:
         """Give up the slowest that may be; false if there is none."""

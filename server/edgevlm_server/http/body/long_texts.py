@@ -16,12 +16,17 @@ LONG = 4096
 MAX_WIDE = 4 * MAX_TEXT
 """Characters of all texts together that are long and not ASCII; no request that is served has so many."""
 
+MOST_OF_A_TEXT = 12 * MAX_TEXT
+"""Bytes that no text of a request has, even with an escape, or two, for each character."""
+
 TOO_LONG = "\ufffd" * (MAX_TEXT + 1)
 """Stands for a text that is not kept: too long for every field that is a text, and no picture's address."""
 
 _MARK = b"NaN"
 """Stands where a text was cut out. Nothing that is JSON has it, and the parser asks what it means."""
 _BACKSLASH = ord("\\")
+_NOT_ASCII = re.compile(rb"\\u(?!00[0-7])")
+"""An escape for what base64 has not."""
 _BEHIND_A_NAME = re.compile(rb"[ \t\r\n]*:")
 
 
@@ -29,7 +34,7 @@ class LongTexts:
     """A body without its long texts (`rest`), and the texts, which `next` gives in their order.
 
     Raises `ValueError` for a text that does not end or is no JSON, `UnicodeDecodeError`, which is one, for what is
-    not UTF-8, and `InvalidRequest` for a long name in an object.
+    not UTF-8, and `InvalidRequest` for a long name in an object or a text that is too long for every field.
     """
 
     def __init__(self, body: bytes | bytearray) -> None:
@@ -45,7 +50,7 @@ class LongTexts:
                         raise InvalidRequest("A name in the body is too long.", code="invalid_value")
                     self.rest += view[copied:begin]
                     self.rest += _MARK
-                    self._texts.append(self._kept(json.loads(str(view[begin:end], "utf-8"))))
+                    self._texts.append(self._kept(_read(body, view, begin, end)))
                     copied = end
             self.rest += view[copied:]
         self._left = iter(self._texts)
@@ -75,3 +80,19 @@ def _end(body: bytes | bytearray, begin: int) -> int:
         if (quote - escapes) % 2 == 0:
             return quote + 1
     raise ValueError("a text does not end")
+
+
+def _read(body: bytes | bytearray, view: memoryview, begin: int, end: int) -> str:
+    """The text from its first quote to behind its last, never more than a few copies of its bytes at once."""
+    if end - begin <= MOST_OF_A_TEXT:
+        text: str = json.loads(str(view[begin:end], "utf-8"))
+        return text
+    try:
+        if not _NOT_ASCII.search(body, begin, end):
+            text = json.loads(str(view[begin:end], "ascii"))
+            return text
+    except UnicodeDecodeError:
+        pass
+    raise InvalidRequest(
+        f"A text can have at most {MAX_TEXT} characters, and pictures are ASCII.", code="invalid_value"
+    )

@@ -60,13 +60,13 @@ async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytearr
     length = int(announced) if announced.isdecimal() and len(announced) < 20 else None
     if length is not None and length > max_bytes:
         raise _too_large(max_bytes, length)
-    body = bytearray()
+    body, part = bytearray(), 1.0 if length is None else length / max_bytes
     with anyio.move_on_after(BODY_SECONDS) as deadline:
         async for chunk in request.stream():
             body += chunk
             if len(body) > max_bytes:
                 raise _too_large(max_bytes, length)
-            await arriving.grow(len(body))
+            await arriving.grow(len(body), part)
     if deadline.cancelled_caught:
         raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:.0f} s.", code="request_timeout")
     return body

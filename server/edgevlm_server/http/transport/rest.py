@@ -1,4 +1,4 @@
-"""What a client still sends once it has its answer: read and thrown away, within bounds. Knows transports, no HTTP."""
+"""What a client still sends once it has its answer: thrown away, within bounds. Knows transports, no HTTP."""
 
 import asyncio
 from collections.abc import Callable

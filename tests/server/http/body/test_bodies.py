@@ -15,6 +15,7 @@ from edgevlm_server.errors import QueueFull, RequestTimeout
 from edgevlm_server.runtime import bodies as runtime_bodies
 from edgevlm_server.runtime.bodies import GRACE_SECONDS, SMALL_BODY, Arriving
 from edgevlm_server.runtime.bodies import Bodies as RuntimeBodies
+from edgevlm_server.settings import Settings
 
 from tests.live import LiveServer
 from tests.server.engines import until
@@ -28,11 +29,16 @@ POSTS = (
 )
 
 
+QUARTER = Settings().max_body // 4
+
+
 @contextmanager
-def half_a_body(server: LiveServer, path: str = "/v1/chat/completions", size: int = 1) -> Iterator[socket.socket]:
+def half_a_body(
+    server: LiveServer, path: str = "/v1/chat/completions", size: int = 1, length: int = 1_000_000
+) -> Iterator[socket.socket]:
     """A connection on which the rest of a body never comes."""
     body = b" " * size
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
     with socket.create_connection(server.address, timeout=20) as connection:
         connection.sendall(head.encode() + body)
         yield connection
@@ -58,7 +64,7 @@ def test_half_sent_large_bodies_lock_nobody_out(bundles: Bundles) -> None:
     """Not even for as long as they have only just begun."""
     with ExitStack() as stack:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=2, max_queue=2))
-        stalled = [stack.enter_context(half_a_body(server, size=SMALL_BODY + 1)) for _ in range(4)]
+        stalled = [stack.enter_context(half_a_body(server, size=SMALL_BODY + 1, length=QUARTER)) for _ in range(4)]
         bodies = server.service.admission.bodies.large
         until(lambda: len(bodies) == 4, "four bodies to begin")
         assert server.chat("hello").status_code == 200
@@ -77,7 +83,7 @@ def test_a_large_body_waits_for_room_for_a_while(bundles: Bundles, monkeypatch: 
     monkeypatch.setattr(runtime_bodies, "GRACE_SECONDS", 60)
     with ExitStack() as stack:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=1, max_queue=0))
-        stack.enter_context(half_a_body(server, size=SMALL_BODY + 1))
+        stack.enter_context(half_a_body(server, size=SMALL_BODY + 1, length=4 * QUARTER))
         until(lambda: server.service.admission.bodies.large, "the body to begin")
         check_error(large(server, "too early"), 429, "queue_full")
         assert server.chat("hello").status_code == 200
@@ -86,8 +92,8 @@ def test_a_large_body_waits_for_room_for_a_while(bundles: Bundles, monkeypatch: 
 def test_of_several_slow_bodies_the_slowest_gives_way(bundles: Bundles) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=1, max_queue=1))
-        fast = stack.enter_context(half_a_body(server, size=10 * SMALL_BODY))
-        slow = stack.enter_context(half_a_body(server, size=SMALL_BODY + 1))
+        fast = stack.enter_context(half_a_body(server, size=10 * SMALL_BODY, length=2 * QUARTER))
+        slow = stack.enter_context(half_a_body(server, size=SMALL_BODY + 1, length=2 * QUARTER))
         bodies = server.service.admission.bodies.large
         until(lambda: {one.size for one in bodies} == {SMALL_BODY + 1, 10 * SMALL_BODY}, "both to begin")
         until(lambda: all(time.monotonic() - one.since > GRACE_SECONDS for one in bodies), "grace to end")
@@ -102,11 +108,11 @@ def test_a_client_with_many_bodies_makes_room_for_another() -> None:
     arriving = RuntimeBodies(lambda: 4, lambda: QueueFull(1))
 
     async def stalls(body: Arriving) -> None:
-        await body.grow(SMALL_BODY + 1)
+        await body.grow(SMALL_BODY + 1, 0.25)
         await asyncio.sleep(60)
 
     async def arrives(body: Arriving) -> str:
-        await body.grow(SMALL_BODY + 1)
+        await body.grow(SMALL_BODY + 1, 0.25)
         return "read"
 
     async def run() -> None:

@@ -128,12 +128,14 @@ def drips_in_vain(connection: socket.socket) -> bool:
 
 def test_the_rest_of_a_body_has_a_size(bundles: Bundles) -> None:
     head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
-    with LiveServer.on_bundle(bundles("v2"), engine="echo", max_body=50_000) as server:
-        with connected(server) as connection:
-            connection.sendall(head)
-            with pytest.raises(OSError):
-                for _ in range(1000):
-                    connection.sendall(b"x" * 100_000)
+    with (
+        LiveServer.on_bundle(bundles("v2"), engine="echo", max_body=50_000) as server,
+        connected(server) as connection,
+    ):
+        connection.sendall(head)
+        with pytest.raises(OSError):
+            for _ in range(1000):
+                connection.sendall(b"x" * 100_000)
 
 
 def test_a_connection_is_kept_when_the_rest_has_come(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 from edgevlm_server.http.transport.envelope import Envelope
@@ -25,10 +26,8 @@ async def answered(error: BaseException) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    try:
+    with suppress(RuntimeError):  # which uvicorn logs
         await Envelope(LastWord(app))(dict(SCOPE), _receive, send)
-    except RuntimeError:
-        pass  # for uvicorn, which logs it
     return sent
 
 
