@@ -1,4 +1,4 @@
-"""Bodies on their way: how much room the large ones have, and which of them gives way. Event loop only; no threads, no HTTP."""
+"""Bodies on their way: how much room large ones have, and which of them gives way. Event loop only; no HTTP."""
 
 import asyncio
 import time

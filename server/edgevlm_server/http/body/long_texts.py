@@ -93,6 +93,4 @@ def _read(body: bytes | bytearray, view: memoryview, begin: int, end: int) -> st
             return text
     except UnicodeDecodeError:
         pass
-    raise InvalidRequest(
-        f"A text can have at most {MAX_TEXT} characters, and pictures are ASCII.", code="invalid_value"
-    )
+    raise InvalidRequest(f"A text in the body has more than {MAX_TEXT} characters.", code="invalid_value")

@@ -7,7 +7,7 @@ import pytest
 from edgevlm_server.errors import ApiError
 from edgevlm_server.http.body import json_body, long_texts
 from edgevlm_server.http.body.json_body import MAX_ESCAPES, MAX_REST, parse_json
-from edgevlm_server.http.body.long_texts import LONG, MAX_WIDE, TOO_LONG, LongTexts
+from edgevlm_server.http.body.long_texts import LONG, MAX_WIDE, MOST_OF_A_TEXT, TOO_LONG, LongTexts
 from edgevlm_server.request import MAX_TEXT
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +110,8 @@ def test_a_wide_text_that_fits_is_kept_and_many_are_not() -> None:
     ("body", "code"),
     [
         (b'{"' + b"x" * LONG + b'": 1}', "invalid_value"),
+        (b'["' + b"x" * MOST_OF_A_TEXT + "\U0001f600".encode() + b'"]', "invalid_value"),
+        (b'["' + b"x" * MOST_OF_A_TEXT + b'\\ud83d\\ude00"]', "invalid_value"),
         (b'["' + b"\\n" * (MAX_ESCAPES + 10_000) + b'"]', "too_many_values"),
         (b'["' + b'","'.join([b"x" * (LONG - 1)] * (MAX_REST // LONG + 2)) + b'"]', "request_too_large"),
         (b'[""' + b'""' * 100_000, "invalid_json"),
