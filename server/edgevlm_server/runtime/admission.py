@@ -62,6 +62,11 @@ class Admission:
         return self._inside
 
     @property
+    def arriving(self) -> int:
+        """Requests whose body is on its way."""
+        return len(self.bodies.arriving)
+
+    @property
     def limit(self) -> int:
         """Places that there are."""
         return self.slots + self._queue

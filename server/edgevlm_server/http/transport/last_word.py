@@ -9,7 +9,7 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgevlm_server.errors import ApiError, Unavailable
-from edgevlm_server.http.transport.envelope import refusal
+from edgevlm_server.http.transport.envelope import Refusal
 
 
 class LastWord:
@@ -31,10 +31,10 @@ class LastWord:
         except asyncio.CancelledError:
             if begun:
                 raise
-            await refusal(Unavailable.draining())(scope, receive, send)
+            await Refusal(Unavailable.draining())(scope, receive, send)
         except Exception:
             if not begun:
-                await refusal(unexpected())(scope, receive, send)
+                await Refusal(unexpected())(scope, receive, send)
             raise
 
 

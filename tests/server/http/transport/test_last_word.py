@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from edgevlm_server.http.transport.envelope import Envelope
 from edgevlm_server.http.transport.last_word import LastWord
+from edgevlm_server.observe.record import Readers
 from starlette.types import Message, Receive, Scope, Send
 
 SCOPE = {"type": "http", "path": "/v1/models", "method": "GET", "headers": [], "client": ("127.0.0.1", 1)}
@@ -27,7 +28,7 @@ async def answered(error: BaseException) -> list[Message]:
         sent.append(message)
 
     with suppress(RuntimeError):  # which uvicorn logs
-        await Envelope(LastWord(app))(dict(SCOPE), _receive, send)
+        await Envelope(LastWord(app), Readers())(dict(SCOPE), _receive, send)
     return sent
 
 
