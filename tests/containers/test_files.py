@@ -11,15 +11,16 @@ import pytest
 import tomli
 import yaml
 from edgevlm_server.exit_codes import EXIT_CANNOT_START
-from edgevlm_server.settings import OPTIONS, variable
+from edgevlm_server.options import options, variable
 
+from edgevlm.commands.serve import OPTIONS
 from tests.containers.podman import ROOT
 
 BIN = Path(sys.executable).parent
 DOCKER = ROOT / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["edgevlm"]
-VARIABLES = {variable(name) for name in OPTIONS}
+VARIABLES = {variable(name) for kind in OPTIONS for name in options(kind)}
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)

@@ -16,7 +16,8 @@ from edgevlm_server.http.access.keys import KeyRing, add_key
 from edgevlm_server.http.app import build_api
 from edgevlm_server.images.formats.limits import FORMATS, ImageLimits
 from edgevlm_server.model import load_model
-from edgevlm_server.settings import OPTIONS, Settings, SettingsError, flag
+from edgevlm_server.options import flag
+from edgevlm_server.settings import OPTIONS, Settings, SettingsError
 
 from tests.boundaries.walls import LIBRARIES, ROOMS, ROOT
 from tests.docs.pages import code, read, section, table
