@@ -4,6 +4,7 @@ import argparse
 import logging
 from functools import partial
 
+from edgevlm_server.exit_codes import EXIT_CANNOT_START
 from edgevlm_server.options import add_options, chosen_options, unknown_variables
 from edgevlm_server.settings import Settings, SettingsError, from_arguments
 from edgevlm_server.settings import add_arguments as add_settings
@@ -41,4 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
         log.warning("%s", sentence)
     bundle = partial(served_bundle, served.model, settings, conversion)
     prepare = partial(ensure_plans, plans=settings.plans)
-    return serve(settings, lambda: load_model(bundle(), settings, prepare=prepare, name=served.name))
+    try:
+        return serve(settings, lambda: load_model(bundle(), settings, prepare=prepare, name=served.name))
+    except SettingsError as error:
+        log.error("%s", error)
+        return EXIT_CANNOT_START
