@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import sys
 from functools import partial
 
 from edgevlm_server.exit_codes import EXIT_CANNOT_START
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_conversion(served.model, conversion)
     except CommandError as error:
         raise SettingsError(str(error)) from None
-    configure_log(settings.log_level)
+    configure_log(settings.log_level, settings.log_format or ("text" if sys.stderr.isatty() else "json"))
     for sentence in unknown_variables(OPTIONS):
         log.warning("%s", sentence)
     bundle = partial(served_bundle, served.model, settings, conversion)

@@ -17,13 +17,15 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api import answers, examples
-from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, decision, to_score
+from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, confidence, decision, to_score
 from edgevlm_server.errors import InvalidRequest
-from edgevlm_server.http.access.dependencies import Served, client_of
+from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.body.read import read_json
-from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, Visit, count_request, enter
+from edgevlm_server.http.generate import Visit, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
 from edgevlm_server.model import Model
+from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord, record_of
 from edgevlm_server.prepare import Prompt, read_prompt, room_left
 from edgevlm_server.request import EncodedImages
 from edgevlm_server.runtime import scoring
@@ -56,6 +58,7 @@ class _Ready(NamedTuple):
     images: EncodedImages
     visit: Visit
     slots: int
+    record: RequestRecord
 
     def sequences(self) -> Iterator[Scored]:
         """One for each way; of one question's the first has the number 0."""
@@ -63,7 +66,7 @@ class _Ready(NamedTuple):
             for number, way in enumerate(one.ways):
                 yield scoring.forced(one.prompt, self.images, way, number)
 
-    def body(self, model: Model, scored: Sequence[float], cached: int) -> dict[str, Any]:
+    def body(self, model: Model, metrics: Metrics, scored: Sequence[float], cached: int) -> dict[str, Any]:
         """The answer; `scored` are the logarithms of the ways' probabilities, in their order."""
         left = iter(scored)
         found = [
@@ -74,6 +77,10 @@ class _Ready(NamedTuple):
             cached=cached,
             completion=sum(len(way) for one in self.questions for way in one.ways),
         )
+        for one in found:
+            metrics.weighed(confidence(one), one["diagnostics"]["label_mass"])
+        self.record.counted(usage.prompt, usage.cached, usage.completion)
+        self.record.enter("send")
         return decision(model.manifest.model, found, usage)
 
 
@@ -88,8 +95,11 @@ async def decisions(request: Request, service: Served) -> Response:
 
     Nothing is generated. The model sees the input and, behind it, the question's instructions as they are.
     """
+    record = record_of(request.scope)
+    record.enter("body")
     with count_request(service):
         loaded = service.loaded()
+        record.model = loaded.model.manifest.model
         ready = await _accept(request, service, loaded)
     wave: list[Ticket] = []
     try:
@@ -106,7 +116,10 @@ async def decisions(request: Request, service: Served) -> Response:
 async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
     """Read, check and prepare; the caller gives the places back."""
     read = partial(read_json, request, DecisionRequest, service.settings.max_body)
+    record = record_of(request.scope)
     asked = await service.admission.receive(read)
+    record.enter("prepare")
+    record.answers = len(asked.questions)
     counts = [sum(map(len, to_score(question).answers)) for question in asked.questions]
     if sum(counts) > MAX_SCORES:
         raise InvalidRequest(
@@ -116,13 +129,13 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
         )
     slots = min(service.admission.slots, max(counts))
     with enter(request, service.admission, slots) as visit:
-        prepared = partial(_prepare, service, loaded, asked, client_of(request))
+        prepared = partial(_prepare, service, loaded, asked, record)
         questions, images = await service.prepare(visit.watch.work(), prepared)
-    return _Ready(questions, images, visit, slots)
+    return _Ready(questions, images, visit, slots, record)
 
 
 async def _prepare(
-    service: Service, loaded: Loaded, asked: DecisionRequest, client: str | None
+    service: Service, loaded: Loaded, asked: DecisionRequest, record: RequestRecord
 ) -> tuple[list[_Weighed], EncodedImages]:
     questions = []
     for question in asked.questions:
@@ -130,7 +143,8 @@ async def _prepare(
         questions.append(weighed)
         await asyncio.sleep(0)  # many long texts take a while, and others wait for their tokens
     # every question is asked about the same ones
-    return questions, await loaded.pictures.encode(prompt.pictures, client)
+    record.look_at(len(prompt.pictures))
+    return questions, await loaded.pictures.encode(prompt.pictures, record.client)
 
 
 def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_images: int) -> tuple[_Weighed, Prompt]:
@@ -149,14 +163,18 @@ async def _score(service: Service, loaded: Loaded, ready: _Ready, wave: list[Tic
     sequences = ready.sequences()
     scored: list[float] = []
     cached = 0
+    ready.record.enter("queue")
     while some := list(islice(sequences, ready.slots)):
         wave[:] = [loaded.batcher.submit(sequence) for sequence in some]
         # the first of all was counted when the request came
         service.metrics.received.inc(len(wave) - (not scored))
         service.metrics.accepted.inc(len(wave))
-        scored += [await scoring.logprob(ticket) for ticket in wave]
+        for ticket in wave:
+            scored.append(await scoring.logprob(ticket))
+            # the first of all: a stage begins once
+            ready.record.enter("score", ticket.sequence.began)
         cached += sum(ticket.sequence.reused for ticket in wave if not ticket.sequence.number)
-    return ready.body(loaded.model, scored, cached)
+    return ready.body(loaded.model, service.metrics, scored, cached)
 
 
 def _over(wave: list[Ticket], visit: Visit) -> None:

@@ -5,10 +5,9 @@ HTTP, no route and no wire shape.
 """
 
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 from fastapi import Request
@@ -17,8 +16,8 @@ from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest, QueueFull, Unavailable
-from edgevlm_server.http.access.dependencies import client_of
 from edgevlm_server.http.disconnect import DisconnectWatch
+from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord, record_of
 from edgevlm_server.prepare import prepare
 from edgevlm_server.request import Generation
 from edgevlm_server.runtime.admission import Admission, Arriving, Place
@@ -28,9 +27,6 @@ from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
 
 log = logging.getLogger(__name__)
-
-CLIENT_CLOSED_REQUEST = 499
-"""nginx's status for a client that left: nobody receives it, it is for the log."""
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -65,21 +61,40 @@ class Queued(NamedTuple):
     generation: Generation
     stream: bool
     writer: ResponseWriter
+    record: RequestRecord
 
     def end(self) -> None:
         """Nobody waits for the answers any more. Harmless when they are over."""
         for ticket in self.tickets:
             ticket.end("cancelled")
 
+    @contextmanager
+    def noted(self, choices: Choices) -> Iterator[None]:
+        """What came of the answers within the block, in the record."""
+        try:
+            yield
+        finally:
+            sequences = [ticket.sequence for ticket in self.tickets]
+            self.record.ran([one.began for one in sequences], [one.prefilled for one in sequences])
+            self.record.counted(*astuple(choices.usage))
+
+    def failed(self, error: ApiError) -> str:
+        """The events for what went wrong after the first of them was sent."""
+        assert isinstance(self.writer, StreamWriter)
+        self.record.code = error.code
+        return self.writer.error(error)
+
 
 async def generate(request: Request, service: Service, read: Read) -> Response:
     """Answer one request. Raises `ApiError` for whatever goes wrong before the first byte of the answer."""
-    arrived = time.monotonic()
+    record = record_of(request.scope)
+    record.enter("body")
     with count_request(service) as count:
         loaded = service.loaded()
+        record.model = loaded.model.manifest.model
         queued = await _accept(request, service, loaded, read, count)
     service.metrics.accepted.inc(len(queued.tickets))
-    choices = _choices(queued, loaded, service, arrived)
+    choices = _choices(queued, loaded, service)
     try:
         return await (_streamed(queued, choices) if queued.stream else _whole(queued, choices))
     except ClientLeft:
@@ -120,8 +135,11 @@ def enter(request: Request, admission: Admission, places: int) -> Iterator[Visit
 
 async def _accept(request: Request, service: Service, loaded: Loaded, read: Read, count: Count) -> Queued:
     """Read, check, prepare and queue."""
+    record = record_of(request.scope)
     asked = await service.admission.receive(read)
+    record.enter("prepare")
     wanted = asked.request()
+    record.answers, record.stream = wanted.generation.choices, wanted.stream
     count.answers, most = wanted.generation.choices, service.admission.slots
     if count.answers > most:
         raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
@@ -132,32 +150,36 @@ async def _accept(request: Request, service: Service, loaded: Loaded, read: Read
             ready = prepare(wanted, model, service.settings.max_images)
             structure = wanted.generation.structure
             constraint = None if structure is None else await loaded.grammars.compile(structure)
-            images = await loaded.pictures.encode(ready.pictures, client_of(request))
+            record.look_at(len(ready.pictures))
+            images = await loaded.pictures.encode(ready.pictures, record.client)
             return ready.sequences(images, constraint)
 
         sequences = await service.prepare(visit.watch.work(), prepared)
         writer = asked.writer(model.manifest.model, model.tokenizer)
         # nothing is awaited between queueing and what ends it, so no ticket is left without an owner
+        record.enter("queue")
         tickets = [loaded.batcher.submit(sequence) for sequence in sequences]
-        queued = Queued(tickets, wanted.generation, wanted.stream, writer)
+        queued = Queued(tickets, wanted.generation, wanted.stream, writer, record)
         # from here on the answers' ends give the places back
         when_all_ended(tickets, lambda served: visit.over(served=served))
         visit.watch.when_left(queued.end)
     return queued
 
 
-def _choices(queued: Queued, loaded: Loaded, service: Service, arrived: float) -> Choices:
+def _choices(queued: Queued, loaded: Loaded, service: Service) -> Choices:
     generation, tokenizer = queued.generation, loaded.model.tokenizer
 
     def answer(ticket: Ticket) -> Answer:
         text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=generation.keep_space)
-        return Answer(ticket, tokenizer, text, service.metrics, arrived)
+        return Answer(ticket, tokenizer, text, service.metrics, queued.record.arrived)
 
     return Choices([answer(ticket) for ticket in queued.tickets])
 
 
 async def _whole(queued: Queued, choices: Choices) -> Response:
-    answers = await choices.whole()
+    with queued.noted(choices):
+        answers = await choices.whole()
+    queued.record.enter("send")
     body = queued.writer.whole(answers, choices.usage)
     return PlainTextResponse(body) if isinstance(body, str) else JSONResponse(body)
 
@@ -165,7 +187,8 @@ async def _whole(queued: Queued, choices: Choices) -> Response:
 async def _streamed(queued: Queued, choices: Choices) -> Response:
     pieces = choices.pieces()
     # an engine that refuses the request now still answers with a status of its own
-    first = await anext(pieces)
+    with queued.noted(choices):
+        first = await anext(pieces)
     events = _events(queued, choices, first, pieces)
     return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
@@ -183,17 +206,19 @@ async def _events(
             if begin := writer.begin(index, choices.usage):
                 yield begin
         yield writer.piece(*first, choices.usage)
-        async with aclosing(rest):
-            async for index, piece in rest:
-                yield writer.piece(index, piece, choices.usage)
+        with queued.noted(choices):
+            async with aclosing(rest):
+                async for index, piece in rest:
+                    yield writer.piece(index, piece, choices.usage)
+        queued.record.enter("send")
         yield writer.end(choices.usage)
     except ApiError as error:
-        yield writer.error(error)
+        yield queued.failed(error)
     except ClientLeft:
-        return
+        queued.record.left = True
     except Exception:
         log.exception("An answer broke off.")
-        yield writer.error(EngineFailed())
+        yield queued.failed(EngineFailed())
     finally:
         queued.end()
 

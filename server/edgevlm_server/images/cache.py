@@ -30,7 +30,10 @@ class FeatureCache:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._bytes = 0
+        self.bytes = 0
+        """Memory that is taken."""
+        self.evicted = 0
+        """Pictures whose features gave way to others'."""
         self._features: OrderedDict[str, Floats] = OrderedDict()
         self._under_way: dict[str, _Work] = {}
 
@@ -81,10 +84,11 @@ class FeatureCache:
         if features.nbytes > self._max_bytes:
             return
         self._features[sha256] = features
-        self._bytes += features.nbytes
-        while self._bytes > self._max_bytes:
+        self.bytes += features.nbytes
+        while self.bytes > self._max_bytes:
             _, oldest = self._features.popitem(last=False)
-            self._bytes -= oldest.nbytes
+            self.bytes -= oldest.nbytes
+            self.evicted += 1
 
     def _over(self, sha256: str, work: _Work) -> None:
         if self._under_way.get(sha256) is work:

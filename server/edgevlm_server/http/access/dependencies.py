@@ -6,6 +6,7 @@ from fastapi import Depends, Request
 
 from edgevlm_server.errors import Unauthorized
 from edgevlm_server.http.access.keys import KeyRing
+from edgevlm_server.observe.record import record_of
 from edgevlm_server.service import Service
 
 
@@ -30,10 +31,4 @@ async def authorise(request: Request) -> None:
         service: Service = request.app.state.service
         service.metrics.unauthorized.inc()
         raise Unauthorized
-    request.state.client = client
-
-
-def client_of(request: Request) -> str | None:
-    """The name of the client whose key was sent; `None` on a server without keys, where all are one client."""
-    client: str | None = getattr(request.state, "client", None)
-    return client
+    record_of(request.scope).client = client

@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 from edgevlm_server.http.access.keys import KeyRing, add_key
-from edgevlm_server.http.app import KEYED, build_api, probes
+from edgevlm_server.http.app import KEYED, build_api
+from edgevlm_server.http.operation import probes
 from edgevlm_server.http.static import docs_router
 from edgevlm_server.model import load_model
 from edgevlm_server.service import Service
