@@ -94,14 +94,15 @@ def _rows() -> Iterator[dict[str, Any]]:
 
 def _placed(row: Row, top: int) -> tuple[list[dict[str, Any]], int]:
     """Panels side by side, line after line; and how high they are together."""
-    made, x, y, height = [], 0, 0, 0
+    made, x, y, line = [], 0, 0, 0
     for panel in row.panels:
         width, height = SIZES[panel.kind]
         if x + width > COLUMNS:
-            x, y = 0, y + height
+            x, y, line = 0, y + line, 0
+        line = max(line, height)
         made.append(_panel(panel, {"x": x, "y": top + y, "w": width, "h": height}))
         x += width
-    return made, y + height
+    return made, y + line
 
 
 def _panel(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
