@@ -13,7 +13,7 @@ from edgevlm_engines import EngineError
 
 from edgevlm_server.device.device import open_device
 from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
-from edgevlm_server.http.access.keys import KeyRing
+from edgevlm_server.http.access.credentials import Credentials
 from edgevlm_server.http.app import build_app
 from edgevlm_server.http.operation import build_metrics_app
 from edgevlm_server.http.transport.connections import Connections
@@ -26,6 +26,7 @@ from edgevlm_server.observe.loop_lag import watch_lag
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import Reader
 from edgevlm_server.observe.traces import traced
+from edgevlm_server.reload import ignore_hangup
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
 
@@ -40,14 +41,15 @@ def serve(settings: Settings, load: Callable[[], Model]) -> int:
 
     If a thread cannot be ended, the process ends here with the code, without returning.
     """
-    keys = None if settings.api_keys is None else KeyRing.load(settings.api_keys)
+    ignore_hangup()
+    credentials = Credentials.load(settings)
     most = connections_that_fit(settings.max_connections)
     with (
         listen(settings.host, settings.port) as listeners,
         _metrics_listener(settings) as for_metrics,
         traced(settings.otlp_endpoint) as readers,
     ):
-        return asyncio.run(_run(settings, keys, Listeners(listeners, for_metrics), most, readers, load))
+        return asyncio.run(_run(settings, credentials, Listeners(listeners, for_metrics), most, readers, load))
 
 
 class Listeners(NamedTuple):
@@ -65,7 +67,7 @@ def _metrics_listener(settings: Settings) -> AbstractContextManager[list[socket.
 
 async def _run(
     settings: Settings,
-    keys: KeyRing | None,
+    credentials: Credentials,
     listeners: Listeners,
     most_connections: int,
     readers: Sequence[Reader],
@@ -75,13 +77,15 @@ async def _run(
     service = Service(settings, metrics)
     for reader in readers:
         service.readers.add(reader)
-    config = HttpConfig(build_app(service, keys), settings, most_connections)
+    app = build_app(service, credentials.keys)
+    config = HttpConfig(app, settings, most_connections, credentials.certificate)
     _watch_connections(metrics.levels, config.open_connections, most_connections)
     lag = asyncio.create_task(watch_lag(metrics.loop_lag.observe))
     beside = _Beside(service, listeners.metrics)
     server = _Server(config, service)
+    reloading = asyncio.create_task(credentials.reloader().run())
     serving = asyncio.create_task(server.serve(sockets=listeners.api))
-    addresses = [_url(listener) for listener in listeners.api]
+    addresses = [_url(listener, encrypted=credentials.certificate is not None) for listener in listeners.api]
     log.info("Listening on %s; loading the model.", " and ".join(addresses))
     address = addresses[0] + (settings.root_path or "")
     loading = asyncio.create_task(_load(service, load, address))
@@ -96,6 +100,7 @@ async def _run(
     code = over.result() if over.done() else ended
     clean = await service.close() and server.clean and loading.done() and watching.done()
     over.cancel()
+    reloading.cancel()
     watching.cancel()
     if loading.done() and (reason := loading.result()) is not None:
         # last, where the person who reads the end of a log looks
@@ -167,7 +172,8 @@ class _Beside:
         self._server = BesideServer(HttpConfig(build_metrics_app(service), service.settings, METRICS_CONNECTIONS))
         self._serving = asyncio.create_task(self._server.serve(sockets=listeners)) if listeners else None
         if listeners:
-            log.info("Metrics: %s", " and ".join(f"{_url(listener)}/metrics" for listener in listeners))
+            urls = [f"{_url(listener, encrypted=False)}/metrics" for listener in listeners]
+            log.info("Metrics: %s", " and ".join(urls))
 
     async def end(self) -> None:
         self._server.should_exit = True
@@ -181,6 +187,6 @@ def _watch_connections(levels: Levels, connections: Connections, limit: int) -> 
     levels.watch("connections_refused", lambda: connections.turned_away)
 
 
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _url(listener: socket.socket, *, encrypted: bool) -> str:
+    scheme, (host, port) = "https" if encrypted else "http", listener.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,15 +1,19 @@
 """What stands around the pods: services, ways in, network policy, metrics, scaling. Each is there when asked for."""
 
+import json
 import re
 
 import pytest
-from edgevlm_server.http.app import api
+import yaml
+from edgevlm_server.http.operation import scraping
 from edgevlm_server.observe.metrics import Metrics
 from fastapi.routing import APIRoute
 
 from tests.chart.cases import KEYS, OPEN
 from tests.chart.conftest import Rendered
 from tests.chart.helm import Helm, container, one
+from tests.monitoring import dashboard
+from tests.monitoring.expressions_in_use import ALERTS, RULES_FILE
 
 
 @pytest.mark.parametrize(
@@ -21,7 +25,7 @@ from tests.chart.helm import Helm, container, one
             "everything",
             {
                 *("NetworkPolicy", "PodDisruptionBudget", "ConfigMap", "Pod"),
-                *("Ingress", "HTTPRoute", "ServiceMonitor", "ScaledObject"),
+                *("Ingress", "HTTPRoute", "ServiceMonitor", "ScaledObject", "PrometheusRule"),
             },
         ),
     ],
@@ -90,10 +94,25 @@ def test_prometheus_reads_each_device_once_with_a_key(rendered: Rendered) -> Non
     found = [m for m in manifests if m["kind"] == "Service" and selector <= m["metadata"]["labels"].items()]
     assert [service["metadata"]["name"] for service in found] == ["edgevlm-devices"]
     assert endpoint["port"] == found[0]["spec"]["ports"][0]["name"]
-    assert endpoint["path"] in {route.path for route in api.routes if isinstance(route, APIRoute)}
+    assert endpoint["path"] in {route.path for route in scraping.routes if isinstance(route, APIRoute)}
     assert endpoint["authorization"] == {"credentials": {"name": "scrape", "key": "key"}}
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert "authorization" not in one(rendered("bare ingress"), "ServiceMonitor")["spec"]["endpoints"][0]
+
+
+def test_a_port_for_metrics_is_read_without_a_key(helm: Helm) -> None:
+    manifests = helm.render({**KEYS, "settings": {"metricsPort": 9090}, "serviceMonitor": {"enabled": True}})
+    [endpoint] = one(manifests, "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["port"] == "metrics" and "authorization" not in endpoint
+    devices, public = one(manifests, "Service", "edgevlm-devices"), one(manifests, "Service", "edgevlm")
+    assert {"name": "metrics", "port": 9090, "targetPort": "metrics"} in devices["spec"]["ports"]
+    assert [port["name"] for port in public["spec"]["ports"]] == ["http"], "not for everyone"
+    [rule] = one(manifests, "NetworkPolicy")["spec"]["ingress"]
+    assert [port["port"] for port in rule["ports"]] == ["http", "metrics"]
+    server = container(manifests, "server")
+    assert {"name": "metrics", "containerPort": 9090} in server["ports"]
+    told = {variable["name"]: variable.get("value") for variable in server["env"]}
+    assert (told["EDGEVLM_METRICS_PORT"], told["EDGEVLM_METRICS_HOST"]) == ("9090", "0.0.0.0")
 
 
 def test_scaling_asks_for_a_metric_that_the_server_has(rendered: Rendered) -> None:
@@ -114,7 +133,7 @@ def test_helm_test_asks_for_a_whole_answer_and_a_stream(rendered: Rendered) -> N
     manifests = rendered("everything")
     pods = [m for m in manifests if m["kind"] == "Pod"]
     assert [pod["spec"]["containers"][0]["args"][-1] for pod in pods] == ["whole", "stream"]
-    files = one(manifests, "ConfigMap")
+    [files] = [m for m in manifests if m["kind"] == "ConfigMap" and "binaryData" in m]
     for pod in pods:
         [part] = pod["spec"]["containers"]
         assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
@@ -132,3 +151,22 @@ def test_the_notes_say_what_holds_for_these_values(helm4: Helm) -> None:
     assert "on 3 device(s)" in notes and "Bearer $KEY" in notes
     assert "helm --namespace" not in notes and "build" not in notes
     assert "may use it" in helm4.notes(OPEN)
+
+
+def test_rules_and_dashboard_are_those_of_the_repository(rendered: Rendered) -> None:
+    manifests = rendered("everything")
+    rule = one(manifests, "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load(RULES_FILE.read_text())
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    board = one(manifests, "ConfigMap", "edgevlm-dashboard")
+    assert json.loads(board["data"]["edgevlm.json"]) == json.loads(dashboard.FILE.read_text())
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_alerts_find_what_the_monitor_reads(rendered: Rendered) -> None:
+    """A ServiceMonitor's job is the name of the service."""
+    [down] = [alert for alert in ALERTS if alert["alert"] == "EdgevlmDown"]
+    pattern = re.search(r'job=~"(.+?)"', down["expr"])
+    assert pattern is not None
+    scraped = one(rendered("everything"), "Service", "edgevlm-devices")["metadata"]["name"]
+    assert re.fullmatch(pattern[1], scraped)

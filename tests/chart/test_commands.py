@@ -45,9 +45,10 @@ def test_every_command_line_and_environment_is_read_by_the_product(rendered: Ren
 @pytest.mark.parametrize("case", CASES)
 def test_the_server_listens_where_the_probes_and_services_look(rendered: Rendered, case: str) -> None:
     server = container(rendered(case), "server")
-    [port] = server["ports"]
+    port, *beside = server["ports"]
     asked = settings(server)
     assert (asked.host, asked.port) == ("0.0.0.0", port["containerPort"])
+    assert [one["containerPort"] for one in beside] == ([asked.metrics_port] if asked.metrics_port else [])
     assert {server[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")} == {
         port["name"]
     }
@@ -61,7 +62,23 @@ def test_every_setting_arrives(rendered: Rendered) -> None:
     assert (asked.memory, asked.drain_timeout, asked.engine_timeout) == (3 * 2**30, 12.5, 90)
     assert (asked.log_level, asked.no_page) == ("debug", True)
     assert asked.image_hosts == ImageHosts.parse("camera.example:8080,10.0.0.0/8")
-    assert len(EVERY_SETTING) == 26
+    assert (asked.metrics_host, asked.metrics_port, asked.metrics_clients) == ("0.0.0.0", 9090, True)
+    assert (asked.metrics_aliases, asked.log_format) == ("vllm", "text")
+    limits = (asked.limit_requests_at_once, asked.limit_requests_per_minute, asked.limit_tokens_per_minute)
+    assert (*limits, asked.limit_pictures_kept, asked.request_timeout) == (4, 60, 1_500_000, 20, 120.5)
+    assert len(EVERY_SETTING) == 35
+
+
+def test_with_a_certificate_everyone_speaks_https(rendered: Rendered) -> None:
+    manifests = rendered("encrypted")
+    server = container(manifests, "server")
+    asked = settings(server)
+    [mount] = [one["mountPath"] for one in server["volumeMounts"] if one["name"] == "tls"]
+    assert (asked.tls_cert, asked.tls_key) == (Path(mount) / "tls.crt", Path(mount) / "tls.key")
+    probes = [server[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+    assert {probe["scheme"] for probe in probes} == {"HTTPS"}
+    plain = container(rendered("keys"), "server")
+    assert plain["startupProbe"]["httpGet"]["scheme"] == "HTTP"
 
 
 def test_without_values_the_server_has_its_own_defaults(rendered: Rendered) -> None:

@@ -34,7 +34,7 @@ class Process:
         return "".join(self.lines)
 
     def url(self) -> str:
-        pattern = re.compile(r"Listening on (http://\S+?);")
+        pattern = re.compile(r"Listening on (https?://\S+?);")
         until(lambda: pattern.search(self.log) or self.process.poll() is not None, "the address")
         found = pattern.search(self.log)
         assert found, self.log
@@ -103,7 +103,7 @@ def swallow(url: str) -> None:
 
 def series(url: str, name: str) -> float:
     text = httpx.get(f"{url}/metrics").text
-    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(name))
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 
 def running(url: str) -> float:

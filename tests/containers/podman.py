@@ -72,12 +72,16 @@ class Podman:
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
         }
 
-    def __call__(self, *arguments: str | Path, check: bool = True) -> str:
-        """What podman prints on standard output; its complaints are in the error if it fails."""
-        return self.result(*arguments, check=check).stdout.strip()
+    def __call__(self, *arguments: str | Path, check: bool = True, given: str | None = None) -> str:
+        """What podman prints on standard output; its complaints are in the error if it fails. `given` is its input."""
+        return self.result(*arguments, check=check, given=given).stdout.strip()
 
-    def result(self, *arguments: str | Path, check: bool = False) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(["podman", *arguments], capture_output=True, text=True, env=self.environment)
+    def result(
+        self, *arguments: str | Path, check: bool = False, given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            ["podman", *arguments], capture_output=True, text=True, env=self.environment, input=given
+        )
         assert not check or done.returncode == 0, f"{arguments}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done
 

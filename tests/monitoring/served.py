@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import httpx
 from edgevlm_server.device.device import Device
-from edgevlm_server.http.access.keys import KeyRing, add_key
+from edgevlm_server.http.access.key_file import add_key
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 

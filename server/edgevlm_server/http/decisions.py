@@ -21,13 +21,13 @@ from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, c
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.body.read import read_json
-from edgevlm_server.http.generate import Visit, count_request, enter
+from edgevlm_server.http.generate import Arrival, Visit, charge, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
 from edgevlm_server.model import Model
 from edgevlm_server.observe.metrics import Metrics
-from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord, record_of
+from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
 from edgevlm_server.prepare import Prompt, read_prompt, room_left
-from edgevlm_server.request import EncodedImages
+from edgevlm_server.request import Client, EncodedImages
 from edgevlm_server.runtime import scoring
 from edgevlm_server.runtime.output import ClientLeft, Ticket, Usage, when_all_ended
 from edgevlm_server.runtime.sequence import Sequence as Scored
@@ -95,16 +95,17 @@ async def decisions(request: Request, service: Served) -> Response:
 
     Nothing is generated. The model sees the input and, behind it, the question's instructions as they are.
     """
-    record = record_of(request.scope)
+    arrival = Arrival.of(request, service)
+    client, record = arrival.client, arrival.record
     record.enter("body")
-    with count_request(service):
+    with count_request(service), arrival.deadline.begun():
         loaded = service.loaded()
         record.model = loaded.model.manifest.model
-        ready = await _accept(request, service, loaded)
+        ready = await _accept(arrival, service, loaded)
     wave: list[Ticket] = []
     try:
-        work = ready.visit.watch.work()
-        return JSONResponse(await work.do(lambda: _score(service, loaded, ready, wave)))
+        body = await ready.visit.work().do(lambda: _score(service, loaded, ready, client, wave))
+        return JSONResponse(body, headers=service.admission.limits.headers(client.share))
     except (ClientDisconnect, ClientLeft):
         if not wave:
             service.metrics.rejected.labels("client_left").inc()
@@ -113,11 +114,11 @@ async def decisions(request: Request, service: Served) -> Response:
         _over(wave, ready.visit)
 
 
-async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
+async def _accept(arrival: Arrival, service: Service, loaded: Loaded) -> _Ready:
     """Read, check and prepare; the caller gives the places back."""
-    read = partial(read_json, request, DecisionRequest, service.settings.max_body)
-    record = record_of(request.scope)
-    asked = await service.admission.receive(read)
+    client, record = arrival.client, arrival.record
+    read = partial(read_json, arrival.request, DecisionRequest, service.settings.max_body)
+    asked = await arrival.deadline.within(lambda: service.admission.receive(client.share, read))
     record.enter("prepare")
     record.answers = len(asked.questions)
     counts = [sum(map(len, to_score(question).answers)) for question in asked.questions]
@@ -128,14 +129,14 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
             param="questions",
         )
     slots = min(service.admission.slots, max(counts))
-    with enter(request, service.admission, slots) as visit:
-        prepared = partial(_prepare, service, loaded, asked, record)
-        questions, images = await service.prepare(visit.watch.work(), prepared)
+    with enter(arrival, service.admission, slots) as visit:
+        prepared = partial(_prepare, service, loaded, asked, arrival)
+        questions, images = await service.prepare(visit.work(), prepared)
     return _Ready(questions, images, visit, slots, record)
 
 
 async def _prepare(
-    service: Service, loaded: Loaded, asked: DecisionRequest, record: RequestRecord
+    service: Service, loaded: Loaded, asked: DecisionRequest, arrival: Arrival
 ) -> tuple[list[_Weighed], EncodedImages]:
     questions = []
     for question in asked.questions:
@@ -143,8 +144,8 @@ async def _prepare(
         questions.append(weighed)
         await asyncio.sleep(0)  # many long texts take a while, and others wait for their tokens
     # every question is asked about the same ones
-    record.look_at(len(prompt.pictures))
-    return questions, await loaded.pictures.encode(prompt.pictures, record.client)
+    arrival.record.look_at(len(prompt.pictures))
+    return questions, await loaded.pictures.encode(prompt.pictures, arrival.client)
 
 
 def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_images: int) -> tuple[_Weighed, Prompt]:
@@ -158,14 +159,16 @@ def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_imag
     return _Weighed(question, np.array(prompt.ids, np.int64), ways), prompt
 
 
-async def _score(service: Service, loaded: Loaded, ready: _Ready, wave: list[Ticket]) -> dict[str, Any]:
+async def _score(
+    service: Service, loaded: Loaded, ready: _Ready, client: Client, wave: list[Ticket]
+) -> dict[str, Any]:
     """Score wave by wave; `wave` always holds the latest one. Raises `ApiError` if the engine fails, `ClientLeft`."""
     sequences = ready.sequences()
     scored: list[float] = []
     cached = 0
     ready.record.enter("queue")
     while some := list(islice(sequences, ready.slots)):
-        wave[:] = [loaded.batcher.submit(sequence) for sequence in some]
+        wave[:] = [loaded.batcher.submit(sequence, client.share) for sequence in some]
         # the first of all was counted when the request came
         service.metrics.received.inc(len(wave) - (not scored))
         service.metrics.accepted.inc(len(wave))
@@ -173,6 +176,7 @@ async def _score(service: Service, loaded: Loaded, ready: _Ready, wave: list[Tic
             scored.append(await scoring.logprob(ticket))
             # the first of all: a stage begins once
             ready.record.enter("score", ticket.sequence.began)
+        charge(service, client, some)
         cached += sum(ticket.sequence.reused for ticket in wave if not ticket.sequence.number)
     return ready.body(loaded.model, service.metrics, scored, cached)
 

@@ -31,7 +31,7 @@ from edgevlm_server.settings import Settings
 from edgevlm_server.version import commit, version
 
 REASONS = ("stop", "length", "cancelled", "error")
-REJECTIONS = ("invalid_request", "queue_full", "unavailable", "client_left", "error")
+REJECTIONS = ("invalid_request", "queue_full", "rate_limited", "timeout", "unavailable", "client_left", "error")
 FETCHES = ("ok", "cancelled", "not_allowed", "failed", "timeout", "too_large")
 STATES = ("loading", "ready", "draining", "dead")
 KINDS = ("prefill", "decode", "encode")

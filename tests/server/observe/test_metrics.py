@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from edgevlm_server.errors import CODES
-from edgevlm_server.http.access.keys import KeyRing, add_key
+from edgevlm_server.http.access.key_file import add_key
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.model import load_model
 from edgevlm_server.observe.families import Families
 from edgevlm_server.observe.metrics import Metrics
