@@ -73,7 +73,7 @@ class Podman:
         }
 
     def __call__(self, *arguments: str | Path, check: bool = True, given: str | None = None) -> str:
-        """What podman prints on standard output; its complaints are in the error if it fails. `given` is its input."""
+        """What podman prints on standard output; its complaints are in the error if it fails."""
         return self.result(*arguments, check=check, given=given).stdout.strip()
 
     def result(

@@ -24,9 +24,10 @@ class Box:
 
     def __init__(self, folder: Path, podman: Podman) -> None:
         self._podman = podman
-        self._folder = shutil.copytree(
-            ROOT / "docker", folder, ignore=lambda folder, names: {*names} - {"compose.yaml"}
-        )
+        folder.mkdir()
+        self._folder = folder
+        shutil.copy(ROOT / "docker/compose.yaml", folder)
+        shutil.copytree(ROOT / "docker/monitoring", folder / "monitoring")
         self._name = f"edgevlm-{os.getpid()}"
 
     def __call__(self, *words: str) -> str:
@@ -90,9 +91,8 @@ def test_the_key_file_is_backed_up_and_put_back(podman: Podman, cpu_image: str) 
         assert "camera-1" in saved
         put = ["run", "--rm", "-i", f"--volume={new}:/keys", "--entrypoint=sh", cpu_image, "-c", restore]
         podman(*put, given=f"{saved}\n")
-        assert "camera-1" in podman(
-            "run", "--rm", f"--volume={new}:/keys", cpu_image, "keys", "list", "/keys/keys.txt"
-        )
+        listed = podman("run", "--rm", f"--volume={new}:/keys", cpu_image, "keys", "list", "/keys/keys.txt")
+        assert "camera-1" in listed
 
 
 def test_prometheus_and_grafana_stand_beside_it(box: Box) -> None:
