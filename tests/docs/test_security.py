@@ -21,8 +21,9 @@ from edgevlm_server.http.body.json_body import MAX_REST
 from edgevlm_server.http.transport.heads import MAX_HEAD
 from edgevlm_server.images.formats.limits import FORMATS, ImageLimits
 from edgevlm_server.model import load_model
+from edgevlm_server.options import flag
 from edgevlm_server.runtime.bodies import ROOM, SMALL_BODY
-from edgevlm_server.settings import OPTIONS, Settings, SettingsError, flag
+from edgevlm_server.settings import OPTIONS, Settings, SettingsError
 
 from tests.boundaries.walls import LIBRARIES, ROOMS, ROOT
 from tests.docs.pages import code, read, section, table
