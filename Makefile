@@ -66,6 +66,7 @@ fix: $(VENV)/installed-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python -m tests.chart.readme
+	$(BIN)/python -m tests.monitoring.dashboard
 	$(BIN)/python -m tests.docs.tables
 
 $(VENV)/installed-%: pyproject.toml

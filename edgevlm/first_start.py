@@ -1,11 +1,10 @@
 """What a server serves: a bundle as it is; a checkpoint, a published one or the demo model as a bundle, made once."""
 
-import argparse
 import hashlib
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from edgevlm_engines import EngineError, EngineLoadError
 from edgevlm_engines.bundle import MANIFEST
 from edgevlm_engines.manifest import FORMAT
-from edgevlm_engines.names import Device, Precision, VisionPrecision
+from edgevlm_engines.names import Device
 from edgevlm_export.checkpoint.name import model_name
 from edgevlm_export.folder_lock import hold
 from edgevlm_export.unfinished import remove_left
@@ -21,6 +20,7 @@ from edgevlm_server.version import version
 
 from edgevlm.cache.folder import cache_folder, usable
 from edgevlm.cli import CommandError
+from edgevlm.conversion import Conversion
 from edgevlm.demo_bundle import demo_bundle
 from edgevlm.hub.published import Published, published
 
@@ -31,27 +31,6 @@ log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 """What a checkpoint has, and a bundle does not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """How a checkpoint is to be converted; `None` is what `edgevlm export` does by itself, and for this machine."""
-
-    vision_tower: Path | None = None
-    precision: Precision | None = None
-    vision_precision: VisionPrecision | None = None
-    device: Device | None = None
-    lora: tuple[tuple[Path, float], ...] = ()
-
-    @classmethod
-    def of(cls, arguments: argparse.Namespace) -> "Conversion":
-        return cls(
-            arguments.vision_tower,
-            arguments.precision,
-            arguments.vision_precision,
-            arguments.device,
-            tuple(arguments.lora),
-        )
 
 
 def is_checkpoint(folder: Path) -> bool:

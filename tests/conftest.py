@@ -25,6 +25,7 @@ MARKS = {
     "chart": "tools",
     "clients": "tools",
     "gpu": "gpu",
+    "monitoring/test_prometheus.py": "tools",
     "site": "tools",
     "tensorrt/test_api_conformance.py": "twin",
     "tensorrt/test_twin_traps.py": "twin",

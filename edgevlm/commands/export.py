@@ -1,11 +1,13 @@
 """`edgevlm export`: a checkpoint in the published layout becomes a bundle."""
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from edgevlm_server.options import add_options
+
 from edgevlm.cli import CommandError
+from edgevlm.conversion import CONVERSION, Conversion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what will run it (default: cpu); sets the other defaults. jetpack6 means TensorRT 10.3, jetpack7 "
         "TensorRT 10.15 or later, rtx TensorRT-RTX on a PC with an NVIDIA GPU",
     )
-    add_conversion(parser)
+    add_options(parser, Conversion, CONVERSION, variables=False)
     parser.add_argument(
         "--calibrate",
         type=Path,
@@ -61,57 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_conversion(parser: argparse._ActionsContainer) -> None:
-    """How a checkpoint is to be converted, for whatever device."""
-    from edgevlm_engines.names import Precision, VisionPrecision
-
-    add_parts(parser)
-    parser.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        help="precision of the language model's matmuls (default: int8 for cpu, otherwise fp16); int4 has "
-        "not been tried on TensorRT 10.3",
-    )
-    parser.add_argument(
-        "--vision-precision",
-        choices=get_args(VisionPrecision),
-        help="precision of the vision encoder's matmuls (default: fp32 for cpu, otherwise fp16)",
-    )
-
-
-def add_parts(parser: argparse._ActionsContainer) -> None:
-    """What belongs to a checkpoint."""
-    parser.add_argument(
-        "--vision-tower",
-        type=Path,
-        metavar="DIR",
-        help="folder of the CLIP model; V1 needs its weights, V2 only its sizes if they differ from ViT-L/14-336",
-    )
-    parser.add_argument(
-        "--lora",
-        type=lora,
-        action="append",
-        default=[],
-        metavar="DIR[:SCALE]",
-        help="merge the LoRA adapter in this folder (PEFT's format, with upstream's non_lora_trainables.bin), times "
-        "SCALE (default: 1); give it again for several",
-    )
-
-
-def lora(text: str) -> tuple[Path, float]:
-    """An adapter's folder and its scale."""
-    folder, colon, scale = text.rpartition(":")
-    if not colon or Path(text).is_dir():
-        return Path(text), 1.0
-    try:
-        factor = float(scale)
-    except ValueError:
-        return Path(text), 1.0
-    if not math.isfinite(factor) or factor == 0:
-        raise argparse.ArgumentTypeError(f"{scale} is no scale: a number other than 0 is needed")
-    return Path(folder), factor
-
-
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_export.bundle_writer import check_absent, scratch_folder
     from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
@@ -136,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.vision_precision or default.vision,
         Bar,
         arguments.vision_tower,
-        arguments.lora,
+        arguments.lora or (),
         arguments.keep_fp16,
         arguments.name,
     )

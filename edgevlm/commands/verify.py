@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-from edgevlm.commands.export import add_parts
+from edgevlm_server.options import add_options
+
+from edgevlm.conversion import PARTS, Conversion
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, required=True, metavar="DIR", help="folder that the bundle was made from"
     )
-    add_parts(parser)
+    add_options(parser, Conversion, PARTS, variables=False)
     parser.epilog = "It needs room beside the bundle for the checkpoint in fp32, and runs on the CPU."
 
 
@@ -19,6 +21,6 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm.accuracy.layers import verify
 
     print(f"{'output of':<20}{'error / size':>14}{'cosine':>12}")
-    for layer in verify(arguments.bundle, arguments.checkpoint, arguments.vision_tower, arguments.lora):
+    for layer in verify(arguments.bundle, arguments.checkpoint, arguments.vision_tower, arguments.lora or ()):
         print(f"{layer.name:<20}{layer.error:>14.5f}{layer.cosine:>12.6f}")
     return 0

@@ -12,8 +12,9 @@ from edgevlm_server.model import Model, load_model
 from edgevlm_server.offline import TooLong, answer, encode
 
 from edgevlm.cli import CommandError
+from edgevlm.conversion import Conversion
 from edgevlm.demo_bundle import demo_bundle
-from edgevlm.first_start import Conversion, check_conversion, served_bundle
+from edgevlm.first_start import check_conversion, served_bundle
 from edgevlm.pictures import Picture, picture_pixels
 from edgevlm.plans import ensure_plans
 

@@ -20,7 +20,8 @@ from edgevlm_engines import (
     slot_length,
 )
 
-from edgevlm_server.settings import Settings, flag
+from edgevlm_server.options import flag
+from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -106,28 +106,30 @@ async def _run(
     over.cancel()
     reloading.cancel()
     watching.cancel()
+    if loading.done() and (reason := loading.result()) is not None:
+        # last, where the person who reads the end of a log looks
+        log.error("%s", reason)
     # beside a dead engine no thread is waited for: a name server or a grammar may keep one for seconds
     if not clean or code == EXIT_ENGINE_DIED:
         _leave(code)
     return code
 
 
-async def _load(service: Service, load: Callable[[], Model], address: str) -> bool:
-    """False if the model cannot be loaded, after one sentence in the log."""
+async def _load(service: Service, load: Callable[[], Model], address: str) -> EngineError | None:
+    """Why the model cannot be loaded; `None` if it is."""
     try:
         await service.start(load)
     except EngineError as error:
-        log.error("%s", error)
-        return False
+        return error
     log.info("Ready: %s/v1/chat/completions", address)
     if not service.settings.no_page:
         log.info("Try it in a browser: %s/", address)
-    return True
+    return None
 
 
-async def _reason_to_end(service: Service, loading: asyncio.Task[bool]) -> int:
+async def _reason_to_end(service: Service, loading: asyncio.Task[EngineError | None]) -> int:
     """Waits for a reason other than a signal; the exit code that it means."""
-    if not await asyncio.shield(loading):
+    if await asyncio.shield(loading) is not None:
         return EXIT_CANNOT_START
     await service.died.wait()
     return EXIT_ENGINE_DIED

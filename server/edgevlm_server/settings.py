@@ -1,16 +1,15 @@
-"""What was asked for: every flag of the server and its environment variable. The only reader of the environment."""
+"""What was asked for: every setting of the server, given by a flag or by its environment variable."""
 
 # ruff: noqa: RUF009 - a field is made by `_option`
 
 import argparse
 import ipaddress
-import os
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args
+from typing import Literal, get_args
 
-from edgevlm_engines import EngineName, Provider, size_text
+from edgevlm_engines import EngineName, Provider
 
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.option_values import (
@@ -30,36 +29,13 @@ from edgevlm_server.option_values import (
     some_seconds,
     yes_or_no,
 )
+from edgevlm_server.options import ENVIRONMENT, Option, add_options, chosen_options, options
+from edgevlm_server.options import SettingsError as SettingsError
+from edgevlm_server.options import option as _option
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 MetricsAliases = Literal["vllm"]
-
-T = TypeVar("T")
-
-
-class SettingsError(Exception):
-    """The server cannot start as asked; one sentence for the person who started it."""
-
-
-class Option(NamedTuple):
-    """How a setting is given on the command line; `parse` raises `argparse.ArgumentTypeError`."""
-
-    help: str
-    parse: Callable[[str], Any]
-    choices: tuple[str, ...] | None
-    metavar: str | None
-
-
-def _option(
-    default: T,
-    help: str,
-    metavar: str | None = None,
-    parse: Callable[[str], Any] = str,
-    choices: tuple[str, ...] | None = None,
-) -> T:
-    """A field of `Settings`: its default, and how it is given."""
-    return field(default=default, metadata={"option": Option(help, parse, choices, metavar)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,60 +233,28 @@ class Settings:
             raise SettingsError("--audit-pictures needs a folder for the audit: --audit DIR.")
 
 
-OPTIONS: Mapping[str, Option] = {one.name: one.metadata["option"] for one in fields(Settings)}
+OPTIONS: Mapping[str, Option] = options(Settings)
 """By the names of the settings."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, names: Container[str] = OPTIONS) -> None:
     """Add every option, or those named; its environment variable is `EDGEVLM_` and its name in capitals."""
-    for setting in fields(Settings):
-        if setting.name in names:
-            _add(parser, setting.name, OPTIONS[setting.name], setting.default)
-
-
-def _add(parser: argparse.ArgumentParser, name: str, option: Option, default: Any) -> None:
-    value = size_text(default) if option.metavar == "SIZE" and default is not None else default
-    shown = "" if default is None or default is False else f" (default: {value})"
-    text = f"{option.help}{shown} [{variable(name)}]"
-    if default is False:
-        parser.add_argument(flag(name), action="store_const", const=True, help=text)
-    else:
-        parser.add_argument(flag(name), type=option.parse, choices=option.choices, metavar=option.metavar, help=text)
+    add_options(parser, Settings, names)
 
 
 def from_arguments(
     arguments: argparse.Namespace,
-    environment: Mapping[str, str] = os.environ,
+    environment: Mapping[str, str] = ENVIRONMENT,
     names: Container[str] = OPTIONS,
 ) -> Settings:
     """Flags first, then the environment, then defaults; only the options named, as for `add_arguments`.
 
     Raises `SettingsError`.
     """
-    chosen: dict[str, Any] = {}
-    for name, option in OPTIONS.items():
-        if name not in names:
-            continue
-        value = getattr(arguments, name, None)
-        text = environment.get(variable(name))
-        if value is None and text:  # compose files set what is not given to nothing
-            value = _parse(name, option, text)
-        if value is not None:
-            chosen[name] = value
-    settings = Settings(**chosen)
+    settings = chosen_options(Settings, arguments, environment, names)
     if "host" in names:
         settings.check()
     return settings
-
-
-def flag(name: str) -> str:
-    """The option on the command line."""
-    return "--" + name.replace("_", "-")
-
-
-def variable(name: str) -> str:
-    """The environment variable of an option."""
-    return f"EDGEVLM_{name.upper()}"
 
 
 def is_loopback(host: str) -> bool:
@@ -319,13 +263,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _parse(name: str, option: Option, text: str) -> object:
-    try:
-        value = option.parse(text)
-    except argparse.ArgumentTypeError as error:
-        raise SettingsError(f"{variable(name)}: {error}.") from None
-    if option.choices and value not in option.choices:
-        raise SettingsError(f"{variable(name)}: choose one of {', '.join(option.choices)}.")
-    return cast(object, value)

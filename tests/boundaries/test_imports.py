@@ -82,10 +82,10 @@ def test_server_uses_only_what_the_engines_export() -> None:
             assert not one.imported.startswith("edgevlm_engines."), one
 
 
-def test_the_environment_is_read_in_settings_alone() -> None:
+def test_the_environment_is_read_for_options_alone() -> None:
     for name, path, node in _nodes():
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv"):
-            assert name == "edgevlm_server.settings", path
+            assert name == "edgevlm_server.options", path
 
 
 def test_only_the_service_runs_things_in_a_thread_of_the_loop() -> None:

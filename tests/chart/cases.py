@@ -113,6 +113,8 @@ CASES: dict[str, Values] = {
         },
         "networkPolicy": {"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
         "serviceMonitor": {"enabled": True, "keySecret": "scrape", "labels": {"release": "prometheus"}},
+        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+        "dashboard": {"enabled": True},
         "keda": {"enabled": True, "prometheus": "http://prometheus:9090", "minReplicas": 2, "maxReplicas": 5},
         "tests": {"keySecret": "test"},
     },

@@ -1,8 +1,10 @@
 """What stands around the pods: services, ways in, network policy, metrics, scaling. Each is there when asked for."""
 
+import json
 import re
 
 import pytest
+import yaml
 from edgevlm_server.http.operation import scraping
 from edgevlm_server.observe.metrics import Metrics
 from fastapi.routing import APIRoute
@@ -10,6 +12,8 @@ from fastapi.routing import APIRoute
 from tests.chart.cases import KEYS, OPEN
 from tests.chart.conftest import Rendered
 from tests.chart.helm import Helm, container, one
+from tests.monitoring import dashboard
+from tests.monitoring.expressions_in_use import ALERTS, RULES_FILE
 
 
 @pytest.mark.parametrize(
@@ -21,7 +25,7 @@ from tests.chart.helm import Helm, container, one
             "everything",
             {
                 *("NetworkPolicy", "PodDisruptionBudget", "ConfigMap", "Pod"),
-                *("Ingress", "HTTPRoute", "ServiceMonitor", "ScaledObject"),
+                *("Ingress", "HTTPRoute", "ServiceMonitor", "ScaledObject", "PrometheusRule"),
             },
         ),
     ],
@@ -129,7 +133,7 @@ def test_helm_test_asks_for_a_whole_answer_and_a_stream(rendered: Rendered) -> N
     manifests = rendered("everything")
     pods = [m for m in manifests if m["kind"] == "Pod"]
     assert [pod["spec"]["containers"][0]["args"][-1] for pod in pods] == ["whole", "stream"]
-    files = one(manifests, "ConfigMap")
+    [files] = [m for m in manifests if m["kind"] == "ConfigMap" and "binaryData" in m]
     for pod in pods:
         [part] = pod["spec"]["containers"]
         assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
@@ -147,3 +151,22 @@ def test_the_notes_say_what_holds_for_these_values(helm4: Helm) -> None:
     assert "on 3 device(s)" in notes and "Bearer $KEY" in notes
     assert "helm --namespace" not in notes and "build" not in notes
     assert "may use it" in helm4.notes(OPEN)
+
+
+def test_rules_and_dashboard_are_those_of_the_repository(rendered: Rendered) -> None:
+    manifests = rendered("everything")
+    rule = one(manifests, "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load(RULES_FILE.read_text())
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    board = one(manifests, "ConfigMap", "edgevlm-dashboard")
+    assert json.loads(board["data"]["edgevlm.json"]) == json.loads(dashboard.FILE.read_text())
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_alerts_find_what_the_monitor_reads(rendered: Rendered) -> None:
+    """A ServiceMonitor's job is the name of the service."""
+    [down] = [alert for alert in ALERTS if alert["alert"] == "EdgevlmDown"]
+    pattern = re.search(r'job=~"(.+?)"', down["expr"])
+    assert pattern is not None
+    scraped = one(rendered("everything"), "Service", "edgevlm-devices")["metadata"]["name"]
+    assert re.fullmatch(pattern[1], scraped)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from edgevlm_server.images.hosts import ImageHosts
+from edgevlm_server.options import variable
 from edgevlm_server.service import CLOSE_SECONDS
-from edgevlm_server.settings import OPTIONS, Settings, SettingsError, from_arguments, variable
+from edgevlm_server.settings import OPTIONS, Settings, SettingsError, from_arguments
 
 from edgevlm.cli import COMMANDS
 from edgevlm.commands.build import SHARED
@@ -94,8 +95,8 @@ def test_the_builder_is_told_what_the_server_will_ask_for(rendered: Rendered) ->
 
 def test_a_bundle_is_built_and_served_from_the_mounted_folder(rendered: Rendered) -> None:
     manifests = rendered("bundle on a Jetson")
-    for name in ("build", "server"):
-        assert parsed(container(manifests, name)).bundle == Path("/models/v2")
+    assert parsed(container(manifests, "build")).bundle == Path("/models/v2")
+    assert parsed(container(manifests, "server")).model == Path("/models/v2")
     [volume] = [v for v in pod_of(manifests)["volumes"] if v["name"] == "models"]
     assert volume["hostPath"] == {"path": "/srv/models", "type": "Directory"}
 
@@ -104,7 +105,7 @@ def test_a_checkpoint_is_exported_then_built_then_served(rendered: Rendered) -> 
     manifests = rendered("checkpoint")
     assert [c["name"] for c in containers(pod_of(manifests))] == ["export", "build", "server"]
     export, build, server = (parsed(c) for c in containers(pod_of(manifests)))
-    assert export.bundle == build.bundle == server.bundle
+    assert export.bundle == build.bundle == server.model
     assert export.bundle.parent == Path("/var/lib/edgevlm/bundles")
     assert (export.checkpoint, export.vision_tower) == (Path("/models/published/v1"), Path("/models/clip"))
     assert (export.device, export.precision, export.vision_precision) == ("jetpack7", "int8", "fp16")
@@ -113,7 +114,7 @@ def test_a_checkpoint_is_exported_then_built_then_served(rendered: Rendered) -> 
 
 
 def test_other_options_of_the_exporter_are_another_bundle(rendered: Rendered) -> None:
-    first, second = (parsed(container(rendered(c), "server")).bundle for c in ("checkpoint", "checkpoint on a CPU"))
+    first, second = (parsed(container(rendered(c), "server")).model for c in ("checkpoint", "checkpoint on a CPU"))
     assert first != second
 
 

@@ -18,7 +18,7 @@ from tests.chart.readme import CHART
 APP_VERSION: str = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
 
 KUBERNETES = ("1.31", "1.34", "1.37")
-WITHOUT_SCHEMA = {"ServiceMonitor", "HTTPRoute", "ScaledObject"}
+WITHOUT_SCHEMA = {"ServiceMonitor", "PrometheusRule", "HTTPRoute", "ScaledObject"}
 """Kinds that are not Kubernetes' own; test_around.py looks at them."""
 
 

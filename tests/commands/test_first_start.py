@@ -13,7 +13,8 @@ from edgevlm_export.calibrate.search import Finding
 from edgevlm_server.settings import Settings
 
 from edgevlm.cli import main
-from edgevlm.first_start import Conversion, served_bundle
+from edgevlm.conversion import Conversion
+from edgevlm.first_start import served_bundle
 from tests.conftest import GOLDEN
 from tests.export.lora.adapters import drawn, write_adapter
 

@@ -66,18 +66,22 @@ class Podman:
         self._suffix = f"-{architecture}" if architecture else ""
         self.base = f"localhost/debian-base{self._suffix}"
         self._pip = folder / "pip.conf"
-        self._environment = {
+        self.environment = {
             **os.environ,
             "CONTAINERS_CONF": str(folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
         }
 
-    def __call__(self, *arguments: str | Path, check: bool = True) -> str:
+    def __call__(self, *arguments: str | Path, check: bool = True, given: str | None = None) -> str:
         """What podman prints on standard output; its complaints are in the error if it fails."""
-        return self.result(*arguments, check=check).stdout.strip()
+        return self.result(*arguments, check=check, given=given).stdout.strip()
 
-    def result(self, *arguments: str | Path, check: bool = False) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(["podman", *arguments], capture_output=True, text=True, env=self._environment)
+    def result(
+        self, *arguments: str | Path, check: bool = False, given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            ["podman", *arguments], capture_output=True, text=True, env=self.environment, input=given
+        )
         assert not check or done.returncode == 0, f"{arguments}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done
 
@@ -85,7 +89,7 @@ class Podman:
         if self.result("image", "exists", self.base).returncode:
             script = Path(__file__).with_name("base.sh")
             other = [self._architecture] if self._architecture else []
-            subprocess.run([script, self.base, *other], env=self._environment, check=True)
+            subprocess.run([script, self.base, *other], env=self.environment, check=True)
 
     def build(self, name: str, dockerfile: Path, context: Path, **arguments: str) -> str:
         """The image's name. The machine's certificates are lent to the build, for a pip behind a proxy of a site.
@@ -168,8 +172,9 @@ class Container:
         """Its exit code, once it has ended."""
         return int(self._podman("wait", self.name))
 
-    def until_ready(self, seconds: float = 120) -> None:
-        url, deadline = self.url, time.monotonic() + seconds
+    def until_ready(self, seconds: float = 120, url: str | None = None) -> None:
+        """`url` is needed where the server's port is not the image's."""
+        url, deadline = url or self.url, time.monotonic() + seconds
         while time.monotonic() < deadline and self.inspect(".State.Running") == "true":
             try:
                 if httpx.get(f"{url}/ready").status_code == 200:

@@ -17,8 +17,10 @@ from edgevlm_server.device.power_modes import CONFIGURATION, STATUS
 from edgevlm_server.exit_codes import EXIT_CANNOT_START
 from edgevlm_server.http.transport.tls import Certificate
 from edgevlm_server.model import load_model
-from edgevlm_server.settings import OPTIONS, Settings, variable
+from edgevlm_server.options import options, variable
+from edgevlm_server.settings import Settings
 
+from edgevlm.commands.serve import OPTIONS
 from tests.containers.podman import ROOT
 from tests.live import LiveServer
 
@@ -26,7 +28,7 @@ BIN = Path(sys.executable).parent
 DOCKER = ROOT / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["edgevlm"]
-VARIABLES = {variable(name) for name in OPTIONS}
+VARIABLES = {variable(name) for kind in OPTIONS for name in options(kind)}
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
@@ -79,11 +81,26 @@ def test_compose_is_tight_and_names_options_that_exist() -> None:
     assert COMPOSE["cap_drop"] == ["ALL"]
     assert COMPOSE["security_opt"] == ["no-new-privileges:true"]
     assert set(COMPOSE["environment"]) <= VARIABLES
-    assert COMPOSE["environment"]["EDGEVLM_API_KEYS"].startswith("/keys/")
+    assert COMPOSE["environment"]["EDGEVLM_API_KEYS"] == "${EDGEVLM_API_KEYS-/keys/keys.txt}"
+    # whatever is in it reaches the server, without a list that options could be missing from
+    assert COMPOSE["env_file"] == [{"path": ".env", "required": False}]
     assert "OPEN_TO_NETWORK" not in str(COMPOSE)
     places = [re.sub(":ro$", "", volume).rsplit(":", 1)[1] for volume in COMPOSE["volumes"]]
     modes = [CONFIGURATION, str(Path(STATUS).parent)]
     assert places == ["/models", "/etc/nv_tegra_release", *modes, "/cache", "/keys", "/certs"]
+
+
+def test_images_are_built_under_the_names_that_are_asked_for() -> None:
+    version = tomli.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    names = {f"edgevlm:{version}-{dockerfile.stem}" for dockerfile in DOCKERFILES}
+    asked = re.findall(r"edgevlm:[\w.-]+\w", (DOCKER / "compose.yaml").read_text())
+    assert asked and set(asked) <= names
+    for page in (DOCKER / "README.md", *ROOT.glob("docs/*.md"), ROOT / "README.md"):
+        text = page.read_text()
+        for name in re.findall(r"\bedgevlm:[\w.-]+\w", text):
+            assert name in names, page
+        for file, name in re.findall(r"docker build -f docker/([\w-]+)\.Dockerfile.* -t (\S+)", text):
+            assert name == f"edgevlm:{version}-{file}", page
 
 
 def test_the_unit_restarts_what_a_restart_can_help() -> None:
@@ -99,8 +116,9 @@ def test_the_unit_restarts_what_a_restart_can_help() -> None:
 
 def test_the_readme_names_variables_and_files_that_exist() -> None:
     text = (DOCKER / "README.md").read_text()
-    own = set(re.findall(r"\$\{(EDGEVLM_\w+)", (DOCKER / "compose.yaml").read_text()))
-    assert set(re.findall(r"EDGEVLM_[A-Z_]*[A-Z]", text)) <= VARIABLES | own
+    compose = (DOCKER / "compose.yaml").read_text()
+    assert set(re.findall(r"EDGEVLM_[A-Z_]*[A-Z]", text + compose)) <= VARIABLES
+    assert set(re.findall(r"BOX_[A-Z_]*[A-Z]", text)) <= set(re.findall(r"\$\{(BOX_\w+)", compose))
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (DOCKER / link).exists(), link
     for file in re.findall(r"docker/[\w.-]+\w", text):

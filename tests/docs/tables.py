@@ -8,10 +8,11 @@ from edgevlm_engines import size_text
 from edgevlm_server.observe.device import COUNTERS, GAUGES, PREFIX
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import RequestRecord
-from edgevlm_server.settings import OPTIONS, Settings, flag, variable
+from edgevlm_server.options import flag, options, variable
 from prometheus_client.metrics_core import Metric
 
 from edgevlm.cli import COMMANDS
+from edgevlm.commands.serve import OPTIONS
 from tests.boundaries.walls import ROOT
 from tests.docs.client_versions import clients
 from tests.docs.request_fields import ignored, refused
@@ -39,11 +40,13 @@ def _commands() -> Iterator[tuple[str, ...]]:
 def _options() -> Iterator[tuple[str, ...]]:
     yield "option", "variable", "default", "what it sets"
     yield "---", "---", "---", "---"
-    for field in fields(Settings):
-        option = OPTIONS[field.name]
-        # where a default needs words, the help has them
-        default = " ".join(DEFAULT.findall(option.help)) or _shown(field.default, option.metavar)
-        yield f"`{flag(field.name)}`", f"`{variable(field.name)}`", default, DEFAULT.sub("", option.help)
+    for kind in OPTIONS:
+        defaults = {field.name: field.default for field in fields(kind)}
+        for name, option in options(kind).items():
+            # where a default needs words, the help has them
+            default = " ".join(DEFAULT.findall(option.help)) or _shown(defaults[name], option.metavar)
+            given = str(option.metavar) if option.positional else flag(name)
+            yield f"`{given}`", f"`{variable(name)}`", default, DEFAULT.sub("", option.help)
 
 
 def _device() -> Iterator[tuple[str, ...]]:
@@ -74,7 +77,7 @@ def _families() -> Iterable[Metric]:
 
 
 def _shown(default: object, metavar: str | None) -> str:
-    if default is None:
+    if default is None or default == ():
         return "none"
     if isinstance(default, bool):
         return "yes" if default else "no"

@@ -17,7 +17,8 @@ from edgevlm_export.exporter import export_bundle
 from edgevlm_export.unfinished import SUFFIX, is_unfinished, remove_left, unfinished_folder
 from edgevlm_server.settings import Settings
 
-from edgevlm.first_start import Conversion, served_bundle
+from edgevlm.conversion import Conversion
+from edgevlm.first_start import served_bundle
 from tests.conftest import GOLDEN
 
 V2 = GOLDEN / "v2"

@@ -13,7 +13,8 @@ from huggingface_hub import constants
 
 import edgevlm
 from edgevlm.cli import main
-from edgevlm.first_start import Conversion, served_bundle
+from edgevlm.conversion import Conversion
+from edgevlm.first_start import served_bundle
 from edgevlm.hub.cache import repository_folder
 from edgevlm.hub.download import ATTEMPTS
 from edgevlm.hub.errors import HubError

@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 from edgevlm_server.images.hosts import ImageHosts
-from edgevlm_server.settings import (
-    OPTIONS,
-    Settings,
-    SettingsError,
-    add_arguments,
-    from_arguments,
-    is_loopback,
-    variable,
-)
+from edgevlm_server.options import variable
+from edgevlm_server.settings import OPTIONS, Settings, SettingsError, add_arguments, from_arguments, is_loopback
 
 
 def chosen(*argv: str, environment: Mapping[str, str] | None = None) -> Settings:

@@ -10,9 +10,11 @@ import pytest
 from edgevlm_engines import EngineLoadError
 from edgevlm_export.folder_lock import unused
 from edgevlm_server.model import Model, load_model
+from edgevlm_server.options import chosen_options
 from edgevlm_server.settings import Settings
 
-from edgevlm.first_start import Conversion, served_bundle, this_device
+from edgevlm.conversion import Conversion
+from edgevlm.first_start import served_bundle, this_device
 from edgevlm.plans import ensure_plans
 from tests.conftest import GOLDEN
 from tests.live import LiveServer
@@ -88,7 +90,7 @@ def test_options_of_the_command_line_reach_the_conversion() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     arguments = parser.parse_args(["DIR", "--precision", "int8", "--vision-tower", "CLIP", "--device", "rtx"])
-    assert Conversion.of(arguments) == Conversion(Path("CLIP"), "int8", None, "rtx")
+    assert chosen_options(Conversion, arguments) == Conversion(Path("CLIP"), "int8", None, "rtx")
 
 
 def test_a_checkpoint_is_exported_for_the_device_that_was_named(tmp_path: Path) -> None:

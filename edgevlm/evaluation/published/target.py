@@ -27,8 +27,9 @@ def bundle_of(model: Path | None) -> Path:
     """The bundle that is measured: the demo model's by default. Raises `EngineLoadError`."""
     from edgevlm_server.settings import from_arguments
 
+    from edgevlm.conversion import Conversion
     from edgevlm.demo_bundle import demo_bundle
-    from edgevlm.first_start import Conversion, served_bundle
+    from edgevlm.first_start import served_bundle
 
     if model is None:
         return demo_bundle()

@@ -9,7 +9,7 @@ import pytest
 from edgevlm_export.errors import ExportError
 from edgevlm_export.model_source import open_model
 
-from edgevlm.commands.export import lora
+from edgevlm.conversion import lora
 from tests.export.lora.adapters import CHECKPOINT, CLIP, PREFIX, RANK, Tensors, drawn, write_adapter
 
 Q = f"{PREFIX}model.layers.0.self_attn.q_proj"

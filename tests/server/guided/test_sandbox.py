@@ -5,8 +5,9 @@ import time
 from typing import Any
 
 import pytest
+from edgevlm_server.guided.compiler import SECONDS, THOROUGH
 from edgevlm_server.guided.grammar import that_matches, valid_json
-from edgevlm_server.guided.sandbox import SECONDS, compiles
+from edgevlm_server.guided.sandbox import LEAST_BYTES, MAX_BYTES, Refused, tried
 
 from tests.live import LiveServer
 from tests.server.engines import until
@@ -16,8 +17,26 @@ WOULD_BLOW_UP: dict[str, Any] = {"allOf": [{"type": "string", "pattern": f"a.{{{
 
 
 def test_good_grammars_pass() -> None:
-    assert compiles(valid_json({"type": "object", "properties": {"count": {"type": "integer"}}}))
-    assert compiles(that_matches("[0-9]{2}:[0-9]{2}"))
+    for grammar in (
+        valid_json({"type": "object", "properties": {"count": {"type": "integer"}}}),
+        that_matches("[0-9]{2}:[0-9]{2}"),
+    ):
+        assert tried(grammar, THOROUGH) == LEAST_BYTES
+
+
+def test_what_a_grammar_takes_is_measured() -> None:
+    size = tried(valid_json({"type": "integer", "multipleOf": 10_007}), 60)
+    assert isinstance(size, int) and 2 * LEAST_BYTES < size < MAX_BYTES
+
+
+@pytest.mark.slow
+def test_a_grammar_that_grows_too_large_is_refused_before_it_has() -> None:
+    assert tried(valid_json({"type": "integer", "multipleOf": 349_999}), 60) is Refused.BAD
+
+
+@pytest.mark.slow
+def test_a_grammar_that_takes_too_long_is_given_up() -> None:
+    assert tried(valid_json({"type": "integer", "multipleOf": 349_999}), 0.02) is Refused.TOO_SLOW
 
 
 @pytest.mark.slow
@@ -25,6 +44,7 @@ def test_good_grammars_pass() -> None:
     "schema",
     [
         WOULD_BLOW_UP,
+        {"type": "integer", "multipleOf": 349_999},
         {"allOf": [{"anyOf": [{"properties": {f"{a}{b}": {}}} for b in range(2)]} for a in range(20)]},
         {"properties": {f"k{n}": {"type": "integer", "multipleOf": 90_001 + n} for n in range(500)}},
         {"$ref": "#/$defs/x", "$defs": {"x": {"allOf": [{"$ref": "#/$defs/x"}, {"type": "object"}]}}},
@@ -32,7 +52,7 @@ def test_good_grammars_pass() -> None:
 )
 def test_grammars_that_explode_do_not(schema: dict[str, Any]) -> None:
     before = children()
-    assert not compiles(valid_json(schema))
+    assert isinstance(tried(valid_json(schema), THOROUGH), Refused)
     assert children() <= before
 
 
