@@ -52,7 +52,7 @@ _CUDA = 1024 * MIB
 _BODIES_A_REQUEST = 2
 _BODIES_PARSED = 4
 
-# As much as `guided/compiler.py` lets all compiled grammars take.
+# What `guided/compiler.py` lets all compiled grammars take, and what the heap keeps of those that are gone.
 GRAMMARS = 64 * MIB
 
 # Work buffers: fitted to what ONNX Runtime's arena, which grows in powers of two, held after many calls. Vision: 102

@@ -173,4 +173,4 @@ def test_every_advice_is_accepted(large: Manifest, asked: Settings, share: float
 
 
 def test_grammars_take_what_is_planned_for_them() -> None:
-    assert compiler.MOST_BYTES == memory_plan.GRAMMARS
+    assert compiler.MOST_BYTES * 4 <= memory_plan.GRAMMARS * 3

@@ -34,8 +34,9 @@ THOROUGH = 2.0
 QUICK_WORKERS = 2
 KEPT = 32
 """Compiled grammars kept: a line asks the same question, in the same form, again and again."""
-MOST_BYTES = 64 * 2**20
-"""Of all compiled grammars together, kept ones and those that answers follow now."""
+MOST_BYTES = 48 * 2**20
+"""Of all compiled grammars together, kept ones and those that answers follow now. The memory plan counts more: the
+heap does not give all of it back."""
 SIMPLE_BYTES = 2 * 2**20
 """What one counts as that cannot grow beyond what its size tells."""
 REMEMBERED = 256
