@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from edgevlm_engines import Engine, open_bundle
+from edgevlm_server.audit.audit import open_audit
 from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.app import build_app
 from edgevlm_server.http.transport.h11_protocol import HttpConfig
@@ -92,7 +93,9 @@ class LiveServer:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         try:
-            self.service = Service(self._settings, Metrics.of(self._settings))
+            metrics = Metrics.of(self._settings)
+            self.audit = open_audit(self._settings, metrics)
+            self.service = Service(self._settings, metrics, self.audit)
             listening = listen(self._settings.host, self._settings.port)
             listeners = listening.__enter__()
             self.port = listeners[0].getsockname()[1]
@@ -113,6 +116,8 @@ class LiveServer:
         await self.service.drain()
         server.should_exit = True
         await serving
+        if self.audit is not None:
+            assert await asyncio.to_thread(self.audit.close)
         listening.__exit__(None, None, None)
 
 

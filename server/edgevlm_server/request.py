@@ -102,3 +102,9 @@ class Request:
     prompt: str | tuple[int, ...] | None = None
     generation: Generation = field(default_factory=Generation)
     stream: bool = False
+
+    def texts_of(self, role: Role) -> str:
+        """All that one role says, one text under the other."""
+        return "\n".join(
+            part for turn in self.turns if turn.role == role for part in turn.parts if isinstance(part, str)
+        )

@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 from edgevlm_engines import EngineError
 
+from edgevlm_server.audit.audit import open_audit
 from edgevlm_server.device.device import open_device
 from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
 from edgevlm_server.http.access.credentials import Credentials
@@ -74,7 +75,8 @@ async def _run(
     load: Callable[[], Model],
 ) -> int:
     metrics = Metrics.of(settings)
-    service = Service(settings, metrics)
+    audit = open_audit(settings, metrics)
+    service = Service(settings, metrics, audit)
     for reader in readers:
         service.readers.add(reader)
     app = build_app(service, credentials.keys)
@@ -99,6 +101,8 @@ async def _run(
     ended = EXIT_ENGINE_DIED if service.died.is_set() else EXIT_OK
     code = over.result() if over.done() else ended
     clean = await service.close() and server.clean and loading.done() and watching.done()
+    # last of all: until the last byte is out there may be more to write
+    clean &= audit is None or await asyncio.to_thread(audit.close)
     over.cancel()
     reloading.cancel()
     watching.cancel()

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from edgevlm_server.audit.audit import Audit
 from edgevlm_server.device.device import Device
+from edgevlm_server.device.state import DeviceState
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.images.cache import FeatureCache
@@ -15,8 +17,10 @@ from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.pipeline import ImagePipeline
 from edgevlm_server.model import Model
 from edgevlm_server.observe.access_log import log_request
+from edgevlm_server.observe.exchange import Exchange
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.recent import Recent
 from edgevlm_server.observe.record import Readers
 from edgevlm_server.runtime.admission import Admission
 from edgevlm_server.runtime.batcher import Batcher
@@ -35,6 +39,8 @@ CLOSE_SECONDS = 5.0
 """How long closing may take: a step and an encoding end within it, an engine that hangs does not."""
 HUNG_SECONDS = 0.5
 """The same once the engine is known to hang: what does not wait for it is closed."""
+SENSOR_SECONDS = 1.5
+"""How long the device's sensors may take; what they say is not worth a longer wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,15 @@ class Loaded:
 class Service:
     """One server. All methods are called on the event loop."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, audit: Audit | None = None) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.readers = Readers(metrics.requests, log_request)
+        self.recent = Recent()
+        self.readers = Readers(metrics.requests, log_request, self.recent)
         """Of the records of its requests."""
+        self._audit = audit
+        if audit is not None:
+            self.readers.add(audit)
         limits = ClientLimits(settings.limit_requests_per_minute, settings.limit_tokens_per_minute)
         self.admission = Admission(settings.max_batch, settings.max_queue, limits, settings.limit_requests_at_once)
         self.device: Device | None = None
@@ -116,6 +126,24 @@ class Service:
         """Tell of the device from now on. Finding it may take a second, so the server does not wait for it."""
         self.device = await asyncio.to_thread(open_device)
         self.metrics.watch(self.device)
+
+    @property
+    def model(self) -> str | None:
+        """The name that clients give it; `None` while there is none."""
+        return None if self._loaded is None else self._loaded.model.manifest.model
+
+    def exchange(self) -> Exchange | None:
+        """For a generating request that begins, if an audit is kept."""
+        return None if self._audit is None else self._audit.exchange()
+
+    async def device_state(self) -> DeviceState | None:
+        """What the device says now; `None` if there is none, or it does not answer in time."""
+        if self.device is None:
+            return None
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self.device.state), SENSOR_SECONDS)
+        except asyncio.TimeoutError:
+            return None
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics, made in a thread: they take milliseconds, and the device's sensors answer over slow buses."""

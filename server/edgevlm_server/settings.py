@@ -194,6 +194,20 @@ class Settings:
     no_page: bool = _option(
         False, "do not serve the page at / where people can try the model in a browser", parse=yes_or_no
     )
+    audit: Path | None = _option(
+        None,
+        "folder where the audit is kept: for each generating request the question, the answer and the digests of its "
+        "pictures (default: none is kept)",
+        "DIR",
+        Path,
+    )
+    audit_pictures: bool = _option(
+        False, "keep the pictures in the audit, too, each once; takes up to 32 MiB of memory", parse=yes_or_no
+    )
+    audit_days: int = _option(30, "how long the audit's files stay", "N", at_least_one)
+    audit_size: int = _option(
+        2**30, "how much the audit's files may take together; then the oldest go", "SIZE", positive_size
+    )
     log_level: LogLevel = _option("info", "least severe messages to print", choices=get_args(LogLevel))
     log_format: LogFormat | None = _option(
         None,
@@ -215,6 +229,8 @@ class Settings:
                 f"Listening on {self.host} would let everyone on the network use this server. Give --api-keys FILE "
                 "(see 'edgevlm keys'), or --open-to-network-without-keys if that is what you want."
             )
+        if self.audit_pictures and self.audit is None:
+            raise SettingsError("--audit-pictures needs a folder for the audit: --audit DIR.")
 
 
 OPTIONS: Mapping[str, Option] = options(Settings)

@@ -66,7 +66,7 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm_server.http": {
         *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),
         *("edgevlm_server.http.access", "edgevlm_server.http.body", "edgevlm_server.http.transport"),
-        "edgevlm_server.observe",
+        *("edgevlm_server.device", "edgevlm_server.observe"),
     },
     "edgevlm_server.http.access": {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.service", "edgevlm_server.settings"),
@@ -96,6 +96,7 @@ INSIDE: dict[str, set[str]] = {
         *("edgevlm_server.device", "edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.version"),
     },
     "edgevlm_server.device": set(),
+    "edgevlm_server.audit": {"edgevlm_server.observe", "edgevlm_server.settings"},
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }
@@ -136,7 +137,10 @@ LIBRARIES: dict[str, set[str]] = {
     "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server
-    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode", "edgevlm_server.device"},
+    "threading": {
+        *("edgevlm_server.runtime.batcher", "edgevlm_server.images.decode", "edgevlm_server.device"),
+        "edgevlm_server.audit",
+    },
     "concurrent": {
         *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_server.images.pool"),
         "edgevlm_engines.ort",

@@ -13,7 +13,7 @@ from edgevlm_server.api.completions import CompletionRequest
 from edgevlm_server.api.decisions import DecisionRequest
 from edgevlm_server.api.responses import ResponsesRequest
 from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest
-from edgevlm_server.http import decisions, routes
+from edgevlm_server.http import decisions, routes, status
 from edgevlm_server.http.access.cors import Cors
 from edgevlm_server.http.access.dependencies import authorise
 from edgevlm_server.http.access.hosts import HostGuard, allowed_hosts
@@ -48,7 +48,7 @@ BODIES = (
 )
 """What the routes take, for the description."""
 
-KEYED = (routes.generation, decisions.router, routes.tokens, routes.models, scraping, api)
+KEYED = (routes.generation, decisions.router, routes.tokens, routes.models, scraping, status.router, api)
 """Routers whose every route needs a key."""
 
 

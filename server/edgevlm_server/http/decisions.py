@@ -20,6 +20,7 @@ from edgevlm_server.api import answers, examples
 from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, confidence, decision, to_score
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.access.dependencies import Served
+from edgevlm_server.http.audited import note_questions
 from edgevlm_server.http.body.read import read_json
 from edgevlm_server.http.generate import Arrival, Visit, charge, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
@@ -79,6 +80,8 @@ class _Ready(NamedTuple):
         )
         for one in found:
             metrics.weighed(confidence(one), one["diagnostics"]["label_mass"])
+        if self.record.exchange is not None:
+            self.record.exchange.decided = found
         self.record.counted(usage.prompt, usage.cached, usage.completion)
         self.record.enter("send")
         return decision(model.manifest.model, found, usage)
@@ -121,6 +124,8 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded) -> _Ready:
     asked = await arrival.deadline.within(lambda: service.admission.receive(client.share, read))
     record.enter("prepare")
     record.answers = len(asked.questions)
+    if record.exchange is not None:
+        note_questions(record.exchange, asked)
     counts = [sum(map(len, to_score(question).answers)) for question in asked.questions]
     if sum(counts) > MAX_SCORES:
         raise InvalidRequest(
@@ -145,7 +150,7 @@ async def _prepare(
         await asyncio.sleep(0)  # many long texts take a while, and others wait for their tokens
     # every question is asked about the same ones
     arrival.record.look_at(len(prompt.pictures))
-    return questions, await loaded.pictures.encode(prompt.pictures, arrival.client)
+    return questions, await loaded.pictures.encode(prompt.pictures, arrival.client, arrival.record.look)
 
 
 def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_images: int) -> tuple[_Weighed, Prompt]:

@@ -25,6 +25,7 @@ from edgevlm_server.errors import (
     Unavailable,
 )
 from edgevlm_server.http.access.dependencies import client_of
+from edgevlm_server.http.audited import OverheardChoices, note_question
 from edgevlm_server.http.deadline import Deadline
 from edgevlm_server.http.disconnect import DisconnectWatch
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord, record_of
@@ -63,8 +64,9 @@ class Arrival(NamedTuple):
 
     @classmethod
     def of(cls, request: Request, service: Service) -> "Arrival":
-        deadline = Deadline(service.settings.request_timeout)
-        return cls(request, client_of(request), deadline, record_of(request.scope))
+        deadline, record = Deadline(service.settings.request_timeout), record_of(request.scope)
+        record.exchange = service.exchange()
+        return cls(request, client_of(request), deadline, record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read
     record.enter("prepare")
     wanted = asked.request()
     record.answers, record.stream = wanted.generation.choices, wanted.stream
+    if record.exchange is not None:
+        note_question(record.exchange, wanted, loaded.model)
     count.answers, most = wanted.generation.choices, service.admission.slots
     if count.answers > most:
         raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
@@ -198,7 +202,7 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read
             structure = wanted.generation.structure
             constraint = None if structure is None else await loaded.grammars.compile(structure, client.share)
             record.look_at(len(ready.pictures))
-            images = await loaded.pictures.encode(ready.pictures, client)
+            images = await loaded.pictures.encode(ready.pictures, client, record.look)
             return ready.sequences(images, constraint)
 
         sequences = await service.prepare(visit.work(), prepared)
@@ -222,7 +226,8 @@ def _choices(queued: Queued, loaded: Loaded, service: Service) -> Choices:
         text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=generation.keep_space)
         return Answer(ticket, tokenizer, text, service.metrics, queued.record.arrived)
 
-    return Choices([answer(ticket) for ticket in queued.tickets])
+    answers, exchange = [answer(ticket) for ticket in queued.tickets], queued.record.exchange
+    return Choices(answers) if exchange is None else OverheardChoices(answers, exchange)
 
 
 async def _whole(queued: Queued, choices: Choices) -> Response:

@@ -19,10 +19,12 @@ from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable
 from edgevlm_server.images.cache import FeatureCache, PictureNames
 from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
 from edgevlm_server.images.fetch import AT_ONCE, ImageFetcher
+from edgevlm_server.images.formats.header import format_of
 from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
 from edgevlm_server.images.pool import FairPool
+from edgevlm_server.observe.exchange import Seen
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.request import Client, EncodedImages, Picture
 
@@ -41,6 +43,9 @@ FETCHES = {
 }
 """A refusal's code to how the fetch ended."""
 
+Look = Callable[[int, Seen, bytes | None], None]
+"""Is told of a request's pictures by their place, with the file if it was sent; called on the event loop."""
+
 
 class Encoded(NamedTuple):
     """One picture: `features` `[image_tokens, hidden_size]`, and its file's SHA-256."""
@@ -50,10 +55,11 @@ class Encoded(NamedTuple):
 
 
 class _Asking(NamedTuple):
-    """One request: its client, and whose turn it is among its pictures."""
+    """One request: its client, whose turn it is among its pictures, and who looks at them."""
 
     client: Client
     turn: asyncio.Lock
+    look: Look | None
 
 
 class _VisionFailed(Exception):
@@ -98,21 +104,22 @@ class ImagePipeline:
         began = self._encode_began
         return 0.0 if began is None else time.monotonic() - began
 
-    async def encode(self, pictures: Sequence[Picture], client: Client) -> EncodedImages:
+    async def encode(self, pictures: Sequence[Picture], client: Client, look: Look | None = None) -> EncodedImages:
         """The images in order. Names are the client's own: no other client can reach a picture by them.
 
-        Raises `ApiError`: of several mistakes, the first picture's.
+        `look` sees each picture before it is decoded. Raises `ApiError`: of several mistakes, the first picture's.
         """
         # one encoding of a request at a time: its other pictures must not stand in front of another request's
-        asking = _Asking(client, asyncio.Lock())
+        asking = _Asking(client, asyncio.Lock(), look)
         begun: list[asyncio.Task[Encoded] | None] = []
         found: list[Encoded] = []
         try:
             for index, picture in enumerate(pictures):
-                begun += [self._begin(one, asking) for one in pictures[len(begun) : index + 1 + AHEAD]]
+                near = range(len(begun), min(len(pictures), index + 1 + AHEAD))
+                begun += [self._begin(number, pictures[number], asking) for number in near]
                 task = begun[index]
                 # in order: a name may be that of a picture just before
-                found.append(self._named(picture, client.name) if task is None else await task)
+                found.append(self._named(index, picture, asking) if task is None else await task)
                 if picture.name is not None:
                     self._names.put(client.name, picture.name, found[-1].sha256)
         finally:
@@ -133,17 +140,19 @@ class ImagePipeline:
         self._encoding.shutdown()
         self._intake.close()
 
-    def _begin(self, picture: Picture, asking: _Asking) -> "asyncio.Task[Encoded] | None":
+    def _begin(self, number: int, picture: Picture, asking: _Asking) -> "asyncio.Task[Encoded] | None":
         """`None` for a name alone, which takes no time."""
         if picture.source is None:
             return None
-        return asyncio.create_task(self._sent(picture.source, picture.place, asking))
+        return asyncio.create_task(self._sent(number, picture.source, picture.place, asking))
 
-    async def _sent(self, source: bytes | str, place: str, asking: _Asking) -> Encoded:
+    async def _sent(self, number: int, source: bytes | str, place: str, asking: _Asking) -> Encoded:
         """A picture that is part of the request; from the cache if its file was sent before."""
         share = asking.client.share
         try:
             data, sha256 = await self._file(source, share)
+            if asking.look is not None:
+                asking.look(number, Seen(sha256, len(data), format_of(data)), data)
             self._metrics.image_queries.inc()
             features, known = await self.cache.get(sha256, lambda: self._decode_and_encode(data, asking), share)
         except ImageError as error:
@@ -152,9 +161,10 @@ class ImagePipeline:
             self._metrics.image_hits.inc()
         return Encoded(features, sha256)
 
-    def _named(self, picture: Picture, client: str | None) -> Encoded:
+    def _named(self, number: int, picture: Picture, asking: _Asking) -> Encoded:
         """A picture that this client sent before under this name."""
         assert picture.name is not None, "the schema asks for one of the two"
+        client = asking.client.name
         self._metrics.image_queries.inc()
         sha256 = self._names.get(client, picture.name)
         features = None if sha256 is None else self.cache.find(sha256)
@@ -166,6 +176,8 @@ class ImagePipeline:
                 param=picture.place,
             )
         self._metrics.image_hits.inc()
+        if asking.look is not None:
+            asking.look(number, Seen(sha256), None)
         return Encoded(features, sha256)
 
     async def _file(self, source: bytes | str, share: str) -> ImageFile:

@@ -73,11 +73,15 @@ class Levels(Collector):
         """From now on `read` gives this value."""
         self._read[name] = read
 
+    def value(self, name: Name) -> float:
+        """At this moment; 0 as long as nobody gives it."""
+        read = self._read.get(name)
+        return 0 if read is None else read()
+
     def collect(self) -> Iterator[Metric]:
         for name, level in LEVELS.items():
-            read = self._read.get(name)
             family = CounterMetricFamily if level.counts else GaugeMetricFamily
-            yield family(PREFIX + name, level.text, value=0 if read is None else read())
+            yield family(PREFIX + name, level.text, value=self.value(name))
 
 
 def _threads() -> int:

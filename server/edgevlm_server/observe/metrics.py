@@ -25,6 +25,7 @@ from edgevlm_server.observe.families import (
     Families,
 )
 from edgevlm_server.observe.levels import Levels
+from edgevlm_server.observe.recent import Rate
 from edgevlm_server.observe.request_metrics import RequestMetrics
 from edgevlm_server.observe.vllm_names import WithVllmNames
 from edgevlm_server.settings import Settings
@@ -34,6 +35,7 @@ REASONS = ("stop", "length", "cancelled", "error")
 REJECTIONS = ("invalid_request", "queue_full", "rate_limited", "timeout", "unavailable", "client_left", "error")
 FETCHES = ("ok", "cancelled", "not_allowed", "failed", "timeout", "too_large")
 STATES = ("loading", "ready", "draining", "dead")
+AUDITED = ("request", "picture")
 KINDS = ("prefill", "decode", "encode")
 
 
@@ -51,6 +53,10 @@ class Metrics:
         registry.register(self.levels)
         self.requests = RequestMetrics(families, clients=clients)
         """A reader of records."""
+        self.running = self.waiting = 0
+        """Requests that own a slot, and those that wait for one."""
+        self.tokens = Rate()
+        """Tokens generated lately."""
         self._running = gauge("num_requests_running", "Requests that own a slot.")
         self._waiting = gauge("num_requests_waiting", "Requests that wait for a slot.")
         self._state = gauge("server_state", "1 for the current state of the server.", "state")
@@ -133,6 +139,13 @@ class Metrics:
             "refuses the question.",
             SHARE_BUCKETS,
         )
+        self.audit_written = counter("audit_written", "Entries of the audit on its disk.", "kind", values=AUDITED)
+        self.audit_dropped = counter(
+            "audit_dropped",
+            "Entries that the audit lost: its disk is full, gone or too slow.",
+            "kind",
+            values=AUDITED,
+        )
         build.labels(version(), commit() or "").set(1)
         self.state("loading")
 
@@ -156,6 +169,7 @@ class Metrics:
         self._model.labels(model, engine, device, precision).set(1)
 
     def load(self, running: int, waiting: int) -> None:
+        self.running, self.waiting = running, waiting
         self._running.set(running)
         self._waiting.set(waiting)
 
@@ -169,6 +183,7 @@ class Metrics:
 
     def generated(self, tokens: int) -> None:
         self._generation_tokens.inc(tokens)
+        self.tokens.add(tokens)
 
     def weighed(self, confidence: float, label_mass: float) -> None:
         """Note one answered question of a decisions request."""

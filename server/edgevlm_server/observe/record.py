@@ -12,8 +12,8 @@ Whoever learns something writes it there once:
 
 When the last byte is out, or the client has left, the envelope closes the record and hands it to each of its
 `Readers`. A reader is a function of one finished record: it changes nothing in it, and comes after the answer.
-Nothing here is a picture, a prompt, an answer or a key; `path` and `id` are as the client sent them, so readers show
-them through `plain`, and make no label of them.
+Nothing here is a picture, a prompt, an answer or a key, but for what `exchange` holds where an audit is kept; `path`
+and `id` are as the client sent them, so readers show them through `plain`, and make no label of them.
 """
 
 import logging
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 from edgevlm_server.errors import Code
+from edgevlm_server.observe.exchange import Exchange, Seen
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
-QUIET = ("/health", "/ready", "/metrics")
+QUIET = ("/health", "/ready", "/metrics", "/status")
 
 
 class Passed(NamedTuple):
@@ -97,6 +98,8 @@ class RequestRecord:
     """`None` while it lasts."""
     entered: list[tuple[Stage, float]] = field(default_factory=list)
     """Stages, and when they began; each lasts until the next begins."""
+    exchange: Exchange | None = None
+    """The audit's, of a generating request; it takes it away when the request is over."""
 
     def enter(self, stage: Stage, at: float | None = None) -> None:
         """A stage begins, now or at an earlier time, and the one before it ends."""
@@ -108,6 +111,11 @@ class RequestRecord:
         self.pictures = pictures
         if pictures:
             self.enter("pictures")
+
+    @property
+    def look(self) -> Callable[[int, Seen, bytes | None], None] | None:
+        """Who wants to see its pictures, if anyone does."""
+        return None if self.exchange is None else self.exchange.saw
 
     def ran(self, began: Iterable[float | None], prefilled: Iterable[float | None]) -> None:
         """When its sequences got their slots, and when their first tokens were there, as far as they came."""

@@ -4,6 +4,7 @@ import { watchCamera } from "./camera.js";
 import { command } from "./curl.js";
 import { $, dataUrl, smaller, watchSources } from "./picture.js";
 import { ask, modelName, question } from "./server.js";
+import { watchStatus } from "./status.js";
 import { Turn } from "./turn.js";
 
 const KEY = "edgevlm-key";
@@ -26,6 +27,7 @@ async function greet() {
     $("state").dataset.state = "ready";
     $("key-form").hidden = true;
     $("forget").hidden = key === "";
+    lookAtStatus();
   } catch (error) {
     if (mine !== greetings) return;
     $("state").textContent = error.status === 401 ? "locked" : error.message;
@@ -60,7 +62,7 @@ $("key-form").addEventListener("submit", async (event) => {
   await greet();
   if ($("key-form").hidden) {
     $("key").value = "";
-    $("question").focus();
+    $($("status-view").hidden ? "question" : "status-title").focus();
   }
 });
 
@@ -204,6 +206,28 @@ $("copy").addEventListener("click", async () => {
   $("copied").textContent = done ? "Copied." : "Copying is not allowed here; the command is selected.";
 });
 
+// ---- the two views
+
+const lookAtStatus = watchStatus(() => key, greet);
+
+function view() {
+  const status = location.hash === "#status";
+  $("status-view").hidden = !status;
+  $("questions-view").hidden = status;
+  $("to-status").setAttribute("aria-current", status ? "page" : "false");
+  $("to-questions").setAttribute("aria-current", status ? "false" : "page");
+  document.title = status ? "edgevlm: status" : "edgevlm";
+  lookAtStatus();
+}
+
+addEventListener("hashchange", () => {
+  view();
+  if (!$("status-view").hidden) $("status-title").focus();
+  // the browser itself did not find it: it was hidden
+  if (location.hash === "#question") $("question").focus();
+});
+
+view();
 watchSources(choose);
 watchCamera(choose);
 greet();

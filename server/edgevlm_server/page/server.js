@@ -17,6 +17,10 @@ export async function modelName(key) {
   return (await response.json()).data[0].id;
 }
 
+export async function serverStatus(key) {
+  return (await call("status", key, {})).json();
+}
+
 // The body of a question about a picture, which is a data URL.
 export function question(picture, text) {
   const parts = [

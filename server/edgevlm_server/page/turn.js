@@ -91,7 +91,7 @@ export class Turn {
   }
 }
 
-function bar(share) {
+export function bar(share) {
   const whole = document.createElement("span");
   const part = document.createElement("span");
   whole.className = "bar";
@@ -100,6 +100,6 @@ function bar(share) {
   return whole;
 }
 
-function seconds(milliseconds) {
+export function seconds(milliseconds) {
   return milliseconds < 1000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
 }

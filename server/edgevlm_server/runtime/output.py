@@ -155,6 +155,11 @@ class Answer:
         sequence = self._ticket.sequence
         return Usage(len(sequence.prompt), sequence.reused, self._count)
 
+    @property
+    def confidence(self) -> float | None:
+        """The geometric mean of its tokens' probabilities so far, if they were asked for."""
+        return math.exp(self._logprob / self._count) if self._tokens is not None and self._count else None
+
     async def pieces(self) -> AsyncIterator[Output]:
         """Pieces of text, then one with a finish reason. Raises `ApiError` if the engine failed, `ClientLeft`."""
         last, stopped = self._arrived, False
@@ -185,8 +190,8 @@ class Answer:
         self._metrics.end_to_end.observe(time.monotonic() - self._arrived)
         self._metrics.request_prompt.observe(self.usage.prompt)
         self._metrics.request_generation.observe(self.usage.completion)
-        if self._tokens is not None and self._count:
-            self._metrics.token_probability.observe(math.exp(self._logprob / self._count))
+        if (confidence := self.confidence) is not None:
+            self._metrics.token_probability.observe(confidence)
         text, tokens = self._finish()
         reason: FinishReason = "length" if end.reason == "length" and self._text.stopped is None else "stop"
         return Output(text, reason, tokens)

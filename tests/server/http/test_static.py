@@ -28,6 +28,8 @@ TYPES = {
     "/page/picture.js": "text/javascript; charset=utf-8",
     "/page/server.js": "text/javascript; charset=utf-8",
     "/page/sse.js": "text/javascript; charset=utf-8",
+    "/page/status.css": "text/css; charset=utf-8",
+    "/page/status.js": "text/javascript; charset=utf-8",
     "/page/turn.js": "text/javascript; charset=utf-8",
 }
 

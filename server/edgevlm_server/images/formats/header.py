@@ -32,7 +32,7 @@ def read_header(data: bytes, limits: ImageLimits) -> ImageHeader:
     """
     if len(data) > limits.max_bytes:
         raise limits.too_many_bytes()
-    image_format = _sniff(data)
+    image_format = format_of(data)
     if image_format == "HEIF" and image_format not in limits.formats:
         raise limits.without_heic()
     if image_format is None or image_format not in limits.formats:
@@ -49,7 +49,8 @@ def read_header(data: bytes, limits: ImageLimits) -> ImageHeader:
     return ImageHeader(image_format, width, height, scale)
 
 
-def _sniff(data: bytes) -> ImageFormat | None:
+def format_of(data: bytes) -> ImageFormat | None:
+    """By the first bytes alone; `None` for what is no picture that is known here."""
     for start, image_format in _MAGIC:
         if data.startswith(start):
             return image_format

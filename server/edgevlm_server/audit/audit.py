@@ -1,0 +1,185 @@
+"""The audit: a reader of records whose thread writes them down. It never waits, and says what it had to drop.
+
+The event loop only puts a reference into a bounded outbox; text, digest files and all of the disk's slowness are the
+thread's. Lines are written as they come and synced to the disk every few seconds and at the end, pictures at once.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from edgevlm_server.audit.folder import Folder
+from edgevlm_server.audit.line import Line, PictureFile, encoded, line_of, local_time
+from edgevlm_server.audit.losses import Kind, Losses
+from edgevlm_server.audit.outbox import Outbox
+from edgevlm_server.audit.retention import tidy
+from edgevlm_server.observe.exchange import Exchange, Seen
+from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.record import RequestRecord
+from edgevlm_server.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+OUTBOX_BYTES = 32 * 2**20
+SYNC_SECONDS = 5.0
+"""At most so much is lost with the power."""
+TIDY_SECONDS = 3600.0
+CLOSE_SECONDS = 5.0
+"""How long the end waits for a disk."""
+PART_BYTES = 64 * 2**20
+PARTS = 8
+"""Of a small size, lines fill so many files, so that the oldest can go."""
+
+FULL = "more came than the disk takes."
+
+
+class Keeping(NamedTuple):
+    """Where, whether with pictures, for how many days, and how many bytes of it all."""
+
+    folder: Path
+    pictures: bool
+    days: int
+    most_bytes: int
+
+
+class Audit:
+    """Between `start` and `close`, which are called once; every other method returns at once."""
+
+    def __init__(self, keeping: Keeping, metrics: Metrics, outbox_bytes: int = OUTBOX_BYTES) -> None:
+        self._keeping = keeping
+        self._metrics = metrics
+        self._losses = Losses(metrics)
+        self._folder = Folder(keeping.folder, min(PART_BYTES, keeping.most_bytes // PARTS))
+        self._outbox: Outbox[Line | PictureFile] = Outbox(outbox_bytes)
+        self._total = 0
+        """Bytes in the folder, as far as this process knows."""
+        self._tidied: float | None = None
+        self._thread = threading.Thread(target=self._run, name="edgevlm-audit", daemon=True)
+
+    def start(self) -> None:
+        """Raises `OSError` if the folder cannot be written."""
+        self._folder.prepare()
+        self._thread.start()
+
+    def exchange(self) -> Exchange:
+        """For a request that begins."""
+        return Exchange(self._keep if self._keeping.pictures else None)
+
+    def __call__(self, record: RequestRecord) -> None:
+        """A reader: of requests that have an exchange, which it takes away."""
+        exchange, record.exchange = record.exchange, None
+        if exchange is not None:
+            self._put(Line(record, exchange))
+
+    def close(self) -> bool:
+        """Write what is left; false if the disk does not take it in time. Blocks."""
+        self._outbox.close()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            log.error("The audit's disk does not answer; %d entries are lost.", len(self._outbox))
+        return not self._thread.is_alive()
+
+    def _keep(self, seen: Seen, data: bytes) -> None:
+        self._put(PictureFile(seen, data))
+
+    def _put(self, item: Line | PictureFile) -> None:
+        if not self._outbox.put(item):
+            self._losses.add(_kind(item), FULL)
+
+    # ---- in the thread
+
+    def _run(self) -> None:
+        synced = time.monotonic()
+        while not self._outbox.over:
+            self._tidy_if_due()
+            item = self._outbox.first(SYNC_SECONDS)
+            if item is not None:
+                self._write(item)
+                self._outbox.done()
+            if time.monotonic() - synced >= SYNC_SECONDS:
+                self._sync()
+                synced = time.monotonic()
+        self._sync()
+        self._folder.close()
+
+    def _write(self, item: Line | PictureFile) -> None:
+        try:
+            if isinstance(item, PictureFile):
+                self._write_picture(item)
+            else:
+                self._write_line(item)
+        except OSError as error:
+            self._losses.add(_kind(item), f"{self._keeping.folder}: {error.strerror}.")
+        except Exception:
+            log.exception("An entry of the audit could not be made.")
+            self._losses.add(_kind(item), "see above.")
+
+    def _write_picture(self, picture: PictureFile) -> None:
+        if self._folder.keep(picture.seen.sha256, picture.data):
+            self._total += len(picture.data)
+            self._metrics.audit_written.labels("picture").inc()
+
+    def _write_line(self, line: Line) -> None:
+        self._say_losses()
+        kept = {one.sha256: self._folder.has(one.sha256) for one in line.exchange.pictures.values()}
+        self._append(line_of(line, kept if self._keeping.pictures else None))
+        self._metrics.audit_written.labels("request").inc()
+
+    def _say_losses(self) -> None:
+        """A line of its own, in front of the first that can be written again."""
+        dropped = self._losses.take()
+        if dropped:
+            try:
+                self._append(encoded({"time": local_time(time.time()), "dropped": _counts(dropped)}))
+            except OSError:
+                self._losses.put_back(dropped)
+                raise
+
+    def _append(self, line: bytes) -> None:
+        self._folder.append(line, datetime.now().astimezone().date())
+        self._total += len(line)
+
+    def _sync(self) -> None:
+        try:
+            self._folder.sync()
+        except OSError as error:
+            log.error("The audit could not be synced: %s.", error.strerror)
+
+    def _tidy_if_due(self) -> None:
+        now = time.monotonic()
+        due = self._tidied is None or now - self._tidied >= TIDY_SECONDS
+        if not due and self._total <= self._keeping.most_bytes:
+            return
+        self._tidied = now
+        keeping = self._keeping
+        try:
+            self._total = tidy(keeping.folder, time.time(), keeping.days, keeping.most_bytes, self._folder.current)
+        except OSError as error:
+            # once an hour, and not before each line
+            self._total = 0
+            log.error("Old files of the audit could not be removed: %s.", error.strerror)
+
+
+def open_audit(settings: Settings, metrics: Metrics) -> Audit | None:
+    """`None` if none was asked for. Raises `SettingsError` for a folder that cannot be written."""
+    if settings.audit is None:
+        return None
+    keeping = Keeping(settings.audit, settings.audit_pictures, settings.audit_days, settings.audit_size)
+    audit = Audit(keeping, metrics)
+    try:
+        audit.start()
+    except OSError as error:
+        raise SettingsError(f"--audit: {settings.audit} cannot be written: {error.strerror}.") from None
+    return audit
+
+
+def _kind(item: Line | PictureFile) -> Kind:
+    return "picture" if isinstance(item, PictureFile) else "request"
+
+
+def _counts(dropped: Mapping[str, int]) -> dict[str, int]:
+    return {f"{kind}s": count for kind, count in sorted(dropped.items())}

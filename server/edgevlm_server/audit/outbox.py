@@ -1,0 +1,70 @@
+"""What waits to be written: bounded in number and in bytes, and nobody who adds to it waits. Knows no files."""
+
+import threading
+from collections import deque
+from typing import Generic, Protocol, TypeVar
+
+MOST_ITEMS = 10_000
+
+
+class Sized(Protocol):
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes."""
+        ...
+
+
+Item = TypeVar("Item", bound=Sized)
+
+
+class Outbox(Generic[Item]):
+    """Safe from any thread; one thread takes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._items: deque[tuple[Item, int]] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: Item) -> bool:
+        """False if there is no room for it, or it is closed."""
+        size = item.size
+        with self._changed:
+            full = len(self._items) >= MOST_ITEMS or self._bytes + size > self._most_bytes
+            if full or self._closed:
+                return False
+            self._items.append((item, size))
+            self._bytes += size
+            self._changed.notify()
+            return True
+
+    def first(self, seconds: float) -> Item | None:
+        """The oldest, once there is one; `None` after so many seconds, or if it is closed and nothing is left.
+
+        It counts until it is `done`.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed, seconds)
+            return self._items[0][0] if self._items else None
+
+    def done(self) -> None:
+        """The oldest was dealt with."""
+        with self._changed:
+            _, size = self._items.popleft()
+            self._bytes -= size
+
+    def close(self) -> None:
+        """Nothing more is taken in; what is there may still be taken out."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    @property
+    def over(self) -> bool:
+        """It is closed and nothing is left."""
+        with self._changed:
+            return self._closed and not self._items
+
+    def __len__(self) -> int:
+        return len(self._items)

@@ -1,0 +1,79 @@
+"""What a client asked and what it was answered, for the audit alone. Knows no HTTP, and not how it is written down.
+
+There is one only where an audit is kept: a request's record holds it until the audit takes it away.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+MOST_TEXT = 32_768
+"""Characters of a text; more than any prompt that is answered."""
+
+
+class Seen(NamedTuple):
+    """A picture's file: its SHA-256, its size in bytes and its format; these two are `None` for a name alone."""
+
+    sha256: str
+    size: int | None = None
+    format: str | None = None
+
+
+@dataclass(slots=True)
+class Said:
+    """One answer, as far as it came; `confidence` is the geometric mean of its tokens' probabilities, if known."""
+
+    pieces: list[str] = field(default_factory=list)
+    finish_reason: str | None = None
+    confidence: float | None = None
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "text": "".join(self.pieces),
+            "finish_reason": self.finish_reason,
+            "confidence": None if self.confidence is None else round(self.confidence, 6),
+        }
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """Filled on the event loop while the request lasts."""
+
+    keep: Callable[[Seen, bytes], None] | None = None
+    """Takes each picture as soon as it is seen, so that the request need not hold it; `None`: digests suffice."""
+    question: str | None = None
+    """`None`: the request was refused before it was read."""
+    system: str | None = None
+    pictures: dict[int, Seen] = field(default_factory=dict)
+    """By their place among the request's pictures."""
+    said: dict[int, Said] = field(default_factory=dict)
+    """By the answer's index."""
+    decided: Sequence[Mapping[str, Any]] = ()
+    """A decisions request's answers, as the client gets them."""
+
+    def asked(self, question: str, system: str = "") -> None:
+        """The user's texts, and the system's."""
+        self.question, self.system = question[:MOST_TEXT], system[:MOST_TEXT] or None
+
+    def saw(self, index: int, picture: Seen, data: bytes | None = None) -> None:
+        """One of its pictures. Files of no known format are not kept."""
+        self.pictures[index] = picture
+        if self.keep is not None and data is not None and picture.format is not None:
+            self.keep(picture, data)
+
+    def heard(self, index: int, text: str, finish_reason: str | None, confidence: float | None) -> None:
+        """A piece of an answer."""
+        said = self.said.setdefault(index, Said())
+        said.pieces.append(text)
+        said.finish_reason, said.confidence = finish_reason, confidence
+
+    @property
+    def answers(self) -> list[Mapping[str, Any]]:
+        """In the order of their index."""
+        return [*self.decided, *(said.body() for _, said in sorted(self.said.items()))]
+
+    @property
+    def size(self) -> int:
+        """Bytes that its texts take at most."""
+        texts = (self.question or "", self.system or "", *(one for said in self.said.values() for one in said.pieces))
+        return 4 * sum(map(len, texts))
