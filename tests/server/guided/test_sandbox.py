@@ -1,16 +1,19 @@
 """Schemas that explode when they are compiled: refused within seconds, while others are served."""
 
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from edgevlm_server.guided.grammar import that_matches, valid_json
-from edgevlm_server.guided.sandbox import SECONDS, compiles
+from edgevlm_server.guided.sandbox import MEMORY_BYTES, SECONDS, compiles
 
 from tests.live import LiveServer
+from tests.processes import children, limits_of
 from tests.server.engines import until
-from tests.server.images.image_workers import children
 
 WOULD_BLOW_UP: dict[str, Any] = {"allOf": [{"type": "string", "pattern": f"a.{{{30 + n}}}b"} for n in range(40)]}
 
@@ -34,6 +37,34 @@ def test_grammars_that_explode_do_not(schema: dict[str, Any]) -> None:
     before = children()
     assert not compiles(valid_json(schema))
     assert children() <= before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_trial_has_limits_of_its_own() -> None:
+    """They end it should the parent be gone, and before it takes the machine's memory."""
+    before = children()
+    with ThreadPoolExecutor(1) as pool:
+        tried = pool.submit(compiles, valid_json(WOULD_BLOW_UP))
+        until(lambda: children() - before, "the trial to begin")
+        [trial] = children() - before
+        until(lambda: tried.done() or limits_of(trial)["Max core file size"] == ("0", "0"), "its limits")
+        # they are set one after the other, and the last is that of memory
+        until(lambda: tried.done() or limits_of(trial)["Max address space"][0] != "unlimited", "the last of them")
+        limits = limits_of(trial)
+        assert not tried.result()
+    assert limits["Max address space"] == (str(MEMORY_BYTES),) * 2
+    assert limits["Max cpu time"] == (str(SECONDS + 1),) * 2
+
+
+@pytest.mark.parametrize("name", ["llguidance", "edgevlm_server", "resource"])
+def test_the_trial_takes_no_code_from_the_current_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert compiles(that_matches("[0-9]{2}"))
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.slow
