@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevlm_server.images.preprocess import preprocess
+from edgevlm_server.images.decode.preprocess import preprocess
 from edgevlm_server.model import load_model
 from edgevlm_server.offline import answer, encode
 from edgevlm_server.settings import Settings

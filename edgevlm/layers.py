@@ -66,7 +66,7 @@ def _check(manifest: Manifest, bundle: Path, checkpoint: Path) -> None:
 def _cases(manifest: Manifest, bundle: Path, pictures: int) -> Iterator[tuple[Array, Array]]:
     """Pixels `[1, 3, size, size]` and token ids `[n]` of drawings, each with its first question."""
     from edgevlm_demo.scenes import FIRST_EVALUATION_SEED, SCENES, draw_scene
-    from edgevlm_server.images.preprocess import preprocess
+    from edgevlm_server.images.decode.preprocess import preprocess
 
     tokenizer = Tokenizer(bundle / TOKENIZER)
     for number in range(pictures):

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from edgevlm_server.images.decoder import ImageWorkerError
+from edgevlm_server.images.decode.decoder import ImageWorkerError
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.intake import ImageIntake
-from edgevlm_server.images.limits import ImageError, ImageLimits
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.offline import TooLong, answer, encode
 

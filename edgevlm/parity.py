@@ -10,8 +10,8 @@ from edgevlm_engines import IMAGE_TOKEN
 from edgevlm_engines.bundle import VISION
 from edgevlm_export.exporter import export_bundle
 from edgevlm_export.graph.vision import HIDDEN
+from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.intake import ImageIntake
-from edgevlm_server.images.limits import ImageLimits
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.offline import encode, generate, prefill
 from edgevlm_server.runtime.sequence import Sequence

@@ -55,7 +55,7 @@ def calibration_cases(bundle: Path, folder: Path | None) -> tuple[int, Iterator[
 def drawn_cases(manifest: "Manifest", tokenizer: "Tokenizer", first: int, pictures: int) -> Iterator[Case]:
     """Drawings of each kind in turn, the first one from the seed `first`."""
     from edgevlm_demo.scenes import SCENES, draw_scene
-    from edgevlm_server.images.preprocess import preprocess
+    from edgevlm_server.images.decode.preprocess import preprocess
 
     for number in range(pictures):
         scene = draw_scene(SCENES[number % len(SCENES)], first + number)
@@ -67,7 +67,7 @@ def drawn_cases(manifest: "Manifest", tokenizer: "Tokenizer", first: int, pictur
 def drawn_pictures(spec: "Preprocessing") -> Iterator[Array]:
     """The drawings to calibrate a vision encoder on."""
     from edgevlm_demo.scenes import SCENES, draw_scene
-    from edgevlm_server.images.preprocess import preprocess
+    from edgevlm_server.images.decode.preprocess import preprocess
 
     for number in range(CALIBRATION_PICTURES):
         yield preprocess(draw_scene(SCENES[number % len(SCENES)], FIRST_DRAWING + number).image, spec)
@@ -75,9 +75,9 @@ def drawn_pictures(spec: "Preprocessing") -> Iterator[Array]:
 
 def own_cases(manifest: "Manifest", tokenizer: "Tokenizer", questions: list[Question]) -> Iterator[Case]:
     """The user's questions in their order. Raises `CommandError` for a picture that cannot be read."""
-    from edgevlm_server.images.decoder import ImageWorkerError
+    from edgevlm_server.images.decode.decoder import ImageWorkerError
+    from edgevlm_server.images.formats.limits import ImageError, ImageLimits
     from edgevlm_server.images.intake import ImageIntake
-    from edgevlm_server.images.limits import ImageError, ImageLimits
 
     before: Path | None = None
     pixels: Array = np.zeros(0, np.float32)

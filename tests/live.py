@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 from edgevlm_engines import Engine, open_bundle
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.app import build_app
-from edgevlm_server.http.h11_protocol import HttpConfig
-from edgevlm_server.http.server import Server
-from edgevlm_server.keys import KeyRing
-from edgevlm_server.listener import listen
-from edgevlm_server.metrics import Metrics
+from edgevlm_server.http.transport.h11_protocol import HttpConfig
+from edgevlm_server.http.transport.listener import listen
+from edgevlm_server.http.transport.server import Server
 from edgevlm_server.model import Model, load_model
+from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
 from edgevlm_server.text.tokenizer import Tokenizer

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
         make_pair(arguments.file, public)
         print(public)
         return 0
-    from edgevlm_server.keys import add_key
+    from edgevlm_server.http.access.keys import add_key
 
     print(add_key(arguments.file, arguments.name))
     return 0

@@ -57,7 +57,7 @@ class EngineAnswerer:
         self._model = model
 
     def __call__(self, question: "EvaluationQuestion") -> str:
-        from edgevlm_server.images.preprocess import preprocess
+        from edgevlm_server.images.decode.preprocess import preprocess
         from edgevlm_server.offline import answer, encode
         from edgevlm_server.text.prompt import Mark, Turn
 

@@ -11,13 +11,13 @@ from typing import NoReturn
 from edgevlm_engines import EngineError
 
 from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.app import build_app
-from edgevlm_server.http.h11_protocol import HttpConfig
-from edgevlm_server.http.server import Server
-from edgevlm_server.keys import KeyRing
-from edgevlm_server.listener import connections_that_fit, listen
-from edgevlm_server.metrics import Metrics
+from edgevlm_server.http.transport.h11_protocol import HttpConfig
+from edgevlm_server.http.transport.listener import connections_that_fit, listen
+from edgevlm_server.http.transport.server import Server
 from edgevlm_server.model import Model
+from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
 

@@ -9,10 +9,10 @@ from typing import Literal, TypeVar
 
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
-from edgevlm_server.images.limits import ImageLimits
+from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.pipeline import ImagePipeline
-from edgevlm_server.metrics import Metrics
 from edgevlm_server.model import Model
+from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.runtime.admission import Admission, Work
 from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.settings import Settings

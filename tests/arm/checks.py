@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pillow_heif
-from edgevlm_server.images.limits import FORMATS
+from edgevlm_server.images.formats.limits import FORMATS
 from PIL import Image
 
 from edgevlm.own_server import free_port

@@ -38,6 +38,7 @@ def test_files_are_read_from_front_to_back(tmp_path: Path) -> None:
     assert read_once([path]) > 0
 
 
+@pytest.mark.slow
 def test_a_command_gives_its_output_and_its_own_peak() -> None:
     ballast = bytearray(256 * MEBIBYTE)
     code = f"import time; block = bytearray({64 * MEBIBYTE}); del block; print('done', flush=True); time.sleep(0.2)"

@@ -121,6 +121,7 @@ def test_what_does_not_fit_is_said(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_fails_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,13 +63,31 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm_export.trt": {"edgevlm_export"},
     "edgevlm_server.http": {
         *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),
+        *("edgevlm_server.http.access", "edgevlm_server.http.body", "edgevlm_server.http.transport"),
+        "edgevlm_server.observe",
+    },
+    "edgevlm_server.http.access": {
+        *("edgevlm_server.errors", "edgevlm_server.service", "edgevlm_server.settings"),
+        "edgevlm_server.http.transport",
+    },
+    "edgevlm_server.http.body": {"edgevlm_server.errors", "edgevlm_server.api", "edgevlm_server.runtime"},
+    "edgevlm_server.http.transport": {
+        *("edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.observe"),
     },
     "edgevlm_server.api": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
     },
-    "edgevlm_server.runtime": {"edgevlm_server", "edgevlm_server.guided", "edgevlm_server.text"},
+    "edgevlm_server.runtime": {
+        *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.observe", "edgevlm_server.text"),
+    },
     "edgevlm_server.guided": {"edgevlm_server", "edgevlm_server.text"},
-    "edgevlm_server.images": {"edgevlm_server.errors", "edgevlm_server.metrics", "edgevlm_server.request"},
+    "edgevlm_server.images": {
+        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.observe"),
+        *("edgevlm_server.images.decode", "edgevlm_server.images.formats"),
+    },
+    "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
+    "edgevlm_server.images.formats": set(),
+    "edgevlm_server.observe": {"edgevlm_server.version"},
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }
@@ -78,11 +96,11 @@ INSIDE: dict[str, set[str]] = {
 LIBRARIES: dict[str, set[str]] = {
     "fastapi": {"edgevlm_server.http"},
     "starlette": {"edgevlm_server.http"},
-    "uvicorn": {"edgevlm_server.http", "edgevlm_server.run"},
+    "uvicorn": {"edgevlm_server.http.transport"},
     "pydantic": {
         *("edgevlm_server.api", "edgevlm_server.http", "edgevlm_engines", "edgevlm.commands.doctor"),
     },
-    "prometheus_client": {"edgevlm_server.metrics"},
+    "prometheus_client": {"edgevlm_server.observe"},
     "llguidance": {"edgevlm_server.guided"},
     "sentencepiece": {
         "edgevlm_server.text",
@@ -91,8 +109,11 @@ LIBRARIES: dict[str, set[str]] = {
         "edgevlm_training",
     },
     # one benchmark's pictures are cut as upstream cuts them
-    "PIL": {"edgevlm_server.images", "edgevlm_demo", "edgevlm_training", "edgevlm.evaluation.published.sqa"},
-    "pillow_heif": {"edgevlm_server.images"},
+    "PIL": {
+        *("edgevlm_server.images.decode", "edgevlm_server.images.formats", "edgevlm_demo", "edgevlm_training"),
+        "edgevlm.evaluation.published.sqa",
+    },
+    "pillow_heif": {"edgevlm_server.images.decode"},
     "onnxruntime": {"edgevlm_engines.ort", "edgevlm.inner_values", "edgevlm.layers"},
     "tensorrt": {"edgevlm_engines.trt", "edgevlm_export.trt"},
     "tensorrt_rtx": {"edgevlm_engines.trt.kernel_cache"},
@@ -105,9 +126,9 @@ LIBRARIES: dict[str, set[str]] = {
     "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server
-    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images"},
+    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode"},
     "concurrent": {
-        *("edgevlm_server.guided.compiler", "edgevlm_server.images", "edgevlm_engines.ort"),
+        *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_engines.ort"),
         "edgevlm.commands.evaluate",
     },
 }

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from edgevlm_server.http.app import api
-from edgevlm_server.metrics import Metrics
+from edgevlm_server.observe.metrics import Metrics
 from fastapi.routing import APIRoute
 
 from tests.chart.cases import KEYS, OPEN

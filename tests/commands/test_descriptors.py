@@ -13,7 +13,7 @@ import pytest
 from tests.commands.serve_process import Process, ready, scripted, serve, started
 from tests.server.engines import until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
 
 Bundles = Callable[[str], Path]
 

@@ -72,6 +72,7 @@ def test_an_adapter_is_merged_and_its_files_count(checkpoint: Path, tmp_path: Pa
         served(checkpoint, replace(V2, lora=((tmp_path / "absent", 1.0),)))
 
 
+@pytest.mark.slow
 def test_an_encoder_in_int8_is_looked_at_first(
     checkpoint: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def test_the_curl_lines_get_an_answer(demo: LiveServer) -> None:
     assert answers[1].strip() == "amber"
 
 
+@pytest.mark.slow
 def test_the_python_example_prints_the_answer_that_is_shown(demo: LiveServer) -> None:
     [code] = blocks(API, "python")
     code = code.replace("http://127.0.0.1:8000", demo.url)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from edgevlm_demo import checkpoint_folder
 from edgevlm_demo.scenes import SCENES, SIDE, Question, draw_scene
-from edgevlm_server.images.square import fit_square
+from edgevlm_server.images.decode.square import fit_square
 from edgevlm_training.dialogue import BOS, EOS, SYSTEM, DialogueTokenizer
 from edgevlm_training.pixels import MEAN, PADDING, STD, pixels
 from edgevlm_training.schedule import PEAK, rates

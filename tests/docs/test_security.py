@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from edgevlm_engines import size_text
+from edgevlm_server.http.access.keys import KeyRing, add_key
 from edgevlm_server.http.app import build_api
-from edgevlm_server.images.limits import FORMATS, ImageLimits
-from edgevlm_server.keys import KeyRing, add_key
+from edgevlm_server.images.formats.limits import FORMATS, ImageLimits
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import OPTIONS, Settings, SettingsError, flag
 

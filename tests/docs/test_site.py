@@ -6,7 +6,7 @@ import shlex
 from importlib import import_module
 from pathlib import Path
 
-from edgevlm_server.metrics import Metrics
+from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.settings import Settings
 
 from benchmarks.nginx import Tls, site_text

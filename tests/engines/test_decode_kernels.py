@@ -139,6 +139,7 @@ def test_every_shape_matches_numpy(library: ctypes.CDLL, name: str) -> None:
     assert error(cache, wanted_cache) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_rows_bits_do_not_depend_on_company_place_or_order_of_blocks(library: ctypes.CDLL) -> None:
     tried = HostStep(library, SHAPES["dim 80, grouped heads"], stretches=3)
     together, cache = tried.run(list(range(17)))

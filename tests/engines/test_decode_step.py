@@ -17,6 +17,8 @@ from edgevlm_engines.ort.initializers import read_initializers
 from benchmarks.decode_reference import Halves, Singles
 from tests.engines.kernels import host
 
+pytestmark = pytest.mark.slow
+
 CASES = ("v1", "v2", "v2-headdim80-bf16")
 CAPACITY = 256
 

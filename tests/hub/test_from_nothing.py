@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import GOLDEN
 from tests.hub.mirror import Mirror
 
 PICTURE = GOLDEN / "v1" / "image.png"
 
 
+@pytest.mark.slow
 def test_one_command_goes_from_nothing_to_an_answer_and_the_next_needs_no_mirror(
     mirror: Mirror, tmp_path: Path
 ) -> None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from benchmarks.decode_reference import Stack, draw_stack, step
 from tests.tensorrt.standin import Machine
 
+pytestmark = pytest.mark.slow
+
 MODEL = Decoder(
     hidden_size=64,
     layers=2,

@@ -11,6 +11,8 @@ from edgevlm_engines.ort.own_decode import own_decode
 
 from tests.tensorrt.standin import Machine
 
+pytestmark = pytest.mark.slow
+
 HALF = np.dtype(np.float16)
 
 

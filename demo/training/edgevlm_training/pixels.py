@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from edgevlm_demo.scenes import SIDE
-from edgevlm_server.images.square import fit_square
+from edgevlm_server.images.decode.square import fit_square
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -1,1 +1,1 @@
-"""HTTP: routes, bodies, keys, the built-in page. fastapi and starlette live here alone."""
+"""HTTP: routes, and the page. What comes before them is in folders. fastapi and starlette live here alone."""

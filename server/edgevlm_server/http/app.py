@@ -18,16 +18,16 @@ from edgevlm_server.api.responses import ResponsesRequest
 from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest
 from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound
 from edgevlm_server.http import decisions, routes
-from edgevlm_server.http.client import Served, authorise
-from edgevlm_server.http.cors import Cors
-from edgevlm_server.http.envelope import Envelope, refusal
+from edgevlm_server.http.access.cors import Cors
+from edgevlm_server.http.access.dependencies import Served, authorise
+from edgevlm_server.http.access.hosts import HostGuard
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST
-from edgevlm_server.http.hosts import HostGuard
 from edgevlm_server.http.openapi import describe, may_answer
 from edgevlm_server.http.static import docs_router, page_router
-from edgevlm_server.http.targets import Targets
-from edgevlm_server.keys import KeyRing
-from edgevlm_server.metrics import CONTENT_TYPE
+from edgevlm_server.http.transport.envelope import Envelope, refusal
+from edgevlm_server.http.transport.targets import Targets
+from edgevlm_server.observe.metrics import CONTENT_TYPE
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings, is_loopback
 from edgevlm_server.version import version

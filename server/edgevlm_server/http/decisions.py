@@ -19,7 +19,8 @@ from starlette.requests import ClientDisconnect
 from edgevlm_server.api import answers, examples
 from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, decision, to_score
 from edgevlm_server.errors import InvalidRequest
-from edgevlm_server.http.client import Served, client_of, read_json
+from edgevlm_server.http.access.dependencies import Served, client_of
+from edgevlm_server.http.body.read import read_json
 from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, Visit, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
 from edgevlm_server.model import Model

@@ -17,7 +17,8 @@ from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest, QueueFull, Unavailable
-from edgevlm_server.http.client import DisconnectWatch, client_of
+from edgevlm_server.http.access.dependencies import client_of
+from edgevlm_server.http.disconnect import DisconnectWatch
 from edgevlm_server.prepare import prepare
 from edgevlm_server.request import Generation
 from edgevlm_server.runtime.admission import Admission, Arriving, Place

@@ -12,7 +12,8 @@ from edgevlm_server.api.responses import ResponsesRequest
 from edgevlm_server.api.strict import Model
 from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest, count
 from edgevlm_server.errors import NotFound
-from edgevlm_server.http.client import Served, read_form, read_json
+from edgevlm_server.http.access.dependencies import Served
+from edgevlm_server.http.body.read import read_form, read_json
 from edgevlm_server.http.generate import generate
 from edgevlm_server.http.openapi import BODY, GENERATING, PLAIN, may_answer, takes
 from edgevlm_server.service import Service

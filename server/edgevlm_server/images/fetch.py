@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 import h11
 
+from edgevlm_server.images.formats.limits import ImageLimits, fetch_failed, host_not_allowed
 from edgevlm_server.images.hosts import ImageHosts, IPAddress, Target, read_url
-from edgevlm_server.images.limits import ImageLimits, fetch_failed, host_not_allowed
 
 log = logging.getLogger(__name__)
 

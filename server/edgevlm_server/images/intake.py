@@ -11,9 +11,9 @@ import numpy as np
 from edgevlm_engines import Preprocessing
 from numpy.typing import NDArray
 
-from edgevlm_server.images.decoder import ImageDecoder
-from edgevlm_server.images.limits import ImageLimits, not_a_data_url, remote_disabled
-from edgevlm_server.images.preprocess import normalise
+from edgevlm_server.images.decode.decoder import ImageDecoder
+from edgevlm_server.images.decode.preprocess import normalise
+from edgevlm_server.images.formats.limits import ImageLimits, not_a_data_url, remote_disabled
 
 _WHITESPACE = b" \t\r\n\f\v"
 _WHITESPACE_TEXT = _WHITESPACE.decode()  # what Python strips by itself is more, some control characters included

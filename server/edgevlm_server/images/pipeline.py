@@ -17,12 +17,12 @@ from edgevlm_engines import Engine, Floats, Preprocessing
 
 from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable
 from edgevlm_server.images.cache import FeatureCache, PictureNames
-from edgevlm_server.images.decoder import ImageWorkerBusy, ImageWorkerError
+from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
 from edgevlm_server.images.fetch import ImageFetcher
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
-from edgevlm_server.images.limits import ImageError, ImageLimits
-from edgevlm_server.metrics import Metrics
+from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.request import EncodedImages, Picture
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from edgevlm_server.errors import Refusal
-from edgevlm_server.metrics import Metrics
+from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.runtime.written import TokenTexts, Written

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgevlm_server.http.h11_protocol import HALF_CLOSE_SECONDS
+from edgevlm_server.http.transport.h11_protocol import HALF_CLOSE_SECONDS
 
 from tests.live import LiveServer, sse
 from tests.pictures import data_url, image_part, text_part, user

@@ -13,8 +13,8 @@ from edgevlm_engines import Floats
 from tests.live import LiveServer, sse
 from tests.pictures import data_url, image_part, text_part, user
 from tests.server.engines import HangingSight, SlowEngine, until
+from tests.server.http.body.test_bodies import half_a_body
 from tests.server.http.refusing import check_error
-from tests.server.http.test_bodies import half_a_body
 
 Bundles = Callable[[str], Path]
 

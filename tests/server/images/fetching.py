@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from edgevlm_server.images.fetch import ImageFetcher, Resolve
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
-from edgevlm_server.images.limits import ImageError, ImageLimits
 
 from tests.server.images.image_files import encode, noise
 from tests.server.images.picture_hosts import no_resolver

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from edgevlm_engines.manifest import Preprocessing
-from edgevlm_server.images.rgb import load_heic_reader
+from edgevlm_server.images.decode.rgb import load_heic_reader
 from PIL import Image
 
 load_heic_reader()  # it writes, too

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from edgevlm_server.images.decoder import ImageDecoder
-from edgevlm_server.images.limits import ImageError, ImageLimits
+from edgevlm_server.images.decode.decoder import ImageDecoder
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 
 from tests.processes import children
 from tests.server.images.image_files import encode, plain

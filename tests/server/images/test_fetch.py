@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 from edgevlm_server.images.fetch import AT_ONCE, ImageFetcher
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
-from edgevlm_server.images.limits import ImageError, ImageLimits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

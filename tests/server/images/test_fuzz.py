@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from edgevlm_server.images.formats.limits import FORMATS, ImageError, ImageLimits
 from edgevlm_server.images.intake import ImageIntake
-from edgevlm_server.images.limits import FORMATS, ImageError, ImageLimits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

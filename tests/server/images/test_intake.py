@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgevlm_server.images.decoder import ImageWorkerError
+from edgevlm_server.images.decode.decoder import ImageWorkerError
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.intake import ImageIntake
-from edgevlm_server.images.limits import ImageError, ImageLimits
 
 from tests.server.images.image_files import SPEC, data_url, encode, noise
 

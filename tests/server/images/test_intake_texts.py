@@ -4,8 +4,8 @@ import base64
 from urllib.parse import quote
 
 import pytest
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.intake import image_bytes
-from edgevlm_server.images.limits import ImageError, ImageLimits
 from hypothesis import given
 from hypothesis import strategies as st
 

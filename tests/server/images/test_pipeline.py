@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from edgevlm_engines import Floats
-from edgevlm_server.images import decoder
+from edgevlm_server.images.decode import decoder
 
 from tests.live import LiveServer
 from tests.pictures import data_url, image_part, text_part, user

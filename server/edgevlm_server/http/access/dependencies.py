@@ -1,0 +1,39 @@
+"""What FastAPI hands to routes: the service, and the client whose key was sent. Knows HTTP, no route and no body."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from edgevlm_server.errors import Unauthorized
+from edgevlm_server.http.access.keys import KeyRing
+from edgevlm_server.service import Service
+
+
+async def get_service(request: Request) -> Service:
+    """The service that this application was made for."""
+    service: Service = request.app.state.service
+    return service
+
+
+Served = Annotated[Service, Depends(get_service)]
+
+
+async def authorise(request: Request) -> None:
+    """Raise `Unauthorized` unless the request carries the key of a known client, or no keys are set up."""
+    keys: KeyRing | None = request.app.state.keys
+    if keys is None:
+        return
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+    client = keys.client_of(key)
+    if client is None:
+        service: Service = request.app.state.service
+        service.metrics.unauthorized.inc()
+        raise Unauthorized
+    request.state.client = client
+
+
+def client_of(request: Request) -> str | None:
+    """The name of the client whose key was sent; `None` on a server without keys, where all are one client."""
+    client: str | None = getattr(request.state, "client", None)
+    return client

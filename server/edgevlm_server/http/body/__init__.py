@@ -1,0 +1,1 @@
+"""Bodies, from bytes to checked values: JSON and forms. Knows no route."""

@@ -1,0 +1,87 @@
+"""A request's body, read and checked. Knows HTTP, no route and no inference.
+
+Bodies are read by hand: FastAPI would read them before the key is checked, without a limit. Every way to fail is a
+clear 4xx.
+"""
+
+from typing import Any
+
+import anyio
+from fastapi import Request
+from pydantic import ValidationError
+
+from edgevlm_server.api.ask import AskForm, JsonAskForm, takes_json
+from edgevlm_server.api.strict import Model, invalid
+from edgevlm_server.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from edgevlm_server.http.body.ask_form import form_values
+from edgevlm_server.http.body.json_body import compressed, parse_json
+from edgevlm_server.http.body.multipart import parse_form
+from edgevlm_server.runtime.admission import Arriving
+
+BODY_SECONDS = 60.0
+"""A body that takes longer is given up: a phone photo over a slow radio link fits, a stalled sender does not."""
+
+
+async def read_json(request: Request, model: type[Model], max_bytes: int, arriving: Arriving) -> Model:
+    """Read, parse and check a JSON body. Raises an `ApiError`, or `ClientDisconnect`."""
+    if _media_type(request) != "application/json":
+        raise UnsupportedMediaType(
+            "The body must be JSON: send the header 'Content-Type: application/json'.",
+            code="unsupported_media_type",
+        )
+    return check(model, parse_json(await _read(request, max_bytes, arriving)))
+
+
+async def read_form(request: Request, max_bytes: int, arriving: Arriving) -> AskForm:
+    """Read, split and check a multipart form. Raises an `ApiError`, or `ClientDisconnect`."""
+    if _media_type(request) != "multipart/form-data":
+        raise UnsupportedMediaType(
+            "The body must be a form: curl sends one for each -F, as in -F image=@part.jpg -F 'question=...'.",
+            code="unsupported_media_type",
+        )
+    form = JsonAskForm if takes_json(request.headers.get("accept", "")) else AskForm
+    body = await _read(request, max_bytes, arriving)
+    return check(form, form_values(parse_form(body, request.headers["content-type"])))
+
+
+def check(model: type[Model], data: Any) -> Model:
+    """Validate against a model. Raises `InvalidRequest`."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytes:
+    """The whole body, counted as it comes: neither a wrong Content-Length nor none at all gets around the limit."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise compressed()
+    announced = request.headers.get("content-length", "")
+    length = int(announced) if announced.isdecimal() and len(announced) < 20 else None
+    if length is not None and length > max_bytes:
+        raise _too_large(max_bytes, length)
+    body = bytearray()
+    with anyio.move_on_after(BODY_SECONDS) as deadline:
+        async for chunk in request.stream():
+            body += chunk
+            arriving.size = len(body)
+            if len(body) > max_bytes:
+                raise _too_large(max_bytes, length)
+    if deadline.cancelled_caught:
+        raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:.0f} s.", code="request_timeout")
+    return bytes(body)
+
+
+def _too_large(max_bytes: int, length: int | None) -> PayloadTooLarge:
+    # a body of a known size is read to its end and thrown away, so that the client gets to see the answer; one that
+    # may never end is cut off
+    endless = length is None or length > 10 * max_bytes
+    return PayloadTooLarge(
+        f"The body is larger than the limit of {max_bytes} bytes.",
+        code="request_too_large",
+        headers={"connection": "close"} if endless else {},
+    )
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()

@@ -1,0 +1,161 @@
+"""uvicorn's HTTP/1.1 protocol with bounds on connections, and our shape for what never reaches the application.
+
+The slower of uvicorn's parsers: it has limits. Knows sockets through asyncio, no route.
+"""
+
+import asyncio
+import json
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from edgevlm_server.errors import ApiError, InvalidRequest, RequestTimeout, Unavailable
+from edgevlm_server.http.transport.connections import Connections
+from edgevlm_server.settings import Settings
+
+HALF_CLOSE_SECONDS = 0.25
+"""Who ends its side of the connection with its request still wants the answer. Who does so later, or has a part of
+the answer, has hung up."""
+
+LINGER_SECONDS = 0.2
+"""How long a refused connection stays open for what is still sent: closed at once, the refusal may be lost."""
+MOST_REFUSED = 32
+"""With more of them, they are closed at once: they take descriptors."""
+
+ACCEPTED_AT_ONCE = 16
+"""asyncio accepts so many before it looks at the first: it must not run out of descriptors meanwhile."""
+
+
+class HttpConfig(uvicorn.Config):
+    """How uvicorn is run."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, most_connections: int) -> None:
+        proxies = settings.trusted_proxies or ()
+        super().__init__(
+            app,
+            http=Http11,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=ACCEPTED_AT_ONCE,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+            timeout_graceful_shutdown=5,
+            timeout_keep_alive=settings.keep_alive,
+        )
+        self.head_timeout = settings.head_timeout
+        self.open_connections = Connections(most_connections, settings.max_connections_per_address, proxies)
+
+
+class Http11(H11Protocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        config: HttpConfig,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._head_timeout = config.head_timeout
+        self._open = config.open_connections
+        self._counted: str | None = None
+        """The address that it is counted under."""
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._received: RequestResponseCycle | None = None
+        """The latest request that has arrived completely, at the time `_received_at`."""
+        self._received_at = 0.0
+        self._half_closed = False
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        address: str = transport.get_extra_info("peername")[0]
+        if self._open.enter(address):
+            self._counted = address
+            self._await_head()
+        else:
+            self._open.refused += 1
+            self._answer(Unavailable.crowded())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_waiting()
+        if self._counted is None:
+            self._open.refused -= 1
+        else:
+            self._open.leave(self._counted)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._head_timer is None:
+            self._await_head()
+        self._note_received()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """True keeps the connection for the answer."""
+        cycle = self._received
+        waits = cycle is not None and cycle is self.cycle and not cycle.response_started
+        self._half_closed = waits and self.loop.time() - self._received_at < HALF_CLOSE_SECONDS
+        return self._half_closed
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # the next request may have come together with the last
+        self._note_received()
+        if self._half_closed and self.cycle.response_complete:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn instead of the application."""
+        self._answer(InvalidRequest("The request is not valid HTTP/1.1.", code="invalid_http"))
+
+    def _note_received(self) -> None:
+        if self.cycle is not self._received and not self.cycle.more_body:
+            self._received, self._received_at = self.cycle, self.loop.time()
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self._head_timeout, self._head_is_late)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        """Who has said nothing yet is told nothing."""
+        if self.conn.trailing_data[0].strip():
+            text = f"The head of the request did not arrive within {self._head_timeout:g} s."
+            self._answer(RequestTimeout(text, code="request_timeout"))
+        else:
+            self.transport.close()
+
+    def _answer(self, error: ApiError) -> None:
+        """In place of the application, and as any other error is answered; the connection is closed behind it."""
+        body = json.dumps(error.body(), separators=(",", ":")).encode()
+        headers = {
+            "content-type": "application/json; charset=utf-8",
+            "content-length": str(len(body)),
+            "x-request-id": uuid.uuid4().hex,
+            "connection": "close",
+            **error.headers,
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{lines}\r\n"
+        self.transport.write(head.encode() + body)
+        self.transport.write_eof()
+        self._refused = True
+        self.loop.call_later(LINGER_SECONDS if self._open.refused <= MOST_REFUSED else 0, self.transport.close)

@@ -1,0 +1,1 @@
+"""From a file's bytes to pixels for the vision encoder, in processes that may crash. Knows no address."""

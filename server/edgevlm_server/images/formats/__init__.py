@@ -1,0 +1,1 @@
+"""What a file says it is, and what a picture may be. Nothing is decoded here."""
