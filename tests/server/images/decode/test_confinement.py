@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edgevlm_server.images.header import ImageHeader, read_header
-from edgevlm_server.images.limits import ImageLimits
+from edgevlm_server.images.formats.header import ImageHeader, read_header
+from edgevlm_server.images.formats.limits import ImageLimits
 
 from tests.processes import limits_of
 from tests.server.images.image_files import encode, plain
@@ -34,7 +34,7 @@ def test_more_pixels_than_the_header_says_are_an_error(monkeypatch: pytest.Monke
 
     with decoder() as made:
         made.decode(data)
-        monkeypatch.setattr("edgevlm_server.images.decoder.read_header", smaller)
+        monkeypatch.setattr("edgevlm_server.images.decode.decoder.read_header", smaller)
         assert refusal(made, data).code == "image_invalid"
 
 
