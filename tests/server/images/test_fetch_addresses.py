@@ -13,7 +13,7 @@ import pytest
 import trustme
 from edgevlm_server.images.fetch import ImageFetcher
 from edgevlm_server.images.hosts import ImageHosts
-from edgevlm_server.images.limits import ImageError
+from edgevlm_server.images.formats.limits import ImageError
 
 from tests.server.images.fetching import LIMITS, PNG, fetch, refusal
 from tests.server.images.picture_hosts import PictureHost, StandInResolver, answers
