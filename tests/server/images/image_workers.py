@@ -31,7 +31,7 @@ def decoder(workers: int = 1, limits: ImageLimits | None = None) -> Iterator[Ima
 
 def workers() -> list[int]:
     """Decode workers of this process that are alive."""
-    return sorted(child for child in children() if running(child) and b"images.worker" in _command(child))
+    return sorted(child for child in children() if running(child) and b"images.decode.worker" in _command(child))
 
 
 def _command(process: int) -> bytes:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import trustme
 from edgevlm_server.images.fetch import ImageFetcher
-from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.formats.limits import ImageError
+from edgevlm_server.images.hosts import ImageHosts
 
 from tests.server.images.fetching import LIMITS, PNG, fetch, refusal
 from tests.server.images.picture_hosts import PictureHost, StandInResolver, answers
