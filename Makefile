@@ -7,7 +7,7 @@
 # make gpu-pack what a machine with a GPU and no package registry needs for that beside the repository
 # make fuzz     every reader of what others send, fuzzed by coverage: SECONDS=60 for each
 # make soak     a server in mixed use with faults around it, and a table: MINUTES=10
-# make sbom     what is in the images: components, hashes and licences, in OUT (default: build/sbom)
+# make sbom     the images' components and hashes by their locks, in OUT (default: build/sbom); images hold theirs
 # make fix      format and mend what can be mended
 
 PYTHON ?= python3
@@ -78,7 +78,9 @@ soak: $(VENV)/installed-test
 	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)
 
 sbom: $(VENV)/installed-test
-	$(BIN)/python -m docker.sbom $(or $(OUT),build/sbom)
+	for image in cpu jetson-jp6 jetson-jp7; do \
+		$(BIN)/python docker/sbom.py docker/locks/$$image.txt $(or $(OUT),build/sbom)/$$image || exit 1; \
+	done
 
 $(VENV)/installed-%: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
