@@ -61,8 +61,8 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# a browser, Node's packages, podman, qemu; does nothing where they are
-test-tools:
+# a browser, Node's packages, clients with an environment of their own, podman, qemu; does nothing where they are
+test-tools: $(VENV)/installed-test
 	tests/install_tools
 
 fix: $(VENV)/installed-test

@@ -140,13 +140,11 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
 
 
 def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Device) -> None:
-    from edgevlm_export.calibrate.plan import plan
     from edgevlm_export.graph.precision import DEFAULTS
 
-    from edgevlm.calibration import encoder_findings
+    from edgevlm.accuracy.calibration import encoder_findings, write
+    from edgevlm.accuracy.recipe import Recipe
     from edgevlm.progress import Lines
-    from edgevlm.recipe import Recipe
-    from edgevlm.sensitivity import summary
 
     default = DEFAULTS[device]
     recipe = Recipe(
@@ -159,11 +157,9 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
         conversion.lora,
     )
     log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)
-    findings = encoder_findings(recipe, bundle)
-    chosen = plan(findings)
-    if findings:
-        log.info("%s", summary(findings, chosen))
-    recipe.write(bundle, chosen)
+    written = write(recipe, bundle, encoder_findings(recipe, bundle))
+    if written.summary:
+        log.info("%s", written.summary)
 
 
 def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:

@@ -45,7 +45,7 @@ def offline_settings(arguments: argparse.Namespace) -> Settings:
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.text.prompt import Mark, Turn
 
-    from edgevlm.local_model import LocalModel
+    from edgevlm.offline.local_model import LocalModel
 
     *pictures, question = arguments.input
     if _is_picture(question):

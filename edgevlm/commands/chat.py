@@ -10,7 +10,7 @@ from edgevlm.cli import CommandError
 from edgevlm.commands.ask import add_answering, offline_settings
 
 if TYPE_CHECKING:
-    from edgevlm.conversation import Conversation
+    from edgevlm.offline.conversation import Conversation
 
 HELP = "/image FILE shows a picture, /new begins anew, /quit ends. Everything else is said to the model."
 
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm.conversation import Conversation
-    from edgevlm.local_model import LocalModel
+    from edgevlm.offline.conversation import Conversation
+    from edgevlm.offline.local_model import LocalModel
 
     with LocalModel.load(arguments.model, offline_settings(arguments)) as model:
         conversation = Conversation(model, arguments.max_tokens)

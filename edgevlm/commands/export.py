@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgevlm_export.calibrate.plan import Plan
     from edgevlm_export.calibrate.search import Finding
 
-    from edgevlm.recipe import Recipe
+    from edgevlm.accuracy.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +65,22 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
     """How a checkpoint is to be converted, for whatever device."""
     from edgevlm_engines.names import Precision, VisionPrecision
 
+    add_parts(parser)
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        help="precision of the language model's matmuls (default: int8 for cpu, otherwise fp16); int4 has "
+        "not been tried on TensorRT 10.3",
+    )
+    parser.add_argument(
+        "--vision-precision",
+        choices=get_args(VisionPrecision),
+        help="precision of the vision encoder's matmuls (default: fp32 for cpu, otherwise fp16)",
+    )
+
+
+def add_parts(parser: argparse._ActionsContainer) -> None:
+    """What belongs to a checkpoint."""
     parser.add_argument(
         "--vision-tower",
         type=Path,
@@ -79,17 +95,6 @@ def add_conversion(parser: argparse._ActionsContainer) -> None:
         metavar="DIR[:SCALE]",
         help="merge the LoRA adapter in this folder (PEFT's format, with upstream's non_lora_trainables.bin), times "
         "SCALE (default: 1); give it again for several",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        help="precision of the language model's matmuls (default: int8 for cpu, otherwise fp16); int4 has "
-        "not been tried on TensorRT 10.3",
-    )
-    parser.add_argument(
-        "--vision-precision",
-        choices=get_args(VisionPrecision),
-        help="precision of the vision encoder's matmuls (default: fp32 for cpu, otherwise fp16)",
     )
 
 
@@ -108,12 +113,12 @@ def lora(text: str) -> tuple[Path, float]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm_export.bundle_writer import scratch_folder
+    from edgevlm_export.bundle_writer import check_absent, scratch_folder
     from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
 
-    from edgevlm.calibration import encoder_findings
+    from edgevlm.accuracy.calibration import encoder_findings
+    from edgevlm.accuracy.recipe import Recipe
     from edgevlm.progress import Bar
-    from edgevlm.recipe import Recipe
 
     if arguments.report and FLAVOURS[arguments.device] != "ort":
         raise CommandError(
@@ -140,6 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"Nothing is rounded in {recipe.precision} with vision {recipe.vision_precision}: choose int8 or int4, "
             "or leave out --calibrate."
         )
+    check_absent(arguments.bundle)
     if arguments.calibrate is None and not arguments.report:
         _write(recipe, arguments.bundle, encoder_findings(recipe, arguments.bundle))
     else:
@@ -151,17 +157,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Plan":
     """Write the bundle and print what was made of the findings."""
-    from edgevlm_export.calibrate.plan import NEAREST, plan
+    from edgevlm.accuracy.calibration import write
 
-    from edgevlm.sensitivity import summary
-
-    chosen = plan(findings)
-    manifest = recipe.write(bundle, chosen)
+    manifest, chosen, summary = write(recipe, bundle, findings)
     size = sum(file.size for file in manifest.files.values())
     numbers = f"{manifest.precision}, vision {manifest.vision_precision}"
     print(f"{bundle}: {manifest.model}, {manifest.family}, {numbers}, {size / 2**20:.1f} MiB")
-    if chosen != NEAREST:
-        print(summary(findings, chosen))
+    if summary:
+        print(summary)
     return chosen
 
 
@@ -169,8 +172,8 @@ def _measure(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | Non
     """The same with one in fp32 to learn from; `folder` has room for what is needed meanwhile."""
     from edgevlm_export.calibrate.plan import NEAREST
 
-    from edgevlm.calibration import all_findings
-    from edgevlm.sensitivity import sensitivity
+    from edgevlm.accuracy.calibration import all_findings
+    from edgevlm.accuracy.sensitivity import sensitivity
 
     reference = folder / "fp32"
     recipe.write_reference(reference)
@@ -188,8 +191,8 @@ def _measure(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | Non
 
 
 def _compared(reference: Path, bundles: dict[str, Path]) -> str:
+    from edgevlm.accuracy.quantisation import compare, steps, table
     from edgevlm.progress import Bar
-    from edgevlm.quantisation import compare, steps, table
 
     bar = Bar("Comparing", "answer")
     bar.start(steps(len(bundles)))

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from edgevlm.parity import compare
+    from edgevlm.accuracy.parity import compare
 
     stages = compare(arguments.case, arguments.tolerance)
     print(f"{'stage':<34}{'largest difference':>20}{'allowed':>12}")

@@ -15,10 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm.hub.published import MODELS
-    from edgevlm.hub.pull import pull
+    from edgevlm.hub.pull import check, pull
     from edgevlm.progress import Bar
 
-    checkpoint, vision_tower = pull(MODELS[arguments.name], lambda line: print(line, flush=True), Bar)
+    model = MODELS[arguments.name]
+    check(model, Bar)
+    checkpoint, vision_tower = pull(model, lambda line: print(line, flush=True), Bar)
     print(checkpoint)
     if vision_tower is not None:
         print(vision_tower)

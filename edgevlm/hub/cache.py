@@ -9,16 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from edgevlm_export.checkpoint.checkpoint import WEIGHTS
 from edgevlm_export.checkpoint.json_keys import read_json
 from edgevlm_export.errors import ExportError
 
 from edgevlm.hub.published import Repository
-
-WEIGHTS = (
-    ("model.safetensors", "model.safetensors.index.json"),
-    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
-)
-"""In the order of preference: whole, or the index of shards."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

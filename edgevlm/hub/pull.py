@@ -1,4 +1,4 @@
-"""A published model on this machine: in the hub's cache as it lies, or fetched into it; checked either way."""
+"""A published model on this machine: in the hub's cache as it lies, or fetched into it and checked."""
 
 import shutil
 from collections.abc import Callable
@@ -27,8 +27,15 @@ class Pulled(NamedTuple):
     vision_tower: Path | None
 
 
+def check(model: Published, reports: Reports) -> None:
+    """Read every file that is here already, gigabytes. Raises `HubError` for one that is damaged."""
+    for repository in filter(None, model):
+        if (present := whole_snapshot(repository)) is not None:
+            _check(present, reports(f"Checking {repository.name}"))
+
+
 def pull(model: Published, tell: Tell, reports: Reports) -> Pulled:
-    """Everything that an export of the model needs. Raises `HubError`."""
+    """Everything that an export of the model needs; what is here is taken as it is. Raises `HubError`."""
     return Pulled(
         _snapshot(model.checkpoint, tell, reports),
         None if model.vision_tower is None else _snapshot(model.vision_tower, tell, reports),
@@ -39,7 +46,6 @@ def _snapshot(repository: Repository, tell: Tell, reports: Reports) -> Path:
     present = whole_snapshot(repository)
     if present is not None:
         tell(f"{repository.id} is here already: {present}")
-        _check(present, reports(f"Checking {repository.name}"))
         return present
     with explained(repository, repository_folder(repository)):
         listing = list_files(repository)

@@ -19,20 +19,23 @@ from edgevlm.cli import CommandError
 
 def make_pair(secret: Path, public: Path) -> None:
     """Two new files, the secret one for its owner alone. Raises `CommandError` if one exists."""
+    for path in (secret, public):
+        if os.path.lexists(path):
+            raise CommandError(f"{path} already exists; remove it or choose another name.")
     key = Ed25519PrivateKey.generate()
     _write(secret, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
     _write(public, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), 0o644)
 
 
-def sign(path: Path, message: bytes) -> bytes:
-    """With the secret key in a file. Raises `CommandError` if it holds none."""
+def secret_key(path: Path) -> Ed25519PrivateKey:
+    """The one in a file, to sign with. Raises `CommandError` if it holds none."""
     try:
         key = load_pem_private_key(_read(path), None)
     except (ValueError, TypeError):
         raise CommandError(f"{path} is not a secret key without a password in PEM.") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise CommandError(f"{path} is a key of another kind; Ed25519 is needed.")
-    return key.sign(message)
+    return key
 
 
 def is_signed(path: Path, message: bytes, signature: bytes) -> bool:

@@ -39,12 +39,12 @@ def unpack(file: Path, bundle: Path, key: Path, progress: Progress) -> Index:
     """
     with _opened(file) as archive:
         index = _index(archive, file, key)
+        _check_targets(index, bundle)
         progress.start(2 * index.size)
         for packed in index.files:
             _read(archive, packed, file, lambda block: progress.advance(len(block)))
         if archive.next() is not None:
             raise _damaged(file)
-    _check_targets(index, bundle)
     with _opened(file) as archive:
         _index(archive, file, key)
         for folder, files in groupby(index.files, key=lambda packed: packed.folder):

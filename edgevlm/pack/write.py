@@ -3,20 +3,21 @@
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from edgevlm_engines import open_bundle
 from edgevlm_engines.bundle import MANIFEST, file_digest
+from edgevlm_engines.manifest import File
 from edgevlm_engines.plan_cache import SIDECAR
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_server.version import version
 
 from edgevlm.cli import CommandError
 from edgevlm.pack.index import BUNDLE, IMAGE, INDEX, PLANS, SIGNATURE, WHEELS, Index, Packed, is_packable
-from edgevlm.pack.keys import sign
+from edgevlm.pack.keys import secret_key
 
 
 class Contents(NamedTuple):
@@ -30,24 +31,38 @@ class Contents(NamedTuple):
 
 def pack(contents: Contents, file: Path, key: Path, progress: Progress) -> Index:
     """Write `file`, which must not exist. Raises `CommandError`, and `BundleError` for a damaged bundle."""
-    manifest = open_bundle(contents.bundle).manifest
-    sources = dict(_sources(contents, [*manifest.files, MANIFEST]))
-    for path, source in sources.items():
-        if not is_packable(path) or not source.is_file():
-            raise CommandError(f"{source} cannot be packed: it must be a file with a plain name.")
-    files = [Packed(path, source.stat().st_size, file_digest(source)) for path, source in sources.items()]
-    index = Index(manifest.model, f"edgevlm {version()}", tuple(files))
-    signature = sign(key, index.text())
-    progress.start(index.size)
+    secret = secret_key(key)
     with _new_file(file) as target, tarfile.open(fileobj=target, mode="w") as archive:
+        manifest = open_bundle(contents.bundle).manifest
+        sources = dict(_sources(contents, [*manifest.files, MANIFEST]))
+        _check(sources)
+        index = Index(manifest.model, f"edgevlm {version()}", tuple(_listed(sources, manifest.files)))
+        signature = secret.sign(index.text())
+        progress.start(index.size)
         _add(archive, INDEX, io.BytesIO(index.text()), len(index.text()))
         _add(archive, SIGNATURE, io.BytesIO(signature), len(signature))
-        for packed in files:
+        for packed in index.files:
             with sources[packed.path].open("rb") as content:
                 _add(archive, packed.path, content, packed.size)
             progress.advance(packed.size)
     progress.finish()
     return index
+
+
+def _check(sources: Mapping[str, Path]) -> None:
+    for path, source in sources.items():
+        if not is_packable(path) or not source.is_file():
+            raise CommandError(f"{source} cannot be packed: it must be a file with a plain name.")
+
+
+def _listed(sources: Mapping[str, Path], checked: Mapping[str, File]) -> Iterator[Packed]:
+    """Sizes and digests; of the bundle's files those that they were `checked` with when it was opened."""
+    for path, source in sources.items():
+        folder, _, name = path.rpartition("/")
+        if folder == BUNDLE and name in checked:
+            yield Packed(path, checked[name].size, checked[name].sha256)
+        else:
+            yield Packed(path, source.stat().st_size, file_digest(source))
 
 
 def _sources(contents: Contents, bundle_files: Iterable[str]) -> Iterator[tuple[str, Path]]:

@@ -27,13 +27,12 @@ class Progress:
 
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
-    """A folder beside `target`, where there must be nothing yet, for what is needed to make it."""
-    _check_absent(target)
+    """A folder beside `target`, for what is needed meanwhile. Raises `ExportError` if it cannot be made."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
     except OSError as error:
-        raise ExportError(f"{target} cannot be written: {error.strerror}.") from None
+        raise ExportError(f"{target.parent} cannot be written: {error.strerror}.") from None
     with folder as name:
         yield Path(name)
 
@@ -42,7 +41,7 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, renamed to `target` at the end, or removed if anything goes wrong on the way."""
     try:
-        _check_absent(target)
+        check_absent(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     except OSError as error:
@@ -61,7 +60,8 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_absent(target: Path) -> None:
+def check_absent(target: Path) -> None:
+    """Raise `ExportError` where there is something already."""
     if target.exists():
         raise ExportError(f"{target} already exists; remove it or choose another name.")
 

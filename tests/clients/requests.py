@@ -85,30 +85,6 @@ CHATS: dict[str, dict[str, Any]] = {
         "tool_choice": "auto",
         "parallel_tool_calls": True,
     },
-    "LiteLLM": {
-        "messages": [
-            *asked(text("What is it?"), {"type": "image_url", "image_url": {"url": URL}}),
-            {"role": "assistant", "content": "A gauge.", "tool_calls": None, "provider_specific_fields": None},
-            {"role": "user", "content": "Which unit?"},
-        ],
-        "max_tokens": 2000,
-        "reasoning_effort": "low",
-        "tools": [TOOL],
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "Reading", "strict": True, "schema": {**SCHEMA, "additionalProperties": False}},
-        },
-    },
-    "instructor, JSON_SCHEMA": {
-        "messages": [{"role": "system", "content": "Be brief."}, *asked(text("Which unit?"), PICTURE)],
-        "response_format": {"type": "json_schema", "json_schema": {"name": "Reading", "schema": SCHEMA}},
-    },
-    "instructor, MD_JSON": {
-        "messages": [
-            {"role": "system", "content": [text("Be brief. Answer in JSON.")]},
-            *asked(text("Which unit?"), PICTURE, text("Return the JSON in a code block.")),
-        ],
-    },
 }
 
 HOME_ASSISTANT_SCHEMA = {
@@ -174,15 +150,6 @@ RESPONSES: dict[str, dict[str, Any]] = {
 }
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "instructor, TOOLS": (
-        "/v1/chat/completions",
-        {
-            "messages": asked(text("Which unit?"), PICTURE),
-            "tools": [{"type": "function", "function": {"name": "Reading", "parameters": SCHEMA}}],
-            "tool_choice": {"type": "function", "function": {"name": "Reading"}},
-        },
-        "tool_choice",
-    ),
     "AI SDK, a second turn": (
         "/v1/responses",
         {"input": [{"type": "item_reference", "id": "msg_1"}, {"role": "user", "content": "And?"}]},

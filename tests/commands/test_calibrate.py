@@ -8,13 +8,12 @@ import pytest
 from edgevlm_demo import checkpoint_folder, clip_folder
 from edgevlm_demo.scenes import SCENES, draw_scene
 from edgevlm_engines import load_engine, open_bundle, read_manifest
-from edgevlm_export.exporter import export_bundle
 from edgevlm_export.model_source import open_model
 from edgevlm_server.text.tokenizer import Tokenizer
 
-from edgevlm.activations import record
+from edgevlm.accuracy.activations import record
+from edgevlm.accuracy.questions import FIRST_DRAWING, Questions, drawn_cases, read_questions
 from edgevlm.cli import EXIT_FAILED, CommandError, main
-from edgevlm.questions import FIRST_DRAWING, drawn_cases, read_questions
 from tests.conftest import GOLDEN
 from tests.export.calibrate.outliers import STUCK, with_outliers
 from tests.prefill import prefill
@@ -41,12 +40,9 @@ def test_activations_are_those_that_the_engine_computes_with(demo_model: Path) -
     manifest = read_manifest(demo_model)
     cases = list(drawn_cases(manifest, Tokenizer(demo_model / "tokenizer.model"), FIRST_DRAWING, 2))
     done: list[int] = []
-    # a copy of the graph is put beside it, so not into the folder that others share
-    reference = demo_model.with_name("activations")
-    export_bundle(checkpoint_folder(), reference, vision_tower=clip_folder())
-    inputs = record(reference, cases, len(cases), done.append)
+    inputs = record(demo_model, Questions(iter(cases), len(cases), 2), done.append)
     assert len(done) == len(cases) == 4
-    engine = load_engine("ort", open_bundle(reference), slots=1, max_length=400)
+    engine = load_engine("ort", open_bundle(demo_model), slots=1, max_length=400)
     head = open_model(checkpoint_folder(), clip_folder()).weights.stored("lm_head.weight").read()
     for row, case in zip(inputs["lm_head.weight"].rows, cases, strict=True):
         features = engine.encode_images(case.pixels[np.newaxis])[0]
@@ -95,6 +91,15 @@ def test_an_encoder_in_int8_survives_without_being_asked_to(
 
 
 @pytest.mark.slow
+def test_a_report_is_of_the_bundle_that_is_made_without_one(tmp_path: Path) -> None:
+    checkpoint = with_outliers(tmp_path / "heavy")
+    assert export(checkpoint, tmp_path / "plain") == 0
+    assert export(checkpoint, tmp_path / "reported", "--report") == 0
+    plain, reported = (read_manifest(tmp_path / name) for name in ("plain", "reported"))
+    assert plain == reported
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["jetpack6", "jetpack7"])
 def test_bundles_for_tensorrt_are_calibrated_too(
     device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -140,6 +145,13 @@ def test_a_wrong_file_of_questions_is_named(tmp_path: Path, content: str | None,
         (tmp_path / "questions.jsonl").write_text(content)
     with pytest.raises(CommandError, match=sentence):
         read_questions(tmp_path)
+
+
+def test_only_a_line_feed_ends_a_question(tmp_path: Path) -> None:
+    texts = ["What\u2028is it?", "And\x85this?"]
+    lines = [json.dumps({"image": "a.png", "text": text}, ensure_ascii=False) for text in texts]
+    (tmp_path / "questions.jsonl").write_text("\ufeff" + "\r\n".join([*lines, "  "]), encoding="utf-8")
+    assert [question.text for question in read_questions(tmp_path)] == texts
 
 
 @pytest.mark.parametrize(("picture", "sentence"), [(None, "cannot be read"), (b"no picture", "0.png: ")])

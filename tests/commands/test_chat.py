@@ -8,7 +8,7 @@ from edgevlm_server.settings import Settings
 from edgevlm_server.text.prompt import Mark, Turn
 
 from edgevlm.cli import main
-from edgevlm.local_model import LocalModel
+from edgevlm.offline.local_model import LocalModel
 from tests.conftest import GOLDEN
 
 PICTURE = GOLDEN / "v2" / "image.png"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from edgevlm_engines import EngineLoadError, read_manifest
+from edgevlm_export.calibrate.groups import Group
+from edgevlm_export.calibrate.search import Finding
 from edgevlm_server.settings import Settings
 
 from edgevlm.cli import main
@@ -78,13 +80,26 @@ def test_an_encoder_in_int8_is_looked_at_first(
 ) -> None:
     conversion = replace(V2, vision_precision="int8")
     with monkeypatch.context() as patch:
-        patch.setattr("edgevlm.calibration.find_spec", lambda name: None)
+        patch.setattr("edgevlm.accuracy.calibration.find_spec", lambda name: None)
         with pytest.raises(EngineLoadError, match=r"ONNX Runtime is needed: install the 'cpu' extra"):
             served(checkpoint, conversion)
     with caplog.at_level(logging.INFO):
         assert read_manifest(served(checkpoint, conversion)).vision_precision == "int8"
     assert "Calibrated: scales for 6 of 8 rounded matmuls." in caplog.text
     assert {path.suffix for path in checkpoint.with_name("cache").iterdir()} <= {"", ".lock"}
+
+
+def test_where_no_scale_helps_there_is_nothing_to_say(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def helpless(model: object, chosen: list[Group], *others: object) -> list[Finding]:
+        return [Finding(group, 0, 0, None) for group in chosen]
+
+    monkeypatch.setattr("edgevlm.accuracy.calibration.find", helpless)
+    with caplog.at_level(logging.INFO):
+        served(checkpoint, replace(V2, vision_precision="int8"))
+    assert "Exporting" in caplog.text
+    assert "Calibrated" not in caplog.text
 
 
 def test_what_was_damaged_or_left_by_a_crash_is_made_again(checkpoint: Path) -> None:

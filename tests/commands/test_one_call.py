@@ -1,17 +1,19 @@
 """`edgevlm.ask`: one call, upstream's names, and what it refuses."""
 
 import io
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from edgevlm_engines import EngineError
 from PIL import Image
 
 import edgevlm
 from edgevlm.cli import CommandError, main
-from edgevlm.local_model import Picture
+from edgevlm.pictures import Picture
 from tests.conftest import GOLDEN
 
 PICTURE = GOLDEN / "v2" / "image.png"
@@ -42,6 +44,17 @@ def test_a_picture_may_be_bytes_or_pillows_or_one_of_several(bundle: Path) -> No
     assert asked(bundle, [PICTURE]) == answer
     assert asked(bundle, [PICTURE, PICTURE]) != answer
     assert asked(bundle, None) != answer
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV"])
+def test_pillows_colours_are_converted(bundle: Path, mode: str) -> None:
+    picture = Image.open(PICTURE).convert("RGB").convert(mode)
+    assert asked(bundle, picture) == asked(bundle, picture.convert("RGB"))
+
+
+def test_a_picture_of_pillow_that_is_cut_off_is_named_with_a_reason(bundle: Path) -> None:
+    with pytest.raises(CommandError, match=r"The picture cannot be read: .*truncated"):
+        asked(bundle, Image.open(io.BytesIO(PICTURE.read_bytes()[:-200])))
 
 
 def test_pieces_make_the_whole(bundle: Path) -> None:
@@ -81,13 +94,29 @@ def test_what_cannot_be_meant_is_refused(bundle: Path, given: dict[str, object],
         edgevlm.ask(**{"model": bundle, "image": PICTURE, "prompt": QUESTION, **given})  # type: ignore[call-overload]
 
 
-def test_a_precision_is_that_of_the_conversion_and_must_be_a_bundles(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_precision_must_be_a_bundles_and_is_looked_at_first(bundle: Path, tmp_path: Path) -> None:
+    damaged = shutil.copytree(bundle, tmp_path / "damaged")
+    (damaged / "decoder.data").write_bytes(b"no")
     with pytest.raises(CommandError, match="in fp32, not int4"):
-        edgevlm.ask(bundle, PICTURE, QUESTION, load_4bit=True)
+        edgevlm.ask(damaged, PICTURE, QUESTION, load_4bit=True)
+
+
+def test_a_precision_of_the_demo_model_is_refused() -> None:
+    with pytest.raises(CommandError, match="no checkpoint was given"):
+        edgevlm.ask(None, PICTURE, QUESTION, load_8bit=True)
+
+
+def test_a_picture_that_is_not_there_is_named(bundle: Path) -> None:
     with pytest.raises(CommandError, match=r"none\.png cannot be read"):
         edgevlm.ask(bundle, "none.png", QUESTION)
+
+
+def test_nothing_is_loaded_for_pieces_that_nobody_asks_for(tmp_path: Path) -> None:
+    pieces = edgevlm.ask(tmp_path / "none", PICTURE, QUESTION, stream=True)
+    with pytest.raises(EngineError, match="is not a bundle"):
+        next(pieces)
+    with pytest.raises(ValueError, match="exclude each other"):
+        edgevlm.ask(tmp_path / "none", PICTURE, QUESTION, stream=True, load_8bit=True, load_4bit=True)
 
 
 def test_importing_it_imports_nothing_heavy() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgevlm.accuracy.parity import compare
 from edgevlm.cli import main
-from edgevlm.parity import compare
 from tests.conftest import GOLDEN
 
 

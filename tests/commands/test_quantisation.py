@@ -8,9 +8,9 @@ from edgevlm_demo import checkpoint_folder, clip_folder
 from edgevlm_engines.names import Precision, VisionPrecision
 from edgevlm_export.exporter import export_bundle
 
+from edgevlm.accuracy.quantisation import compare, steps
+from edgevlm.accuracy.questions import QUESTIONS
 from edgevlm.cli import main
-from edgevlm.quantisation import compare, steps
-from edgevlm.questions import QUESTIONS
 from tests.conftest import GOLDEN
 
 SENSITIVITY = "| error of rounding, by layer | q, k, v | attention out | MLP in | MLP out | head |"

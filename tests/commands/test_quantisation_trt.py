@@ -8,7 +8,7 @@ from edgevlm_engines import read_manifest
 from edgevlm_engines.names import Device, Precision
 from edgevlm_export.exporter import export_bundle
 
-from edgevlm.quantisation import compare
+from edgevlm.accuracy.quantisation import compare
 from tests.tensorrt.jetsons import JETSONS
 from tests.tensorrt.standin import installed
 from tests.tensorrt.standin.plans import write_plans

@@ -84,7 +84,15 @@ def test_the_readme_names_variables_and_files_that_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["docker/lock.sh", "tests/arm/make_root", "tests/containers/base.sh", "tests/debian_sources"]
+    "script",
+    [
+        "docker/lock.sh",
+        "tests/arm/make_root",
+        "tests/clients/install",
+        "tests/containers/base.sh",
+        "tests/debian_sources",
+        "tests/install_tools",
+    ],
 )
 def test_scripts_are_clean(script: str) -> None:
     subprocess.run([BIN / "shellcheck", ROOT / script], check=True)

@@ -9,6 +9,7 @@ from edgevlm_server.settings import OPTIONS, Settings, flag, variable
 
 from edgevlm.cli import COMMANDS
 from tests.boundaries.walls import ROOT
+from tests.docs.client_versions import clients
 from tests.docs.request_fields import ignored, refused
 
 DEFAULT = re.compile(r" \(default: (.*)\)$")
@@ -53,7 +54,7 @@ def _shown(default: object, metavar: str | None) -> str:
 
 PAGES: dict[str, dict[str, Callable[[], Iterator[tuple[str, ...]]]]] = {
     "docs/operation.md": {"commands": _commands, "options": _options},
-    "docs/clients.md": {"ignored": ignored, "refused": refused},
+    "docs/clients.md": {"ignored": ignored, "refused": refused, "clients": clients},
 }
 """The tables of each page."""
 

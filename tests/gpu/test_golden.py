@@ -14,7 +14,7 @@ from edgevlm_engines import load_engine, open_bundle
 from edgevlm_server.offline import encode
 from numpy.typing import NDArray
 
-from edgevlm.parity import _all_logits, _greedy, _largest, _load, _pixels, _prompt_ids
+from edgevlm.accuracy.parity import _all_logits, _greedy, _largest, _load, _pixels, _prompt_ids
 from tests.conftest import GOLDEN
 from tests.gpu.conftest import LENGTH, Loaded, Note
 from tests.prefill import prefill

@@ -11,6 +11,7 @@ from edgevlm_export.bundle_writer import Progress
 from edgevlm_server.settings import Settings
 from huggingface_hub import constants
 
+import edgevlm
 from edgevlm.cli import main
 from edgevlm.first_start import Conversion, served_bundle
 from edgevlm.hub.cache import repository_folder
@@ -63,19 +64,37 @@ def test_v1_comes_with_its_vision_tower_and_keeps_what_the_branch_stood_for(mirr
     assert pulled(V1) == first
 
 
-def test_what_is_here_is_not_asked_for_again_but_checked(mirror: Mirror) -> None:
-    checkpoint, _ = pulled()
-    before = len(mirror.requests)
-    assert pulled().checkpoint == checkpoint
-    assert len(mirror.requests) == before
-    blob = (checkpoint / WEIGHTS).resolve()
+def damage(file: Path) -> Path:
+    """Another byte in the file that is linked to, at the same time as before."""
+    blob = file.resolve()
+    status = blob.stat()
     content = bytearray(blob.read_bytes())
     content[100] ^= 1
     blob.write_bytes(content)
-    assert f"{blob} is damaged" in refused()
+    os.utime(blob, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return blob
+
+
+def test_what_is_here_is_not_asked_for_again_but_checked(mirror: Mirror, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint, _ = pulled()
+    before = len(mirror.requests)
+    command = ["pull", V2.checkpoint.name]
+    assert main(command) == 0
+    assert str(checkpoint) in capsys.readouterr().out
+    assert len(mirror.requests) == before
+    blob = damage(checkpoint / WEIGHTS)
+    assert main(command) == 1
+    assert f"{blob} is damaged" in capsys.readouterr().err
     blob.unlink()
-    assert pulled().checkpoint == checkpoint
+    assert main(command) == 0
     assert mirror.asked(WEIGHTS) == ["bytes=0-", "bytes=0-"]
+
+
+def test_only_the_command_reads_all_that_is_here(mirror: Mirror, tmp_path: Path) -> None:
+    bundle = served_bundle(Path("MobileVLM-1.7B"), Settings(), Conversion(), tmp_path / "cache")
+    checkpoint, _ = pulled(V1)
+    damage(checkpoint / WEIGHTS)
+    assert served_bundle(Path("MobileVLM-1.7B"), Settings(), Conversion(), tmp_path / "cache") == bundle
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke(mirror: Mirror) -> None:
@@ -184,6 +203,17 @@ def test_serve_fetches_and_exports_a_model_by_its_name(mirror: Mirror, tmp_path:
     asked = len(mirror.requests)
     assert served_bundle(Path("mtgv/MobileVLM-1.7B"), Settings(), Conversion(), tmp_path / "cache") == bundle
     assert len(mirror.requests) == asked
+
+
+@pytest.mark.parametrize(("option", "precision"), [("load_8bit", "int8"), ("load_4bit", "int4")])
+def test_one_call_converts_it_to_a_precision(
+    mirror: Mirror, option: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    picture = GOLDEN / "v1" / "image.png"
+    assert edgevlm.ask("MobileVLM-1.7B", picture, "What is it?", max_new_tokens=8, **{option: True})  # type: ignore[call-overload]
+    [manifest] = (tmp_path / "edgevlm").glob("*/manifest.json")
+    assert read_manifest(manifest.parent).precision == precision
 
 
 def test_a_folder_of_that_name_comes_first(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

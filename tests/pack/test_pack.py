@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from edgevlm_engines import open_bundle
+from edgevlm_engines.bundle import file_digest
 
 from edgevlm.cli import main
 
@@ -115,8 +116,15 @@ def test_a_file_that_nobody_signed_is_noticed(packed: Path, key: Path, capsys: p
     assert "is damaged" in refused(packed, Path(f"{key}.pub"), capsys)
 
 
-def test_what_exists_is_not_overwritten(packed: Path, key: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_exists_is_not_overwritten_and_seen_first(
+    packed: Path, key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     packed.with_name("there").mkdir()
+    with tarfile.open(packed) as archive:
+        first = archive.getmembers()[2].offset_data
+    content = bytearray(packed.read_bytes())
+    content[first] ^= 1
+    packed.write_bytes(content)
     assert "already exists" in refused(packed, Path(f"{key}.pub"), capsys)
 
 
@@ -138,13 +146,51 @@ def test_a_damaged_bundle_is_not_packed(
 ) -> None:
     bundle = shutil.copytree(bundles("v2"), tmp_path / "bundle")
     (bundle / "decoder.data").write_bytes(b"no")
+    before = sorted(tmp_path.iterdir())
     assert main(["pack", str(bundle), str(tmp_path / "file"), "--key", str(key)]) != 0
     assert "decoder.data is damaged" in capsys.readouterr().err
-    assert not (tmp_path / "file").exists()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_can_be_seen_at_once_is_seen_before_the_bundle_is_read(
+    tmp_path: Path, key: Path, bundles: Bundles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = shutil.copytree(bundles("v2"), tmp_path / "bundle")
+    (bundle / "decoder.data").write_bytes(b"no")
+    command = ["pack", str(bundle), str(tmp_path / "file"), "--key"]
+    assert main([*command, f"{key}.pub"]) == 1
+    assert "is not a secret key" in capsys.readouterr().err
+    (tmp_path / "file").write_text("of somebody else")
+    assert main([*command, str(key)]) == 1
+    assert "already exists" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "of somebody else"
+
+
+def test_a_bundles_digests_are_those_that_its_manifest_was_checked_with(
+    tmp_path: Path, key: Path, bundles: Bundles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+
+    def watched(path: Path) -> str:
+        hashed.append(path.name)
+        return file_digest(path)
+
+    monkeypatch.setattr("edgevlm.pack.write.file_digest", watched)
+    file = tmp_path / "v2.pack"
+    assert main(["pack", str(bundles("v2")), str(file), "--key", str(key)]) == 0
+    assert hashed == ["manifest.json"]
+    assert open_bundle(unpacked(file, key))
 
 
 def test_keys_are_not_overwritten(key: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = key.read_bytes()
     assert main(["keys", "sign", str(key)]) == 1
-    assert "File exists" in capsys.readouterr().err
+    assert f"{key} already exists" in capsys.readouterr().err
     assert key.read_bytes() == content
+
+
+def test_no_secret_key_is_left_without_a_public_one(key: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key.unlink()
+    assert main(["keys", "sign", str(key)]) == 1
+    assert f"{key}.pub already exists" in capsys.readouterr().err
+    assert not key.exists()

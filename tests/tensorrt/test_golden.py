@@ -12,7 +12,7 @@ from edgevlm_server.model import load_model
 from edgevlm_server.offline import encode
 from edgevlm_server.settings import Settings
 
-from edgevlm.parity import (
+from edgevlm.accuracy.parity import (
     _all_logits,
     _differing,
     _greedy,

@@ -19,10 +19,11 @@ from edgevlm_export.checkpoint.pickle_reader import read_torch_file
 from edgevlm_export.checkpoint.safetensors_reader import read_safetensors
 from edgevlm_export.errors import CheckpointError, ConfigError
 
-_SINGLE_AND_INDEX = (
+WEIGHTS = (
     ("model.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
+"""In the order of preference: whole, or the index of shards."""
 _STALE = (
     ("*rotary_emb.inv_freq", "stored in bfloat16 it is too coarse; computed from rope_theta"),
     ("*embeddings.position_ids", "a constant: 0, 1, 2, ..."),
@@ -178,7 +179,7 @@ def _real(source: TensorSource) -> np.ndarray[Any, np.dtype[Any]]:
 
 def _find(folder: Path) -> tuple[list[Path], Path | None]:
     """The files that hold tensors, and the index if they are shards."""
-    for single, index in _SINGLE_AND_INDEX:
+    for single, index in WEIGHTS:
         if (folder / single).is_file():
             return [folder / single], None
         if (folder / index).is_file():

@@ -3,9 +3,11 @@
 import base64
 import binascii
 import hashlib
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 from edgevlm_engines import Preprocessing
@@ -21,6 +23,7 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _PERCENT = ("%2B+", "%2b+", "%2F/", "%2f/", "%3D=", "%3d=", "%0A\n", "%0a\n", "%0D\r", "%0d\r", "%20 ")
 """What base64 may hold beside letters and digits, as an escape of three characters and what it stands for."""
 _DATA_HEADER = 1024  # characters before the comma: a media type and its parameters
+_DATA_START = re.compile(rf"data(?::([^,]{{0,{_DATA_HEADER}}}),|%3a([^,]{{0,{_DATA_HEADER}}}?)%2c)", re.IGNORECASE)
 
 
 class ImageFile(NamedTuple):
@@ -84,8 +87,8 @@ def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
     """The bytes in a data URL or in base64 alone; what they are is for the header check to say.
 
     Forgiving where tools differ: any case, parameters, no or a wrong media type, line breaks, the URL-safe
-    alphabet, no padding, percent signs as in a URL. Raises ImageError for everything else, remote addresses and
-    more than `max_bytes`.
+    alphabet, no padding, percent signs as in a URL, for all of it too. Raises ImageError for everything else, remote
+    addresses and more than `max_bytes`.
     """
     if len(image_url) > 2 * limits.max_bytes + _DATA_HEADER:  # bounds the copies below; 4/3 and line breaks fit
         raise limits.too_many_bytes()
@@ -107,13 +110,13 @@ def image_bytes(image_url: str, limits: ImageLimits) -> bytes:
 
 
 def _encoded_part(image_url: str) -> str:
-    if image_url[:5].lower() != "data:":
+    if not image_url[:7].lower().startswith(("data:", "data%3a")):
         return image_url
-    comma = image_url.find(",", 0, _DATA_HEADER)
-    parameters = image_url[5:comma].lower().split(";")[1:]
-    if comma < 0 or "base64" not in (parameter.strip() for parameter in parameters):
+    start = _DATA_START.match(image_url)
+    parameters = unquote(start[1] or start[2] or "").lower().split(";")[1:] if start else ()
+    if start is None or "base64" not in (parameter.strip() for parameter in parameters):
         raise not_a_data_url()
-    return image_url[comma + 1 :]
+    return image_url[start.end() :]
 
 
 def _without_escapes(encoded: str) -> str:

@@ -1,5 +1,8 @@
 """Forms as clients write them are read byte for byte; what is no form is refused, whatever it is."""
 
+import base64
+from collections.abc import Callable
+
 import pytest
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.body.multipart import MAX_FIELDS, FormField, parse_form
@@ -26,9 +29,46 @@ def test_contents_come_out_as_they_went_in(sent: list[bytes]) -> None:
     assert [field.content for field in parse_form(form(*map(part, sent)), TYPE)] == sent
 
 
+def test_lines_may_end_in_line_feeds_alone() -> None:
+    picture = b"\x89PNG\r\n\x1a\n\r\n\r"
+    sent = form(part(picture), part(b"a", b"Content-Type: text/plain\r\n" + TEXT), part(b""))
+    body = sent.replace(picture, b"?").replace(b"\r\n", b"\n").replace(b"?", picture)
+    for given_body in (body, b"preamble\n" + body, body.replace(b"--XX\n", b"--XX \n"), body.rstrip(b"\n")):
+        assert [field.content for field in parse_form(given_body, TYPE)] == [picture, b"a", b""]
+
+
+def test_lines_of_one_form_end_alike() -> None:
+    """A picture may hold any bytes, so only one kind of line ends it."""
+    content = b"a\n--XX\n" + TEXT + b"\n\nb"
+    assert [field.content for field in parse_form(form(part(content)), TYPE)] == [content]
+    with pytest.raises(InvalidRequest, match="no headers"):
+        parse_form(form(part(b"a")).replace(b"--XX\r\n", b"--XX\n").replace(b"a\r\n", b"a\n"), TYPE)
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
+def test_contents_may_be_base64(encode: Callable[[bytes], bytes]) -> None:
+    content = bytes(range(256))
+    sent = part(encode(content).replace(b"\n", b"\r\n"), TEXT + b"\r\nContent-Transfer-Encoding: BASE64")
+    assert [field.content for field in parse_form(form(sent, part(b"YQ==")), TYPE)] == [content, b"YQ=="]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "reason"),
+    [
+        (b"base64", b"\x89PNG", "says that it is base64, which it is not"),
+        (b"base64", b"YQ=", "says that it is base64, which it is not"),
+        (b"quoted-printable", b"a=3D", "Content-Transfer-Encoding other than binary, 7bit, 8bit and base64"),
+        (b"", b"a", "Content-Transfer-Encoding other than"),
+    ],
+)
+def test_what_cannot_be_decoded_is_named(encoding: bytes, content: bytes, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason):
+        parse_form(form(part(content, TEXT + b"\r\nContent-Transfer-Encoding: " + encoding)), TYPE)
+
+
 @given(st.binary(max_size=300))
 def test_bytes_of_any_kind_are_a_form_or_refused(body: bytes) -> None:
-    for given_body in (body, b"--XX\r\n" + body, form(part(b"a")) + body, form(body)):
+    for given_body in (body, b"--XX\r\n" + body, b"--XX\n" + body, form(part(b"a")) + body, form(body)):
         try:
             assert all(isinstance(field, FormField) for field in parse_form(given_body, TYPE))
         except InvalidRequest as error:
@@ -66,7 +106,6 @@ def test_heads_that_clients_write(head: bytes, name: str, file_name: str | None)
         b"Content-Disposition: form-data",
         b'Content-Disposition: form-data; filename="x"',
         b'Content-Disposition: form-data; name="a"b"',
-        TEXT + b"\r\nContent-Transfer-Encoding: base64",
         TEXT + b"\r\nno colon",
         TEXT + b"\r\nX: " + b"a" * 1024,
     ],

@@ -3,25 +3,38 @@
 A vision encoder in int8 is looked at in any case: its activations have one grid a call, which outliers can spoil.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
+from edgevlm_engines import Manifest
 from edgevlm_engines.bundle import VISION
 from edgevlm_export.bundle_writer import scratch_folder
 from edgevlm_export.calibrate.groups import Part, groups
+from edgevlm_export.calibrate.plan import NEAREST, Plan, plan
 from edgevlm_export.calibrate.search import Finding, find
 from edgevlm_export.graph.rounding import Inputs
 from edgevlm_export.manifest_parts import preprocessing_part
 
+from edgevlm.accuracy.questions import calibration_questions, drawn_pictures
+from edgevlm.accuracy.recipe import Recipe
+from edgevlm.accuracy.sensitivity import summary
 from edgevlm.cli import CommandError
-from edgevlm.questions import calibration_cases, drawn_pictures
-from edgevlm.recipe import Recipe
 
 Parts = tuple[Part, ...]
 ENCODER: Parts = ("vision",)
 EVERY: Parts = ("vision", "decoder", "head")
+
+
+class Written(NamedTuple):
+    """A bundle's manifest, and what was made of the findings: also as a sentence, empty if that is nothing."""
+
+    manifest: Manifest
+    plan: Plan
+    summary: str
 
 
 def encoder_findings(recipe: Recipe, bundle: Path) -> list[Finding]:
@@ -48,12 +61,19 @@ def all_findings(recipe: Recipe, reference: Path, folder: Path | None) -> list[F
     """
     if not any(recipe.roundings()):
         return []
-    count, cases = calibration_cases(reference, folder)
+    questions = calibration_questions(reference, folder)
     bar = recipe.bar("Recording activations", "question")
-    bar.start(count)
-    inputs = _activations().record(reference, cases, count, bar.advance)
+    bar.start(questions.number)
+    inputs = _activations().record(reference, questions, bar.advance)
     bar.finish()
     return _found(recipe, inputs, EVERY, ENCODER if folder is None else EVERY)
+
+
+def write(recipe: Recipe, bundle: Path, findings: Sequence[Finding]) -> Written:
+    """The bundle, with what follows from the findings. Raises `ExportError`."""
+    chosen = plan(findings)
+    manifest = recipe.write(bundle, chosen)
+    return Written(manifest, chosen, "" if chosen == NEAREST else summary(findings, chosen))
 
 
 def _activations() -> ModuleType:
@@ -63,7 +83,7 @@ def _activations() -> ModuleType:
             "To see what rounding does to a model, ONNX Runtime is needed: install the 'cpu' extra of edgevlm, or "
             "leave out --calibrate, --report and --vision-precision int8."
         )
-    return import_module("edgevlm.activations")
+    return import_module("edgevlm.accuracy.activations")
 
 
 def _found(recipe: Recipe, inputs: dict[str, Inputs], parts: Parts, scaled: Parts) -> list[Finding]:

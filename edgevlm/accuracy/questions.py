@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,16 +41,26 @@ class Question(NamedTuple):
     text: str
 
 
-def calibration_cases(bundle: Path, folder: Path | None) -> tuple[int, Iterator[Case]]:
-    """How many there are, and the user's questions in `folder`, or some about drawings. Raises `CommandError`."""
+class Questions(NamedTuple):
+    """Cases, made as they are asked for; how many there are, and how many of them begin with another picture."""
+
+    cases: Iterator[Case]
+    number: int
+    pictures: int
+
+
+def calibration_questions(bundle: Path, folder: Path | None) -> Questions:
+    """The user's questions in `folder`, or some about drawings. Raises `CommandError`."""
     from edgevlm_engines import TOKENIZER, read_manifest
     from edgevlm_server.text.tokenizer import Tokenizer
 
     manifest, tokenizer = read_manifest(bundle), Tokenizer(bundle / TOKENIZER)
     if folder is None or folder == DRAWINGS:
-        return QUESTIONS * CALIBRATION_PICTURES, drawn_cases(manifest, tokenizer, FIRST_DRAWING, CALIBRATION_PICTURES)
+        cases = drawn_cases(manifest, tokenizer, FIRST_DRAWING, CALIBRATION_PICTURES)
+        return Questions(cases, QUESTIONS * CALIBRATION_PICTURES, CALIBRATION_PICTURES)
     questions = read_questions(folder)
-    return len(questions), own_cases(manifest, tokenizer, questions)
+    pictures = sum(1 for _ in groupby(questions, key=lambda question: question.image))
+    return Questions(own_cases(manifest, tokenizer, questions), len(questions), pictures)
 
 
 def drawn_cases(manifest: "Manifest", tokenizer: "Tokenizer", first: int, pictures: int) -> Iterator[Case]:
@@ -75,9 +86,10 @@ def drawn_pictures(spec: "Preprocessing") -> Iterator[Array]:
 
 def own_cases(manifest: "Manifest", tokenizer: "Tokenizer", questions: list[Question]) -> Iterator[Case]:
     """The user's questions in their order. Raises `CommandError` for a picture that cannot be read."""
-    from edgevlm_server.images.decode.decoder import ImageWorkerError
-    from edgevlm_server.images.formats.limits import ImageError, ImageLimits
+    from edgevlm_server.images.formats.limits import ImageLimits
     from edgevlm_server.images.intake import ImageIntake
+
+    from edgevlm.pictures import picture_pixels
 
     before: Path | None = None
     pixels: Array = np.zeros(0, np.float32)
@@ -86,12 +98,7 @@ def own_cases(manifest: "Manifest", tokenizer: "Tokenizer", questions: list[Ques
             tokens = _tokens(manifest, tokenizer, text)
             if len(tokens) > manifest.max_length:
                 raise CommandError(f"{text[:60]!r} takes {len(tokens)} positions; {manifest.max_length} are allowed.")
-            try:
-                pixels = pixels if image == before else intake.pixels_of_file(image)
-            except OSError as error:
-                raise CommandError(f"{image} cannot be read: {error.strerror}.") from None
-            except (ImageError, ImageWorkerError) as error:
-                raise CommandError(f"{image}: {error}") from None
+            pixels = pixels if image == before else picture_pixels(intake, image)
             yield Case(pixels, tokens, shared=image == before)
             before = image
 
@@ -103,10 +110,11 @@ def read_questions(folder: Path) -> list[Question]:
     """
     path = folder / OWN
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path} cannot be read: {error}.") from None
-    questions = [_question(folder, f"{path}, line {number}", line) for number, line in enumerate(lines, 1) if line]
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    questions = [_question(folder, f"{path}, line {number}", line) for number, line in numbered]
     if not questions:
         raise CommandError(f"{path} holds no questions.")
     return questions

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevlm.accuracy.questions import QUESTIONS, Case, drawn_cases
 from edgevlm.markdown import markdown
-from edgevlm.questions import QUESTIONS, Case, drawn_cases
 
 if TYPE_CHECKING:
     from edgevlm_server.model import Model

@@ -1,7 +1,8 @@
 """What goes into each matmul of a model in fp32, over some questions: the rows and ranges that calibration needs."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Manifest, read_manifest
@@ -9,8 +10,8 @@ from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION
 from edgevlm_export.graph.rounding import Inputs
 from numpy.typing import NDArray
 
-from edgevlm.inner_values import InnerValues, matmul_inputs
-from edgevlm.questions import Case
+from edgevlm.accuracy.inner_values import InnerValues, matmul_inputs
+from edgevlm.accuracy.questions import Questions
 
 ROWS = 256
 """Positions kept of each matmul, over all questions."""
@@ -18,23 +19,21 @@ ROWS = 256
 Array = NDArray[np.float32]
 
 
-def record(bundle: Path, cases: Iterable[Case], count: int, advance: Callable[[int], None]) -> dict[str, Inputs]:
-    """By the names of matmuls. `bundle` is in fp32 for the CPU; `advance` is told of each of the `count` cases."""
+def record(bundle: Path, questions: Questions, advance: Callable[[int], None]) -> dict[str, Inputs]:
+    """By the names of matmuls. `bundle` is in fp32 for the CPU; `advance` is told of each question."""
     manifest = read_manifest(bundle)
     vision, decoder = (InnerValues(bundle / name, matmul_inputs) for name in (VISION, DECODER))
     embedding = np.load(bundle / EMBEDDING, mmap_mode="r", allow_pickle=False)
-    seen = _Seen(count)
+    seen_by_encoder, seen_by_decoder = _Seen(questions.pictures), _Seen(questions.number)
     features: Array = np.zeros(0, np.float32)
-    for case in cases:
+    for case in questions.cases:
         if not case.shared:
             found = vision.run({"pixels": case.pixels[np.newaxis]}, "features")
             features = found.pop("features")[0]
-            seen.add(found)
-        hidden = embedding[np.maximum(case.tokens, 0)].astype(np.float32)
-        hidden[case.tokens == IMAGE_TOKEN] = features
-        seen.add(decoder.run(_decoder_inputs(manifest, hidden)))
+            seen_by_encoder.add(found)
+        seen_by_decoder.add(decoder.run(prompt_inputs(manifest, embedding, case.tokens, features)))
         advance(1)
-    return seen.inputs()
+    return seen_by_encoder.inputs() | seen_by_decoder.inputs()
 
 
 def record_encoder(path: Path, pictures: Collection[Array], advance: Callable[[int], None]) -> dict[str, Inputs]:
@@ -47,13 +46,20 @@ def record_encoder(path: Path, pictures: Collection[Array], advance: Callable[[i
     return seen.inputs()
 
 
-def _decoder_inputs(manifest: Manifest, hidden: Array) -> dict[str, Array]:
-    """A whole prompt at once, `[n, hidden_size]`, in front of an empty cache."""
+def prompt_inputs(
+    manifest: Manifest, embedding: NDArray[Any], tokens: NDArray[np.int64], features: Array
+) -> dict[str, NDArray[Any]]:
+    """The decoder's inputs for a whole prompt at once, in front of an empty cache.
+
+    `embedding` is the bundle's, `[vocab, hidden_size]`; `tokens` `[n]` hold as many image tokens as `features` rows.
+    """
+    hidden = embedding[np.maximum(tokens, 0)].astype(np.float32)
+    hidden[tokens == IMAGE_TOKEN] = features
     shape, length = manifest.decoder, len(hidden)
     empty = np.zeros((1, shape.kv_heads, length, shape.head_dim), np.float32)
     cache = {f"past_{side}.{layer}": empty for side in ("key", "value") for layer in range(shape.layers)}
     counts = {"last_position": np.array([length - 1], np.int32), "total_length": np.array(length, np.int32)}
-    return {"hidden": hidden[np.newaxis], **counts, **cache}  # type: ignore[dict-item]
+    return {"hidden": hidden[np.newaxis], **counts, **cache}
 
 
 class _Seen:

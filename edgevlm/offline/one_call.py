@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
+    from edgevlm_engines.names import Precision
     from edgevlm_server.runtime.sampling import SamplingParams
 
-    from edgevlm.local_model import LocalModel, Picture
+    from edgevlm.pictures import Picture
 
 Name = str | os.PathLike[str]
 
@@ -69,10 +70,11 @@ def ask(
     """The answer to `prompt` about one picture, several, or none; with `stream`, its pieces as they are made.
 
     `model` is a bundle, a checkpoint, the name of a published model, or nothing for the demo model; it is loaded for
-    this call alone. `image` is a file's path, a picture's bytes as they stand in a file, or an object of Pillow.
-    `model_path` and `image_file` are other names of the two. `load_8bit` and `load_4bit` choose the precision that a
-    checkpoint is converted to; of a bundle they say which it must have. Raises `ValueError` for what cannot be meant,
-    `EngineError` and `CommandError`, each with one sentence, for what cannot be done.
+    this call alone, with `stream` when the first piece is asked for. `image` is a file's path, a picture's bytes as
+    they stand in a file, or an object of Pillow. `model_path` and `image_file` are other names of the two.
+    `load_8bit` and `load_4bit` choose the precision that a checkpoint is converted to; of a bundle they say which it
+    must have. Raises `ValueError` for what cannot be meant, `EngineError` and `CommandError`, each with one sentence,
+    for what cannot be done.
     """
     from edgevlm_server.runtime.sampling import SamplingParams
 
@@ -84,34 +86,37 @@ def ask(
         raise ValueError("There is no question: give a prompt.")
     pictures = _listed(_one_of("image", image, "image_file", image_file))
     sampling = SamplingParams(temperature=temperature, top_p=1.0 if top_p is None else top_p)
-    local = _loaded(_one_of("model", model, "model_path", model_path), load_8bit, load_4bit)
-    pieces = _answer(local, pictures, prompt, max_new_tokens, sampling)
+    named, precision = _one_of("model", model, "model_path", model_path), _precision(load_8bit, load_4bit)
+    pieces = _answer(named, precision, pictures, prompt, max_new_tokens, sampling)
     return pieces if stream else "".join(pieces).strip()
 
 
 def _answer(
-    local: "LocalModel", pictures: "Sequence[Picture]", prompt: str, max_tokens: int, sampling: "SamplingParams"
+    model: Name | None,
+    precision: "Precision | None",
+    pictures: "Sequence[Picture]",
+    prompt: str,
+    max_tokens: int,
+    sampling: "SamplingParams",
 ) -> Iterator[str]:
+    """Pieces of the answer. Nothing is loaded before the first one is asked for: who asks for none holds nothing."""
+    from edgevlm_server.settings import Settings
     from edgevlm_server.text.prompt import Mark, Turn
 
-    with local:
+    from edgevlm.offline.local_model import LocalModel
+
+    named = None if model is None else Path(model)
+    with LocalModel.load(named, Settings.offline(), precision) as local:
         features = local.features(pictures)
         yield from local.answer(
             [Turn("user", (*[Mark.IMAGE] * len(pictures), prompt))], features, max_tokens, sampling
         )
 
 
-def _loaded(model: Name | None, load_8bit: bool, load_4bit: bool) -> "LocalModel":
-    from edgevlm_server.settings import Settings
-
-    from edgevlm.first_start import Conversion
-    from edgevlm.local_model import LocalModel
-
+def _precision(load_8bit: bool, load_4bit: bool) -> "Precision | None":
     if load_8bit and load_4bit:
         raise ValueError("load_8bit and load_4bit exclude each other.")
-    precision: Literal["int8", "int4"] | None = "int8" if load_8bit else "int4" if load_4bit else None
-    named = None if model is None else Path(model)
-    return LocalModel.load(named, Settings.offline(), Conversion(precision=precision))
+    return "int8" if load_8bit else "int4" if load_4bit else None
 
 
 def _one_of(name: str, value: object, other_name: str, other: object) -> Any:

@@ -19,8 +19,9 @@ from edgevlm_server.settings import Settings
 from edgevlm_server.text.prompt import Mark, Turn, encode_conversation
 from numpy.typing import NDArray
 
+from edgevlm.accuracy.inner_values import InnerValues
 from edgevlm.cli import CommandError
-from edgevlm.inner_values import InnerValues
+from edgevlm.pictures import picture_pixels
 
 REFERENCES = ("pixel_values", "input_ids", "vision_hidden", "image_features", "logits", "new_ids")
 PIXEL_TOLERANCE = 1e-6
@@ -85,7 +86,7 @@ def _load(case: Path) -> tuple[str, dict[str, Array]]:
 
 def _pixels(model: Model, image: Path) -> Array:
     with ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1) as intake:
-        return intake.pixels_of_file(image)
+        return picture_pixels(intake, image)
 
 
 def _vision_hidden(bundle: Path, pixels: Array) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from edgevlm_server.text.prompt import Mark, Turn
 
-from edgevlm.local_model import LocalModel
+from edgevlm.offline.local_model import LocalModel
 
 
 class Conversation:
