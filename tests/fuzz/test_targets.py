@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import CORPUS
@@ -41,7 +41,7 @@ def damaged(draw: st.DrawFn, name: str) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_damaged_files_are_read_or_refused(name: str) -> None:
-    @settings(max_examples=300)
+    @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
     @given(data=damaged(name))
     def check(data: bytes) -> None:
         TARGETS[name](data)
