@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from edgevlm_engines.manifest import FORMAT
 from edgevlm_engines.names import Device, Precision, VisionPrecision
 from edgevlm_export.checkpoint.name import model_name
 from edgevlm_export.folder_lock import hold
+from edgevlm_export.unfinished import remove_left
 from edgevlm_server.version import version
 
 from edgevlm.cache.folder import cache_folder, usable
@@ -72,14 +72,16 @@ def served_bundle(
     named: Path | None, settings: "Settings", conversion: Conversion, cache: Path | None = None
 ) -> Path:
     """The bundle to load; `cache` is where one is made, by default the user's. Raises `EngineLoadError`."""
-    if named is None:
-        return demo_bundle(cache, this_device(settings))
-    if (model := published(named)) is not None:
+    if named is not None and (model := published(named)) is not None:
         named, conversion = _pulled(model, conversion)
-    if not is_checkpoint(named):
+    if named is not None and not is_checkpoint(named):
+        remove_left(named.parent, named.name)
         return named
-    device = conversion.device or this_device(settings)
-    return _exported(named, conversion, device, cache or cache_folder())
+    device, cache = conversion.device or this_device(settings), cache or cache_folder()
+    bundle = demo_bundle(cache, device) if named is None else _exported(named, conversion, device, cache)
+    # a cache is ours, whichever version left something unfinished there
+    remove_left(cache)
+    return bundle
 
 
 def _pulled(model: Published, conversion: Conversion) -> tuple[Path, Conversion]:
@@ -128,9 +130,6 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
     advice = f"make it writable, or serve a bundle made with 'edgevlm export {checkpoint} BUNDLE --device {device}'"
     try:
         with plan_lock(cache, _waiting, advice):
-            # the lock is ours, so nobody is writing these any more
-            for left in cache.glob(f".{bundle.name}.*.partial"):
-                shutil.rmtree(left, ignore_errors=True)
             if not usable(bundle):
                 _export(checkpoint, bundle, conversion, device)
                 hold(bundle)

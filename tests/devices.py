@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgevlm.doctor.root import Root
+from edgevlm_server.device.root import Root
+
 from edgevlm.doctor.software import Interpreter, Trial
 from edgevlm.doctor.survey import Survey, take_survey
 
@@ -114,10 +115,9 @@ class Machine:
 def clocks(cpu: tuple[int, int, int], gpu: tuple[int, int, int], emc: int) -> dict[str, str]:
     """Files of clocks: at this moment, at least, at most; kHz for the CPU, Hz for the others."""
     which = ("cur", "min", "max")
+    policy = "/sys/devices/system/cpu/cpufreq/policy0"
     return {
-        **{
-            f"/sys/devices/system/cpu/cpu0/cpufreq/scaling_{name}_freq": f"{cpu[i]}\n" for i, name in enumerate(which)
-        },
+        **{f"{policy}/scaling_{name}_freq": f"{cpu[i]}\n" for i, name in enumerate(which)},
         **{f"/sys/class/devfreq/17000000.gpu/{name}_freq": f"{gpu[i]}\n" for i, name in enumerate(which)},
         "/sys/devices/system/cpu/cpufreq/boost": "0\n",
         "/sys/class/devfreq/15340000.vic/max_freq": "729600000\n",

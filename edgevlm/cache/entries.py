@@ -17,12 +17,12 @@ from edgevlm_engines.plan_cache import SIDECAR, Target, plan_folder
 from edgevlm_engines.plan_cache.key import FORMAT as PLAN_FORMAT
 from edgevlm_engines.plan_cache.key import sources
 from edgevlm_export.folder_lock import unused
+from edgevlm_export.unfinished import is_unfinished
 from edgevlm_server.version import version
 
 from edgevlm.cache.folder import cache_folder
 from edgevlm.demo_bundle import DEMO_NAME, demo_folder
 
-PARTIAL = ".partial"
 PLANS = ".plans"
 
 
@@ -53,7 +53,7 @@ def entries(bundle: Path | None, chosen: Path | None, target: Target | None) -> 
 def cached(folder: Path, target: Target | None) -> Iterator[Entry]:
     """Everything in a cache folder."""
     for path in _folders(folder):
-        if _is_left(path):
+        if is_unfinished(path):
             yield _left(path)
         elif path.name.endswith(PLANS):
             yield from _plans_beside(path, target)
@@ -64,7 +64,7 @@ def cached(folder: Path, target: Target | None) -> Iterator[Entry]:
 def plans(folder: Path, manifest: Manifest | None, target: Target | None) -> Iterator[Entry]:
     """Everything in a folder of plans; `manifest` is the bundle's if all of them belong to one."""
     for path in _folders(folder):
-        if _is_left(path):
+        if is_unfinished(path):
             yield _left(path)
         elif (path / SIDECAR).is_file():
             yield _plan(path, manifest, target)
@@ -123,10 +123,6 @@ def _plan(path: Path, manifest: Manifest | None, target: Target | None) -> Entry
 def _described(target: Target) -> str:
     release = f" and {target.release}" if target.release else ""
     return f"{target.software} on {target.device}{release}"
-
-
-def _is_left(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(PARTIAL)
 
 
 def _left(path: Path) -> Entry:

@@ -168,12 +168,13 @@ def _room(slots: int | None, asked: int | None) -> Iterator[str]:
 
 
 def _power(survey: Survey) -> Iterator[str]:
-    active, best, clocks = survey.power.active, survey.power.best, survey.clocks
+    active, best = survey.power.active, survey.power.best
     if best and active and best != active:
         yield f"Power mode {active.name} limits the clocks: 'sudo nvpmodel -m {best.number}' sets {best.name}."
     elif best and not active:
         yield f"The active power mode is unknown: 'sudo nvpmodel -m {best.number}' sets {best.name}."
-    loose = [name for name, clock in (("CPU", clocks.cpu), ("GPU", clocks.gpu)) if clock and not clock.pinned]
+    clocks = {"CPU": survey.device.cpu_clock, "GPU": survey.device.clock("gpu0")}
+    loose = [name for name, clock in clocks.items() if clock and not clock.pinned]
     if survey.board.jetson and loose:
         yield f"{' and '.join(loose)} clocks change with the load: 'sudo jetson_clocks' pins them until a restart."
 
@@ -218,7 +219,7 @@ def _wheels(survey: Survey) -> Iterator[str]:
 
 
 def _heat(survey: Survey) -> Iterator[str]:
-    for zone in survey.clocks.zones:
+    for zone in survey.device.zones:
         if zone.throttles_at is not None and zone.temperature >= zone.throttles_at:
             yield f"{zone.name} is at {zone.temperature:.0f} °C and slows down at {zone.throttles_at:.0f}: cool it."
 

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from edgevlm_engines.trt.target import system_release
 from edgevlm_engines.version import version_numbers
-
-from edgevlm.doctor.root import Root
+from edgevlm_server.device.root import Root
 
 ORIN, THOR = "tegra234", "tegra264"
 

@@ -46,7 +46,7 @@ class Fit:
 
 def memory_bandwidth(survey: Survey) -> float | None:
     """Bytes a second at the memory's highest clock that is allowed now; `None` for a module that is not known."""
-    bits, active, clock = survey.board.bus_bits, survey.power.active, survey.clocks.emc
+    bits, active, clock = survey.board.bus_bits, survey.power.active, survey.device.clock("emc")
     if bits is None:
         return None
     limits = (clock and clock.most, active and active.emc, FASTEST)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevlm_engines import available_memory
+from edgevlm_server.device.root import Root
 
 from edgevlm.cache.entries import cached
-from edgevlm.doctor.root import Root
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from edgevlm_engines import Demand, Manifest, plan_memory, size_text
+from edgevlm_server.device.clocks import Clock
+from edgevlm_server.device.fans import Fan
 
 from edgevlm.doctor.advice import Advice
 from edgevlm.doctor.board import jetpack
 from edgevlm.doctor.ceilings import MODELS, MODULES, PAST, PRECISIONS, ceiling, weight_bytes
-from edgevlm.doctor.clocks import Clock
 from edgevlm.doctor.fit import Fit, published_manifest
 from edgevlm.doctor.judge import Report, demand
 from edgevlm.doctor.survey import Survey
@@ -42,6 +43,7 @@ def facts(survey: Survey, bandwidth: float | None) -> str:
         "power mode": _power(survey),
         "clocks": _clocks(survey),
         "temperature": _temperature(survey),
+        **_device(survey),
     }
     return "\n".join(f"{name:<16}{text}" for name, text in lines.items())
 
@@ -162,8 +164,8 @@ def _power(survey: Survey) -> str:
 
 
 def _clocks(survey: Survey) -> str:
-    clocks = survey.clocks
-    named = {"CPU": clocks.cpu, "GPU": clocks.gpu, "memory": clocks.emc}
+    device = survey.device
+    named = {"CPU": device.cpu_clock, "GPU": device.clock("gpu0"), "memory": device.clock("emc")}
     return ", ".join(f"{name} {_clock(clock)}" for name, clock in named.items() if clock) or UNKNOWN
 
 
@@ -178,9 +180,29 @@ def _temperature(survey: Survey) -> str:
 
 
 def _zones(survey: Survey) -> Iterator[str]:
-    for zone in survey.clocks.zones:
+    for zone in survey.device.zones:
         limit = "" if zone.throttles_at is None else f" (slows down at {zone.throttles_at:.0f})"
         yield f"{zone.name} {zone.temperature:.0f} °C{limit}"
+
+
+def _device(survey: Survey) -> dict[str, str]:
+    """What a Jetson and a PC's GPUs say of themselves; a line that nothing is known for is not there."""
+    device = survey.device
+    slowed = [cooler.name for cooler in device.coolers if cooler.throttling]
+    lines = {
+        "GPU": [f"{gpu.name} {100 * gpu.load:.0f} % busy" for gpu in device.gpus if gpu.load is not None],
+        "power": [f"{rail.name} {rail.watts:.1f} W" for rail in device.rails if rail.watts is not None],
+        "slowed down": [] if device.throttling is None else slowed or ["nothing"],
+        "overcurrent": [f"{one.line} {one.events} times since its start" for one in device.overcurrent if one.events],
+        "fans": [_fan(fan) for fan in device.fans],
+    }
+    return {name: ", ".join(texts) for name, texts in lines.items() if texts}
+
+
+def _fan(fan: Fan) -> str:
+    drive = "" if fan.drive is None else f" {100 * fan.drive:.0f} %"
+    turns = "" if fan.rpm is None else f" {fan.rpm} rpm"
+    return fan.name + drive + turns
 
 
 def _size(size: int | None) -> str:

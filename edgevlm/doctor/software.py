@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from typing import NamedTuple
 
-from edgevlm.doctor.root import Root
+from edgevlm_server.device.root import Root
 
 TENSORRT = "tensorrt"
 TENSORRT_RTX = "tensorrt-rtx-cu13"

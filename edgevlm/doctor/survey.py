@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgevlm_server.device.device import read_device
+from edgevlm_server.device.nvml import open_nvml
+from edgevlm_server.device.power_modes import Power, read_power
+from edgevlm_server.device.root import Root
+from edgevlm_server.device.state import DeviceState
+
 from edgevlm.cache.folder import cache_folder
 from edgevlm.doctor.board import Board, read_board
-from edgevlm.doctor.clocks import Clocks, read_clocks
 from edgevlm.doctor.memory import Cache, Disk, Memory, read_cache, read_disk, read_memory
-from edgevlm.doctor.power import Power, read_power
-from edgevlm.doctor.root import Root
 from edgevlm.doctor.software import Interpreter, Software, machine, read_software, this_interpreter
 
 GRAPHICAL = "graphical.target"
@@ -17,14 +20,14 @@ DEFAULT_TARGET = "/etc/systemd/system/default.target"
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """`desktop`: whether a desktop is started with the machine."""
+    """`device` is what the server's metrics tell too; `desktop`: whether a desktop is started with the machine."""
 
     board: Board
     memory: Memory
     disk: Disk
     cache: Cache
     power: Power
-    clocks: Clocks
+    device: DeviceState
     software: Software
     desktop: bool
 
@@ -40,6 +43,7 @@ def take_survey(
 
     `cache` is the folder that edgevlm keeps bundles in, by default the user's.
     """
+    nvml = open_nvml() if root is None else None
     root = root or Root()
     return Survey(
         board=read_board(root, architecture or machine()),
@@ -47,7 +51,7 @@ def take_survey(
         disk=read_disk(folder),
         cache=read_cache(cache or cache_folder()),
         power=read_power(root),
-        clocks=read_clocks(root),
+        device=read_device(root, nvml),
         software=read_software(root, interpreter or this_interpreter()),
         desktop=(root.link(DEFAULT_TARGET) or "").endswith(GRAPHICAL),
     )

@@ -1,14 +1,15 @@
 """A bundle on disk: a folder with a manifest and the files that it vouches for. Knows nothing of runtimes."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from edgevlm_engines.errors import BundleError
-from edgevlm_engines.manifest import FORMAT, File, Manifest
+from edgevlm_engines.manifest import FORMAT, File, Manifest, faults
+from edgevlm_engines.regular_file import open_regular, read_regular
+from edgevlm_engines.sealed_json import SealError, SealMissing, unsealed
 
 MANIFEST = "manifest.json"
 VISION = "vision.onnx"
@@ -21,6 +22,7 @@ REQUIRED = (VISION, VISION_WEIGHTS, DECODER, DECODER_WEIGHTS, EMBEDDING, TOKENIZ
 """The weights are files that a graph names: unlisted, they would be loaded without having been verified."""
 
 _READ_BYTES = 1 << 20
+_MAX_MANIFEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +52,51 @@ def open_bundle(folder: Path, progress: Callable[[int], None] = lambda count: No
     for name, expected in manifest.files.items():
         _check_size(folder, name, expected)
     for name, expected in manifest.files.items():
-        if file_digest(folder / name, progress) != expected.sha256:
+        actual = file_digest(folder / name, progress)
+        if actual != expected.sha256:
             raise BundleError(
-                f"{folder / name} is damaged: its SHA-256 is not the manifest's; copy or export the bundle again."
+                f"{folder / name} is damaged: its SHA-256 is {actual}, the manifest says {expected.sha256}; "
+                "copy or export the bundle again."
             )
     return Bundle(folder, manifest)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Parse and check `manifest.json` alone. Raises `BundleError` with one sentence."""
+    """Check `manifest.json` alone, its own digest before anything else. Raises `BundleError` with one sentence."""
     path = folder / MANIFEST
     try:
-        text = path.read_bytes()
+        text = read_regular(path, _MAX_MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}.") from None
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}.") from None
     try:
-        return Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BundleError(f"{path} cannot be used (format {FORMAT} is expected): {where}: {first['msg']}.") from None
+        content = unsealed(text)
+    except SealMissing as error:
+        raise BundleError(f"{path} {_other_format(text) or error}; export the model again.") from None
+    except SealError as error:
+        raise BundleError(f"{path} {error}; copy or export the bundle again.") from None
+    with faults(lambda fault: BundleError(f"{path} cannot be used (format {FORMAT} is expected): {fault}.")):
+        return Manifest.model_validate_json(content)
+
+
+def _other_format(text: bytes) -> str | None:
+    """What another version has written, as the end of a sentence; `None` if that is not why it has no digest."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    match found:
+        case {"format": int(made_in)} if made_in != FORMAT:
+            return f"has format {made_in}, and this version reads {FORMAT}"
+    return None
 
 
 def file_digest(path: Path, progress: Callable[[int], None] = lambda count: None) -> str:
     """SHA-256 of a file in hexadecimal, read once from front to back."""
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(_READ_BYTES):
                 digest.update(block)
                 progress(len(block))

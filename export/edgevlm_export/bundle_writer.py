@@ -2,17 +2,17 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edgevlm_engines import size_text
 from edgevlm_engines.bundle import MANIFEST, file_digest
 from edgevlm_engines.manifest import File, Manifest
+from edgevlm_engines.sealed_json import sealed
 
 from edgevlm_export.errors import ExportError
-from edgevlm_export.folder_lock import held
+from edgevlm_export.unfinished import remove_left, unfinished_folder
 
 
 class Progress:
@@ -28,36 +28,34 @@ class Progress:
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
     """A folder beside `target`, for what is needed meanwhile. Raises `ExportError` if it cannot be made."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-    except OSError as error:
-        raise ExportError(f"{target.parent} cannot be written: {error.strerror}.") from None
-    with folder as name:
-        yield Path(name)
+    with ExitStack() as stack:
+        with _writing(target.parent):
+            remove_left(target.parent, target.name)
+            folder = stack.enter_context(unfinished_folder(target))
+        yield folder
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, renamed to `target` at the end, or removed if anything goes wrong on the way."""
-    try:
+    with _writing(target):
+        remove_left(target.parent, target.name)
         check_absent(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    except OSError as error:
-        raise ExportError(f"{target} cannot be written: {error.strerror}.") from None
-    try:
-        with held(folder):
+        with unfinished_folder(target) as folder:
             yield folder
             _sync(folder)
-            # mkdtemp makes private folders; a bundle is as readable as the umask allows
+            # it was private; a bundle is as readable as the umask allows
             folder.chmod(0o777 & ~_umask())
             folder.rename(target)
             _sync_folder(target.parent)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ExportError(f"{target} cannot be written: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_absent(target: Path) -> None:
@@ -82,8 +80,8 @@ def file_table(folder: Path) -> dict[str, File]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json`, readable for people."""
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    """Write `manifest.json`, readable for people and with its own digest."""
+    (folder / MANIFEST).write_bytes(sealed(manifest.model_dump_json(indent=2)))
 
 
 def _sync(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from edgevlm_engines.bundle import EMBEDDING, TOKENIZER
-from edgevlm_engines.manifest import MOST_SLOTS, Manifest
+from edgevlm_engines.manifest import MOST_SLOTS, Manifest, faults
 from edgevlm_engines.names import Device, Precision, VisionPrecision
 from sentencepiece import SentencePieceProcessor
 
@@ -59,23 +59,24 @@ def export_bundle(
         _copy_tokenizer(checkpoint, folder, config.vocab_size)
         np.save(folder / EMBEDDING, as_float16(embedding), allow_pickle=False)
         graphs.save(folder, report)
-        manifest = Manifest(
-            model=name or model_name(checkpoint),
-            family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
-            flavour=FLAVOURS[device],
-            device=device,
-            precision=precision,
-            vision_precision=vision_precision,
-            max_slots=MOST_SLOTS,
-            max_length=config.max_length,
-            decoder=decoder_part(config),
-            vision=vision_part(config),
-            preprocessing=preprocessing_part(config, vision_tower),
-            prompt=prompt_part(config, checkpoint),
-            exporter=f"edgevlm {version('edgevlm')}",
-            sources=model.digests(report.advance),
-            files=file_table(folder),
-        )
+        with faults(lambda fault: ExportError(f"No bundle can hold the model in {checkpoint}: {fault}.")):
+            manifest = Manifest(
+                model=name or model_name(checkpoint),
+                family="mobilevlm_v2" if config.projector == "ldpnetv2" else "mobilevlm",
+                flavour=FLAVOURS[device],
+                device=device,
+                precision=precision,
+                vision_precision=vision_precision,
+                max_slots=MOST_SLOTS,
+                max_length=config.max_length,
+                decoder=decoder_part(config),
+                vision=vision_part(config),
+                preprocessing=preprocessing_part(config, vision_tower),
+                prompt=prompt_part(config, checkpoint),
+                exporter=f"edgevlm {version('edgevlm')}",
+                sources=model.digests(report.advance),
+                files=file_table(folder),
+            )
         write_manifest(folder, manifest)
     report.finish()
     return manifest
@@ -106,8 +107,11 @@ def _copy_tokenizer(checkpoint: Path, folder: Path, vocabulary: int) -> None:
         raise CheckpointError(f"{source} is missing.")
     shutil.copyfile(source, folder / TOKENIZER)
     try:
-        tokens = SentencePieceProcessor(model_proto=(folder / TOKENIZER).read_bytes()).vocab_size()
+        tokenizer = SentencePieceProcessor(model_proto=(folder / TOKENIZER).read_bytes())
+        tokens = len([tokenizer.id_to_piece(token) for token in range(tokenizer.vocab_size())])
     except RuntimeError:
         raise CheckpointError(f"{source} is not a SentencePiece model.") from None
+    except UnicodeDecodeError:
+        raise CheckpointError(f"{source} has a token that is not UTF-8.") from None
     if tokens != vocabulary:
         raise CheckpointError(f"{source} has {tokens} tokens, but config.json says {vocabulary}.")

@@ -1,10 +1,11 @@
 """A loaded model and what belongs to it: engine, tokenizer, manifest. Knows no HTTP and no requests."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from edgevlm_engines import (
     TOKENIZER,
     Bundle,
@@ -19,8 +20,14 @@ from edgevlm_engines import (
 )
 
 from edgevlm_server.memory_budget import MemoryBudget
+from edgevlm_server.self_test import self_test
 from edgevlm_server.settings import Settings
 from edgevlm_server.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+_MOST_SHOWN = 500
+"""Characters of a runtime's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ def load_model(
     prepare: Prepare | None = None,
     name: str | None = None,
 ) -> Model:
-    """Verify the bundle, plan its memory, load the engine and run it once.
+    """Verify the bundle, plan its memory, load the engine and try it on a drawn picture.
 
     `prepare` is called before TensorRT is to load; `name` is what clients shall call the model, if not
     as its bundle does. The engine may have fewer slots than the settings ask for. Raises `EngineError` with one clear
@@ -55,47 +62,52 @@ def load_model(
     kind = engine_for(bundle.manifest, settings.engine)
     if kind == "trt" and prepare is not None:
         prepare(bundle, demand.slots, demand.max_length)
-    engine = load_engine(
-        kind,
-        bundle,
-        slots=demand.slots,
-        max_length=demand.max_length,
-        provider=provider_for(bundle.manifest, settings.provider),
-        threads=settings.threads,
-        plans=settings.plans,
-        cuda_graphs=not settings.no_cuda_graphs,
-    )
-    try:
+    with _in_one_sentence(folder):
         tokenizer = _tokenizer(bundle)
-        _self_test(engine)
-    except BaseException:
-        engine.close()
-        raise
+        engine = load_engine(
+            kind,
+            bundle,
+            slots=demand.slots,
+            max_length=demand.max_length,
+            provider=provider_for(bundle.manifest, settings.provider),
+            threads=settings.threads,
+            plans=settings.plans,
+            cuda_graphs=not settings.no_cuda_graphs,
+        )
+        try:
+            self_test(engine, bundle.manifest)
+        except BaseException:
+            engine.close()
+            raise
     manifest = bundle.manifest.model_copy(update={"model": name}) if name else bundle.manifest
     return Model(manifest, tokenizer, engine)
 
 
+@contextmanager
+def _in_one_sentence(folder: Path) -> Iterator[None]:
+    """A runtime has errors of its own for what a bundle should not hold; none of them is worth a new start."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:
+        log.debug("The model cannot be run.", exc_info=True)
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_SHOWN].rstrip(".")
+        raise EngineError(f"{folder} cannot be run: {what}.") from error
+
+
 def _tokenizer(bundle: Bundle) -> Tokenizer:
     """A vocabulary of another size would feed the model ids that it does not have."""
+    path = bundle.path(TOKENIZER)
     try:
-        tokenizer = Tokenizer(bundle.path(TOKENIZER))
+        tokenizer = Tokenizer(path)
     except RuntimeError:
-        raise EngineError(f"{bundle.path(TOKENIZER)} is not a SentencePiece model.") from None
+        raise EngineError(f"{path} is not a SentencePiece model.") from None
+    except ValueError:
+        raise EngineError(f"{path} has a token that is neither a byte nor UTF-8; export the model again.") from None
     expected = bundle.manifest.decoder.vocab_size
     if tokenizer.vocab_size != expected:
         raise EngineError(
-            f"{bundle.path(TOKENIZER)} has {tokenizer.vocab_size} tokens, the model {expected}: they do not belong "
-            "together."
+            f"{path} has {tokenizer.vocab_size} tokens, the model {expected}: they do not belong together."
         )
     return tokenizer
-
-
-def _self_test(engine: Engine) -> None:
-    """One picture, one prompt, one decode: what cannot run is found now, and the first client need not warm it up."""
-    info = engine.info
-    features = engine.encode_images(np.zeros((1, 3, info.image_size, info.image_size), np.float32))
-    none = np.zeros((0, info.hidden_size), np.float32)
-    logits = engine.prefill(0, 0, np.zeros(2, np.int64), none)
-    decoded = engine.decode(np.zeros(1, np.int64), np.full(1, 2, np.int64))
-    if not all(np.isfinite(array).all() for array in (features, logits, decoded)):
-        raise EngineError("The model computes values that are not finite; the bundle or the runtime is broken.")

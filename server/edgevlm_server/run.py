@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from edgevlm_engines import EngineError
 
+from edgevlm_server.device.device import open_device
 from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
 from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.app import build_app
@@ -49,14 +50,16 @@ async def _run(
     log.info("Listening on %s; loading the model.", " and ".join(addresses))
     address = addresses[0] + (settings.root_path or "")
     loading = asyncio.create_task(_load(service, load, address))
+    watching = asyncio.create_task(service.watch_device(open_device))
     over = asyncio.create_task(_reason_to_end(service, loading))
     await asyncio.wait({serving, over}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await serving
     ended = EXIT_ENGINE_DIED if service.died.is_set() else EXIT_OK
     code = over.result() if over.done() else ended
-    clean = await service.close() and server.clean and loading.done()
+    clean = await service.close() and server.clean and loading.done() and watching.done()
     over.cancel()
+    watching.cancel()
     # beside a dead engine no thread is waited for: a name server or a grammar may keep one for seconds
     if not clean or code == EXIT_ENGINE_DIED:
         _leave(code)

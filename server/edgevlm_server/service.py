@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from edgevlm_server.device.device import Device
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
 from edgevlm_server.images.formats.limits import ImageLimits
@@ -60,6 +61,8 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.device: Device | None = None
+        """What the server runs on, once `watch_device` has found it."""
         self.admission = Admission(settings.max_batch, settings.max_queue)
         self.state: State = "loading"
         self.started = int(time.time())
@@ -95,6 +98,15 @@ class Service:
         self.metrics.model(model.manifest.model, info.name, info.device, info.precision)
         if self.state == "loading":
             self._enter("ready")
+
+    async def watch_device(self, open_device: Callable[[], Device]) -> None:
+        """Tell of the device from now on. Finding it may take a second, so the server does not wait for it."""
+        self.device = await asyncio.to_thread(open_device)
+        self.metrics.watch(self.device)
+
+    async def metrics_text(self) -> bytes:
+        """What Prometheus reads, made in a thread: the device's sensors answer over slow buses."""
+        return await asyncio.to_thread(self.metrics.text)
 
     def loaded(self) -> Loaded:
         """What is needed to serve. Raises `Unavailable` in every state but `ready`."""
@@ -148,9 +160,10 @@ class Service:
     async def _close(self) -> bool:
         if self._watch is not None:
             self._watch.cancel()
+        quiet = self.device is None or await asyncio.to_thread(self.device.close)
         loaded, self._loaded = self._loaded, None
         if loaded is None:
-            return True
+            return quiet
         loaded.refuse()
         self._end_preparing()
         closing = asyncio.create_task(asyncio.to_thread(loaded.close))
@@ -158,7 +171,7 @@ class Service:
         if pending:
             log.error("The engine does not end.")
             loaded.batcher.abandon(Unavailable.draining)
-        return not pending
+        return quiet and not pending
 
     def _end_preparing(self) -> None:
         while self._preparing:

@@ -89,7 +89,8 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
     "edgevlm_server.images.formats": set(),
-    "edgevlm_server.observe": {"edgevlm_server.version"},
+    "edgevlm_server.observe": {"edgevlm_server.version", "edgevlm_server.device"},
+    "edgevlm_server.device": set(),
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
 }
@@ -103,6 +104,7 @@ LIBRARIES: dict[str, set[str]] = {
         *("edgevlm_server.api", "edgevlm_server.http", "edgevlm_engines", "edgevlm.commands.doctor"),
     },
     "prometheus_client": {"edgevlm_server.observe"},
+    "pynvml": {"edgevlm_server.device.nvml"},
     "llguidance": {"edgevlm_server.guided"},
     "sentencepiece": {
         "edgevlm_server.text",
@@ -128,7 +130,7 @@ LIBRARIES: dict[str, set[str]] = {
     "torch": {"edgevlm_training"},
     "pickle": set(),
     # the evaluation's threads are clients, not parts of the server
-    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode"},
+    "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode", "edgevlm_server.device"},
     "concurrent": {
         *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_engines.ort"),
         "edgevlm.commands.evaluate",

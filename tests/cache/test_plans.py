@@ -15,6 +15,7 @@ from edgevlm_export.folder_lock import held
 
 from edgevlm.cli import main
 from tests.cache.conftest import Run, lines
+from tests.manifests import change
 
 SHAPE = PlanShape(slots=4, capacity=512)
 ORIN = Target("10.3.0", "Orin", "8.7", "R36.4.3")
@@ -56,8 +57,7 @@ def test_plans_follow_their_bundle(run: Run, exported: Path) -> None:
     assert run("prune").startswith("There is nothing to remove")
 
     other = shutil.copytree(exported, exported.with_name("v2-9999999999999999"))
-    stale = {**json.loads((other / "manifest.json").read_text()), "exporter": "edgevlm 0.0.9"}
-    (other / "manifest.json").write_text(json.dumps(stale))
+    change(other, exporter="edgevlm 0.0.9")
     write(other.with_name(f"{other.name}.plans"), manifest)
     write(exported.with_name("gone.plans"), manifest)
     table = lines(run("list"))

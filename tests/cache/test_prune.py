@@ -1,6 +1,5 @@
 """`edgevlm cache`: bundles that another version made go, what this one uses or somebody holds stays."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -17,13 +16,13 @@ from edgevlm_server.version import version
 
 from edgevlm.demo_bundle import demo_bundle
 from tests.cache.conftest import Run, lines
+from tests.manifests import change
 
 
 def changed(bundle: Path, name: str, **fields: object) -> Path:
     """A copy with another manifest."""
     copy = shutil.copytree(bundle, bundle.with_name(name))
-    manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps({**manifest, **fields}))
+    change(copy, **fields)
     return copy
 
 

@@ -1,10 +1,12 @@
 """The server's pods: what they may do, how they are probed, where they run, what they keep."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 import yaml
 from edgevlm_engines.trt.target import system_release
+from edgevlm_server.device.power_modes import CONFIGURATION, STATUS
 from edgevlm_server.http.app import probes
 from fastapi.routing import APIRoute
 
@@ -115,6 +117,16 @@ def test_a_jetson_sees_its_release_where_the_product_looks(rendered: Rendered) -
     for part in containers(pod):
         assert {"name": "release", "mountPath": str(RELEASE), "readOnly": True} in part["volumeMounts"]
     assert "release" not in {volume["name"] for volume in pod_of(rendered("checkpoint on a CPU"))["volumes"]}
+
+
+def test_a_jetsons_server_sees_its_power_mode_where_the_product_looks(rendered: Rendered) -> None:
+    pod = pod_of(rendered("one-box"))
+    folder = str(Path(STATUS).parent)
+    [server] = pod["containers"]
+    for name, path, kind in (("power-modes", CONFIGURATION, "File"), ("power-mode", folder, "DirectoryOrCreate")):
+        assert {"name": name, "hostPath": {"path": path, "type": kind}} in pod["volumes"]
+        assert {"name": name, "mountPath": path, "readOnly": True} in server["volumeMounts"]
+    assert "nvpmodel" not in str(pod_of(rendered("checkpoint on a CPU")))
 
 
 def test_the_gpu_comes_by_a_plugin_to_all_that_use_it(rendered: Rendered) -> None:

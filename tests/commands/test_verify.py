@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     # the tests may run as root, who may write anywhere
-    monkeypatch.setattr("edgevlm_export.bundle_writer.tempfile.TemporaryDirectory", refused)
+    monkeypatch.setattr("edgevlm_export.unfinished.tempfile.mkdtemp", refused)
     bundle = bundles("v2")
     given = ["--checkpoint", str(V2 / "checkpoint"), "--vision-tower", str(V2 / "clip")]
     assert main(["verify", str(bundle), *given]) == 1

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tomli
 import yaml
+from edgevlm_server.device.power_modes import CONFIGURATION, STATUS
 from edgevlm_server.exit_codes import EXIT_CANNOT_START
 from edgevlm_server.settings import OPTIONS, variable
 
@@ -59,7 +60,8 @@ def test_compose_is_tight_and_names_options_that_exist() -> None:
     assert COMPOSE["environment"]["EDGEVLM_API_KEYS"].startswith("/keys/")
     assert "OPEN_TO_NETWORK" not in str(COMPOSE)
     places = [re.sub(":ro$", "", volume).rsplit(":", 1)[1] for volume in COMPOSE["volumes"]]
-    assert places == ["/models", "/etc/nv_tegra_release", "/cache", "/keys"]
+    modes = [CONFIGURATION, str(Path(STATUS).parent)]
+    assert places == ["/models", "/etc/nv_tegra_release", *modes, "/cache", "/keys"]
 
 
 def test_the_unit_restarts_what_a_restart_can_help() -> None:

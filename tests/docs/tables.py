@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 
 from edgevlm_engines import size_text
+from edgevlm_server.observe.device import COUNTERS, GAUGES, PREFIX
 from edgevlm_server.settings import OPTIONS, Settings, flag, variable
 
 from edgevlm.cli import COMMANDS
@@ -42,6 +43,15 @@ def _options() -> Iterator[tuple[str, ...]]:
         yield f"`{flag(field.name)}`", f"`{variable(field.name)}`", default, DEFAULT.sub("", option.help)
 
 
+def _device() -> Iterator[tuple[str, ...]]:
+    yield "metric", "labels", "what it tells"
+    yield "---", "---", "---"
+    for families, suffix in ((GAUGES, ""), (COUNTERS, "_total")):
+        for family in families:
+            labels = ", ".join(f"`{label}`" for label in family.labels)
+            yield f"`{PREFIX}{family.name}{suffix}`", labels, family.text
+
+
 def _shown(default: object, metavar: str | None) -> str:
     if default is None:
         return "none"
@@ -53,7 +63,7 @@ def _shown(default: object, metavar: str | None) -> str:
 
 
 PAGES: dict[str, dict[str, Callable[[], Iterator[tuple[str, ...]]]]] = {
-    "docs/operation.md": {"commands": _commands, "options": _options},
+    "docs/operation.md": {"commands": _commands, "options": _options, "device": _device},
     "docs/clients.md": {"ignored": ignored, "refused": refused, "clients": clients},
 }
 """The tables of each page."""

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 from edgevlm_engines import Manifest, read_manifest, size_text
+from edgevlm_server.device.power_modes import Mode, Power
 
 from edgevlm.doctor import software
 from edgevlm.doctor.ceilings import MODELS
 from edgevlm.doctor.fit import published_manifest
 from edgevlm.doctor.judge import Report, judge
 from edgevlm.doctor.memory import Cache
-from edgevlm.doctor.power import Mode, Power
 from edgevlm.doctor.report import as_text
 from edgevlm.doctor.software import Trial, this_interpreter
 from tests.devices import AGX_ORIN, MACHINES, ORIN_NANO_JETPACK_7, ORIN_NANO_SUPER, PC, RELEASE, WORKSTATION, Machine
+from tests.server.device.trees import ORIN_NANO, SILENT
 
 GARBAGE = (
     "",
@@ -50,7 +51,7 @@ def test_a_device_as_it_should_be(tmp_path: Path) -> None:
     assert found.bandwidth == 204_736_000_000
     assert (found.survey.memory.swap, found.survey.memory.zram) == (0, 2 * 2681216 * 1024)
     assert found.survey.power.active == Mode(0, "MAXN", None, None)
-    [zone] = found.survey.clocks.zones
+    [zone] = found.survey.device.zones
     assert (zone.name, zone.temperature, zone.throttles_at) == ("tj-thermal", 52.875, 99.0)
     text = as_text(found)
     assert "L4T 36.4.7 (JetPack 6.1 or 6.2), Python 3.10.12 in a virtual environment" in text
@@ -124,6 +125,21 @@ def test_a_bundle_for_tensorrt_rtx_where_it_cannot_run(machine: Machine, advice:
 def test_a_pc_with_tensorrt_rtx_takes_no_jetsons_bundle(tmp_path: Path) -> None:
     found = report(WORKSTATION, tmp_path, published_manifest(MODELS[0], "fp16", "jetpack7"))
     assert "for this machine, export with --device rtx." in said(found, stops=True)[0]
+
+
+def test_what_a_device_says_of_itself(tmp_path: Path) -> None:
+    said_by_it = {name: f"{content}\n" for name, content in ORIN_NANO.items() if content is not SILENT}
+    text = as_text(report(replace(ORIN_NANO_SUPER, files={**ORIN_NANO_SUPER.files, **said_by_it}), tmp_path))
+    for line in (
+        "clocks          CPU 1344 of 1728 MHz, GPU 612 of 1020 MHz, memory 3199 MHz",
+        "GPU             gpu0 87 % busy",
+        "power           VDD_IN 12.6 W, VDD_CPU_GPU_CV 5.7 W, VDD_SOC 2.6 W",
+        "slowed down     nothing",
+        "overcurrent     oc2 15 times since its start, oc3 37 times since its start",
+        "fans            tachometer 2140 rpm, pwmfan 40 %",
+    ):
+        assert f"\n{line}\n" in text
+    assert "VDD" not in as_text(report(PC, tmp_path / "pc"))
 
 
 def test_a_pc(tmp_path: Path) -> None:

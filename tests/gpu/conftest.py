@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 from edgevlm_engines import read_manifest
-from edgevlm_engines.bundle import MANIFEST
+from edgevlm_export.bundle_writer import write_manifest
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.settings import Settings
 
@@ -79,7 +79,7 @@ def split_bundle(once: Once, device_bundles: Callable[[str, str], Path]) -> Call
 def for_rtx(bundle: Path, copy: Path) -> None:
     shutil.copytree(bundle, copy)
     manifest = read_manifest(bundle).model_copy(update={"device": "rtx"})
-    (copy / MANIFEST).write_text(manifest.model_dump_json(), encoding="utf-8")
+    write_manifest(copy, manifest)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Loading a model: what happens in which order, and with what. Nothing is really loaded."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgevlm_engines import Bundle, read_manifest
+from edgevlm_engines import Bundle, EngineError, read_manifest
 from edgevlm_server import model
 from edgevlm_server.memory_budget import MemoryBudget
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 
+from tests.manifests import change
 
-class Loading(Exception):
+
+class Loading(EngineError):
     """In place of an engine."""
 
 
@@ -37,10 +38,7 @@ def jetson_bundle(bundles: Callable[[str], Path], tmp_path: Path) -> Path:
     """By its manifest; its graphs are ONNX Runtime's."""
     copy = tmp_path / "jetson"
     shutil.copytree(bundles("v2"), copy)
-    manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(
-        json.dumps({**manifest, "device": "jetpack6", "flavour": "trt-split", "precision": "fp16"})
-    )
+    change(copy, device="jetpack6", flavour="trt-split", precision="fp16")
     return copy
 
 

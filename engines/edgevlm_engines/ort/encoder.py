@@ -10,6 +10,7 @@ from edgevlm_engines.bundle import VISION, Bundle
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.names import Provider
 from edgevlm_engines.ort.session import open_session
+from edgevlm_engines.ort.tensors import check_tensors, vision_tensors
 from edgevlm_engines.ort.vision_session import CapturedVision, PlainVision
 
 NICENESS = 3
@@ -48,12 +49,14 @@ class OrtEncoder:
 
 
 def _open(bundle: Bundle, provider: Provider, threads: int) -> PlainVision | CapturedVision:
-    if provider == "cpu":
-        return PlainVision(open_session(bundle, VISION, provider, threads, spinning=False))
     manifest = bundle.manifest
+    on_cpu = provider == "cpu"
+    session = open_session(bundle, VISION, provider, threads, spinning=not on_cpu, captured=not on_cpu)
+    check_tensors(session, vision_tensors(manifest), bundle.path(VISION))
+    if on_cpu:
+        return PlainVision(session)
     size = manifest.preprocessing.size
     features = (1, manifest.vision.image_tokens, manifest.decoder.hidden_size)
-    session = open_session(bundle, VISION, provider, threads, captured=True)
     return CapturedVision(session, provider, (1, 3, size, size), features)
 
 

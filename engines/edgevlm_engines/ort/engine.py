@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgevlm_engines.bundle import DECODER, EMBEDDING, Bundle
+from edgevlm_engines.bundle import DECODER, Bundle
 from edgevlm_engines.checked_engine import CheckedEngine
+from edgevlm_engines.embedding import open_embedding
 from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.kv_cache import Copied
@@ -20,6 +20,7 @@ from edgevlm_engines.ort.encoder import OrtEncoder
 from edgevlm_engines.ort.invariance import invariant_sizes
 from edgevlm_engines.ort.own_decode import own_decode
 from edgevlm_engines.ort.session import open_session
+from edgevlm_engines.ort.tensors import check_positions, check_tensors, decoder_tensors
 
 if TYPE_CHECKING:
     from edgevlm_engines.cuda.decode_model import DecodeModel
@@ -54,9 +55,11 @@ class OrtEngine(CheckedEngine):
             position_bytes=position_bytes(manifest),
         )
         super().__init__(info)
-        self._encoder = OrtEncoder(bundle, provider, threads)
-        self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
+        self._embedding = open_embedding(bundle)
         session = open_session(bundle, DECODER, provider, threads)
+        check_tensors(session, decoder_tensors(manifest), bundle.path(DECODER))
+        check_positions(bundle)
+        self._encoder = OrtEncoder(bundle, provider, threads)
 
         def make(slots: int, length: int) -> OrtDecoder:
             return OrtDecoder(session, manifest, slots, length, provider)

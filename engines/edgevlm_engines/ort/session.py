@@ -43,7 +43,8 @@ def open_session(
             options.add_session_config_entry(WEIGHTS_FOLDER, folder)
             session = onnxruntime.InferenceSession(graph, options, providers=[wanted], provider_options=[own])
     except Exception as error:
-        raise EngineLoadError(f"ONNX Runtime cannot load {bundle.path(name)}: {error}") from error
+        what = " ".join(str(error).split()).rstrip(".")
+        raise EngineLoadError(f"ONNX Runtime cannot load {bundle.path(name)}: {what}.") from error
     # without its libraries the CUDA provider is dropped with no more than a warning
     if wanted not in session.get_providers():
         raise EngineLoadError(f"ONNX Runtime could not start its {wanted}; are the CUDA libraries installed?")

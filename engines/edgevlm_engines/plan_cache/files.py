@@ -185,4 +185,4 @@ def _check_digest(path: Path, expected: File) -> None:
     except BundleError as error:
         raise PlanError(str(error)) from None
     if digest != expected.sha256:
-        raise PlanError(f"{path} is damaged: its SHA-256 is not that in {SIDECAR}; {AGAIN}.")
+        raise PlanError(f"{path} is damaged: its SHA-256 is {digest}, {SIDECAR} says {expected.sha256}; {AGAIN}.")

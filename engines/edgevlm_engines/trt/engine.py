@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgevlm_engines.bundle import EMBEDDING, Bundle
+from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.checked_engine import CheckedEngine
 from edgevlm_engines.cuda.runtime import enter_thread, free_memory
+from edgevlm_engines.embedding import open_embedding
 from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.errors import DeviceError, EngineLoadError
 from edgevlm_engines.kv_cache import Copied
@@ -65,7 +65,7 @@ class TrtEngine(CheckedEngine):
         enter_thread()
         folder = plan_folder(bundle.folder, plans)
         opened = open_plans(folder, bundle, serving_shape(folder, manifest, shape, target), target)
-        self._embedding: NDArray[np.float16] = np.load(bundle.path(EMBEDDING), mmap_mode="r", allow_pickle=False)
+        self._embedding = open_embedding(bundle)
         try:
             self._load(bundle, opened, shape, cuda_graphs)
         except DeviceError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from edgevlm_engines.regular_file import open_regular
 
 from edgevlm_export.checkpoint.json_keys import read_json
 from edgevlm_export.checkpoint.pickle_reader import read_torch_file
@@ -221,7 +222,7 @@ def _check_promises(index: Path, sources: dict[str, TensorSource]) -> None:
 def read_tensors(path: Path) -> Iterable[TensorSource]:
     """The tensors of a file, by its suffix. Raises CheckpointError if it is damaged or cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(len(_LFS_POINTER))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -232,7 +233,7 @@ def read_tensors(path: Path) -> Iterable[TensorSource]:
 
 def _blocks(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(_DIGEST_BLOCK):
                 yield block
     except OSError as error:

@@ -4,21 +4,20 @@ import json
 from pathlib import Path
 from typing import cast
 
+from edgevlm_engines.regular_file import read_regular
+
 from edgevlm_export.errors import ConfigError
 
-_MAX_JSON_BYTES = 16 << 20
+_MAX_JSON_BYTES = 4 << 20
 _MAX_SIZE = 1 << 24  # far beyond any real dimension, small enough that products of a few stay harmless
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """The JSON object in a file. Raises ConfigError if it is missing, over 16 MiB, or not a JSON object."""
+    """The JSON object in a file. Raises ConfigError if it is missing, over 4 MiB, or not a JSON object."""
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_JSON_BYTES + 1)
+        text = read_regular(path, _MAX_JSON_BYTES)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
-    if len(text) > _MAX_JSON_BYTES:
-        raise ConfigError(f"{path} is larger than {_MAX_JSON_BYTES} bytes.")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgevlm_engines.regular_file import open_regular
 
 from edgevlm_export.checkpoint.tensor_pickle import View, read_table
 from edgevlm_export.errors import CheckpointError
@@ -51,7 +52,7 @@ def read_torch_file(path: Path) -> list[TorchTensor]:
     Raises CheckpointError if the file is damaged, older than torch 1.6, or holds anything but tensors.
     """
     try:
-        with _BoundedFile(io.FileIO(path)) as file:
+        with _BoundedFile(open_regular(path)) as file:
             archive = _Archive(path, file)
             table = read_table(archive.contents("data.pkl"), path)
             return [archive.tensor(name, view) for name, view in table.items()]

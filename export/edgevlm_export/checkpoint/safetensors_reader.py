@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from edgevlm_engines.regular_file import open_regular
 
 from edgevlm_export.errors import CheckpointError
 
-_MAX_HEADER = 100_000_000  # bytes, the limit of the reference implementation
+_MAX_HEADER = 4 << 20  # bytes, some 30,000 tensors; once parsed it takes many times as much memory
 _MAX_AXES = 8
+_MAX_ELEMENTS = 1 << 48  # of an empty tensor too, if its empty sides were 1: numpy cannot count more bytes
 _MAX_NAME = 500  # characters
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -67,12 +70,14 @@ def read_safetensors(path: Path) -> list[SafeTensor]:
 def _read_header(path: Path) -> tuple[dict[str, object], int, int]:
     """The header, the file position where data starts, and the file's size in bytes."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             lead = file.read(8)
             length = struct.unpack("<Q", lead)[0] if len(lead) == 8 else size
-            if length > min(_MAX_HEADER, size - 8):
+            if length > size - 8:
                 raise CheckpointError(f"{path} is cut off or not a safetensors file: its header does not fit.")
+            if length > _MAX_HEADER:
+                raise CheckpointError(f"{path} has a header of {length} bytes; at most {_MAX_HEADER} are read.")
             text = file.read(length)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -110,6 +115,8 @@ def _entries(path: Path, header: dict[str, object], start: int) -> list[tuple[in
         dtype = _DTYPES.get(kind)
         if dtype is None:
             raise CheckpointError(f"{shown} has the unsupported type {kind[:20]!r}.")
+        if math.prod(max(side, 1) for side in shape) >= _MAX_ELEMENTS:
+            raise CheckpointError(f"{shown} has sides that no array has.")
         if offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
             raise CheckpointError(f"{shown} has a shape that its bytes do not fill.")
         entries.append((offsets[0], offsets[1], SafeTensor(name, dtype, shape, path, start + offsets[0])))

@@ -5,6 +5,7 @@ refused: names of functions are compared with a list, and nothing is imported or
 """
 
 import io
+import math
 import pickletools
 import struct
 from dataclasses import dataclass
@@ -196,6 +197,8 @@ class _Program:
         match arguments:
             case (Storage() as storage, offset, shape, strides, bool(), _):
                 if _sizes((offset,)) and _sizes(shape) and _sizes(strides) and len(shape) == len(strides):
+                    if math.prod(max(side, 1) for side in shape) >= _HUGE:
+                        raise self._error("has a tensor with sides that no array has")
                     return View(storage, offset, shape, strides)
         raise self._error("is damaged: it describes a tensor in an unknown way")
 

@@ -32,6 +32,7 @@ from edgevlm_export.trt.effort import LEVEL, WORKSPACE, Effort
 from edgevlm_export.trt.lock import plan_lock
 from edgevlm_export.trt.model import allow_decomposition, load_graph, set_capacity
 from edgevlm_export.trt.profiles import decoder_profiles, vision_profiles
+from edgevlm_export.unfinished import remove_left
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +73,8 @@ def build_plans(
 
 
 def _usable(folder: Path, own: Path, bundle: Bundle, shape: PlanShape, target: Target) -> bool:
-    """Whether the plans are there and whole. What is damaged is removed, and what a crash left: the lock is ours."""
-    for part in folder.glob(".*.partial"):
-        shutil.rmtree(part, ignore_errors=True)
+    """Whether the plans are there and whole. What is damaged is removed, and what a crash left."""
+    remove_left(folder)
     if not own.exists():
         return False
     try:

@@ -55,7 +55,7 @@ async def ready(service: Served) -> Readiness:
 @api.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=may_answer((401,)))
 async def metrics(service: Served) -> Response:
     """Prometheus text."""
-    return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+    return Response(await service.metrics_text(), media_type=CONTENT_TYPE)
 
 
 @api.get("/openapi.json", include_in_schema=False)

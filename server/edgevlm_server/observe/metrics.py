@@ -13,6 +13,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from edgevlm_server.device.device import Device
+from edgevlm_server.observe.device import DeviceCollector
 from edgevlm_server.version import commit, version
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -147,6 +149,10 @@ class Metrics:
         ledger = {"cancelled": self._cancelled, "error": self._failed}.get(reason, self._completed)
         ledger.inc()
 
+    def watch(self, device: Device) -> None:
+        """From now on, tell of the device too."""
+        self._registry.register(DeviceCollector(device))
+
     def text(self) -> bytes:
-        """Everything, as Prometheus reads it."""
+        """Everything, as Prometheus reads it. Asks the device's sensors, so not on the event loop."""
         return generate_latest(self._registry)

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from math import inf
 
-from edgevlm.doctor.root import Root
+from edgevlm_server.device.root import Root
 
 CONFIGURATION = "/etc/nvpmodel.conf"
 STATUS = "/var/lib/nvpmodel/status"
@@ -30,6 +30,14 @@ class Mode:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerMode:
+    """The mode that is set; its name is `None` where the file with the names is not seen, as in a container."""
+
+    number: int
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Power:
     """`active` is `None` where the system does not say; then the mode is that of the last start."""
 
@@ -46,17 +54,42 @@ class Power:
 
 
 def read_power(root: Root) -> Power:
-    text = root.text(CONFIGURATION) or ""
-    modes = _modes(text)
-    number = _number(r"pmode:0*(\d+)", root.text(STATUS) or "")
-    if number is None:
-        # nobody has chosen one yet
-        number = _number(r"^<\s*PM_CONFIG\s+DEFAULT=(\d+)", text)
+    modes, number = _read_modes(root), _read_number(root)
     return Power(modes, next((mode for mode in modes if mode.number == number), None))
 
 
+def read_mode(root: Root) -> PowerMode | None:
+    """The mode that is set, known or not; `None` where there are no modes."""
+    number, active = _read_number(root), read_power(root).active
+    return None if number is None else PowerMode(number, active.name if active else None)
+
+
+def _read_number(root: Root) -> int | None:
+    number = _status(root)
+    if number is not None:
+        return number
+    # nobody has chosen one yet
+    return _number(r"^<\s*PM_CONFIG\s+DEFAULT=(\d{1,4})\b", root.text(CONFIGURATION) or "")
+
+
+def _status(root: Root) -> int | None:
+    text = root.text(STATUS)
+    number = _number(r"pmode:0*(\d{1,4})\b", text or "")
+    if text and number is None:
+        root.leave_out(STATUS, "names no power mode")
+    return number
+
+
+def _read_modes(root: Root) -> tuple[Mode, ...]:
+    text = root.text(CONFIGURATION)
+    modes = _modes(text or "")
+    if text and not modes:
+        root.leave_out(CONFIGURATION, "lists no power modes")
+    return modes
+
+
 def _modes(text: str) -> tuple[Mode, ...]:
-    heads = list(re.finditer(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+?)\s*>", text, re.MULTILINE))
+    heads = list(re.finditer(r"^<\s*POWER_MODEL\s+ID=(\d{1,4})\s+NAME=(\S+?)\s*>", text, re.MULTILINE))
     modes = []
     for head in heads:
         block = text[head.end() :].partition("\n<")[0]
@@ -65,7 +98,7 @@ def _modes(text: str) -> tuple[Mode, ...]:
 
 
 def _limit(block: str, what: str) -> int | None:
-    value = _number(rf"^{what}\s+MAX_FREQ\s+(-?\d+)", block)
+    value = _number(rf"^{what}\s+MAX_FREQ\s+(-?\d{{1,15}})\b", block)
     return value if value is not None and value > 0 else None
 
 

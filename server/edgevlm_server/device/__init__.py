@@ -1,0 +1,1 @@
+"""What the machine says of itself: load, clocks, memory, watts, temperatures, throttling. Knows no requests."""
