@@ -79,7 +79,10 @@ FAULTS: dict[str, Fault] = {
         "damaged files of a model",
         (
             "test_wherever_a_bundle_is_damaged_it_is_refused",
-            "test_one_flipped_bit_is_found",
+            "test_every_flipped_bit_is_refused",
+            "test_a_manifest_that_contradicts_itself_is_refused",
+            "test_a_bundles_file_that_became_a_pipe_is_not_waited_for",
+            "test_every_call_is_tried_before_a_server_is_ready",
             "test_damaged_plans_are_refused",
             "test_a_damaged_bundle_is_one_sentence_and_a_code_that_does_not_restart",
         ),
