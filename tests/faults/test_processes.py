@@ -1,6 +1,7 @@
 """The process killed, stuck, without folders, with a log that cannot be written: faults of a real `edgevlm serve`."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def test_killed_within_a_stream_nothing_looks_complete(bundles: Bundles) -> None
 
 
 def test_while_an_engine_is_stuck_in_c_the_server_says_that_it_lives(bundles: Bundles) -> None:
-    with started(scripted(STUCK, bundles("v2"), engine_timeout=3)) as process:
+    with started(scripted(STUCK, bundles("v2"), drain_timeout=60)) as process:
         url = process.url()
         ready(url)
         asked = Thread(target=swallow, args=[url])
@@ -58,7 +59,10 @@ def test_while_an_engine_is_stuck_in_c_the_server_says_that_it_lives(bundles: Bu
         for _ in range(10):
             assert httpx.get(f"{url}/health").status_code == 200
         assert running(url) == 1, "it was not stuck"
-        assert process.wait(30) == 70
+        process.process.terminate()
+        until(lambda: "draining" in process.log, "the drain to begin")
+        process.process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
         asked.join()
     assert "Traceback" not in process.log
 

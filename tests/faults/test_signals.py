@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.commands.serve_process import chat, ready, running, scripted, series, started
+from tests.commands.serve_process import chat, ready, scripted, series, started
 from tests.pictures import image_part, text_part, user
 from tests.processes import children
 from tests.server.engines import until
@@ -18,15 +18,25 @@ pytestmark = pytest.mark.slow
 
 Bundles = Callable[[str], Path]
 
+HELD = """
+    class Held(SlowEngine):
+        first = True
+        def prefill(self, *given):
+            if self.first:
+                self.first = False
+                time.sleep(1)
+            return super().prefill(*given)
+    engine = Held(bundle, slots=2, seconds=0.005)
+"""
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_with_every_place_taken_answers_everyone(bundles: Bundles, number: signal.Signals) -> None:
-    engine = "engine = SlowEngine(bundle, slots=2, seconds=0.005)"
-    with started(scripted(engine, bundles("v2"), max_queue=6)) as process, ThreadPoolExecutor(8) as pool:
+    with started(scripted(HELD, bundles("v2"), max_queue=6)) as process, ThreadPoolExecutor(8) as pool:
         url = process.url()
         ready(url)
         asked = [pool.submit(chat, url, f"place {index}") for index in range(8)]
-        until(lambda: running(url) + series(url, "edgevlm_num_requests_waiting") == 8, "every place to be taken")
+        until(lambda: series(url, "edgevlm_requests_accepted_total") == 8, "every place to be taken")
         process.process.send_signal(number)
         for index, one in enumerate(asked):
             reply = one.result()
