@@ -51,6 +51,6 @@ ENV PATH=/opt/edgevlm/bin:$PATH \
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10m --retries=3 CMD ["python3", "-c", "import os, urllib.request as http; http.urlopen(f\"http://127.0.0.1:{os.environ['EDGEVLM_PORT']}/ready\", timeout=4)"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10m --retries=3 CMD ["python3", "-c", "import os, ssl, urllib.request as http; s = 's' if os.environ.get('EDGEVLM_TLS_CERT') else ''; http.urlopen(f\"http{s}://127.0.0.1:{os.environ['EDGEVLM_PORT']}/ready\", timeout=4, context=ssl._create_unverified_context())"]
 ENTRYPOINT ["edgevlm"]
 CMD ["serve"]

@@ -42,7 +42,7 @@ COMMANDS = {
     "parity": Command("edgevlm.commands.parity", "compare every stage with a reference computed by upstream's code"),
     "doctor": Command("edgevlm.commands.doctor", "report what this machine has, what fits on it, and what is wrong"),
     "cache": Command("edgevlm.commands.cache", "list and remove cached bundles and TensorRT plans"),
-    "keys": Command("edgevlm.commands.keys", "make API keys"),
+    "keys": Command("edgevlm.commands.keys", "make, list, replace and remove API keys"),
 }
 
 

@@ -205,6 +205,10 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({error.verify_message}); SSL_CERT_FILE=FILE names an authority's file"
+        )
     said = error.strerror or str(error)
     # asyncio says only where it wanted to go
     return os.strerror(error.errno) if error.errno and said.startswith("Connect call failed") else said

@@ -15,6 +15,7 @@ from edgevlm_server.http.app import build_app
 from edgevlm_server.http.transport.h11_protocol import HttpConfig
 from edgevlm_server.http.transport.listener import listen
 from edgevlm_server.http.transport.server import Server
+from edgevlm_server.http.transport.tls import Certificate
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.service import Service
@@ -25,10 +26,17 @@ from edgevlm_server.text.tokenizer import Tokenizer
 class LiveServer:
     """Serves from `__enter__` to `__exit__`; `client` is an httpx client for it."""
 
-    def __init__(self, load: Callable[[], Model], settings: Settings, keys: KeyRing | None = None) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Model],
+        settings: Settings,
+        keys: KeyRing | None = None,
+        certificate: Certificate | None = None,
+    ) -> None:
         self._load = load
         self._settings = replace(settings, port=0)
         self._keys = keys
+        self._certificate = certificate
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="live server")
         self._failure: BaseException | None = None
@@ -51,7 +59,8 @@ class LiveServer:
         assert self._started.wait(60), "the server did not start"
         if self._failure is not None:
             raise self._failure
-        self.client = httpx.Client(base_url=self.url, timeout=60)
+        # whose certificate it is, a test of it asks with a client of its own
+        self.client = httpx.Client(base_url=self.url, timeout=60, verify=self._certificate is None)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -66,7 +75,7 @@ class LiveServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self._certificate is None else 'https'}://127.0.0.1:{self.port}"
 
     def chat(self, text: str = "hello", **fields: Any) -> httpx.Response:
         """Post one user message."""
@@ -88,7 +97,9 @@ class LiveServer:
             listeners = listening.__enter__()
             self.port = listeners[0].getsockname()[1]
             app = build_app(self.service, self._keys)
-            server = Server(HttpConfig(app, self._settings, self._settings.max_connections))
+            config = HttpConfig(app, self._settings, self._settings.max_connections, self._certificate)
+            self.places = config.open_connections
+            server = Server(config)
             # signals belong to the test process
             serving = asyncio.create_task(server._serve(sockets=listeners))
             await self.service.start(self._load)

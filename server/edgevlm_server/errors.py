@@ -11,8 +11,10 @@ ApiError
 ├── PayloadTooLarge       413
 ├── UnsupportedMediaType  415
 ├── QueueFull             429  try again in `retry_after` seconds
+├── RateLimited           429  this client has used what it may use; others are served
 ├── EngineFailed          500  this request failed in the engine
-└── Unavailable           503  loading, shutting down, the engine is dead, or a helper of it cannot be had
+├── Unavailable           503  loading, shutting down, the engine is dead, or a helper of it cannot be had
+└── AnswerTimeout         504  the answer was not complete in time
 
 Messages are fixed texts: no text that a client sent is repeated in them.
 """
@@ -57,11 +59,20 @@ class Unauthorized(ApiError):
     status = 401
     type = "authentication_error"
 
-    def __init__(self) -> None:
-        super().__init__(
+    @classmethod
+    def without_key(cls) -> "Unauthorized":
+        return cls(
             "This server needs an API key: send the header 'Authorization: Bearer KEY'.",
-            code="invalid_api_key",
+            code="missing_api_key",
             headers={"www-authenticate": "Bearer"},
+        )
+
+    @classmethod
+    def with_wrong_key(cls) -> "Unauthorized":
+        return cls(
+            "This API key is not valid, or not valid any more.",
+            code="invalid_api_key",
+            headers={"www-authenticate": 'Bearer error="invalid_token"'},
         )
 
 
@@ -104,6 +115,18 @@ class QueueFull(ApiError):
             f"The server is busy and its queue is full; try again in {retry_after} s.",
             code="queue_full",
             headers={"retry-after": str(retry_after)},
+        )
+
+
+class RateLimited(ApiError):
+    status = 429
+    type = "rate_limit_error"
+
+    def __init__(self, reason: str, retry_after: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(
+            f"{reason}; try again in {retry_after} s.",
+            code="rate_limit_exceeded",
+            headers={"retry-after": str(retry_after), **(headers or {})},
         )
 
 
@@ -168,6 +191,19 @@ class Unavailable(ApiError):
             "The engine is not running; the server will restart.",
             code="engine_unavailable",
             headers={"retry-after": "10"},
+        )
+
+
+class AnswerTimeout(ApiError):
+    # not 408: browsers, and some proxies, send a request again after one
+    status = 504
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The answer was not complete within the time that this server allows a request.",
+            code="answer_timeout",
+            # client libraries would try again, and the same request would take as long
+            headers={"x-should-retry": "false"},
         )
 
 

@@ -21,6 +21,16 @@ ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": 
 """By the names that clients use: newer ones call the system the developer."""
 
 
+class Client(NamedTuple):
+    """Who asks. `name` is the one that belongs to the key, `None` on a server without keys, where all are one client.
+
+    Limits and turns go by `share`: the name, else the address.
+    """
+
+    name: str | None
+    share: str
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One image: a file's bytes, or the text of an `image_url`, and the client's name for it; at least one of them.

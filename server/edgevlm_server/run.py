@@ -12,13 +12,14 @@ from edgevlm_engines import EngineError
 
 from edgevlm_server.device.device import open_device
 from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
-from edgevlm_server.http.access.keys import KeyRing
+from edgevlm_server.http.access.credentials import Credentials
 from edgevlm_server.http.app import build_app
 from edgevlm_server.http.transport.h11_protocol import HttpConfig
 from edgevlm_server.http.transport.listener import connections_that_fit, listen
 from edgevlm_server.http.transport.server import Server
 from edgevlm_server.model import Model
 from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.reload import ignore_hangup
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
 
@@ -30,23 +31,26 @@ def serve(settings: Settings, load: Callable[[], Model]) -> int:
 
     If a thread cannot be ended, the process ends here with the code, without returning.
     """
-    keys = None if settings.api_keys is None else KeyRing.load(settings.api_keys)
+    ignore_hangup()
+    credentials = Credentials.load(settings)
     most = connections_that_fit(settings.max_connections)
     with listen(settings) as listeners:
-        return asyncio.run(_run(settings, keys, listeners, most, load))
+        return asyncio.run(_run(settings, credentials, listeners, most, load))
 
 
 async def _run(
     settings: Settings,
-    keys: KeyRing | None,
+    credentials: Credentials,
     listeners: list[socket.socket],
     most_connections: int,
     load: Callable[[], Model],
 ) -> int:
     service = Service(settings, Metrics())
-    server = _Server(HttpConfig(build_app(service, keys), settings, most_connections), service)
+    app = build_app(service, credentials.keys)
+    server = _Server(HttpConfig(app, settings, most_connections, credentials.certificate), service)
+    reloading = asyncio.create_task(credentials.reloader().run())
     serving = asyncio.create_task(server.serve(sockets=listeners))
-    addresses = [_url(listener) for listener in listeners]
+    addresses = [_url(listener, encrypted=credentials.certificate is not None) for listener in listeners]
     log.info("Listening on %s; loading the model.", " and ".join(addresses))
     address = addresses[0] + (settings.root_path or "")
     loading = asyncio.create_task(_load(service, load, address))
@@ -59,6 +63,7 @@ async def _run(
     code = over.result() if over.done() else ended
     clean = await service.close() and server.clean and loading.done() and watching.done()
     over.cancel()
+    reloading.cancel()
     watching.cancel()
     # beside a dead engine no thread is waited for: a name server or a grammar may keep one for seconds
     if not clean or code == EXIT_ENGINE_DIED:
@@ -121,6 +126,6 @@ class _Server(Server):
             self.should_exit = True
 
 
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _url(listener: socket.socket, *, encrypted: bool) -> str:
+    scheme, (host, port) = "https" if encrypted else "http", listener.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -16,6 +16,7 @@ from edgevlm_server.model import Model
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.runtime.admission import Admission, Work
 from edgevlm_server.runtime.batcher import Batcher
+from edgevlm_server.runtime.limits import ClientLimits
 from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,9 +62,10 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        limits = ClientLimits(settings.limit_requests_per_minute, settings.limit_tokens_per_minute)
+        self.admission = Admission(settings.max_batch, settings.max_queue, limits, settings.limit_requests_at_once)
         self.device: Device | None = None
         """What the server runs on, once `watch_device` has found it."""
-        self.admission = Admission(settings.max_batch, settings.max_queue)
         self.state: State = "loading"
         self.started = int(time.time())
         self.died = asyncio.Event()
@@ -90,6 +92,7 @@ class Service:
             self.settings.image_cache,
             ImageLimits(decode_seconds=self.settings.image_timeout),
             self.settings.image_hosts,
+            self.settings.limit_pictures_kept,
         )
         prompt = model.manifest.prompt
         grammars = GrammarCompiler(model.tokenizer, prompt.bos_id, {prompt.eos_id, *prompt.stop_ids})

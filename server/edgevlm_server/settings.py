@@ -148,11 +148,44 @@ class Settings:
         "SIZE",
         positive_size,
     )
+    limit_requests_at_once: int | None = _option(
+        None,
+        "most requests of one client under way, waiting or running; a client is a key, or an address where there are "
+        "no keys",
+        "N",
+        at_least_one,
+    )
+    limit_requests_per_minute: int | None = _option(
+        None, "most requests of one client in any 60 seconds", "N", at_least_one
+    )
+    limit_tokens_per_minute: int | None = _option(
+        None,
+        "tokens, of prompts and answers together, that one client may use in any 60 seconds before its next request "
+        "has to wait",
+        "N",
+        at_least_one,
+    )
+    limit_pictures_kept: int | None = _option(
+        None, "most pictures of one client in the image cache", "N", at_least_one
+    )
+    request_timeout: float | None = _option(
+        None,
+        "how long a request may take from its arrival to the last of its answer (default: as long as it takes)",
+        "SECONDS",
+        some_seconds,
+    )
     drain_timeout: float = _option(30.0, "how long running requests may continue after SIGTERM", "SECONDS", seconds)
     engine_timeout: float = _option(
         120.0, "how long one engine step may take before the engine counts as dead", "SECONDS", some_seconds
     )
     api_keys: Path | None = _option(None, "file of API keys, one per client, made by 'edgevlm keys'", "FILE", Path)
+    tls_cert: Path | None = _option(
+        None,
+        "file of the server's certificate, PEM, with those of its issuers behind it: the server then speaks HTTPS",
+        "FILE",
+        Path,
+    )
+    tls_key: Path | None = _option(None, "file of the certificate's key, PEM, without a passphrase", "FILE", Path)
     open_to_network_without_keys: bool = _option(
         False, "let anyone who can reach the address use the server", parse=yes_or_no
     )
@@ -167,7 +200,9 @@ class Settings:
         return cls(provider=provider, max_batch=1, max_length=max_length, max_queue=0, image_cache=0, prefix_cache=0)
 
     def check(self) -> None:
-        """Refuse what must not be served: an address that others reach, without keys."""
+        """Refuse what must not be served: an address that others reach, without keys; half a certificate."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("--tls-cert and --tls-key go together: give both.")
         if self.api_keys is None and not self.open_to_network_without_keys and not is_loopback(self.host):
             raise SettingsError(
                 f"Listening on {self.host} would let everyone on the network use this server. Give --api-keys FILE "

@@ -69,7 +69,8 @@ INSIDE: dict[str, set[str]] = {
         "edgevlm_server.observe",
     },
     "edgevlm_server.http.access": {
-        *("edgevlm_server.errors", "edgevlm_server.service", "edgevlm_server.settings"),
+        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.service", "edgevlm_server.settings"),
+        "edgevlm_server.reload",
         "edgevlm_server.http.transport",
     },
     "edgevlm_server.http.body": {"edgevlm_server.errors", "edgevlm_server.api", "edgevlm_server.runtime"},
@@ -84,7 +85,7 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.guided": {"edgevlm_server", "edgevlm_server.text"},
     "edgevlm_server.images": {
-        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.observe"),
+        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.turns", "edgevlm_server.observe"),
         *("edgevlm_server.images.decode", "edgevlm_server.images.formats"),
     },
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
@@ -132,7 +133,8 @@ LIBRARIES: dict[str, set[str]] = {
     # the evaluation's threads are clients, not parts of the server
     "threading": {"edgevlm_server.runtime.batcher", "edgevlm_server.images.decode", "edgevlm_server.device"},
     "concurrent": {
-        *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_engines.ort"),
+        *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_server.images.pool"),
+        "edgevlm_engines.ort",
         "edgevlm.commands.evaluate",
     },
 }

@@ -60,7 +60,21 @@ def test_every_setting_arrives(rendered: Rendered) -> None:
     assert (asked.memory, asked.drain_timeout, asked.engine_timeout) == (3 * 2**30, 12.5, 90)
     assert (asked.log_level, asked.no_page) == ("debug", True)
     assert asked.image_hosts == ImageHosts.parse("camera.example:8080,10.0.0.0/8")
-    assert len(EVERY_SETTING) == 26
+    limits = (asked.limit_requests_at_once, asked.limit_requests_per_minute, asked.limit_tokens_per_minute)
+    assert (*limits, asked.limit_pictures_kept, asked.request_timeout) == (4, 60, 1_500_000, 20, 120.5)
+    assert len(EVERY_SETTING) == 31
+
+
+def test_with_a_certificate_everyone_speaks_https(rendered: Rendered) -> None:
+    manifests = rendered("encrypted")
+    server = container(manifests, "server")
+    asked = settings(server)
+    [mount] = [one["mountPath"] for one in server["volumeMounts"] if one["name"] == "tls"]
+    assert (asked.tls_cert, asked.tls_key) == (Path(mount) / "tls.crt", Path(mount) / "tls.key")
+    probes = [server[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+    assert {probe["scheme"] for probe in probes} == {"HTTPS"}
+    plain = container(rendered("keys"), "server")
+    assert plain["startupProbe"]["httpGet"]["scheme"] == "HTTP"
 
 
 def test_without_values_the_server_has_its_own_defaults(rendered: Rendered) -> None:

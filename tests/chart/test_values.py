@@ -15,7 +15,7 @@ from tests.chart.readme import CHART, values, with_table
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES = (CHART / "values.yaml").read_text()
-OWN = {"host", "port", "plans", "api_keys", "open_to_network_without_keys"}
+OWN = {"host", "port", "plans", "api_keys", "tls_cert", "tls_key", "open_to_network_without_keys"}
 """Settings that the chart makes from its other values."""
 
 

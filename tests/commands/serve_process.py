@@ -34,7 +34,7 @@ class Process:
         return "".join(self.lines)
 
     def url(self) -> str:
-        pattern = re.compile(r"Listening on (http://\S+?);")
+        pattern = re.compile(r"Listening on (https?://\S+?);")
         until(lambda: pattern.search(self.log) or self.process.poll() is not None, "the address")
         found = pattern.search(self.log)
         assert found, self.log

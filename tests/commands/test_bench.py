@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgevlm_server.http.access.keys import KeyRing, add_key
+from edgevlm_server.http.access.key_file import add_key
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 

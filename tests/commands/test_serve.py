@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from edgevlm_server.http.access.keys import add_key
+from edgevlm_server.http.access.key_file import add_key
 
 from tests.commands.serve_process import chat, ready, scripted, serve, started
 from tests.server.engines import until

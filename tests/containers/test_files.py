@@ -1,20 +1,26 @@
 """Files beside the images agree with the product: its version, its options, its exit codes. Nothing is built here."""
 
 import configparser
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli
+import trustme
 import yaml
 from edgevlm_server.device.power_modes import CONFIGURATION, STATUS
 from edgevlm_server.exit_codes import EXIT_CANNOT_START
-from edgevlm_server.settings import OPTIONS, variable
+from edgevlm_server.http.transport.tls import Certificate
+from edgevlm_server.model import load_model
+from edgevlm_server.settings import OPTIONS, Settings, variable
 
 from tests.containers.podman import ROOT
+from tests.live import LiveServer
 
 BIN = Path(sys.executable).parent
 DOCKER = ROOT / "docker"
@@ -41,6 +47,22 @@ def test_images_name_their_commit_and_options_that_exist(dockerfile: Path) -> No
     assert set(re.findall(r"EDGEVLM_[A-Z_]+", text)) <= VARIABLES
 
 
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
+def test_the_health_check_speaks_as_the_server_does(
+    dockerfile: Path, encrypted: bool, bundles: Callable[[str], Path], tmp_path: Path
+) -> None:
+    [command] = re.findall(r"^HEALTHCHECK .* CMD (\[.*\])$", dockerfile.read_text(), re.MULTILINE)
+    made = trustme.CA().issue_cert("server.example")
+    made.private_key_and_cert_chain_pem.write_to_path(tmp_path / "pem")
+    certificate = Certificate(tmp_path / "pem", tmp_path / "pem") if encrypted else None
+    settings = Settings(engine="echo")
+    with LiveServer(lambda: load_model(bundles("v2"), settings), settings, certificate=certificate) as server:
+        # the server's variable, as compose sets it to nothing without a certificate
+        environment = {"EDGEVLM_PORT": str(server.port), "EDGEVLM_TLS_CERT": "/certs/tls.crt" if encrypted else ""}
+        subprocess.run([sys.executable, *json.loads(command)[1:]], env=environment, check=True, timeout=60)
+
+
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
 def test_every_lock_has_what_the_project_asks_for(dockerfile: Path) -> None:
     lock = (DOCKER / "locks" / f"{dockerfile.stem}.txt").read_text()
@@ -61,7 +83,7 @@ def test_compose_is_tight_and_names_options_that_exist() -> None:
     assert "OPEN_TO_NETWORK" not in str(COMPOSE)
     places = [re.sub(":ro$", "", volume).rsplit(":", 1)[1] for volume in COMPOSE["volumes"]]
     modes = [CONFIGURATION, str(Path(STATUS).parent)]
-    assert places == ["/models", "/etc/nv_tegra_release", *modes, "/cache", "/keys"]
+    assert places == ["/models", "/etc/nv_tegra_release", *modes, "/cache", "/keys", "/certs"]
 
 
 def test_the_unit_restarts_what_a_restart_can_help() -> None:

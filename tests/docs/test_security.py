@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from edgevlm_engines import size_text
-from edgevlm_server.http.access.keys import KeyRing, add_key
+from edgevlm_server.http.access.key_file import add_key
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.app import build_api
 from edgevlm_server.images.formats.limits import FORMATS, ImageLimits
 from edgevlm_server.model import load_model
@@ -35,6 +36,8 @@ HELD_BY = {
         "test_every_other_route_needs_a_key",
         "test_the_file_holds_no_key_and_is_private",
         "test_keys_are_compared_in_constant_time",
+        "test_a_file_that_is_wrong_says_where",
+        "test_new_keys_are_taken_and_a_broken_file_is_said_once",
         "test_a_body_is_not_read_before_the_key_is_checked",
     ],
     "A page on the internet cannot use a server without keys on loopback": [
@@ -78,6 +81,17 @@ HELD_BY = {
         "test_who_says_nothing_is_told_nothing",
         "test_a_head_that_does_not_come_to_its_end_is_told_so",
         "test_out_of_descriptors_is_a_line_a_second",
+    ],
+    "It speaks TLS 1.2 or newer": [
+        "test_nothing_older_than_tls_1_2",
+        "test_a_broken_file_keeps_the_certificate_of_before",
+        "test_handshakes_under_way_count_as_connections",
+        "test_a_handshake_that_does_not_come_is_given_up",
+    ],
+    "One client does not hold up the others": [
+        "test_the_first_request_of_another_waits_for_one_of_the_flood_at_most",
+        "test_pictures_are_decoded_and_encoded_in_turn",
+        "test_a_full_queue_has_a_place_for_a_client_who_has_none",
     ],
     "Values are not repeated.": ["test_values_are_neither_answered_nor_logged"],
     "A bundle's files are verified": ["test_one_flipped_bit_is_found", "test_a_missing_file_is_found"],
@@ -189,10 +203,6 @@ def test_keys_are_compared_in_constant_time(key_file: tuple[Path, str], monkeypa
     ring = KeyRing.load(key_file[0])
     assert ring.client_of(key_file[1]) == "camera-1" and ring.client_of("wrong") is None
     assert compared == [True, False]
-
-
-def test_there_is_no_option_for_tls() -> None:
-    assert not [name for name in OPTIONS if re.search("tls|ssl|cert", name)]
 
 
 # -- connections, code, values ---------------------------------------------------------------------------------------
@@ -316,6 +326,11 @@ def limits() -> dict[str, str]:
         "one JSON schema": f"{constant('MAX_SIZE')} characters",
         "levels of a JSON schema": str(constant("MAX_DEPTH")),
         "requests that wait": str(settings.max_queue),
+        "time for a whole request": "none" if settings.request_timeout is None else "?",
+        "one client's requests at once": "none" if settings.limit_requests_at_once is None else "?",
+        "one client's requests in 60 seconds": "none" if settings.limit_requests_per_minute is None else "?",
+        "one client's tokens in 60 seconds": "none" if settings.limit_tokens_per_minute is None else "?",
+        "one client's pictures in the cache": "none" if settings.limit_pictures_kept is None else "?",
         "one step of the engine": f"{settings.engine_timeout:g} s",
     }
 

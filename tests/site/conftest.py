@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import trustme
-from edgevlm_server.http.access.keys import add_key
+from edgevlm_server.http.access.key_file import add_key
 
 from benchmarks.nginx import SITE, Tls, nginx
 from edgevlm.bench.bodies import drawn_pictures

@@ -134,6 +134,12 @@ terminationMessagePolicy: FallbackToLogsOnError
 {{- else }}
 - --open-to-network-without-keys
 {{- end }}
+{{- if .Values.tls.existingSecret }}
+- --tls-cert
+- /etc/edgevlm/tls/tls.crt
+- --tls-key
+- /etc/edgevlm/tls/tls.key
+{{- end }}
 {{- with include "edgevlm.bundle" . }}
 - {{ . | quote }}
 {{- end }}

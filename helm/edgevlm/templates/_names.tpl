@@ -60,3 +60,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- printf "%s/bundles/%s-%s" (include "edgevlm.state" .) (base .Values.model.path) ($model | toJson | sha256sum | trunc 8) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* How to speak to the server. */}}
+{{- define "edgevlm.scheme" -}}
+{{ ternary "http" "https" (empty .Values.tls.existingSecret) }}
+{{- end -}}

@@ -19,13 +19,13 @@ from starlette.requests import ClientDisconnect
 from edgevlm_server.api import answers, examples
 from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, decision, to_score
 from edgevlm_server.errors import InvalidRequest
-from edgevlm_server.http.access.dependencies import Served, client_of
+from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.body.read import read_json
-from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, Visit, count_request, enter
+from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, Arrival, Visit, charge, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
 from edgevlm_server.model import Model
 from edgevlm_server.prepare import Prompt, read_prompt, room_left
-from edgevlm_server.request import EncodedImages
+from edgevlm_server.request import Client, EncodedImages
 from edgevlm_server.runtime import scoring
 from edgevlm_server.runtime.output import ClientLeft, Ticket, Usage, when_all_ended
 from edgevlm_server.runtime.sequence import Sequence as Scored
@@ -88,13 +88,15 @@ async def decisions(request: Request, service: Served) -> Response:
 
     Nothing is generated. The model sees the input and, behind it, the question's instructions as they are.
     """
-    with count_request(service):
+    arrival = Arrival.of(request, service)
+    client = arrival.client
+    with count_request(service), arrival.deadline.begun():
         loaded = service.loaded()
-        ready = await _accept(request, service, loaded)
+        ready = await _accept(arrival, service, loaded)
     wave: list[Ticket] = []
     try:
-        work = ready.visit.watch.work()
-        return JSONResponse(await work.do(lambda: _score(service, loaded, ready, wave)))
+        body = await ready.visit.work().do(lambda: _score(service, loaded, ready, client, wave))
+        return JSONResponse(body, headers=service.admission.limits.headers(client.share))
     except (ClientDisconnect, ClientLeft):
         if not wave:
             service.metrics.rejected.labels("client_left").inc()
@@ -103,10 +105,11 @@ async def decisions(request: Request, service: Served) -> Response:
         _over(wave, ready.visit)
 
 
-async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
+async def _accept(arrival: Arrival, service: Service, loaded: Loaded) -> _Ready:
     """Read, check and prepare; the caller gives the places back."""
-    read = partial(read_json, request, DecisionRequest, service.settings.max_body)
-    asked = await service.admission.receive(read)
+    client = arrival.client
+    read = partial(read_json, arrival.request, DecisionRequest, service.settings.max_body)
+    asked = await arrival.deadline.within(lambda: service.admission.receive(client.share, read))
     counts = [sum(map(len, to_score(question).answers)) for question in asked.questions]
     if sum(counts) > MAX_SCORES:
         raise InvalidRequest(
@@ -115,14 +118,14 @@ async def _accept(request: Request, service: Service, loaded: Loaded) -> _Ready:
             param="questions",
         )
     slots = min(service.admission.slots, max(counts))
-    with enter(request, service.admission, slots) as visit:
-        prepared = partial(_prepare, service, loaded, asked, client_of(request))
-        questions, images = await service.prepare(visit.watch.work(), prepared)
+    with enter(arrival, service.admission, slots) as visit:
+        prepared = partial(_prepare, service, loaded, asked, client)
+        questions, images = await service.prepare(visit.work(), prepared)
     return _Ready(questions, images, visit, slots)
 
 
 async def _prepare(
-    service: Service, loaded: Loaded, asked: DecisionRequest, client: str | None
+    service: Service, loaded: Loaded, asked: DecisionRequest, client: Client
 ) -> tuple[list[_Weighed], EncodedImages]:
     questions = []
     for question in asked.questions:
@@ -144,17 +147,20 @@ def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_imag
     return _Weighed(question, np.array(prompt.ids, np.int64), ways), prompt
 
 
-async def _score(service: Service, loaded: Loaded, ready: _Ready, wave: list[Ticket]) -> dict[str, Any]:
+async def _score(
+    service: Service, loaded: Loaded, ready: _Ready, client: Client, wave: list[Ticket]
+) -> dict[str, Any]:
     """Score wave by wave; `wave` always holds the latest one. Raises `ApiError` if the engine fails, `ClientLeft`."""
     sequences = ready.sequences()
     scored: list[float] = []
     cached = 0
     while some := list(islice(sequences, ready.slots)):
-        wave[:] = [loaded.batcher.submit(sequence) for sequence in some]
+        wave[:] = [loaded.batcher.submit(sequence, client.share) for sequence in some]
         # the first of all was counted when the request came
         service.metrics.received.inc(len(wave) - (not scored))
         service.metrics.accepted.inc(len(wave))
         scored += [await scoring.logprob(ticket) for ticket in wave]
+        charge(service, client, some)
         cached += sum(ticket.sequence.reused for ticket in wave if not ticket.sequence.number)
     return ready.body(loaded.model, scored, cached)
 

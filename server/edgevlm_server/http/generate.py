@@ -6,7 +6,7 @@ HTTP, no route and no wire shape.
 
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,12 +16,21 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter
-from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest, QueueFull, Unavailable
+from edgevlm_server.errors import (
+    AnswerTimeout,
+    ApiError,
+    EngineFailed,
+    InvalidRequest,
+    QueueFull,
+    RateLimited,
+    Unavailable,
+)
 from edgevlm_server.http.access.dependencies import client_of
+from edgevlm_server.http.deadline import Deadline
 from edgevlm_server.http.disconnect import DisconnectWatch
 from edgevlm_server.prepare import prepare
-from edgevlm_server.request import Generation
-from edgevlm_server.runtime.admission import Admission, Arriving, Place
+from edgevlm_server.request import Client, Generation
+from edgevlm_server.runtime.admission import Admission, Arriving, Place, Work
 from edgevlm_server.runtime.output import Answer, Choices, ClientLeft, Output, Ticket, when_all_ended
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.service import Loaded, Service
@@ -45,17 +54,35 @@ class Count:
     answers: int = 1
 
 
+class Arrival(NamedTuple):
+    """A request that has come: who asks, and until when."""
+
+    request: Request
+    client: Client
+    deadline: Deadline
+
+    @classmethod
+    def of(cls, request: Request, service: Service) -> "Arrival":
+        return cls(request, client_of(request), Deadline(service.settings.request_timeout))
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """The places that a request has taken, and the watch over its client: both end with it."""
+    """The places that a request has taken, the watch over its client, and its deadline: all end with it."""
 
     place: Place
     watch: DisconnectWatch
+    deadline: Deadline
 
     def over(self, *, served: bool) -> None:
         """Harmless when it is over already."""
         self.place.leave(served=served)
         self.watch.stop()
+        self.deadline.stop()
+
+    def work(self) -> Work:
+        """Work that is given up when the client has left, or its time is up."""
+        return self.deadline.end(self.watch.work())
 
 
 class Queued(NamedTuple):
@@ -71,17 +98,25 @@ class Queued(NamedTuple):
         for ticket in self.tickets:
             ticket.end("cancelled")
 
+    def expire(self) -> None:
+        """The time for the answers is up. Harmless when they are over."""
+        for ticket in self.tickets:
+            ticket.expire()
+
 
 async def generate(request: Request, service: Service, read: Read) -> Response:
     """Answer one request. Raises `ApiError` for whatever goes wrong before the first byte of the answer."""
     arrived = time.monotonic()
-    with count_request(service) as count:
+    arrival = Arrival.of(request, service)
+    with count_request(service) as count, arrival.deadline.begun():
         loaded = service.loaded()
-        queued = await _accept(request, service, loaded, read, count)
+        queued = await _accept(arrival, service, loaded, read, count)
     service.metrics.accepted.inc(len(queued.tickets))
     choices = _choices(queued, loaded, service, arrived)
     try:
-        return await (_streamed(queued, choices) if queued.stream else _whole(queued, choices))
+        response = await (_streamed(queued, choices) if queued.stream else _whole(queued, choices))
+        response.headers.update(service.admission.limits.headers(arrival.client.share))
+        return response
     except ClientLeft:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     except BaseException:
@@ -107,10 +142,10 @@ def count_request(service: Service) -> Iterator[Count]:
 
 
 @contextmanager
-def enter(request: Request, admission: Admission, places: int) -> Iterator[Visit]:
-    """Take places and watch the client; both are given back if the block raises. Raises `QueueFull`."""
-    place = admission.enter(places)
-    made = Visit(place, DisconnectWatch(request))
+def enter(arrival: Arrival, admission: Admission, places: int) -> Iterator[Visit]:
+    """Take places and watch the client; all is given back if the block raises. Raises `QueueFull`, `RateLimited`."""
+    place = admission.enter(arrival.client.share, places)
+    made = Visit(place, DisconnectWatch(arrival.request), arrival.deadline)
     try:
         yield made
     except BaseException:
@@ -118,31 +153,40 @@ def enter(request: Request, admission: Admission, places: int) -> Iterator[Visit
         raise
 
 
-async def _accept(request: Request, service: Service, loaded: Loaded, read: Read, count: Count) -> Queued:
+def charge(service: Service, client: Client, sequences: Iterable[Sequence]) -> None:
+    """Count tokens for the client's limit: of answers as far as they have come, and of each prompt once."""
+    tokens = sum(len(one.generated) + (0 if one.number else len(one.prompt)) for one in sequences)
+    service.admission.limits.charge(client.share, tokens)
+
+
+async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read, count: Count) -> Queued:
     """Read, check, prepare and queue."""
-    asked = await service.admission.receive(read)
+    client, deadline = arrival.client, arrival.deadline
+    asked = await deadline.within(lambda: service.admission.receive(client.share, read))
     wanted = asked.request()
     count.answers, most = wanted.generation.choices, service.admission.slots
     if count.answers > most:
         raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
     model = loaded.model
-    with enter(request, service.admission, count.answers) as visit:
+    with enter(arrival, service.admission, count.answers) as visit:
 
         async def prepared() -> list[Sequence]:
             ready = prepare(wanted, model, service.settings.max_images)
             structure = wanted.generation.structure
             constraint = None if structure is None else await loaded.grammars.compile(structure)
-            images = await loaded.pictures.encode(ready.pictures, client_of(request))
+            images = await loaded.pictures.encode(ready.pictures, client)
             return ready.sequences(images, constraint)
 
-        sequences = await service.prepare(visit.watch.work(), prepared)
+        sequences = await service.prepare(visit.work(), prepared)
         writer = asked.writer(model.manifest.model, model.tokenizer)
         # nothing is awaited between queueing and what ends it, so no ticket is left without an owner
-        tickets = [loaded.batcher.submit(sequence) for sequence in sequences]
+        tickets = [loaded.batcher.submit(sequence, client.share) for sequence in sequences]
         queued = Queued(tickets, wanted.generation, wanted.stream, writer)
         # from here on the answers' ends give the places back
         when_all_ended(tickets, lambda served: visit.over(served=served))
+        when_all_ended(tickets, lambda served: charge(service, client, sequences))
         visit.watch.when_left(queued.end)
+        deadline.when_over(queued.expire)
     return queued
 
 
@@ -201,4 +245,8 @@ async def _events(
 def _rejection(error: ApiError) -> str:
     if isinstance(error, QueueFull):
         return "queue_full"
+    if isinstance(error, RateLimited):
+        return "rate_limited"
+    if isinstance(error, AnswerTimeout):
+        return "timeout"
     return "unavailable" if isinstance(error, Unavailable) else "invalid_request"

@@ -23,9 +23,10 @@ ERRORS = {
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The body is of another media type.",
-    429: "The queue is full; `retry-after` says in how many seconds to come again.",
+    429: "The queue is full, or this client has reached a limit; `retry-after` says when to come again, in seconds.",
     500: "The engine failed on this request.",
     503: "The model is loading, the server is shutting down or its engine is dead; see `retry-after`.",
+    504: "The answer was not complete within the time that the server allows a request.",
 }
 
 PLAIN = (401, 503)
@@ -34,7 +35,7 @@ PLAIN = (401, 503)
 BODY = (400, *PLAIN, 404, 408, 413, 415, 429)
 """Errors of a route that takes one."""
 
-GENERATING = (*BODY, 500)
+GENERATING = (*BODY, 500, 504)
 """Errors of a route that runs the engine."""
 
 _KEYS = {

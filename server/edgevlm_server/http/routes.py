@@ -12,7 +12,7 @@ from edgevlm_server.api.responses import ResponsesRequest
 from edgevlm_server.api.strict import Model
 from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest, count
 from edgevlm_server.errors import NotFound
-from edgevlm_server.http.access.dependencies import Served
+from edgevlm_server.http.access.dependencies import Served, client_of
 from edgevlm_server.http.body.read import read_form, read_json
 from edgevlm_server.http.generate import generate
 from edgevlm_server.http.openapi import BODY, GENERATING, PLAIN, may_answer, takes
@@ -136,7 +136,8 @@ async def program_version() -> answers.Version:
 
 
 async def _body(request: Request, service: Service, model: type[Model]) -> Model:
-    return await service.admission.receive(partial(read_json, request, model, service.settings.max_body))
+    read = partial(read_json, request, model, service.settings.max_body)
+    return await service.admission.receive(client_of(request).share, read)
 
 
 def _card(service: Service) -> answers.ModelCard:

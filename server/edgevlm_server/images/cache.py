@@ -5,9 +5,10 @@ that the sender chose. A server has one model and one preprocessing, so these ne
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgevlm_engines import Floats
 
@@ -25,24 +26,39 @@ class _Work:
     waiting: int = 0
 
 
-class FeatureCache:
-    """Least recently used out first, bounded by `max_bytes`; 0 keeps nothing, but equal pictures still share work."""
+class _Kept(NamedTuple):
+    """Features, and the client who was the first to send their file."""
 
-    def __init__(self, max_bytes: int) -> None:
+    features: Floats
+    client: str
+
+
+class FeatureCache:
+    """Least recently used out first, bounded by `max_bytes`; 0 keeps nothing, but equal pictures still share work.
+
+    Of the pictures that one client was the first to send, `most_of_one` are kept; `None` is no limit.
+    """
+
+    def __init__(self, max_bytes: int, most_of_one: int | None = None) -> None:
         self._max_bytes = max_bytes
+        self._most_of_one = most_of_one
         self._bytes = 0
-        self._features: OrderedDict[str, Floats] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._counts: Counter[str] = Counter()
+        """Of what is kept, by client."""
         self._under_way: dict[str, _Work] = {}
 
     def find(self, sha256: str) -> Floats | None:
         """The features, if they are there."""
-        if sha256 not in self._features:
+        if sha256 not in self._kept:
             return None
-        self._features.move_to_end(sha256)
-        return self._features[sha256]
+        self._kept.move_to_end(sha256)
+        return self._kept[sha256].features
 
-    async def get(self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]]) -> tuple[Floats, bool]:
-        """The features, and whether they were there or on their way already; else they are made.
+    async def get(
+        self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str = ""
+    ) -> tuple[Floats, bool]:
+        """The features, and whether they were there or on their way already; else they are made for the client.
 
         A refusal that `make` returns is raised for everyone who waits, and not kept. Who gives up waiting does not
         end the work of the others; the last one does.
@@ -51,7 +67,7 @@ class FeatureCache:
         if known is not None:
             return known, True
         shared = sha256 in self._under_way
-        work = self._under_way[sha256] if shared else self._begin(sha256, make)
+        work = self._under_way[sha256] if shared else self._begin(sha256, make, client)
         work.waiting += 1
         try:
             made = await asyncio.shield(work.task)
@@ -65,26 +81,37 @@ class FeatureCache:
             raise made()
         return made, shared
 
-    def _begin(self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]]) -> _Work:
-        work = self._under_way[sha256] = _Work(asyncio.ensure_future(self._make(sha256, make)))
+    def _begin(self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str) -> _Work:
+        work = self._under_way[sha256] = _Work(asyncio.ensure_future(self._make(sha256, make, client)))
         work.task.add_done_callback(lambda done: self._over(sha256, work))
         return work
 
-    async def _make(self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]]) -> Floats | Refusal:
+    async def _make(
+        self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str
+    ) -> Floats | Refusal:
         made = await make()
         if not callable(made):
             made.flags.writeable = False
-            self._keep(sha256, made)
+            self._keep(sha256, _Kept(made, client))
         return made
 
-    def _keep(self, sha256: str, features: Floats) -> None:
-        if features.nbytes > self._max_bytes:
+    def _keep(self, sha256: str, new: _Kept) -> None:
+        if new.features.nbytes > self._max_bytes:
             return
-        self._features[sha256] = features
-        self._bytes += features.nbytes
+        self._kept[sha256] = new
+        self._bytes += new.features.nbytes
+        self._counts[new.client] += 1
+        if self._most_of_one is not None and self._counts[new.client] > self._most_of_one:
+            self._drop(next(name for name, kept in self._kept.items() if kept.client == new.client))
         while self._bytes > self._max_bytes:
-            _, oldest = self._features.popitem(last=False)
-            self._bytes -= oldest.nbytes
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, sha256: str) -> None:
+        dropped = self._kept.pop(sha256)
+        self._bytes -= dropped.features.nbytes
+        self._counts[dropped.client] -= 1
+        if not self._counts[dropped.client]:
+            del self._counts[dropped.client]
 
     def _over(self, sha256: str, work: _Work) -> None:
         if self._under_way.get(sha256) is work:

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from edgevlm_engines import Engine, Floats, Preprocessing
@@ -22,8 +22,9 @@ from edgevlm_server.images.fetch import ImageFetcher
 from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
+from edgevlm_server.images.pool import FairPool
 from edgevlm_server.observe.metrics import Metrics
-from edgevlm_server.request import EncodedImages, Picture
+from edgevlm_server.request import Client, EncodedImages, Picture
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +41,19 @@ FETCHES = {
 }
 """A refusal's code to how the fetch ended."""
 
-Result = TypeVar("Result")
-
 
 class Encoded(NamedTuple):
     """One picture: `features` `[image_tokens, hidden_size]`, and its file's SHA-256."""
 
     features: Floats
     sha256: str
+
+
+class _Asking(NamedTuple):
+    """One request: its client, and whose turn it is among its pictures."""
+
+    client: Client
+    turn: asyncio.Lock
 
 
 class _VisionFailed(Exception):
@@ -66,8 +72,12 @@ class ImagePipeline:
         cache_bytes: int,
         limits: ImageLimits,
         hosts: ImageHosts | None = None,
+        most_of_one: int | None = None,
     ) -> None:
-        """`on_death` is called when the vision encoder has failed: the engine must not be used again."""
+        """`on_death` is called when the vision encoder has failed: the engine must not be used again.
+
+        `most_of_one` is how many pictures are kept of one client.
+        """
         self._loop = asyncio.get_running_loop()
         self._engine = engine
         self._metrics = metrics
@@ -76,9 +86,9 @@ class ImagePipeline:
         # without a list there is nothing here that could open a connection
         self._fetcher = None if hosts is None else ImageFetcher(hosts, limits, self._resolve)
         self._resolving = ThreadPoolExecutor(RESOLVERS, "resolver")
-        self._decoding = ThreadPoolExecutor(DECODE_WORKERS, "picture")
-        self._encoding = ThreadPoolExecutor(1, "vision")
-        self._cache = FeatureCache(cache_bytes)
+        self._decoding = FairPool(DECODE_WORKERS, "picture")
+        self._encoding = FairPool(1, "vision")
+        self._cache = FeatureCache(cache_bytes, most_of_one)
         self._names = PictureNames()
         self._closed = False
         self._encode_began: float | None = None
@@ -88,23 +98,23 @@ class ImagePipeline:
         began = self._encode_began
         return 0.0 if began is None else time.monotonic() - began
 
-    async def encode(self, pictures: Sequence[Picture], client: str | None) -> EncodedImages:
+    async def encode(self, pictures: Sequence[Picture], client: Client) -> EncodedImages:
         """The images in order. Names are the client's own: no other client can reach a picture by them.
 
         Raises `ApiError`: of several mistakes, the first picture's.
         """
         # one encoding of a request at a time: its other pictures must not stand in front of another request's
-        turn = asyncio.Lock()
+        asking = _Asking(client, asyncio.Lock())
         begun: list[asyncio.Task[Encoded] | None] = []
         found: list[Encoded] = []
         try:
             for index, picture in enumerate(pictures):
-                begun += [self._begin(one, turn) for one in pictures[len(begun) : index + 1 + AHEAD]]
+                begun += [self._begin(one, asking) for one in pictures[len(begun) : index + 1 + AHEAD]]
                 task = begun[index]
                 # in order: a name may be that of a picture just before
-                found.append(self._named(picture, client) if task is None else await task)
+                found.append(self._named(picture, client.name) if task is None else await task)
                 if picture.name is not None:
-                    self._names.put(client, picture.name, found[-1].sha256)
+                    self._names.put(client.name, picture.name, found[-1].sha256)
         finally:
             await _give_up([task for task in begun if task is not None])
         none = np.zeros((0, self._engine.info.hidden_size), np.float32)
@@ -113,6 +123,8 @@ class ImagePipeline:
     def refuse(self) -> None:
         """Begin no more work: what is under way may end."""
         self._closed = True
+        self._decoding.refuse()
+        self._encoding.refuse()
 
     def close(self) -> None:
         """Wait for the work under way and end the worker processes."""
@@ -121,18 +133,19 @@ class ImagePipeline:
         self._encoding.shutdown()
         self._intake.close()
 
-    def _begin(self, picture: Picture, turn: asyncio.Lock) -> "asyncio.Task[Encoded] | None":
+    def _begin(self, picture: Picture, asking: _Asking) -> "asyncio.Task[Encoded] | None":
         """`None` for a name alone, which takes no time."""
         if picture.source is None:
             return None
-        return asyncio.create_task(self._sent(picture.source, picture.place, turn))
+        return asyncio.create_task(self._sent(picture.source, picture.place, asking))
 
-    async def _sent(self, source: bytes | str, place: str, turn: asyncio.Lock) -> Encoded:
+    async def _sent(self, source: bytes | str, place: str, asking: _Asking) -> Encoded:
         """A picture that is part of the request; from the cache if its file was sent before."""
+        share = asking.client.share
         try:
-            data, sha256 = await self._file(source)
+            data, sha256 = await self._file(source, share)
             self._metrics.image_queries.inc()
-            features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data, turn))
+            features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data, asking), share)
         except ImageError as error:
             raise InvalidRequest(str(error), code=error.code, param=place) from None
         if known:
@@ -155,16 +168,16 @@ class ImagePipeline:
         self._metrics.image_hits.inc()
         return Encoded(features, sha256)
 
-    async def _file(self, source: bytes | str) -> ImageFile:
+    async def _file(self, source: bytes | str, share: str) -> ImageFile:
         if isinstance(source, bytes):
-            return await self._run(self._decoding, lambda: image_file(source))
+            return await self._decoding.run(share, lambda: image_file(source))
         url, address = source, remote_address(source)
         if self._fetcher is None or address is None:
-            return await self._run(self._decoding, lambda: self._intake.read(url))
+            return await self._decoding.run(share, lambda: self._intake.read(url))
         if self._closed:
             raise Unavailable.draining()
         data = await self._fetch(self._fetcher, address)
-        return await self._run(self._decoding, lambda: image_file(data))
+        return await self._decoding.run(share, lambda: image_file(data))
 
     async def _fetch(self, fetcher: ImageFetcher, address: str) -> bytes:
         start, outcome = time.monotonic(), "cancelled"
@@ -180,14 +193,18 @@ class ImagePipeline:
 
     async def _resolve(self, host: str, port: int) -> list[str]:
         """The addresses of a name, as texts."""
-        found = await self._run(self._resolving, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        if self._closed:
+            raise Unavailable.draining()
+        found = await self._loop.run_in_executor(
+            self._resolving, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
         return [str(address[0]) for *_, address in found]
 
-    async def _decode_and_encode(self, data: bytes, turn: asyncio.Lock) -> Floats | Refusal:
+    async def _decode_and_encode(self, data: bytes, asking: _Asking) -> Floats | Refusal:
         try:
-            pixels = await self._decode(data)
-            async with turn:
-                return await self._encode(pixels)
+            pixels = await self._decode(data, asking.client.share)
+            async with asking.turn:
+                return await self._encode(pixels, asking.client.share)
         except ImageError as error:
             return error.again
         except ImageWorkerBusy:
@@ -201,15 +218,15 @@ class ImagePipeline:
         except _VisionFailed:
             return Unavailable.dead
 
-    async def _decode(self, data: bytes) -> Floats:
+    async def _decode(self, data: bytes, share: str) -> Floats:
         start = time.monotonic()
-        pixels = await self._run(self._decoding, lambda: self._intake.pixels(data))
+        pixels = await self._decoding.run(share, lambda: self._intake.pixels(data))
         self._metrics.image_decode.observe(time.monotonic() - start)
         return pixels
 
-    async def _encode(self, pixels: Floats) -> Floats:
+    async def _encode(self, pixels: Floats, share: str) -> Floats:
         start = time.monotonic()
-        encoded = await self._run(self._encoding, lambda: self._encode_now(pixels))
+        encoded = await self._encoding.run(share, lambda: self._encode_now(pixels))
         self._metrics.image_encode.observe(time.monotonic() - start)
         return encoded
 
@@ -226,17 +243,6 @@ class ImagePipeline:
             raise _VisionFailed from error
         finally:
             self._encode_began = None
-
-    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-        def unless_closed() -> Result:
-            # again in the thread: closing does not wait for what waited there
-            if self._closed:
-                raise Unavailable.draining()
-            return work()
-
-        if self._closed:
-            raise Unavailable.draining()
-        return await self._loop.run_in_executor(pool, unless_closed)
 
 
 async def _give_up(tasks: Sequence["asyncio.Task[Encoded]"]) -> None:

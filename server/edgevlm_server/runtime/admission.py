@@ -3,12 +3,17 @@
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from edgevlm_server.errors import QueueFull, Refusal, RequestTimeout, Unavailable
+from edgevlm_server.errors import QueueFull, RateLimited, Refusal, RequestTimeout, Unavailable
+from edgevlm_server.runtime.limits import ClientLimits
 
 Result = TypeVar("Result")
+
+KEPT = 8
+"""One in so many places of the queue is kept for clients who have nothing inside."""
 
 GRACE_SECONDS = 1.0
 """So long every body may take on its way, however many others want to come in."""
@@ -17,8 +22,9 @@ GRACE_SECONDS = 1.0
 class Place:
     """What one request takes: a place an answer. Leaving twice is harmless, so every road out may do it."""
 
-    def __init__(self, leave: Callable[["Place", bool], None], count: int) -> None:
+    def __init__(self, leave: Callable[["Place", bool], None], client: str, count: int) -> None:
         self.since = time.monotonic()
+        self.client = client
         self.count = count
         self._leave: Callable[[Place, bool], None] | None = leave
 
@@ -75,14 +81,22 @@ class Admission:
     """Counts requests with a whole body until their end: `slots` that can run and `queue` that may wait.
 
     A request whose body is still on its way has no place, so that slow senders cannot take them all. Their number is
-    bounded by the same limit, and the slowest of them gives way to a newcomer.
+    bounded by the same limit, and the slowest of them gives way to a newcomer. A part of the queue is kept for
+    clients who have nothing inside, so that one with many requests does not lock out the others.
     """
 
-    def __init__(self, slots: int, queue: int) -> None:
+    def __init__(
+        self, slots: int, queue: int, limits: ClientLimits | None = None, most_of_one: int | None = None
+    ) -> None:
+        """`most_of_one` is how many requests of one client may be inside; `None` is no limit."""
         self.slots = slots
         """May be set until the first request comes: an engine can have fewer than were asked for."""
+        self.limits = limits or ClientLimits()
         self._queue = queue
+        self._most_of_one = most_of_one
         self._inside = 0
+        self._requests: Counter[str] = Counter()
+        """Those inside, by client."""
         self._bodies: set[Arriving] = set()
         self._seconds = 1.0
         """How long a served request stays, smoothed; 1 s until one has been seen."""
@@ -97,13 +111,16 @@ class Admission:
         """Places that there are."""
         return self.slots + self._queue
 
-    async def receive(self, read: Callable[[Arriving], Awaitable[Result]]) -> Result:
+    async def receive(self, client: str, read: Callable[[Arriving], Awaitable[Result]]) -> Result:
         """Read a body, unless it would be refused anyway.
 
-        Raises `QueueFull`, `Unavailable` in a drain, or `RequestTimeout` for a slow body in the way of others.
+        Raises `QueueFull`, `RateLimited`, `Unavailable` in a drain, or `RequestTimeout` for a slow body in the way of
+        others.
         """
-        if self._inside >= self.limit or (len(self._bodies) >= self.limit and not self._give_up_the_slowest()):
+        self._check(client, 1)
+        if len(self._bodies) >= self.limit and not self._give_up_the_slowest():
             raise QueueFull(self.retry_after())
+        self.limits.begin(client)
         arriving = Arriving()
         self._bodies.add(arriving)
         try:
@@ -129,18 +146,33 @@ class Admission:
         )
         return True
 
-    def enter(self, count: int = 1) -> Place:
-        """Take a place for each of `count` answers. Raises `QueueFull` with an estimate of when one will be free."""
-        if self._inside + count > self.limit:
-            raise QueueFull(self.retry_after())
+    def enter(self, client: str, count: int = 1) -> Place:
+        """Take a place for each of `count` answers.
+
+        Raises `QueueFull` with an estimate of when one will be free, or `RateLimited`.
+        """
+        self._check(client, count)
         self._inside += count
-        return Place(self._left, count)
+        self._requests[client] += 1
+        return Place(self._left, client, count)
 
     def retry_after(self) -> int:
         """Seconds until the requests inside have passed through the slots, 1 to 60 as client libraries take it."""
         return min(60, max(1, math.ceil(self._seconds * self._inside / self.slots)))
 
+    def _check(self, client: str, count: int) -> None:
+        inside = self._requests[client]
+        if self._most_of_one is not None and inside >= self._most_of_one:
+            text = f"This client has {inside} requests under way, as many as it may have"
+            raise RateLimited(text, min(60, max(1, math.ceil(self._seconds))))
+        kept = self._queue // KEPT if inside else 0
+        if self._inside + count > self.limit - kept:
+            raise QueueFull(self.retry_after())
+
     def _left(self, place: Place, served: bool) -> None:
         self._inside -= place.count
+        self._requests[place.client] -= 1
+        if not self._requests[place.client]:
+            del self._requests[place.client]
         if served:
             self._seconds += 0.2 * (time.monotonic() - place.since - self._seconds)

@@ -63,8 +63,9 @@ class Batcher:
         self._thread = threading.Thread(target=self._main, name="batcher", daemon=True)
         self._thread.start()
 
-    def submit(self, sequence: Sequence) -> Ticket:
-        """Queue a sequence that fits into a slot."""
+    def submit(self, sequence: Sequence, client: str = "") -> Ticket:
+        """Queue a sequence that fits into a slot, in any words for the client who waits for it."""
+        sequence.client = client
         ticket = Ticket(sequence, self.end)
         # counted where it is delivered: there it comes once, whoever else tells the request of its end
         ticket.when_ended(lambda end: self._observer.ended(end.reason))

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from edgevlm_server.errors import Refusal
+from edgevlm_server.errors import AnswerTimeout, Refusal
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.sequence import Sequence
@@ -87,6 +87,11 @@ class Ticket:
     def end(self, reason: EarlyReason) -> None:
         """Ask for an early end. Its slot is free within a step; the `End` still comes. Harmless when it is over."""
         self._ask_to_end(self, reason)
+
+    def expire(self) -> None:
+        """Its time is up: that is its end, whenever the engine comes to it. Harmless when it is over."""
+        self.deliver(End("error", AnswerTimeout))
+        self.end("cancelled")
 
     async def events(self) -> AsyncIterator[Event]:
         """Tokens as they come, then one `End`."""

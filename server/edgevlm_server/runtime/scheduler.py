@@ -3,12 +3,13 @@
 Slots 0..n-1 decode. Slot n takes in one prompt, a chunk a step. When it is through it simply is one more decoding
 slot; when a decoding slot ends, the last one moves into its place and the prompt's slot moves down. A sequence is
 admitted only when a slot is free, and a slot holds any accepted prompt with its answer, so nothing is ever preempted.
+Those that wait are admitted in turn, one of each client.
 """
 
-from collections import deque
 from typing import NamedTuple
 
 from edgevlm_server.runtime.sequence import Sequence
+from edgevlm_server.turns import Turns
 
 
 class Step(NamedTuple):
@@ -31,7 +32,7 @@ class Scheduler:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._waiting: deque[Sequence] = deque()
+        self._waiting: Turns[Sequence] = Turns()
         self._running: list[Sequence] = []
         self._prefilling: Sequence | None = None
 
@@ -46,13 +47,13 @@ class Scheduler:
         return len(self._waiting)
 
     def add(self, sequence: Sequence) -> None:
-        """Put a sequence at the end of the queue."""
-        self._waiting.append(sequence)
+        """Put a sequence behind the others of its client."""
+        self._waiting.add(sequence.client, sequence)
 
     def next_step(self) -> Step:
-        """What to run now; admits the first waiting sequence if no prompt is being taken in and a slot is free."""
+        """What to run now; admits the next waiting sequence if no prompt is being taken in and a slot is free."""
         if self._prefilling is None and self._waiting and len(self._running) < self._slots:
-            self._prefilling = self._waiting.popleft()
+            self._prefilling = self._waiting.take()
             self._prefilling.slot = len(self._running)
         return Step(list(self._running), self._prefilling)
 
@@ -69,7 +70,7 @@ class Scheduler:
     def remove(self, sequence: Sequence) -> list[Move]:
         """Forget a sequence, wherever it is; return the slot copies that must be done before the next step."""
         if sequence.slot < 0:
-            self._waiting.remove(sequence)
+            self._waiting.remove(sequence.client, sequence)
             return []
         hole, sequence.slot = sequence.slot, -1
         if sequence is self._prefilling:

@@ -34,6 +34,8 @@ class Sequence:
     logprobs: int | None = None
     """Report each token's probability, and so many of the likeliest tokens'; `None`: do not."""
     number: int = 0
+    client: str = ""
+    """Who waits for it, in any words: clients are served in turn."""
 
     slot: int = -1
     """The engine slot it owns; -1 while it waits."""

@@ -6,6 +6,8 @@ from fastapi import Depends, Request
 
 from edgevlm_server.errors import Unauthorized
 from edgevlm_server.http.access.keys import KeyRing
+from edgevlm_server.http.transport.connections import origin_of
+from edgevlm_server.request import Client
 from edgevlm_server.service import Service
 
 
@@ -29,11 +31,17 @@ async def authorise(request: Request) -> None:
     if client is None:
         service: Service = request.app.state.service
         service.metrics.unauthorized.inc()
-        raise Unauthorized
+        raise Unauthorized.with_wrong_key() if key else Unauthorized.without_key()
     request.state.client = client
 
 
-def client_of(request: Request) -> str | None:
-    """The name of the client whose key was sent; `None` on a server without keys, where all are one client."""
-    client: str | None = getattr(request.state, "client", None)
-    return client
+def client_of(request: Request) -> Client:
+    """Who has sent it: the client whose key it carries, or whoever is at the address."""
+    name: str | None = getattr(request.state, "client", None)
+    if name is not None:
+        return Client(name, name)
+    host = "" if request.client is None else request.client.host
+    try:
+        return Client(None, origin_of(host).hex())
+    except ValueError:  # what a trusted proxy calls it
+        return Client(None, host)

@@ -20,7 +20,7 @@ class Connections:
 
     def enter(self, address: str) -> bool:
         """Count one more, or say that there are too many."""
-        origin = _origin(address)
+        origin = origin_of(address)
         if self._total >= self._most or (self._is_bounded(address) and self._open[origin] >= self._most_of_one):
             return False
         self._total += 1
@@ -29,7 +29,7 @@ class Connections:
 
     def leave(self, address: str) -> None:
         """One that was counted is closed."""
-        origin = _origin(address)
+        origin = origin_of(address)
         self._total -= 1
         self._open[origin] -= 1
         if not self._open[origin]:
@@ -44,6 +44,6 @@ def _address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
-def _origin(address: str) -> bytes:
-    """Who it is: one machine has any number of IPv6 addresses, but one network of 64 bits."""
+def origin_of(address: str) -> bytes:
+    """Who it is: one machine has any number of IPv6 addresses, but one network of 64 bits. Raises `ValueError`."""
     return _address(address).packed[:8]

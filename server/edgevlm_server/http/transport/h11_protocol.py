@@ -7,7 +7,7 @@ import asyncio
 import json
 import uuid
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import h11
 import uvicorn
@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from edgevlm_server.errors import ApiError, InvalidRequest, RequestTimeout, Unavailable
 from edgevlm_server.http.transport.connections import Connections
+from edgevlm_server.http.transport.tls import Certificate, TlsConnection
 from edgevlm_server.settings import Settings
 
 HALF_CLOSE_SECONDS = 0.25
@@ -35,11 +36,14 @@ ACCEPTED_AT_ONCE = 16
 class HttpConfig(uvicorn.Config):
     """How uvicorn is run."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, most_connections: int) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, most_connections: int, certificate: Certificate | None = None
+    ) -> None:
         proxies = settings.trusted_proxies or ()
         super().__init__(
             app,
-            http=Http11,
+            # called for each connection
+            http=cast(type[asyncio.Protocol], Http11 if certificate is None else encrypted_http11),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -51,6 +55,7 @@ class HttpConfig(uvicorn.Config):
             timeout_graceful_shutdown=5,
             timeout_keep_alive=settings.keep_alive,
         )
+        self.certificate = certificate
         self.head_timeout = settings.head_timeout
         self.open_connections = Connections(most_connections, settings.max_connections_per_address, proxies)
 
@@ -156,6 +161,38 @@ class Http11(H11Protocol):
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{lines}\r\n"
         self.transport.write(head.encode() + body)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self._refused = True
         self.loop.call_later(LINGER_SECONDS if self._open.refused <= MOST_REFUSED else 0, self.transport.close)
+
+
+class EncryptedHttp11(Http11):
+    """Behind a handshake."""
+
+    handshake: TlsConnection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.handshake.handshake_over()
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.transport.close()  # Python 3.10 wants to be told, whoever has closed it
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """TLS has no half-closed connections."""
+        return False
+
+
+def encrypted_http11(
+    config: HttpConfig,
+    server_state: ServerState,
+    app_state: dict[str, Any],
+    _loop: asyncio.AbstractEventLoop | None = None,
+) -> TlsConnection:
+    """One connection with TLS, as uvicorn asks for one without."""
+    assert config.certificate is not None
+    http = EncryptedHttp11(config, server_state, app_state, _loop)
+    http.handshake = TlsConnection(http, config.certificate.context, config.open_connections, config.head_timeout)
+    return http.handshake

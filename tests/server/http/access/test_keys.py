@@ -1,12 +1,15 @@
 """API keys: who gets in, on which routes, and what a key file may look like."""
 
+import hashlib
+import logging
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
-from edgevlm_server.http.access.keys import KeyRing, add_key
+from edgevlm_server.http.access.key_file import add_key
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.app import KEYED, build_api, probes
 from edgevlm_server.http.static import docs_router
 from edgevlm_server.model import load_model
@@ -16,6 +19,11 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from tests.live import LiveServer
+from tests.server.engines import until
+
+
+def digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +106,8 @@ def test_every_route_but_the_probes_refuses_without_a_key(
     for method, path in routes(*KEYED):
         response = server.client.request(method, path, headers=sent)
         assert response.status_code == 401, (method, path)
-        assert response.headers["www-authenticate"] == "Bearer"
-        assert response.json()["error"]["code"] == "invalid_api_key"
+        assert response.headers["www-authenticate"].startswith("Bearer")
+        assert response.json()["error"]["code"] in ("missing_api_key", "invalid_api_key")
     for method, path in [*routes(probes), ("GET", "/docs"), ("GET", "/docs/docs.js"), ("GET", "/docs/docs.css")]:
         assert server.client.request(method, path, headers=sent).status_code == 200
 
@@ -109,6 +117,25 @@ def test_each_client_gets_in_with_its_own_key(locked: tuple[LiveServer, list[str
     for key in keys:
         for headers in ({"authorization": f"Bearer {key}"}, {"authorization": f"bearer  {key}"}, {"x-api-key": key}):
             assert server.client.get("/v1/models", headers=headers).status_code == 200
+
+
+def test_a_wrong_key_is_told_apart_from_a_missing_one(locked: tuple[LiveServer, list[str]]) -> None:
+    server, _ = locked
+    missing = server.client.get("/v1/models").json()["error"]
+    wrong = server.client.get("/v1/models", headers={"authorization": "Bearer wrong"}).json()["error"]
+    assert (missing["code"], wrong["code"]) == ("missing_api_key", "invalid_api_key")
+    assert "send the header" in missing["message"] and "not valid" in wrong["message"]
+
+
+def test_the_log_line_of_a_refused_request_has_its_address(
+    locked: tuple[LiveServer, list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    server, _ = locked
+    with caplog.at_level(logging.INFO):
+        server.client.get("/v1/models", headers={"authorization": "Bearer wrong", "x-request-id": "who-is-it"})
+        until(lambda: "who-is-it" in caplog.text, "the log line")
+    line = next(text for text in caplog.messages if "who-is-it" in text)
+    assert "401" in line and "127.0.0.1" in line and "wrong" not in line
 
 
 def test_who_is_refused_is_counted_and_not_in_the_ledger(locked: tuple[LiveServer, list[str]]) -> None:
@@ -151,6 +178,13 @@ def test_comments_and_empty_lines_are_skipped(tmp_path: Path) -> None:
         ("camera-1\n", "line 1: expected 'NAME SHA256'"),
         ("camera-1 plain-text-key\n", "line 1: expected 'NAME SHA256'"),
         (f"a {'0' * 64}\na {'1' * 64}\n", "line 2: the name a appears twice"),
+        (f"a {'0' * 64}\nb {'0' * 64}\n", "line 2: b has the same key as a"),
+        (f"a {'0' * 64} tomorrow\n", "line 1: expected a time such as"),
+        (f"a {digest('')}\n", "line 1: the key of a is empty or easy to guess"),
+        (f"a {digest(' ')}\n", "empty or easy to guess"),
+        (f"a {digest('EMPTY')}\n", "empty or easy to guess"),
+        (f"a {digest('changeme')}\n", "empty or easy to guess"),
+        (f"a {digest('')} 2999-01-01T00:00:00Z\n", "empty or easy to guess"),
     ],
 )
 def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, sentence: str) -> None:

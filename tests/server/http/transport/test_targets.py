@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 from edgevlm_server.http.access.hosts import host_name, is_private
-from edgevlm_server.http.access.keys import KeyRing, add_key
+from edgevlm_server.http.access.key_file import add_key
+from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.transport.targets import local_path
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings

@@ -1,0 +1,89 @@
+"""Files that may change while the server runs: looked at once a second, read again on change and on SIGHUP.
+
+Knows no keys and no certificates. A change is seen by the file that a path leads to, so a link that is set anew, as
+Kubernetes does with its secrets, is one too.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+
+Signature = tuple[tuple[int, ...] | None, ...]
+
+
+class Reloader:
+    """Event loop only, but for `ignore_hangup` and the signal itself."""
+
+    def __init__(self) -> None:
+        self._watched: list[_Watched] = []
+
+    def watch(self, paths: Sequence[Path], reload: Callable[[], None]) -> None:
+        """Call `reload` whenever one of the files has changed. It must not raise."""
+        self._watched.append(_Watched(paths, reload))
+
+    async def run(self) -> None:
+        """Look for changes until cancelled."""
+        on_hangup(asyncio.get_running_loop(), self.reload)
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for one in self._watched:
+                one.look()
+
+    def reload(self) -> None:
+        """Read all of them again, changed or not."""
+        if not self._watched:
+            log.info("SIGHUP: there are no files to read again.")
+        for one in self._watched:
+            one.read()
+
+
+class _Watched:
+    def __init__(self, paths: Sequence[Path], reload: Callable[[], None]) -> None:
+        self._paths = paths
+        self._reload = reload
+        self._seen = self._signature()
+
+    def look(self) -> None:
+        if self._signature() != self._seen:
+            self.read()
+
+    def read(self) -> None:
+        # before the files: what changes meanwhile is seen at the next look
+        self._seen = self._signature()
+        self._reload()
+
+    def _signature(self) -> Signature:
+        return tuple(_signature(path) for path in self._paths)
+
+
+def ignore_hangup() -> None:
+    """SIGHUP ends no server: until there is something to read again, it does nothing."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def on_hangup(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Call `callback` on the loop at each SIGHUP. Behind the loop's end, SIGHUP still ends nothing."""
+
+    def hung_up(number: int, frame: FrameType | None) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(callback)
+
+    signal.signal(signal.SIGHUP, hung_up)
+
+
+def _signature(path: Path) -> tuple[int, ...] | None:
+    """What differs between one state of a file and the next; `None` while there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

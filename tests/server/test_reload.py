@@ -1,0 +1,108 @@
+"""Files are read again when they have changed, however they were changed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from edgevlm_server.http.access.key_file import add_key, rotate_key
+from edgevlm_server.http.access.keys import KeyRing
+from edgevlm_server.reload import Reloader
+
+
+class Watching:
+    """A watched file, and how often it was read again."""
+
+    def __init__(self, path: Path) -> None:
+        self.count = 0
+        self._reloader = Reloader()
+        self._reloader.watch([path], self._read)
+        self.hang_up = self._reloader.reload
+
+    def _read(self) -> None:
+        self.count += 1
+
+    def look(self) -> int:
+        """How often it has been read after one more look."""
+        for one in self._reloader._watched:
+            one.look()
+        return self.count
+
+
+def rewrite(path: Path) -> None:
+    path.write_text("2")
+
+
+def rewrite_in_the_same_moment(path: Path) -> None:
+    before = path.stat()
+    path.write_text("2")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace(path: Path) -> None:
+    path.with_name("new").write_text("2")
+    os.replace(path.with_name("new"), path)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("change", [rewrite, rewrite_in_the_same_moment, replace, remove])
+def test_a_change_is_seen_once(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    path = tmp_path / "file"
+    path.write_text("1")
+    watching = Watching(path)
+    assert watching.look() == 0
+    change(path)
+    assert [watching.look(), watching.look()] == [1, 1]
+
+
+def test_a_secret_of_kubernetes_is_swapped_by_a_link(tmp_path: Path) -> None:
+    """`keys` leads to `..data/keys`, and `..data` to a folder; a new folder comes, and the link is replaced."""
+    for version in ("..1", "..2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "keys").write_text("same size")
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "keys").symlink_to("..data/keys")
+    watching = Watching(tmp_path / "keys")
+    (tmp_path / "..data_tmp").symlink_to("..2")
+    os.replace(tmp_path / "..data_tmp", tmp_path / "..data")
+    assert [watching.look(), watching.look()] == [1, 1]
+
+
+def test_hanging_up_reads_again_what_has_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("1")
+    watching = Watching(path)
+    watching.hang_up()
+    assert [watching.count, watching.look()] == [1, 1]
+
+
+def test_new_keys_are_taken_and_a_broken_file_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "keys"
+    first = add_key(path, "a")
+    ring = KeyRing.load(path)
+    reloader = Reloader()
+    reloader.watch([path], ring.reload)
+
+    def look() -> None:
+        for one in reloader._watched:
+            one.look()
+
+    second = rotate_key(path, "a", 0)
+    look()
+    assert [ring.client_of(key) for key in (first, second)] == [None, "a"]
+    good = path.read_text()
+    for broken in ("", "nonsense\n"):
+        caplog.clear()
+        path.write_text(broken)
+        look()
+        look()
+        assert ring.client_of(second) == "a"
+        [record] = [one for one in caplog.records if one.levelname == "ERROR"]
+        assert "The keys that were read before stay valid." in record.getMessage()
+    path.write_text(good)
+    caplog.set_level("INFO")
+    look()
+    assert "API keys read again: 1 of 1 clients." in caplog.text
