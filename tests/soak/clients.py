@@ -85,7 +85,7 @@ class Clients:
             else:
                 text = await self._whole(question)
         except _Refused as refused:
-            return self._note(refused)
+            return self._note(question, refused)
         self._ledger.answered += 1
         if not text.endswith(question.end) or (expected and text != expected):
             self._ledger.problems.append(f"mixed: {text!r} instead of {expected or question.end!r}")
@@ -98,7 +98,7 @@ class Clients:
             else:
                 text, left = await self._given_up(question, chance.uniform(0, 0.04))
         except _Refused as refused:
-            return self._note(refused)
+            return self._note(question, refused)
         if left:
             self._ledger.cancelled += 1
         else:
@@ -133,10 +133,10 @@ class Clients:
         except asyncio.CancelledError:
             return "", True
 
-    def _note(self, refused: "_Refused") -> None:
+    def _note(self, question: Question, refused: "_Refused") -> None:
         self._ledger.refused[refused.code] += 1
         if refused.code == "image_invalid":
-            self._ledger.lost_pictures += 1
+            self._ledger.lost[question.text] += 1
         elif refused.code != "queue_full":
             self._ledger.problems.append(f"a good request was refused: {refused}")
 

@@ -16,8 +16,9 @@ class Ledger:
     """Left by us: the server may have been done before."""
     refused: Counter[str] = field(default_factory=Counter)
     """By code."""
-    lost_pictures: int = 0
-    """Good pictures that were refused, as happens to one whose decoding process is killed."""
+    lost: Counter[str] = field(default_factory=Counter)
+    """Good questions that were refused, by their text, as when the process that decodes their picture is killed. Several
+    requests may have waited for the same picture."""
     problems: list[str] = field(default_factory=list)
 
     @property

@@ -24,6 +24,12 @@ class Question:
     body: dict[str, Any]
     end: str = ""
 
+    @property
+    def text(self) -> str:
+        """No other question has it."""
+        text: str = self.body["messages"][0]["content"][-1]["text"]
+        return text
+
 
 def questions(seed: int) -> list[Question]:
     """Pairs of a picture and a word that no other has, answered in 1 to 64 tokens."""

@@ -85,8 +85,8 @@ async def _soak(plan: Soak, process: Process, url: str, progress: Progress) -> V
     await clients.close()
     after = await _settled(number)
     wrong = [*ledger.problems, *imbalances(ledger, metrics), *unbounded(readings, before, after)]
-    if ledger.lost_pictures > faults.killed:
-        wrong.append(f"{ledger.lost_pictures} good pictures were refused, and {faults.killed} processes killed")
+    if len(ledger.lost) > faults.killed:
+        wrong.append(f"{len(ledger.lost)} good pictures were refused, and {faults.killed} processes killed")
     if "Traceback" in process.log:
         wrong.append("there is a traceback in the log")
     return Verdict(ledger, metrics, before, after, readings, faults.killed, wrong)
