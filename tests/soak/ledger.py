@@ -17,8 +17,8 @@ class Ledger:
     refused: Counter[str] = field(default_factory=Counter)
     """By code."""
     lost: Counter[str] = field(default_factory=Counter)
-    """Good questions that were refused, by their text, as when the process that decodes their picture is killed. Several
-    requests may have waited for the same picture."""
+    """Good questions that were refused, by their text: the process that decoded their picture was killed. Several
+    requests may have waited for the same one."""
     problems: list[str] = field(default_factory=list)
 
     @property
