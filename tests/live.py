@@ -92,8 +92,8 @@ class LiveServer:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         try:
-            self.service = Service(self._settings, Metrics())
-            listening = listen(self._settings)
+            self.service = Service(self._settings, Metrics.of(self._settings))
+            listening = listen(self._settings.host, self._settings.port)
             listeners = listening.__enter__()
             self.port = listeners[0].getsockname()[1]
             app = build_app(self.service, self._keys)

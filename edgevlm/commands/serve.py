@@ -1,6 +1,7 @@
 """`edgevlm serve`: the HTTP server on a bundle, on a checkpoint, or on the demo model."""
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = from_arguments(arguments)
     conversion = Conversion.of(arguments)
     check_conversion(arguments.bundle, conversion)
-    configure_log(settings.log_level)
+    configure_log(settings.log_level, settings.log_format or ("text" if sys.stderr.isatty() else "json"))
     bundle = partial(served_bundle, arguments.bundle, settings, conversion)
     prepare = partial(ensure_plans, plans=settings.plans)
     return serve(settings, lambda: load_model(bundle(), settings, prepare=prepare, name=arguments.name))

@@ -20,7 +20,53 @@ Messages are fixed texts: no text that a client sent is repeated in them.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
+
+Code = Literal[
+    "answer_timeout",
+    "context_length_exceeded",
+    "engine_error",
+    "engine_unavailable",
+    "grammar_compiler_unavailable",
+    "host_not_allowed",
+    "image_decoder_busy",
+    "image_decoder_unavailable",
+    "image_fetch_failed",
+    "image_fetch_timeout",
+    "image_host_not_allowed",
+    "image_invalid",
+    "image_not_cached",
+    "image_too_large",
+    "image_unsupported",
+    "internal_error",
+    "invalid_api_key",
+    "invalid_form",
+    "invalid_http",
+    "invalid_json",
+    "invalid_value",
+    "method_not_allowed",
+    "missing_api_key",
+    "model_loading",
+    "model_not_found",
+    "not_found",
+    "origin_not_allowed",
+    "queue_full",
+    "rate_limit_exceeded",
+    "remote_images_disabled",
+    "request_timeout",
+    "request_too_large",
+    "shutting_down",
+    "too_many_connections",
+    "too_many_images",
+    "too_many_values",
+    "unsupported_content_encoding",
+    "unsupported_media_type",
+    "unsupported_parameter",
+    "unsupported_schema",
+]
+"""What programs are told; also a label of metrics, so every code is listed here."""
+
+CODES: tuple[Code, ...] = get_args(Code)
 
 
 class ApiError(Exception):
@@ -30,7 +76,7 @@ class ApiError(Exception):
     type: ClassVar[str] = "server_error"
 
     def __init__(
-        self, message: str, *, code: str, param: str | None = None, headers: Mapping[str, str] | None = None
+        self, message: str, *, code: Code, param: str | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(message)
         self.message = message

@@ -117,6 +117,13 @@ def path_prefix(text: str) -> str:
     return path
 
 
+def http_address(text: str) -> str:
+    """A URL of HTTP or HTTPS, without a user."""
+    if not re.fullmatch(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^\s?#]*)?", text):
+        raise argparse.ArgumentTypeError("an address such as http://collector:4318/v1/traces is needed")
+    return text
+
+
 def _list(text: str) -> list[str]:
     return [one.strip() for one in text.split(",") if one.strip()]
 

@@ -4,9 +4,10 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from edgevlm_engines import EngineError
 
@@ -14,16 +15,25 @@ from edgevlm_server.device.device import open_device
 from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
 from edgevlm_server.http.access.credentials import Credentials
 from edgevlm_server.http.app import build_app
+from edgevlm_server.http.operation import build_metrics_app
+from edgevlm_server.http.transport.connections import Connections
 from edgevlm_server.http.transport.h11_protocol import HttpConfig
 from edgevlm_server.http.transport.listener import connections_that_fit, listen
-from edgevlm_server.http.transport.server import Server
+from edgevlm_server.http.transport.server import BesideServer, Server
 from edgevlm_server.model import Model
+from edgevlm_server.observe.levels import Levels
+from edgevlm_server.observe.loop_lag import watch_lag
 from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.record import Reader
+from edgevlm_server.observe.traces import traced
 from edgevlm_server.reload import ignore_hangup
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)
+
+METRICS_CONNECTIONS = 16
+"""Of the listener for metrics; their descriptors are among those that are held back for the server itself."""
 
 
 def serve(settings: Settings, load: Callable[[], Model]) -> int:
@@ -34,23 +44,48 @@ def serve(settings: Settings, load: Callable[[], Model]) -> int:
     ignore_hangup()
     credentials = Credentials.load(settings)
     most = connections_that_fit(settings.max_connections)
-    with listen(settings) as listeners:
-        return asyncio.run(_run(settings, credentials, listeners, most, load))
+    with (
+        listen(settings.host, settings.port) as listeners,
+        _metrics_listener(settings) as for_metrics,
+        traced(settings.otlp_endpoint) as readers,
+    ):
+        return asyncio.run(_run(settings, credentials, Listeners(listeners, for_metrics), most, readers, load))
+
+
+class Listeners(NamedTuple):
+    """Sockets of the API, and of what `--metrics-port` opens."""
+
+    api: list[socket.socket]
+    metrics: list[socket.socket]
+
+
+def _metrics_listener(settings: Settings) -> AbstractContextManager[list[socket.socket]]:
+    if settings.metrics_port is None:
+        return nullcontext([])
+    return listen(settings.metrics_host, settings.metrics_port, "--metrics-")
 
 
 async def _run(
     settings: Settings,
     credentials: Credentials,
-    listeners: list[socket.socket],
+    listeners: Listeners,
     most_connections: int,
+    readers: Sequence[Reader],
     load: Callable[[], Model],
 ) -> int:
-    service = Service(settings, Metrics())
+    metrics = Metrics.of(settings)
+    service = Service(settings, metrics)
+    for reader in readers:
+        service.readers.add(reader)
     app = build_app(service, credentials.keys)
-    server = _Server(HttpConfig(app, settings, most_connections, credentials.certificate), service)
+    config = HttpConfig(app, settings, most_connections, credentials.certificate)
+    _watch_connections(metrics.levels, config.open_connections, most_connections)
+    lag = asyncio.create_task(watch_lag(metrics.loop_lag.observe))
+    beside = _Beside(service, listeners.metrics)
+    server = _Server(config, service)
     reloading = asyncio.create_task(credentials.reloader().run())
-    serving = asyncio.create_task(server.serve(sockets=listeners))
-    addresses = [_url(listener, encrypted=credentials.certificate is not None) for listener in listeners]
+    serving = asyncio.create_task(server.serve(sockets=listeners.api))
+    addresses = [_url(listener, encrypted=credentials.certificate is not None) for listener in listeners.api]
     log.info("Listening on %s; loading the model.", " and ".join(addresses))
     address = addresses[0] + (settings.root_path or "")
     loading = asyncio.create_task(_load(service, load, address))
@@ -59,6 +94,8 @@ async def _run(
     await asyncio.wait({serving, over}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await serving
+    await beside.end()
+    lag.cancel()
     ended = EXIT_ENGINE_DIED if service.died.is_set() else EXIT_OK
     code = over.result() if over.done() else ended
     clean = await service.close() and server.clean and loading.done() and watching.done()
@@ -124,6 +161,28 @@ class _Server(Server):
             self.clean = await self._service.drain()
         finally:
             self.should_exit = True
+
+
+class _Beside:
+    """The listener for metrics, if there is one: it goes on while requests end."""
+
+    def __init__(self, service: Service, listeners: list[socket.socket]) -> None:
+        self._server = BesideServer(HttpConfig(build_metrics_app(service), service.settings, METRICS_CONNECTIONS))
+        self._serving = asyncio.create_task(self._server.serve(sockets=listeners)) if listeners else None
+        if listeners:
+            urls = [f"{_url(listener, encrypted=False)}/metrics" for listener in listeners]
+            log.info("Metrics: %s", " and ".join(urls))
+
+    async def end(self) -> None:
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+
+
+def _watch_connections(levels: Levels, connections: Connections, limit: int) -> None:
+    levels.watch("connections", lambda: connections.total)
+    levels.watch("connections_limit", lambda: limit)
+    levels.watch("connections_refused", lambda: connections.turned_away)
 
 
 def _url(listener: socket.socket, *, encrypted: bool) -> str:

@@ -10,13 +10,18 @@ from typing import Literal, TypeVar
 from edgevlm_server.device.device import Device
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.guided.compiler import GrammarCompiler
+from edgevlm_server.images.cache import FeatureCache
 from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.pipeline import ImagePipeline
 from edgevlm_server.model import Model
+from edgevlm_server.observe.access_log import log_request
+from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.record import Readers
 from edgevlm_server.runtime.admission import Admission, Work
 from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.runtime.limits import ClientLimits
+from edgevlm_server.runtime.prefix_cache import PrefixCache
 from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -62,6 +67,8 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.readers = Readers(metrics.requests, log_request)
+        """Of the records of its requests."""
         limits = ClientLimits(settings.limit_requests_per_minute, settings.limit_tokens_per_minute)
         self.admission = Admission(settings.max_batch, settings.max_queue, limits, settings.limit_requests_at_once)
         self.device: Device | None = None
@@ -77,6 +84,7 @@ class Service:
         """A thread is in a call of the engine that does not return."""
         self._watch: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[bool] | None = None
+        _watch_places(metrics.levels, settings, self.admission)
 
     async def start(self, load: Callable[[], Model]) -> None:
         """Load the model in a thread and open for requests. What `load` raises comes out of here."""
@@ -97,6 +105,7 @@ class Service:
         prompt = model.manifest.prompt
         grammars = GrammarCompiler(model.tokenizer, prompt.bos_id, {prompt.eos_id, *prompt.stop_ids})
         self._loaded = Loaded(model, pictures, batcher, grammars)
+        _watch_caches(self.metrics.levels, self.settings, pictures.cache, batcher.prefixes)
         self._watch = asyncio.create_task(self._watch_engine(self._loaded))
         self.metrics.model(model.manifest.model, info.name, info.device, info.precision)
         if self.state == "loading":
@@ -107,9 +116,9 @@ class Service:
         self.device = await asyncio.to_thread(open_device)
         self.metrics.watch(self.device)
 
-    async def metrics_text(self) -> bytes:
-        """What Prometheus reads, made in a thread: the device's sensors answer over slow buses."""
-        return await asyncio.to_thread(self.metrics.text)
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The metrics, made in a thread: they take milliseconds, and the device's sensors answer over slow buses."""
+        return await asyncio.to_thread(self.metrics.exposition, accept)
 
     def loaded(self) -> Loaded:
         """What is needed to serve. Raises `Unavailable` in every state but `ready`."""
@@ -193,3 +202,20 @@ class Service:
         self.state = state
         self.metrics.state(state)
         log.info("The server is %s.", state)
+
+
+def _watch_places(levels: Levels, settings: Settings, admission: Admission) -> None:
+    levels.watch("num_requests_running_limit", lambda: admission.slots)
+    levels.watch("num_requests_waiting_limit", lambda: settings.max_queue)
+    levels.watch("num_requests_inside", lambda: admission.inside)
+    levels.watch("num_requests_inside_limit", lambda: admission.limit)
+    levels.watch("bodies_arriving", lambda: admission.arriving)
+
+
+def _watch_caches(levels: Levels, settings: Settings, images: FeatureCache, prefixes: PrefixCache) -> None:
+    levels.watch("image_cache_bytes", lambda: images.bytes)
+    levels.watch("image_cache_limit_bytes", lambda: settings.image_cache)
+    levels.watch("image_cache_evictions", lambda: images.evicted)
+    levels.watch("prefix_cache_bytes", lambda: prefixes.bytes)
+    levels.watch("prefix_cache_limit_bytes", lambda: settings.prefix_cache)
+    levels.watch("prefix_cache_evictions", lambda: prefixes.evicted)

@@ -18,6 +18,7 @@ from edgevlm_server.option_values import (
     addresses,
     at_least_one,
     host_names,
+    http_address,
     image_hosts,
     not_negative,
     origins,
@@ -31,6 +32,8 @@ from edgevlm_server.option_values import (
 )
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
+MetricsAliases = Literal["vllm"]
 
 T = TypeVar("T")
 
@@ -148,6 +151,29 @@ class Settings:
         "SIZE",
         positive_size,
     )
+    metrics_port: int | None = _option(
+        None,
+        "port of a second listener with /metrics, /health and /ready, none of which needs a key there; 0 lets the "
+        "system choose one (default: there is none)",
+        "PORT",
+        port_number,
+    )
+    metrics_host: str = _option("127.0.0.1", "address or name that --metrics-port listens on", "ADDRESS", address)
+    metrics_clients: bool = _option(
+        False, "also count requests by the names of their keys: whoever reads the metrics sees them", parse=yes_or_no
+    )
+    metrics_aliases: MetricsAliases | None = _option(
+        None,
+        "give the metrics that vLLM has under its names, too (default: under this program's alone)",
+        choices=get_args(MetricsAliases),
+    )
+    otlp_endpoint: str | None = _option(
+        None,
+        "where traces are sent, by OTLP over HTTP, such as http://collector:4318/v1/traces; needs the extra otel "
+        "(default: there are no traces)",
+        "URL",
+        http_address,
+    )
     limit_requests_at_once: int | None = _option(
         None,
         "most requests of one client under way, waiting or running; a client is a key, or an address where there are "
@@ -193,6 +219,11 @@ class Settings:
         False, "do not serve the page at / where people can try the model in a browser", parse=yes_or_no
     )
     log_level: LogLevel = _option("info", "least severe messages to print", choices=get_args(LogLevel))
+    log_format: LogFormat | None = _option(
+        None,
+        "how messages are printed, one a line: as text, or as JSON (default: text on a terminal, else json)",
+        choices=get_args(LogFormat),
+    )
 
     @classmethod
     def offline(cls, provider: Provider | None = None, max_length: int | None = None) -> "Settings":

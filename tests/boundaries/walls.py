@@ -70,10 +70,11 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.http.access": {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.service", "edgevlm_server.settings"),
-        "edgevlm_server.reload",
-        "edgevlm_server.http.transport",
+        *("edgevlm_server.http.transport", "edgevlm_server.observe", "edgevlm_server.reload"),
     },
-    "edgevlm_server.http.body": {"edgevlm_server.errors", "edgevlm_server.api", "edgevlm_server.runtime"},
+    "edgevlm_server.http.body": {
+        *("edgevlm_server.errors", "edgevlm_server.api", "edgevlm_server.observe", "edgevlm_server.runtime"),
+    },
     "edgevlm_server.http.transport": {
         *("edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.observe"),
     },
@@ -90,7 +91,9 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
     "edgevlm_server.images.formats": set(),
-    "edgevlm_server.observe": {"edgevlm_server.version", "edgevlm_server.device"},
+    "edgevlm_server.observe": {
+        *("edgevlm_server.device", "edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.version"),
+    },
     "edgevlm_server.device": set(),
     "edgevlm_server.text": set(),
     "edgevlm_demo.scenes": set(),
@@ -105,6 +108,7 @@ LIBRARIES: dict[str, set[str]] = {
         *("edgevlm_server.api", "edgevlm_server.http", "edgevlm_engines", "edgevlm.commands.doctor"),
     },
     "prometheus_client": {"edgevlm_server.observe"},
+    "opentelemetry": {"edgevlm_server.observe.traces"},
     "pynvml": {"edgevlm_server.device.nvml"},
     "llguidance": {"edgevlm_server.guided"},
     "sentencepiece": {

@@ -53,7 +53,11 @@ EVERY_SETTING: Values = {
     "requestTimeout": 120.5,
     "drainTimeout": 12.5,
     "engineTimeout": 90,
+    "metricsPort": 9090,
+    "metricsClients": True,
+    "metricsAliases": "vllm",
     "logLevel": "debug",
+    "logFormat": "text",
     "imageHosts": "camera.example:8080,10.0.0.0/8",
     "noPage": True,
 }

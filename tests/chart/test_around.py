@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from edgevlm_server.http.app import api
+from edgevlm_server.http.operation import scraping
 from edgevlm_server.observe.metrics import Metrics
 from fastapi.routing import APIRoute
 
@@ -90,10 +90,25 @@ def test_prometheus_reads_each_device_once_with_a_key(rendered: Rendered) -> Non
     found = [m for m in manifests if m["kind"] == "Service" and selector <= m["metadata"]["labels"].items()]
     assert [service["metadata"]["name"] for service in found] == ["edgevlm-devices"]
     assert endpoint["port"] == found[0]["spec"]["ports"][0]["name"]
-    assert endpoint["path"] in {route.path for route in api.routes if isinstance(route, APIRoute)}
+    assert endpoint["path"] in {route.path for route in scraping.routes if isinstance(route, APIRoute)}
     assert endpoint["authorization"] == {"credentials": {"name": "scrape", "key": "key"}}
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert "authorization" not in one(rendered("bare ingress"), "ServiceMonitor")["spec"]["endpoints"][0]
+
+
+def test_a_port_for_metrics_is_read_without_a_key(helm: Helm) -> None:
+    manifests = helm.render({**KEYS, "settings": {"metricsPort": 9090}, "serviceMonitor": {"enabled": True}})
+    [endpoint] = one(manifests, "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["port"] == "metrics" and "authorization" not in endpoint
+    devices, public = one(manifests, "Service", "edgevlm-devices"), one(manifests, "Service", "edgevlm")
+    assert {"name": "metrics", "port": 9090, "targetPort": "metrics"} in devices["spec"]["ports"]
+    assert [port["name"] for port in public["spec"]["ports"]] == ["http"], "not for everyone"
+    [rule] = one(manifests, "NetworkPolicy")["spec"]["ingress"]
+    assert [port["port"] for port in rule["ports"]] == ["http", "metrics"]
+    server = container(manifests, "server")
+    assert {"name": "metrics", "containerPort": 9090} in server["ports"]
+    told = {variable["name"]: variable.get("value") for variable in server["env"]}
+    assert (told["EDGEVLM_METRICS_PORT"], told["EDGEVLM_METRICS_HOST"]) == ("9090", "0.0.0.0")
 
 
 def test_scaling_asks_for_a_metric_that_the_server_has(rendered: Rendered) -> None:

@@ -44,9 +44,10 @@ def test_every_command_line_and_environment_is_read_by_the_product(rendered: Ren
 @pytest.mark.parametrize("case", CASES)
 def test_the_server_listens_where_the_probes_and_services_look(rendered: Rendered, case: str) -> None:
     server = container(rendered(case), "server")
-    [port] = server["ports"]
+    port, *beside = server["ports"]
     asked = settings(server)
     assert (asked.host, asked.port) == ("0.0.0.0", port["containerPort"])
+    assert [one["containerPort"] for one in beside] == ([asked.metrics_port] if asked.metrics_port else [])
     assert {server[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")} == {
         port["name"]
     }
@@ -60,9 +61,11 @@ def test_every_setting_arrives(rendered: Rendered) -> None:
     assert (asked.memory, asked.drain_timeout, asked.engine_timeout) == (3 * 2**30, 12.5, 90)
     assert (asked.log_level, asked.no_page) == ("debug", True)
     assert asked.image_hosts == ImageHosts.parse("camera.example:8080,10.0.0.0/8")
+    assert (asked.metrics_host, asked.metrics_port, asked.metrics_clients) == ("0.0.0.0", 9090, True)
+    assert (asked.metrics_aliases, asked.log_format) == ("vllm", "text")
     limits = (asked.limit_requests_at_once, asked.limit_requests_per_minute, asked.limit_tokens_per_minute)
     assert (*limits, asked.limit_pictures_kept, asked.request_timeout) == (4, 60, 1_500_000, 20, 120.5)
-    assert len(EVERY_SETTING) == 31
+    assert len(EVERY_SETTING) == 35
 
 
 def test_with_a_certificate_everyone_speaks_https(rendered: Rendered) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from edgevlm_engines.trt.target import system_release
 from edgevlm_server.device.power_modes import CONFIGURATION, STATUS
-from edgevlm_server.http.app import probes
+from edgevlm_server.http.operation import probes
 from fastapi.routing import APIRoute
 
 from tests.chart.cases import CASES

@@ -18,9 +18,9 @@ class Process:
     """A server process, its log so far, and a client for it."""
 
     def __init__(self, command: list[str | Path], environment: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}, bufsize=1
-        )
+        # what is read here is for people
+        variables = {**os.environ, "EDGEVLM_LOG_FORMAT": "text", **environment}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables, bufsize=1)
         self.lines: list[str] = []
         self._reader = Thread(target=self._read)
         self._reader.start()
@@ -103,7 +103,7 @@ def swallow(url: str) -> None:
 
 def series(url: str, name: str) -> float:
     text = httpx.get(f"{url}/metrics").text
-    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(name))
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 
 def running(url: str) -> float:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from edgevlm_server.http.app import KEYED, probes
+from edgevlm_server.http.app import KEYED
+from edgevlm_server.http.operation import probes
 from fastapi.routing import APIRoute
 
 from tests.boundaries.walls import ROOT

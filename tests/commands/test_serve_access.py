@@ -2,6 +2,7 @@
 
 import signal
 import ssl
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,19 @@ def test_hanging_up_ends_nothing(bundles: Bundles, moment: str) -> None:
         ready(url)
         process.process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
+
+
+def test_hanging_up_before_it_listens_ends_nothing_either() -> None:
+    code = """
+import os, signal, sys
+from edgevlm_server import run
+from edgevlm_server.settings import Settings
+# a stand-in for reading the files, in whose moment the signal comes
+run.Credentials.load = lambda settings: os.kill(os.getpid(), signal.SIGHUP) or sys.exit(5)
+run.serve(Settings(), lambda: None)
+"""
+    with started([sys.executable, "-c", code]) as process:
+        assert process.wait() == 5
 
 
 def hang_up(process: Process) -> None:

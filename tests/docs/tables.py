@@ -1,12 +1,15 @@
 """Writes tables that the code knows into their pages: `python -m tests.docs.tables`. Knows no server."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
 from edgevlm_engines import size_text
 from edgevlm_server.observe.device import COUNTERS, GAUGES, PREFIX
+from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.record import RequestRecord
 from edgevlm_server.settings import OPTIONS, Settings, flag, variable
+from prometheus_client.metrics_core import Metric
 
 from edgevlm.cli import COMMANDS
 from tests.boundaries.walls import ROOT
@@ -52,6 +55,24 @@ def _device() -> Iterator[tuple[str, ...]]:
             yield f"`{PREFIX}{family.name}{suffix}`", labels, family.text
 
 
+def _metrics() -> Iterator[tuple[str, ...]]:
+    yield "metric", "type", "labels", "what it tells"
+    yield "---", "---", "---", "---"
+    for family in _families():
+        suffix = "_total" if family.type == "counter" else ""
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        shown = ", ".join(f"`{label}`" for label in sorted(labels))
+        yield f"`{family.name}{suffix}`", family.type, shown, family.documentation.replace("\n", " ")
+
+
+def _families() -> Iterable[Metric]:
+    """All that a server without a device has, each with a series at least, to show its labels."""
+    metrics = Metrics(clients=True)
+    metrics.model("", "", "", "")
+    metrics.requests(RequestRecord(id="", method="GET", path="/", address=None, client=""))
+    return metrics.collect()
+
+
 def _shown(default: object, metavar: str | None) -> str:
     if default is None:
         return "none"
@@ -63,7 +84,7 @@ def _shown(default: object, metavar: str | None) -> str:
 
 
 PAGES: dict[str, dict[str, Callable[[], Iterator[tuple[str, ...]]]]] = {
-    "docs/operation.md": {"commands": _commands, "options": _options, "device": _device},
+    "docs/operation.md": {"commands": _commands, "options": _options, "metrics": _metrics, "device": _device},
     "docs/clients.md": {"ignored": ignored, "refused": refused, "clients": clients},
 }
 """The tables of each page."""

@@ -38,8 +38,11 @@
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs must name a gateway." -}}
 {{- end -}}
-{{- if and .Values.serviceMonitor.enabled .Values.apiKeys.existingSecret (not .Values.serviceMonitor.keySecret) -}}
-{{- fail "Metrics need a key too: set serviceMonitor.keySecret." -}}
+{{- if and .Values.serviceMonitor.enabled .Values.apiKeys.existingSecret (not (or .Values.serviceMonitor.keySecret .Values.settings.metricsPort)) -}}
+{{- fail "Metrics need a key too: set serviceMonitor.keySecret, or settings.metricsPort." -}}
+{{- end -}}
+{{- if eq (int .Values.settings.metricsPort) 8000 -}}
+{{- fail "settings.metricsPort is 8000, the server's own: choose another." -}}
 {{- end -}}
 {{- if and .Values.settings.imageHosts .Values.networkPolicy.enabled (not .Values.networkPolicy.egress) -}}
 {{- fail "settings.imageHosts needs a way out: set networkPolicy.egress." -}}

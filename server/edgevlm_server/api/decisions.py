@@ -5,7 +5,7 @@ would say these answers cover together is `label_mass`; near 0, the model would 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -172,6 +172,12 @@ def answer(question: AnyQuestion, logprobs: Sequence[Sequence[float]]) -> dict[s
         "probabilities": _levels(question, shares),
         **diagnostics,
     }
+
+
+def confidence(body: Mapping[str, Any]) -> float:
+    """Of an answer's body: the probability of its likeliest answer. A predicate's own is that of yes."""
+    share: float = body.get("confidence") or max(body["probability"], 1 - body["probability"])
+    return share
 
 
 def decision(model: str, answers: list[dict[str, Any]], usage: Usage) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from llguidance import regex_to_lark
 
+from edgevlm_server.errors import Code
 from edgevlm_server.guided.json_schema import MAX_SIZE, SchemaError, check_regex, checked
 
 START = 'start: SPACE? answer\nSPACE: " "\n'
@@ -22,7 +23,7 @@ STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": 
 class GrammarError(Exception):
     """No grammar can be made of what was asked for; one clear sentence."""
 
-    def __init__(self, message: str, code: str = "invalid_value") -> None:
+    def __init__(self, message: str, code: Code = "invalid_value") -> None:
         super().__init__(message)
         self.code = code
 

@@ -17,13 +17,15 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api import answers, examples
-from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, decision, to_score
+from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, confidence, decision, to_score
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.body.read import read_json
-from edgevlm_server.http.generate import CLIENT_CLOSED_REQUEST, Arrival, Visit, charge, count_request, enter
+from edgevlm_server.http.generate import Arrival, Visit, charge, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
 from edgevlm_server.model import Model
+from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
 from edgevlm_server.prepare import Prompt, read_prompt, room_left
 from edgevlm_server.request import Client, EncodedImages
 from edgevlm_server.runtime import scoring
@@ -56,6 +58,7 @@ class _Ready(NamedTuple):
     images: EncodedImages
     visit: Visit
     slots: int
+    record: RequestRecord
 
     def sequences(self) -> Iterator[Scored]:
         """One for each way; of one question's the first has the number 0."""
@@ -63,7 +66,7 @@ class _Ready(NamedTuple):
             for number, way in enumerate(one.ways):
                 yield scoring.forced(one.prompt, self.images, way, number)
 
-    def body(self, model: Model, scored: Sequence[float], cached: int) -> dict[str, Any]:
+    def body(self, model: Model, metrics: Metrics, scored: Sequence[float], cached: int) -> dict[str, Any]:
         """The answer; `scored` are the logarithms of the ways' probabilities, in their order."""
         left = iter(scored)
         found = [
@@ -74,6 +77,10 @@ class _Ready(NamedTuple):
             cached=cached,
             completion=sum(len(way) for one in self.questions for way in one.ways),
         )
+        for one in found:
+            metrics.weighed(confidence(one), one["diagnostics"]["label_mass"])
+        self.record.counted(usage.prompt, usage.cached, usage.completion)
+        self.record.enter("send")
         return decision(model.manifest.model, found, usage)
 
 
@@ -89,9 +96,11 @@ async def decisions(request: Request, service: Served) -> Response:
     Nothing is generated. The model sees the input and, behind it, the question's instructions as they are.
     """
     arrival = Arrival.of(request, service)
-    client = arrival.client
+    client, record = arrival.client, arrival.record
+    record.enter("body")
     with count_request(service), arrival.deadline.begun():
         loaded = service.loaded()
+        record.model = loaded.model.manifest.model
         ready = await _accept(arrival, service, loaded)
     wave: list[Ticket] = []
     try:
@@ -107,9 +116,11 @@ async def decisions(request: Request, service: Served) -> Response:
 
 async def _accept(arrival: Arrival, service: Service, loaded: Loaded) -> _Ready:
     """Read, check and prepare; the caller gives the places back."""
-    client = arrival.client
+    client, record = arrival.client, arrival.record
     read = partial(read_json, arrival.request, DecisionRequest, service.settings.max_body)
     asked = await arrival.deadline.within(lambda: service.admission.receive(client.share, read))
+    record.enter("prepare")
+    record.answers = len(asked.questions)
     counts = [sum(map(len, to_score(question).answers)) for question in asked.questions]
     if sum(counts) > MAX_SCORES:
         raise InvalidRequest(
@@ -119,13 +130,13 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded) -> _Ready:
         )
     slots = min(service.admission.slots, max(counts))
     with enter(arrival, service.admission, slots) as visit:
-        prepared = partial(_prepare, service, loaded, asked, client)
+        prepared = partial(_prepare, service, loaded, asked, arrival)
         questions, images = await service.prepare(visit.work(), prepared)
-    return _Ready(questions, images, visit, slots)
+    return _Ready(questions, images, visit, slots, record)
 
 
 async def _prepare(
-    service: Service, loaded: Loaded, asked: DecisionRequest, client: Client
+    service: Service, loaded: Loaded, asked: DecisionRequest, arrival: Arrival
 ) -> tuple[list[_Weighed], EncodedImages]:
     questions = []
     for question in asked.questions:
@@ -133,7 +144,8 @@ async def _prepare(
         questions.append(weighed)
         await asyncio.sleep(0)  # many long texts take a while, and others wait for their tokens
     # every question is asked about the same ones
-    return questions, await loaded.pictures.encode(prompt.pictures, client)
+    arrival.record.look_at(len(prompt.pictures))
+    return questions, await loaded.pictures.encode(prompt.pictures, arrival.client)
 
 
 def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_images: int) -> tuple[_Weighed, Prompt]:
@@ -154,15 +166,19 @@ async def _score(
     sequences = ready.sequences()
     scored: list[float] = []
     cached = 0
+    ready.record.enter("queue")
     while some := list(islice(sequences, ready.slots)):
         wave[:] = [loaded.batcher.submit(sequence, client.share) for sequence in some]
         # the first of all was counted when the request came
         service.metrics.received.inc(len(wave) - (not scored))
         service.metrics.accepted.inc(len(wave))
-        scored += [await scoring.logprob(ticket) for ticket in wave]
+        for ticket in wave:
+            scored.append(await scoring.logprob(ticket))
+            # the first of all: a stage begins once
+            ready.record.enter("score", ticket.sequence.began)
         charge(service, client, some)
         cached += sum(ticket.sequence.reused for ticket in wave if not ticket.sequence.number)
-    return ready.body(loaded.model, scored, cached)
+    return ready.body(loaded.model, service.metrics, scored, cached)
 
 
 def _over(wave: list[Ticket], visit: Visit) -> None:

@@ -5,7 +5,6 @@ HTTP, no route and no wire shape.
 """
 
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from edgevlm_server.errors import (
 from edgevlm_server.http.access.dependencies import client_of
 from edgevlm_server.http.deadline import Deadline
 from edgevlm_server.http.disconnect import DisconnectWatch
+from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord, record_of
 from edgevlm_server.prepare import prepare
 from edgevlm_server.request import Client, Generation
 from edgevlm_server.runtime.admission import Admission, Arriving, Place, Work
@@ -37,9 +37,6 @@ from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
 
 log = logging.getLogger(__name__)
-
-CLIENT_CLOSED_REQUEST = 499
-"""nginx's status for a client that left: nobody receives it, it is for the log."""
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -60,10 +57,12 @@ class Arrival(NamedTuple):
     request: Request
     client: Client
     deadline: Deadline
+    record: RequestRecord
 
     @classmethod
     def of(cls, request: Request, service: Service) -> "Arrival":
-        return cls(request, client_of(request), Deadline(service.settings.request_timeout))
+        deadline = Deadline(service.settings.request_timeout)
+        return cls(request, client_of(request), deadline, record_of(request.scope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +91,29 @@ class Queued(NamedTuple):
     generation: Generation
     stream: bool
     writer: ResponseWriter
+    record: RequestRecord
 
     def end(self) -> None:
         """Nobody waits for the answers any more. Harmless when they are over."""
         for ticket in self.tickets:
             ticket.end("cancelled")
+
+    @contextmanager
+    def noted(self, choices: Choices) -> Iterator[None]:
+        """What came of the answers within the block, in the record."""
+        try:
+            yield
+        finally:
+            sequences = [ticket.sequence for ticket in self.tickets]
+            self.record.ran([one.began for one in sequences], [one.prefilled for one in sequences])
+            usage = choices.usage
+            self.record.counted(usage.prompt, usage.cached, usage.completion)
+
+    def failed(self, error: ApiError) -> str:
+        """The events for what went wrong after the first of them was sent."""
+        assert isinstance(self.writer, StreamWriter)
+        self.record.code = error.code
+        return self.writer.error(error)
 
     def expire(self) -> None:
         """The time for the answers is up. Harmless when they are over."""
@@ -106,13 +123,15 @@ class Queued(NamedTuple):
 
 async def generate(request: Request, service: Service, read: Read) -> Response:
     """Answer one request. Raises `ApiError` for whatever goes wrong before the first byte of the answer."""
-    arrived = time.monotonic()
     arrival = Arrival.of(request, service)
+    record = arrival.record
+    record.enter("body")
     with count_request(service) as count, arrival.deadline.begun():
         loaded = service.loaded()
+        record.model = loaded.model.manifest.model
         queued = await _accept(arrival, service, loaded, read, count)
     service.metrics.accepted.inc(len(queued.tickets))
-    choices = _choices(queued, loaded, service, arrived)
+    choices = _choices(queued, loaded, service)
     try:
         response = await (_streamed(queued, choices) if queued.stream else _whole(queued, choices))
         response.headers.update(service.admission.limits.headers(arrival.client.share))
@@ -161,9 +180,11 @@ def charge(service: Service, client: Client, sequences: Iterable[Sequence]) -> N
 
 async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read, count: Count) -> Queued:
     """Read, check, prepare and queue."""
-    client, deadline = arrival.client, arrival.deadline
+    client, deadline, record = arrival.client, arrival.deadline, arrival.record
     asked = await deadline.within(lambda: service.admission.receive(client.share, read))
+    record.enter("prepare")
     wanted = asked.request()
+    record.answers, record.stream = wanted.generation.choices, wanted.stream
     count.answers, most = wanted.generation.choices, service.admission.slots
     if count.answers > most:
         raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
@@ -174,14 +195,16 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read
             ready = prepare(wanted, model, service.settings.max_images)
             structure = wanted.generation.structure
             constraint = None if structure is None else await loaded.grammars.compile(structure)
+            record.look_at(len(ready.pictures))
             images = await loaded.pictures.encode(ready.pictures, client)
             return ready.sequences(images, constraint)
 
         sequences = await service.prepare(visit.work(), prepared)
         writer = asked.writer(model.manifest.model, model.tokenizer)
         # nothing is awaited between queueing and what ends it, so no ticket is left without an owner
+        record.enter("queue")
         tickets = [loaded.batcher.submit(sequence, client.share) for sequence in sequences]
-        queued = Queued(tickets, wanted.generation, wanted.stream, writer)
+        queued = Queued(tickets, wanted.generation, wanted.stream, writer, record)
         # from here on the answers' ends give the places back
         when_all_ended(tickets, lambda served: visit.over(served=served))
         when_all_ended(tickets, lambda served: charge(service, client, sequences))
@@ -190,18 +213,20 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read
     return queued
 
 
-def _choices(queued: Queued, loaded: Loaded, service: Service, arrived: float) -> Choices:
+def _choices(queued: Queued, loaded: Loaded, service: Service) -> Choices:
     generation, tokenizer = queued.generation, loaded.model.tokenizer
 
     def answer(ticket: Ticket) -> Answer:
         text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=generation.keep_space)
-        return Answer(ticket, tokenizer, text, service.metrics, arrived)
+        return Answer(ticket, tokenizer, text, service.metrics, queued.record.arrived)
 
     return Choices([answer(ticket) for ticket in queued.tickets])
 
 
 async def _whole(queued: Queued, choices: Choices) -> Response:
-    answers = await choices.whole()
+    with queued.noted(choices):
+        answers = await choices.whole()
+    queued.record.enter("send")
     body = queued.writer.whole(answers, choices.usage)
     return PlainTextResponse(body) if isinstance(body, str) else JSONResponse(body)
 
@@ -209,7 +234,8 @@ async def _whole(queued: Queued, choices: Choices) -> Response:
 async def _streamed(queued: Queued, choices: Choices) -> Response:
     pieces = choices.pieces()
     # an engine that refuses the request now still answers with a status of its own
-    first = await anext(pieces)
+    with queued.noted(choices):
+        first = await anext(pieces)
     events = _events(queued, choices, first, pieces)
     return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
@@ -227,17 +253,19 @@ async def _events(
             if begin := writer.begin(index, choices.usage):
                 yield begin
         yield writer.piece(*first, choices.usage)
-        async with aclosing(rest):
-            async for index, piece in rest:
-                yield writer.piece(index, piece, choices.usage)
+        with queued.noted(choices):
+            async with aclosing(rest):
+                async for index, piece in rest:
+                    yield writer.piece(index, piece, choices.usage)
+        queued.record.enter("send")
         yield writer.end(choices.usage)
     except ApiError as error:
-        yield writer.error(error)
+        yield queued.failed(error)
     except ClientLeft:
-        return
+        queued.record.left = True
     except Exception:
         log.exception("An answer broke off.")
-        yield writer.error(EngineFailed())
+        yield queued.failed(EngineFailed())
     finally:
         queued.end()
 

@@ -42,7 +42,10 @@ class FeatureCache:
     def __init__(self, max_bytes: int, most_of_one: int | None = None) -> None:
         self._max_bytes = max_bytes
         self._most_of_one = most_of_one
-        self._bytes = 0
+        self.bytes = 0
+        """Memory that is taken."""
+        self.evicted = 0
+        """Pictures whose features gave way to others'."""
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._counts: Counter[str] = Counter()
         """Of what is kept, by client."""
@@ -99,16 +102,17 @@ class FeatureCache:
         if new.features.nbytes > self._max_bytes:
             return
         self._kept[sha256] = new
-        self._bytes += new.features.nbytes
+        self.bytes += new.features.nbytes
         self._counts[new.client] += 1
         if self._most_of_one is not None and self._counts[new.client] > self._most_of_one:
             self._drop(next(name for name, kept in self._kept.items() if kept.client == new.client))
-        while self._bytes > self._max_bytes:
+        while self.bytes > self._max_bytes:
             self._drop(next(iter(self._kept)))
 
     def _drop(self, sha256: str) -> None:
         dropped = self._kept.pop(sha256)
-        self._bytes -= dropped.features.nbytes
+        self.evicted += 1
+        self.bytes -= dropped.features.nbytes
         self._counts[dropped.client] -= 1
         if not self._counts[dropped.client]:
             del self._counts[dropped.client]

@@ -88,7 +88,7 @@ class ImagePipeline:
         self._resolving = ThreadPoolExecutor(RESOLVERS, "resolver")
         self._decoding = FairPool(DECODE_WORKERS, "picture")
         self._encoding = FairPool(1, "vision")
-        self._cache = FeatureCache(cache_bytes, most_of_one)
+        self.cache = FeatureCache(cache_bytes, most_of_one)
         self._names = PictureNames()
         self._closed = False
         self._encode_began: float | None = None
@@ -145,7 +145,7 @@ class ImagePipeline:
         try:
             data, sha256 = await self._file(source, share)
             self._metrics.image_queries.inc()
-            features, known = await self._cache.get(sha256, lambda: self._decode_and_encode(data, asking), share)
+            features, known = await self.cache.get(sha256, lambda: self._decode_and_encode(data, asking), share)
         except ImageError as error:
             raise InvalidRequest(str(error), code=error.code, param=place) from None
         if known:
@@ -157,7 +157,7 @@ class ImagePipeline:
         assert picture.name is not None, "the schema asks for one of the two"
         self._metrics.image_queries.inc()
         sha256 = self._names.get(client, picture.name)
-        features = None if sha256 is None else self._cache.find(sha256)
+        features = None if sha256 is None else self.cache.find(sha256)
         if sha256 is None or features is None:
             self._names.drop(client, picture.name)
             raise NotFound(
@@ -232,9 +232,10 @@ class ImagePipeline:
 
     def _encode_now(self, pixels: Floats) -> Floats:
         """In the encoder's thread."""
-        self._encode_began = time.monotonic()
+        self._encode_began = began = time.monotonic()
         try:
             features: Floats = self._engine.encode_images(pixels[np.newaxis])[0]
+            self._metrics.encode_step.observe(time.monotonic() - began)
             return features
         except Exception as error:
             log.exception("The vision encoder failed.")

@@ -1,1 +1,1 @@
-"""What the server tells its operator: counters, and a line for each answer. Knows no route and no state."""
+"""What the server tells its operator: records of requests, counters, log, traces. Knows no route and no state."""

@@ -1,37 +1,43 @@
-"""The access log: a line for each answer. Knows the words of ASGI, no route."""
+"""The access log: a line for each request that is over. Knows records, no ASGI and no route."""
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
-log = logging.getLogger(__name__)
+from edgevlm_server.observe.record import RequestRecord, plain
 
-QUIET = ("/health", "/ready", "/metrics")
-"""Asked all day long by supervisors: in the log only with `--log-level debug`."""
-
-
-def log_answer(scope: Mapping[str, Any], status: int, seconds: float, request_id: str) -> None:
-    """`scope` is the request's, as ASGI has it; status 0 is an answer that never began."""
-    level = logging.DEBUG if scope["path"] in QUIET else logging.INFO
-    log.log(
-        level,
-        "%s %s %d %.3f s client=%s id=%s",
-        scope["method"],
-        _shown(scope["path"]),
-        status,
-        seconds,
-        _shown(_client(scope)),
-        request_id,
-    )
+log = logging.getLogger("edgevlm.access")
 
 
-def _client(scope: Mapping[str, Any]) -> str:
-    """The name that belongs to the key, else the address."""
-    name = scope.get("state", {}).get("client")
-    address = scope.get("client")
-    return str(name or (address[0] if address else "-"))
+def log_request(record: RequestRecord) -> None:
+    """The line's fields go along as `fields`: what nothing is known of is left out."""
+    # `--log-level debug` shows those, too
+    level = logging.DEBUG if record.quiet else logging.INFO
+    if log.isEnabledFor(level):
+        text = "%s %s %d %s %.3f s"
+        words = (record.method, plain(record.path), record.status, record.outcome, record.seconds)
+        log.log(level, text, *words, extra={"fields": fields(record)})
 
 
-def _shown(text: str) -> str:
-    """A text for the log: one line of plain characters, whatever was sent."""
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:120])
+def fields(record: RequestRecord) -> dict[str, Any]:
+    """All that is known of a request, by short names: texts, numbers, and the seconds that each stage took."""
+    known: dict[str, Any] = {
+        "id": record.id,
+        "client": record.client,
+        "address": record.address,
+        "method": plain(record.method),
+        "path": plain(record.path),
+        "route": record.route,
+        "status": record.status,
+        "outcome": record.outcome,
+        "code": record.code,
+        "model": record.model,
+        "stream": record.stream or None,
+        "received_bytes": record.received,
+        "sent_bytes": record.sent,
+        "seconds": round(record.seconds, 6),
+    }
+    if record.answers:
+        known |= {"pictures": record.pictures, "answers": record.answers}
+        known |= {"prompt_tokens": record.prompt, "cached_tokens": record.cached, "tokens": record.completion}
+    known |= {f"{one.stage}_seconds": round(one.seconds, 6) for one in record.passed}
+    return {name: value for name, value in known.items() if value is not None}

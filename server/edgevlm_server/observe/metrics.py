@@ -3,60 +3,54 @@
 Every series exists from the start, at 0, and labels come from fixed lists, never from what a client sent.
 """
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
+from collections.abc import Iterable
+
+from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS_TYPE
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
 
 from edgevlm_server.device.device import Device
 from edgevlm_server.observe.device import DeviceCollector
+from edgevlm_server.observe.families import (
+    BATCH_BUCKETS,
+    FIRST_TOKEN_BUCKETS,
+    INTER_TOKEN_BUCKETS,
+    LATENCY_BUCKETS,
+    SHARE_BUCKETS,
+    STEP_BUCKETS,
+    TOKEN_BUCKETS,
+    Families,
+)
+from edgevlm_server.observe.levels import Levels
+from edgevlm_server.observe.request_metrics import RequestMetrics
+from edgevlm_server.observe.vllm_names import WithVllmNames
+from edgevlm_server.settings import Settings
 from edgevlm_server.version import commit, version
-
-CONTENT_TYPE = CONTENT_TYPE_LATEST
-
-FIRST_TOKEN_BUCKETS = (
-    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),
-    *(1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560),
-)
-INTER_TOKEN_BUCKETS = (
-    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75),
-    *(1, 2.5, 5, 7.5, 10, 20, 40, 80),
-)
-LATENCY_BUCKETS = (
-    *(0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 0.3, 0.5, 0.8),
-    *(1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680),
-)
-BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
-TOKEN_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 REASONS = ("stop", "length", "cancelled", "error")
 REJECTIONS = ("invalid_request", "queue_full", "rate_limited", "timeout", "unavailable", "client_left", "error")
 FETCHES = ("ok", "cancelled", "not_allowed", "failed", "timeout", "too_large")
 STATES = ("loading", "ready", "draining", "dead")
+KINDS = ("prefill", "decode", "encode")
 
 
 class Metrics:
     """One server's metrics, in a registry of its own. Also the batcher's observer: safe from any thread."""
 
-    def __init__(self) -> None:
-        # otherwise each counter gets a second series that no dashboard reads
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = registry = CollectorRegistry()
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"edgevlm_{name}", text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"edgevlm_{name}", text, labels, registry=registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(f"edgevlm_{name}", text, buckets=buckets, registry=registry)
-
+    def __init__(self, *, clients: bool = False, vllm: bool = False) -> None:
+        """With `clients`, requests are counted by the names of their keys, too; `vllm` adds its names."""
+        families = Families()
+        counter, gauge, histogram = families.counter, families.gauge, families.histogram
+        self._registry = registry = families.registry
+        self._all: Collector = WithVllmNames(registry) if vllm else registry
+        ProcessCollector(registry=registry)
+        self.levels = Levels()
+        registry.register(self.levels)
+        self.requests = RequestMetrics(families, clients=clients)
+        """A reader of records."""
         self._running = gauge("num_requests_running", "Requests that own a slot.")
         self._waiting = gauge("num_requests_waiting", "Requests that wait for a slot.")
         self._state = gauge("server_state", "1 for the current state of the server.", "state")
@@ -70,15 +64,31 @@ class Metrics:
             "admission_rejections",
             "Requests that were not accepted, by reason; one for n answers counts as n.",
             "reason",
+            values=REJECTIONS,
         )
         self.accepted = counter("requests_accepted", "Requests handed to the engine's queue.")
-        self._ended = counter("request_success", "Accepted requests that ended, by reason.", "finished_reason")
+        self._ended = counter(
+            "request_success", "Accepted requests that ended, by reason.", "finished_reason", values=REASONS
+        )
         self._completed = counter("requests_completed", "Accepted requests that were answered completely.")
         self._cancelled = counter("requests_cancelled", "Accepted requests whose client left.")
         self._failed = counter("requests_failed", "Accepted requests that ended with an error.")
         self._prompt_tokens = counter("prompt_tokens", "Prompt positions processed, images included.")
         self._generation_tokens = counter("generation_tokens", "Tokens generated.")
         self._batch = histogram("decode_batch_size", "Sequences in one decode step.", BATCH_BUCKETS)
+        steps = histogram(
+            "step_seconds",
+            "One call of the engine: a chunk of a prompt, a token of every running answer, or a picture.",
+            STEP_BUCKETS,
+            "kind",
+            values=KINDS,
+        )
+        self._prefill_step, self._decode_step, self.encode_step = (steps.labels(kind) for kind in KINDS)
+        self.loop_lag = histogram(
+            "event_loop_lag_seconds",
+            "How late the event loop is for what is due, looked at once a second.",
+            STEP_BUCKETS,
+        )
         self.first_token = histogram(
             "time_to_first_token_seconds",
             "From the request's arrival to its first token.",
@@ -92,7 +102,9 @@ class Metrics:
         )
         self.image_decode = histogram("image_decode_seconds", "From a picture's file to pixels.", LATENCY_BUCKETS)
         self.image_encode = histogram("image_encode_seconds", "From pixels to features.", LATENCY_BUCKETS)
-        self._fetches = counter("image_fetches", "Pictures fetched from an address, by outcome.", "outcome")
+        self._fetches = counter(
+            "image_fetches", "Pictures fetched from an address, by outcome.", "outcome", values=FETCHES
+        )
         self._fetch_seconds = histogram(
             "image_fetch_seconds", "From a picture's address to its file, successful or not.", LATENCY_BUCKETS
         )
@@ -106,14 +118,28 @@ class Metrics:
         )
         self.request_prompt = histogram("request_prompt_tokens", "Positions of one prompt.", TOKEN_BUCKETS)
         self.request_generation = histogram("request_generation_tokens", "Tokens of one answer.", TOKEN_BUCKETS)
+        self.token_probability = histogram(
+            "answer_token_probability",
+            "How sure the model was: the geometric mean of the probabilities of an answer's tokens, of answers whose "
+            "probabilities were asked for.",
+            SHARE_BUCKETS,
+        )
+        self._confidence = histogram(
+            "decision_confidence", "Probability of the likeliest answer to a decision's question.", SHARE_BUCKETS
+        )
+        self._label_mass = histogram(
+            "decision_label_mass",
+            "Probability that the model, left alone, would give one of a question's answers; the rest is how far it "
+            "refuses the question.",
+            SHARE_BUCKETS,
+        )
         build.labels(version(), commit() or "").set(1)
-        for reason in REASONS:
-            self._ended.labels(reason)
-        for rejection in REJECTIONS:
-            self.rejected.labels(rejection)
-        for outcome in FETCHES:
-            self._fetches.labels(outcome)
         self.state("loading")
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Metrics":
+        """As it was asked for."""
+        return cls(clients=settings.metrics_clients, vllm=settings.metrics_aliases == "vllm")
 
     def fetched(self, outcome: str, seconds: float) -> None:
         """Note the fetching of one picture; `outcome` is one of `FETCHES`."""
@@ -133,11 +159,21 @@ class Metrics:
         self._running.set(running)
         self._waiting.set(waiting)
 
-    def step(self, decoded: int, prefilled: int, generated: int) -> None:
-        if decoded:
-            self._batch.observe(decoded)
-        self._prompt_tokens.inc(prefilled)
-        self._generation_tokens.inc(generated)
+    def decoded(self, sequences: int, seconds: float) -> None:
+        self._batch.observe(sequences)
+        self._decode_step.observe(seconds)
+
+    def prefilled(self, positions: int, seconds: float) -> None:
+        self._prompt_tokens.inc(positions)
+        self._prefill_step.observe(seconds)
+
+    def generated(self, tokens: int) -> None:
+        self._generation_tokens.inc(tokens)
+
+    def weighed(self, confidence: float, label_mass: float) -> None:
+        """Note one answered question of a decisions request."""
+        self._confidence.observe(confidence)
+        self._label_mass.observe(label_mass)
 
     def reused(self, looked_up: int, found: int) -> None:
         self._prefix_queries.inc(looked_up)
@@ -153,6 +189,17 @@ class Metrics:
         """From now on, tell of the device too."""
         self._registry.register(DeviceCollector(device))
 
+    def collect(self) -> Iterable[Metric]:
+        """Every metric with its series."""
+        return self._all.collect()
+
     def text(self) -> bytes:
         """Everything, as Prometheus reads it. Asks the device's sensors, so not on the event loop."""
-        return generate_latest(self._registry)
+        return generate_latest(self._all)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The same with its media type: OpenMetrics for those whose `Accept` header names it."""
+        if "application/openmetrics-text" in accept:
+            content: bytes = generate_openmetrics(self._all)  # type: ignore[no-untyped-call]
+            return content, OPENMETRICS_TYPE
+        return self.text(), CONTENT_TYPE_LATEST

@@ -107,6 +107,11 @@ class Admission:
         return self._inside
 
     @property
+    def arriving(self) -> int:
+        """Requests whose body is on its way."""
+        return len(self._bodies)
+
+    @property
     def limit(self) -> int:
         """Places that there are."""
         return self.slots + self._queue

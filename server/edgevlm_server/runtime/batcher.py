@@ -34,7 +34,11 @@ class Observer(Protocol):
 
     def load(self, running: int, waiting: int) -> None: ...
 
-    def step(self, decoded: int, prefilled: int, generated: int) -> None: ...
+    def decoded(self, sequences: int, seconds: float) -> None: ...
+
+    def prefilled(self, positions: int, seconds: float) -> None: ...
+
+    def generated(self, tokens: int) -> None: ...
 
     def reused(self, looked_up: int, found: int) -> None: ...
 
@@ -52,7 +56,7 @@ class Batcher:
         self._observer = observer
         self._on_death = on_death
         self._scheduler = Scheduler(engine.info.slots)
-        self._prefixes = PrefixCache(engine, prefix_bytes)
+        self.prefixes = PrefixCache(engine, prefix_bytes)
         self._tickets: dict[Sequence, Ticket] = {}
         self._outgoing: list[tuple[Ticket, Event]] = []
         self._inbox: queue.SimpleQueue[tuple[Verb, Ticket] | None] = queue.SimpleQueue()
@@ -100,7 +104,7 @@ class Batcher:
         """End every request that is left with an error. Blocks until the thread has ended; `refuse` comes before."""
         self._inbox.put(None)
         self._thread.join()
-        self._prefixes.clear()
+        self.prefixes.clear()
 
     # -- below: the batcher's own thread
 
@@ -147,33 +151,38 @@ class Batcher:
         decode, prefill = self._scheduler.next_step()
         if decode:
             self._decode(decode)
-        size = self._prefill(prefill) if prefill is not None else 0
-        generated = sum(isinstance(event, Token) for _, event in self._outgoing)
-        self._observer.step(decoded=len(decode), prefilled=size, generated=generated)
+        if prefill is not None:
+            self._prefill(prefill)
+        self._observer.generated(sum(isinstance(event, Token) for _, event in self._outgoing))
 
     def _decode(self, sequences: list[Sequence]) -> None:
         tokens = np.array([sequence.generated[-1] for sequence in sequences], np.int64)
         lengths = np.array([sequence.cached for sequence in sequences], np.int64)
+        began = time.monotonic()
         logits = self._engine.decode(tokens, lengths)
+        self._observer.decoded(len(sequences), time.monotonic() - began)
         self._append(sequences, logits)
 
-    def _prefill(self, sequence: Sequence) -> int:
+    def _prefill(self, sequence: Sequence) -> None:
         if not sequence.computed:
-            sequence.computed = sequence.reused = self._prefixes.restore(sequence)
+            sequence.began = time.monotonic()
+            sequence.computed = sequence.reused = self.prefixes.restore(sequence)
             self._observer.reused(len(sequence.prompt), sequence.reused)
         tokens, features = sequence.chunk(self._engine.info.max_chunk)
+        began = time.monotonic()
         try:
             logits = self._engine.prefill(sequence.slot, sequence.computed, tokens, features)
         except ValueError:
             # the engine's word for a prompt that it cannot take: nothing has changed, and others go on
             log.exception("The engine refused a prompt.")
             self._end(self._tickets[sequence], End("error", EngineFailed))
-            return 0
+            return
+        self._observer.prefilled(len(tokens), time.monotonic() - began)
         if self._scheduler.prefilled(sequence, len(tokens)):
             # at once: the slot may be gone with the first token, and others may ask about the same picture meanwhile
-            self._prefixes.keep(sequence)
+            self.prefixes.keep(sequence)
             self._append([sequence], logits[np.newaxis])
-        return len(tokens)
+            sequence.prefilled = time.monotonic()
 
     def _append(self, sequences: list[Sequence], logits: Floats) -> None:
         """Choose the next token of each, `[n, vocab_size]`, and end those that are through."""

@@ -5,6 +5,7 @@ request side by side. Knows no engine, no wire shapes and no HTTP.
 """
 
 import asyncio
+import math
 import time
 from collections import abc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -140,6 +141,8 @@ class Answer:
         self._metrics = metrics
         self._arrived = arrived
         self._count = 0
+        self._logprob = 0.0
+        """Of all tokens together, if their probabilities are asked for."""
 
     @property
     def number(self) -> int:
@@ -182,6 +185,8 @@ class Answer:
         self._metrics.end_to_end.observe(time.monotonic() - self._arrived)
         self._metrics.request_prompt.observe(self.usage.prompt)
         self._metrics.request_generation.observe(self.usage.completion)
+        if self._tokens is not None and self._count:
+            self._metrics.token_probability.observe(math.exp(self._logprob / self._count))
         text, tokens = self._finish()
         reason: FinishReason = "length" if end.reason == "length" and self._text.stopped is None else "stop"
         return Output(text, reason, tokens)
@@ -189,6 +194,7 @@ class Answer:
     def _push(self, token: Token) -> tuple[str, tuple[Written, ...]]:
         if self._tokens is None or token.logprobs is None:
             return self._text.push(token.id), ()
+        self._logprob += token.logprobs.chosen.logprob
         return self._tokens.push(token.id, token.logprobs)
 
     def _finish(self) -> tuple[str, tuple[Written, ...]]:

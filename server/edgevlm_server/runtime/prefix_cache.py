@@ -38,6 +38,13 @@ class PrefixCache:
         self._most = max_bytes // engine.info.position_bytes
         self._held = 0  # positions, as the limit
         self._segments: OrderedDict[bytes, Segment] = OrderedDict()  # in the order of use
+        self.evicted = 0
+        """Segments that gave way to others."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory that is taken; may be asked in any thread."""
+        return self._held * self._engine.info.position_bytes
 
     def restore(self, sequence: Sequence) -> int:
         """Copy what is known of a sequence's prompt into its slot; the number of positions, which need no prefill."""
@@ -76,6 +83,7 @@ class PrefixCache:
     def _make_room(self, positions: int) -> None:
         while self._held + positions > self._most:
             self._drop_oldest()
+            self.evicted += 1
 
     def _drop_oldest(self) -> None:
         segment = self._segments.popitem(last=False)[1]

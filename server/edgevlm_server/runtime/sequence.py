@@ -43,6 +43,10 @@ class Sequence:
     """Prompt positions that are in the cache."""
     reused: int = 0
     """How many of those were copied from an earlier prompt."""
+    began: float | None = None
+    """When it got its slot, of the monotonic clock."""
+    prefilled: float | None = None
+    """When its first token was there."""
     generated: list[int] = field(default_factory=list)
     sampler: Sampler = field(init=False)
 

@@ -19,12 +19,16 @@ class Ledger:
 
     def __init__(self) -> None:
         self.ends: Counter[Reason] = Counter()
-        self.generated = 0
+        self.tokens = 0
 
     def load(self, running: int, waiting: int) -> None: ...
 
-    def step(self, decoded: int, prefilled: int, generated: int) -> None:
-        self.generated += generated
+    def decoded(self, sequences: int, seconds: float) -> None: ...
+
+    def prefilled(self, positions: int, seconds: float) -> None: ...
+
+    def generated(self, tokens: int) -> None:
+        self.tokens += tokens
 
     def reused(self, looked_up: int, found: int) -> None: ...
 
@@ -39,7 +43,7 @@ def test_an_end_that_is_on_its_way_when_all_are_abandoned_is_counted_once() -> N
         none = np.zeros((0, 4), np.float32)
         ticket = batcher.submit(Sequence(np.array([1, 5, 6], np.int64), none, 1, frozenset({2}), SamplingParams()))
         deadline = time.monotonic() + 20
-        while not ledger.generated:  # the loop is held up, so that the thread cannot deliver what it has
+        while not ledger.tokens:  # the loop is held up, so that the thread cannot deliver what it has
             assert time.monotonic() < deadline
             time.sleep(0.001)
         batcher.abandon(Unavailable.dead)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from edgevlm_server.http.access.hosts import refused_origin
-from edgevlm_server.http.transport.envelope import refusal
+from edgevlm_server.http.transport.envelope import Refusal
 
 
 class Cors(CORSMiddleware):
@@ -30,4 +30,4 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code == 200:
             return response
-        return refusal(refused_origin())
+        return Refusal(refused_origin())

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from edgevlm_server.errors import Unauthorized
 from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.transport.connections import origin_of
+from edgevlm_server.observe.record import record_of
 from edgevlm_server.request import Client
 from edgevlm_server.service import Service
 
@@ -32,12 +33,12 @@ async def authorise(request: Request) -> None:
         service: Service = request.app.state.service
         service.metrics.unauthorized.inc()
         raise Unauthorized.with_wrong_key() if key else Unauthorized.without_key()
-    request.state.client = client
+    record_of(request.scope).client = client
 
 
 def client_of(request: Request) -> Client:
     """Who has sent it: the client whose key it carries, or whoever is at the address."""
-    name: str | None = getattr(request.state, "client", None)
+    name = record_of(request.scope).client
     if name is not None:
         return Client(name, name)
     host = "" if request.client is None else request.client.host

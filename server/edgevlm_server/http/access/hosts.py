@@ -13,7 +13,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgevlm_server.errors import Forbidden
-from edgevlm_server.http.transport.envelope import refusal
+from edgevlm_server.http.transport.envelope import Refusal
+from edgevlm_server.settings import Settings, is_loopback
 
 PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
 """Names that are reserved for use within a machine or a network."""
@@ -39,9 +40,9 @@ class HostGuard:
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
         if not self._may_use(headers.get("host", "")):
-            return await refusal(_refused_name())(scope, receive, send)
+            return await Refusal(_refused_name())(scope, receive, send)
         if scope["method"] not in READING and not self._may_send(headers):
-            return await refusal(refused_origin())(scope, receive, send)
+            return await Refusal(refused_origin())(scope, receive, send)
         return await self._app(scope, receive, send)
 
     def _may_use(self, host: str) -> bool:
@@ -51,6 +52,13 @@ class HostGuard:
     def _may_send(self, headers: Headers) -> bool:
         known = "*" in self._origins or headers.get("origin") in self._origins
         return known or headers.get("sec-fetch-site") in OWN_PAGES
+
+
+def allowed_hosts(settings: Settings, host: str, *, keyed: bool) -> tuple[str, ...]:
+    """Of a listener on `host`. Without a list, names are checked where nothing else keeps a page out."""
+    if settings.allowed_hosts is not None:
+        return settings.allowed_hosts
+    return () if not keyed and is_loopback(host) else ("*",)
 
 
 def host_name(host: str) -> str:

@@ -16,6 +16,7 @@ from edgevlm_server.errors import PayloadTooLarge, RequestTimeout, UnsupportedMe
 from edgevlm_server.http.body.ask_form import form_values
 from edgevlm_server.http.body.json_body import compressed, parse_json
 from edgevlm_server.http.body.multipart import parse_form
+from edgevlm_server.observe.record import record_of
 from edgevlm_server.runtime.admission import Arriving
 
 BODY_SECONDS = 60.0
@@ -60,11 +61,11 @@ async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytes:
     length = int(announced) if announced.isdecimal() and len(announced) < 20 else None
     if length is not None and length > max_bytes:
         raise _too_large(max_bytes, length)
-    body = bytearray()
+    body, record = bytearray(), record_of(request.scope)
     with anyio.move_on_after(BODY_SECONDS) as deadline:
         async for chunk in request.stream():
             body += chunk
-            arriving.size = len(body)
+            record.received = arriving.size = len(body)
             if len(body) > max_bytes:
                 raise _too_large(max_bytes, length)
     if deadline.cancelled_caught:

@@ -16,21 +16,25 @@ class Connections:
         self._most_of_one = most_of_one
         self._unbounded = [ipaddress.ip_network(one) for one in unbounded]
         self._open: Counter[bytes] = Counter()
-        self._total = 0
+        self.total = 0
+        """Open ones, without those that were refused."""
+        self.turned_away = 0
+        """All that were ever refused."""
 
     def enter(self, address: str) -> bool:
         """Count one more, or say that there are too many."""
         origin = origin_of(address)
-        if self._total >= self._most or (self._is_bounded(address) and self._open[origin] >= self._most_of_one):
+        if self.total >= self._most or (self._is_bounded(address) and self._open[origin] >= self._most_of_one):
+            self.turned_away += 1
             return False
-        self._total += 1
+        self.total += 1
         self._open[origin] += 1
         return True
 
     def leave(self, address: str) -> None:
         """One that was counted is closed."""
         origin = origin_of(address)
-        self._total -= 1
+        self.total -= 1
         self._open[origin] -= 1
         if not self._open[origin]:
             del self._open[origin]

@@ -1,14 +1,16 @@
-"""What every answer carries: a request id, the charset of JSON, one shape of error. Knows HTTP, no route."""
+"""What every answer carries: a request id, the charset of JSON, one shape of error. Knows HTTP, no route.
+
+It is also where a request's record is made, closed and handed on.
+"""
 
 import re
-import time
 import uuid
 
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgevlm_server.errors import ApiError
-from edgevlm_server.observe.access_log import log_answer
+from edgevlm_server.observe.record import Readers, RequestRecord, record_of
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -17,35 +19,60 @@ _JSON = (b"content-type", b"application/json")
 _JSON_UTF8 = (b"content-type", b"application/json; charset=utf-8")
 
 
-def refusal(error: ApiError) -> JSONResponse:
-    """The answer that tells a client of an error."""
-    return JSONResponse(error.body(), status_code=error.status, headers=error.headers)
+class Refusal(JSONResponse):
+    """The answer that tells a client of an error, and the record of its code."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.body(), status_code=error.status, headers=error.headers)
+        self._code = error.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record_of(scope).code = self._code
+        await super().__call__(scope, receive, send)
 
 
 class Envelope:
-    """Puts `x-request-id` on every answer, the client's own if it is short and plain, and writes the access log."""
+    """Puts `x-request-id` on every answer, the client's own if it is short and plain; keeps the request's record."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, readers: Readers) -> None:
         self._app = app
+        self._readers = readers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        start = time.monotonic()
-        status = 0
+        record = _begin(scope)
+        scope.setdefault("state", {})["record"] = record
 
         async def send_completed(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                record.status = message["status"]
                 headers = [_JSON_UTF8 if header == _JSON else header for header in message["headers"]]
-                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+                message["headers"] = [*headers, (b"x-request-id", record.id.encode())]
+            else:
+                record.sent += len(message.get("body", b""))
+                record.complete = not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, send_completed)
+            # an answer that is given up without an error is one whose client has left
+            record.left |= not record.complete
         finally:
-            log_answer(scope, status, time.monotonic() - start, request_id)
+            record.close()
+            self._readers.read(record)
+
+
+def _begin(scope: Scope) -> RequestRecord:
+    headers = dict(scope["headers"])
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    traceparent = headers.get(b"traceparent")
+    peer = scope.get("client")
+    return RequestRecord(
+        id=given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
+        method=scope["method"],
+        path=scope["path"],
+        address=peer[0] if peer else None,
+        traceparent=None if traceparent is None else traceparent.decode("latin-1"),
+    )

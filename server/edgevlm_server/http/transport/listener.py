@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from edgevlm_server.settings import Settings, SettingsError
+from edgevlm_server.settings import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -19,25 +19,28 @@ RESERVED = 128
 
 
 @contextmanager
-def listen(settings: Settings) -> Iterator[list[socket.socket]]:
-    """Listening sockets, one for each address of the host. Raises `SettingsError` if they cannot be had."""
+def listen(host: str, port: int, options: str = "--") -> Iterator[list[socket.socket]]:
+    """Listening sockets, one for each address of the host. Raises `SettingsError` if they cannot be had.
+
+    `options` is what comes before `host` and `port` in the names of the options that chose them.
+    """
     with ExitStack() as opened:
-        port = settings.port
+        wanted = port
         sockets: list[socket.socket] = []
         unavailable: OSError | None = None
-        for family, address in _addresses(settings.host):
+        for family, address in _addresses(host, options):
             try:
                 sockets.append(opened.enter_context(_listener(family, address, port)))
             except OSError as error:
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                    raise _cannot_listen(settings, error) from None
+                    raise _cannot_listen(host, wanted, options, error) from None
                 # a name may have an IPv6 address even where IPv6 is off
                 unavailable = error
                 continue
             # the second address gets the port that was chosen for the first
             port = sockets[0].getsockname()[1]
         if unavailable is not None and not sockets:
-            raise _cannot_listen(settings, unavailable)
+            raise _cannot_listen(host, wanted, options, unavailable)
         yield sockets
 
 
@@ -55,7 +58,7 @@ def connections_that_fit(wanted: int) -> int:
     return most
 
 
-def _addresses(host: str) -> Sequence[tuple[socket.AddressFamily, str]]:
+def _addresses(host: str, options: str) -> Sequence[tuple[socket.AddressFamily, str]]:
     """The addresses of a host, each once."""
     if host == "localhost":
         # clients try either; the file of host names often has one alone
@@ -63,7 +66,9 @@ def _addresses(host: str) -> Sequence[tuple[socket.AddressFamily, str]]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
-        raise SettingsError(f"Cannot listen on {host}: --host needs an address or a name of this machine.") from None
+        raise SettingsError(
+            f"Cannot listen on {host}: {options}host needs an address or a name of this machine."
+        ) from None
     return sorted({(family, str(address[0])) for family, *_, address in found})
 
 
@@ -81,8 +86,8 @@ def _listener(family: socket.AddressFamily, address: str, port: int) -> socket.s
     return listener
 
 
-def _cannot_listen(settings: Settings, error: OSError) -> SettingsError:
-    start = f"Cannot listen on {settings.host} port {settings.port}"
+def _cannot_listen(host: str, port: int, options: str, error: OSError) -> SettingsError:
+    start = f"Cannot listen on {host} port {port}"
     if error.errno == errno.EADDRINUSE:
-        return SettingsError(f"{start}: another program does. Choose another port with --port.")
+        return SettingsError(f"{start}: another program does. Choose another port with {options}port.")
     return SettingsError(f"{start}: {error.strerror or error}.")

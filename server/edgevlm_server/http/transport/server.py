@@ -4,6 +4,8 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -24,6 +26,14 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             listener.listen(BACKLOG)  # asyncio has one number for both
         asyncio.get_running_loop().set_exception_handler(_AcceptErrors())
+
+
+class BesideServer(Server):
+    """A second one in the same process: signals are for the first."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class _AcceptErrors:

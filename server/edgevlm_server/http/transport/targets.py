@@ -8,6 +8,8 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edgevlm_server.observe.record import record_of
+
 _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
 _SLASHES = re.compile("/{2,}")
 
@@ -15,7 +17,8 @@ _SLASHES = re.compile("/{2,}")
 class Targets:
     """Gives the application one spelling of each path, behind `root_path`, and GET instead of HEAD.
 
-    `raw_path` stays as it was sent. uvicorn leaves out the body of an answer to HEAD.
+    `raw_path` stays as it was sent, and the record gets the path's route. uvicorn leaves out the body of an answer to
+    HEAD.
     """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
@@ -23,9 +26,15 @@ class Targets:
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope = self._plain(scope)
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope = self._plain(scope)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            # the router has left there which route it was
+            record_of(scope).route = getattr(scope.get("route"), "path", None)
 
     def _plain(self, scope: Scope) -> Scope:
         path, headers = scope["path"], scope["headers"]

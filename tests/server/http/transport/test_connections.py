@@ -158,6 +158,11 @@ def test_silent_connections_lock_nobody_out_for_long(bundles: Bundles) -> None:
         until(lambda: serves_one(server), "the silent ones to be given up")
 
 
+def addresses(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Of the clients in the access log."""
+    return [record.__dict__["fields"]["address"] for record in caplog.records if record.name == "edgevlm.access"]
+
+
 def test_a_trusted_proxy_speaks_for_many(bundles: Bundles, caplog: pytest.LogCaptureFixture) -> None:
     settings = {"max_connections_per_address": 1, "trusted_proxies": ("127.0.0.1", "127.1.0.0/16")}
     get = b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.9.8.7\r\n\r\n"
@@ -168,8 +173,8 @@ def test_a_trusted_proxy_speaks_for_many(bundles: Bundles, caplog: pytest.LogCap
             connection.sendall(get)
             assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
         assert is_refused(stack.enter_context(connected(server, "127.0.0.2")))
-        until(lambda: caplog.text.count("client=10.9.8.7") == 4, "four lines in the log")
-    assert caplog.text.count("client=127.0.0.2") == 1
+        until(lambda: addresses(caplog).count("10.9.8.7") == 4, "four lines in the log")
+    assert addresses(caplog).count("127.0.0.2") == 1
 
 
 def test_without_trusted_proxies_nobody_speaks_for_others(
@@ -177,7 +182,7 @@ def test_without_trusted_proxies_nobody_speaks_for_others(
 ) -> None:
     with caplog.at_level(logging.INFO):
         echo_server.client.get("/v1/models", headers={"x-forwarded-for": "10.9.8.7"})
-        until(lambda: "client=127.0.0.1" in caplog.text, "the line in the log")
+        until(lambda: "127.0.0.1" in addresses(caplog), "the line in the log")
     assert "10.9.8.7" not in caplog.text
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from edgevlm_server.http.transport.listener import listen
-from edgevlm_server.settings import Settings, SettingsError
+from edgevlm_server.settings import SettingsError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -22,7 +22,7 @@ def test_no_packet_waits_for_the_one_before_it(host: str) -> None:
                 accepted.put_nowait(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
                 transport.close()
 
-        with listen(Settings(host=host, port=0)) as [listener]:
+        with listen(host, 0) as [listener]:
             server = await asyncio.get_running_loop().create_server(Noting, sock=listener)
             async with server:
                 _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
@@ -56,7 +56,7 @@ def reached(host: str, port: int) -> bool:
 )
 @pytest.mark.skipif(not IPV6, reason="this machine has no IPv6")
 def test_a_host_is_all_of_its_addresses(host: str, addresses: list[str]) -> None:
-    with listen(Settings(host=host, port=0)) as listeners:
+    with listen(host, 0) as listeners:
         [port] = {listener.getsockname()[1] for listener in listeners}
         assert [address for address in ("127.0.0.1", "::1") if reached(address, port)] == addresses
     assert not any(reached(address, port) for address in addresses)
@@ -66,19 +66,20 @@ def test_ipv4_is_enough_where_ipv6_is_off(monkeypatch: pytest.MonkeyPatch) -> No
     """A name may have an address that the machine has not; here the name server is a stand-in."""
     found = [(socket.AF_INET, 1, 6, "", ("127.0.0.1", 0)), (socket.AF_INET6, 1, 6, "", ("2001:db8::1", 0, 0, 0))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: found)
-    with listen(Settings(host="edge-box", port=0)) as [listener]:
+    with listen("edge-box", 0) as [listener]:
         assert listener.getsockname()[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_an_address_that_is_not_of_this_machine_is_one_sentence(host: str) -> None:
-    with pytest.raises(SettingsError, match=f"Cannot listen on {host}"), listen(Settings(host=host)):
+    with pytest.raises(SettingsError, match=f"Cannot listen on {host}"), listen(host, 0):
         pass
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_port_in_use_names_the_option(host: str) -> None:
-    with listen(Settings(host="127.0.0.1", port=0)) as [taken]:
-        settings = Settings(host=host, port=taken.getsockname()[1])
-        with pytest.raises(SettingsError, match="--port"), listen(settings):
+@pytest.mark.parametrize("options", ["--", "--metrics-"])
+def test_a_port_in_use_names_the_option(host: str, options: str) -> None:
+    with listen("127.0.0.1", 0) as [taken]:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f" {options}port"), listen(host, port, options):
             pass
