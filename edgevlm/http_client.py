@@ -79,10 +79,9 @@ class Server:
             f"Host: {host}:{self.port}",
             "Connection: close",
             "Accept: text/event-stream, application/json",
-            "Content-Type: application/json",
             f"Content-Length: {length}",
         ]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in {"Content-Type": "application/json", **headers}.items()]
         if self.key is not None:
             lines.append(f"Authorization: Bearer {self.key}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from edgevlm.cli import CommandError
 from edgevlm.http_client import ExchangeError, Server, fetch
@@ -16,16 +17,30 @@ STOP_SECONDS = 40
 """Longer than the server lets running requests go on."""
 
 
+class OwnServer(NamedTuple):
+    """Its address, and the number of its process."""
+
+    url: str
+    process: int
+
+
 @contextmanager
 def own_server(bundle: Path, options: Sequence[str] = ()) -> Iterator[str]:
     """The address of a server on a port that was free; it ends with the block, however that ends."""
+    with own_process(bundle, options) as server:
+        yield server.url
+
+
+@contextmanager
+def own_process(bundle: Path, options: Sequence[str] = ()) -> Iterator[OwnServer]:
+    """The same for whoever looks at the process, too."""
     port = free_port()
     serve = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--port", str(port), "--log-level", "warning"]
     with subprocess.Popen([*serve, *options]) as process:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(process, Server.at(url))
-            yield url
+            yield OwnServer(url, process.pid)
         finally:
             stop(process, STOP_SECONDS)
 

@@ -46,9 +46,14 @@ _RUNTIME = 448 * MIB
 # CUDA's context and the code of cuBLAS and cuDNN: not measured, a guess on the safe side.
 _CUDA = 1024 * MIB
 
-# A waiting request holds its body's text and the picture's file, three quarters as long. Measured: 80 bodies of 8 MiB
-# at once, 40 places, took 1.65 times 40 bodies, and the heap did not give it back.
-_BODIES_A_REQUEST = 1.75
+# A waiting request holds its body's text and the picture's file, three quarters as long; beside that, bodies on their
+# way have a quarter of a body for each place, and at least one (`runtime/bodies.py`). One at a time is parsed, and a
+# text of it has two copies then. `python -m benchmarks.bodies` sends the worst ones, and prints what they take.
+_BODIES_A_REQUEST = 2
+_BODIES_PARSED = 4
+
+# As much as `guided/compiler.py` lets all compiled grammars take.
+GRAMMARS = 64 * MIB
 
 # Work buffers: fitted to what ONNX Runtime's arena, which grows in powers of two, held after many calls. Vision: 102
 # MiB measured, 117 by this rule. Decoder, in chunks of 256 positions: 52, 104 and 118 MiB for layers 1024, 2048 and
@@ -128,8 +133,11 @@ def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
         image_cache=demand.image_cache,
         # its copies stay where the slots are
         prefix_cache=demand.prefix_cache if on_host else 0,
-        requests=_places(demand) * int(demand.max_body * _BODIES_A_REQUEST),
-        work=_RUNTIME + (_CUDA if cuda else 0) + (_work_buffers(manifest, demand, place) if on_host else 0),
+        requests=_places(demand) * int(demand.max_body * _BODIES_A_REQUEST) + _BODIES_PARSED * demand.max_body,
+        work=_RUNTIME
+        + GRAMMARS
+        + (_CUDA if cuda else 0)
+        + (_work_buffers(manifest, demand, place) if on_host else 0),
     )
 
 

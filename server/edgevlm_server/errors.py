@@ -10,6 +10,7 @@ ApiError
 ├── RequestTimeout        408  the head or the body did not arrive in time
 ├── PayloadTooLarge       413
 ├── UnsupportedMediaType  415
+├── HeadTooLarge          431
 ├── QueueFull             429  try again in `retry_after` seconds
 ├── RateLimited           429  this client has used what it may use; others are served
 ├── EngineFailed          500  this request failed in the engine
@@ -19,6 +20,7 @@ ApiError
 Messages are fixed texts: no text that a client sent is repeated in them.
 """
 
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
@@ -28,6 +30,7 @@ Code = Literal[
     "engine_error",
     "engine_unavailable",
     "grammar_compiler_unavailable",
+    "head_too_large",
     "host_not_allowed",
     "image_decoder_busy",
     "image_decoder_unavailable",
@@ -152,6 +155,14 @@ class UnsupportedMediaType(ApiError):
     type = "invalid_request_error"
 
 
+class HeadTooLarge(ApiError):
+    status = 431
+    type = "invalid_request_error"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The head of the request is larger than {most} bytes.", code="head_too_large")
+
+
 class QueueFull(ApiError):
     status = 429
     type = "rate_limit_error"
@@ -256,3 +267,16 @@ class AnswerTimeout(ApiError):
 Refusal = Callable[[], Exception]
 """Makes an error for each request that is refused: one that many tasks raise would gather all their
 tracebacks."""
+
+
+def let_go(error: BaseException) -> None:
+    """Free what an error that has been dealt with keeps alive: the frames that it came through, with the body in one
+    of them. Tasks and futures keep their errors, and frames their tasks, until the collector comes.
+    """
+    following: BaseException | None = error
+    while following is not None:
+        traceback.clear_frames(following.__traceback__)
+        following.__traceback__ = None
+        earlier = following.__cause__ or following.__context__
+        following.__cause__ = following.__context__ = None
+        following = earlier

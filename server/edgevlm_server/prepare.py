@@ -156,7 +156,7 @@ def _check_size(request: Request, model: Model, max_images: int) -> None:
     if isinstance(request.prompt, str):
         length += len(request.prompt)
     if length > MAX_TEXT:
-        raise _too_long(f"it has {length} characters", model, request.place)
+        raise _too_long(f"it has more than {MAX_TEXT} characters", model, request.place)
     pictures = _pictures(request.turns)
     if len(pictures) > max_images:
         place = pictures[max_images].place

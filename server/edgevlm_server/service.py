@@ -18,10 +18,11 @@ from edgevlm_server.observe.access_log import log_request
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import Readers
-from edgevlm_server.runtime.admission import Admission, Work
+from edgevlm_server.runtime.admission import Admission
 from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.runtime.limits import ClientLimits
 from edgevlm_server.runtime.prefix_cache import PrefixCache
+from edgevlm_server.runtime.work import Work
 from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -73,7 +73,8 @@ INSIDE: dict[str, set[str]] = {
         *("edgevlm_server.http.transport", "edgevlm_server.observe", "edgevlm_server.reload"),
     },
     "edgevlm_server.http.body": {
-        *("edgevlm_server.errors", "edgevlm_server.api", "edgevlm_server.observe", "edgevlm_server.runtime"),
+        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.api", "edgevlm_server.observe"),
+        "edgevlm_server.runtime",
     },
     "edgevlm_server.http.transport": {
         *("edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.observe"),

@@ -12,11 +12,16 @@ from typing import Any
 
 import pytest
 from edgevlm_engines import size_text
+from edgevlm_server.guided.compiler import MOST_BYTES, THOROUGH
+from edgevlm_server.guided.sandbox import MAX_BYTES
 from edgevlm_server.http.access.key_file import add_key
 from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.http.app import build_api
+from edgevlm_server.http.body.json_body import MAX_REST
+from edgevlm_server.http.transport.heads import MAX_HEAD
 from edgevlm_server.images.formats.limits import FORMATS, ImageLimits
 from edgevlm_server.model import load_model
+from edgevlm_server.runtime.bodies import ROOM, SMALL_BODY
 from edgevlm_server.settings import OPTIONS, Settings, SettingsError, flag
 
 from tests.boundaries.walls import LIBRARIES, ROOMS, ROOT
@@ -309,7 +314,11 @@ def limits() -> dict[str, str]:
         "time that an idle connection is kept": f"{settings.keep_alive:g} s",
         "one body": size_text(settings.max_body),
         "time for a body to arrive": f"{constant('BODY_SECONDS'):g} s",
+        "large bodies on their way together": f"{10 * ROOM:g} bodies of the largest size for 10 places",
+        "head of a request": size_text(MAX_HEAD),
+        "rest of a body whose request is answered": f"{constant('REST_SECONDS'):g} s, and ten times the largest body",
         "values in a JSON body": str(constant("MAX_VALUES")),
+        "a JSON body without its long texts and pictures": size_text(MAX_REST),
         "one text, and all texts of a chat": f"{constant('MAX_TEXT')} characters",
         "messages of a chat": str(constant("MAX_MESSAGES")),
         "parts of a message": str(constant("MAX_PARTS")),
@@ -322,9 +331,13 @@ def limits() -> dict[str, str]:
         "memory of the process that decodes": size_text(images.memory_bytes),
         "time to fetch a picture": f"{images.fetch_seconds:g} s",
         "pictures fetched at once": str(constant("AT_ONCE")),
+        "pictures fetched at once from one host": str(constant("AT_ONE_HOST")),
         "stop strings": "4, of 64 characters",
         "one JSON schema": f"{constant('MAX_SIZE')} characters",
         "levels of a JSON schema": str(constant("MAX_DEPTH")),
+        "memory of one compiled schema, or other form of an answer": size_text(MAX_BYTES),
+        "memory of all of them": size_text(MOST_BYTES),
+        "processor time to compile one": f"{THOROUGH:g} s",
         "requests that wait": str(settings.max_queue),
         "time for a whole request": "none" if settings.request_timeout is None else "?",
         "one client's requests at once": "none" if settings.limit_requests_at_once is None else "?",
@@ -341,6 +354,7 @@ def test_limits_are_those_of_the_code() -> None:
     options = {name for _, _, option in rows for name in code(option)}
     assert options <= {flag(name) for name in OPTIONS}
     assert f"after {constant('GRACE_SECONDS'):g} s at the earliest" in TEXT
+    assert f"Bodies of up to {size_text(SMALL_BODY)} are" in TEXT
 
 
 HI = [{"role": "user", "content": "hi"}]

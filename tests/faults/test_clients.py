@@ -131,7 +131,7 @@ def test_hundreds_that_connect_and_leave_change_nothing(slow: tuple[LiveServer, 
             answer = server.chat(f"good {index}").json()["choices"][0]["message"]["content"]
             assert answer.endswith(f"good {index} ASSISTANT:")
         list(visits)
-    until(lambda: not server.service.admission._bodies, "bodies to be given up")
+    until(lambda: not server.service.admission.bodies.arriving, "bodies to be given up")
     metrics = balanced(server)
     rejected = sum(value for name, value in metrics.items() if name.startswith("edgevlm_admission_rejections_total"))
     assert metrics["edgevlm_requests_received_total"] == metrics["edgevlm_requests_accepted_total"] + rejected

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edgevlm_engines import EngineLoadError, Manifest, read_manifest
+from edgevlm_engines import EngineLoadError, Manifest, memory_plan, read_manifest
 from edgevlm_server import model
+from edgevlm_server.guided import compiler
 from edgevlm_server.memory_budget import MemoryBudget
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings, add_arguments
@@ -72,16 +73,16 @@ def test_where_nothing_is_known_nothing_is_refused(large: Manifest, caplog: pyte
 def test_too_much_is_refused_with_values_that_fit(large: Manifest) -> None:
     text = refusal(large, DEFAULTS, 4 * GIB)
     assert text.startswith("There is not enough memory: weights ")
-    assert "of 4 GiB available; give --max-batch 3, or --max-length 832." in text
+    assert "of 4 GiB available; give --max-batch 3, or --max-length 768." in text
     for proposal in advised(text, DEFAULTS):
         assert MemoryBudget(large, proposal, 4 * GIB).plan().total <= 4 * GIB
 
 
 def test_several_options_together_where_one_is_not_enough(large: Manifest) -> None:
-    text = refusal(large, DEFAULTS, 2 * GIB)
+    text = refusal(large, DEFAULTS, 2304 * MIB)
     assert re.search(r"; give --max-batch 1 --prefix-cache \d+M\.$", text), text
     [proposal] = advised(text, DEFAULTS)
-    assert MemoryBudget(large, proposal, 2 * GIB).plan().total <= 2 * GIB
+    assert MemoryBudget(large, proposal, 2304 * MIB).plan().total <= 2304 * MIB
 
 
 def test_where_no_option_helps_it_says_what_does(large: Manifest) -> None:
@@ -169,3 +170,7 @@ def test_every_advice_is_accepted(large: Manifest, asked: Settings, share: float
     else:
         assert plan.total <= min(available, asked.memory or available)
         assert 1 <= plan.demand.slots <= asked.max_batch
+
+
+def test_grammars_take_what_is_planned_for_them() -> None:
+    assert compiler.MOST_BYTES == memory_plan.GRAMMARS

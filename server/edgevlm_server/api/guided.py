@@ -11,7 +11,7 @@ from edgevlm_server.api.strict import StrictModel, Text, by_type, tag
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.guided.grammar import GrammarError, any_object, one_of, that_matches, valid_json
 from edgevlm_server.guided.json_schema import MAX_REGEX
-from edgevlm_server.request import Structure
+from edgevlm_server.request import MAX_TEXT, Structure
 
 MAX_CHOICES = 256
 MAX_CHOICE = 256
@@ -24,6 +24,10 @@ def _writable(value: Any, depth: int = 0) -> Any:
     """A schema comes back in some answers, annotations included: it must be valid text, and not too deep."""
     if depth > MAX_NESTING:
         raise PydanticCustomError("schema", "A schema can be nested at most {most} deep", {"most": MAX_NESTING})
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise PydanticCustomError(
+            "schema", "A text in a schema can have at most {most} characters", {"most": MAX_TEXT}
+        )
     if isinstance(value, str) and not value.isprintable():
         try:
             value.encode()

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+from pydantic import Field, StringConstraints
+
 from edgevlm_server.api.chat import Body, logprob_entries
 from edgevlm_server.api.fields import Count, SamplingFields, TopLogprobs
 from edgevlm_server.api.guided import TextFormat, wanted_format
@@ -53,6 +55,16 @@ Included = Literal[
 ]
 
 
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        Annotated[str, StringConstraints(max_length=512)],
+    ],
+    Field(max_length=16),
+]
+"""With OpenAI's bounds."""
+
+
 class ResponsesRequest(SamplingFields, ToolFields):
     """`metadata` comes back in the answer."""
 
@@ -62,7 +74,7 @@ class ResponsesRequest(SamplingFields, ToolFields):
     text: TextOptions | None = None
     include: list[Included] | None = None
     top_logprobs: TopLogprobs | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Metadata | None = None
 
     reasoning: Reasoning | None = None
     stream_options: Hint = None

@@ -7,25 +7,39 @@ so in a process of its own.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from typing import TypeVar
+from weakref import WeakSet, WeakValueDictionary
 
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from edgevlm_server.errors import InvalidRequest, Unavailable
-from edgevlm_server.guided.constraint import Constraint, ConstraintFailed
-from edgevlm_server.guided.sandbox import LIMITS, compiles
+from edgevlm_server.guided.constraint import Constraint, ConstraintFailed, Weight
+from edgevlm_server.guided.sandbox import LIMITS, Refused, tried
 from edgevlm_server.request import Structure
 from edgevlm_server.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-WORKERS = 2
+Result = TypeVar("Result")
+
 SECONDS = 10.0
 """How long a request waits for its grammar, others' grammars in front of it included."""
+QUICK = 0.5
+"""Processor time that a trial may take at first, and far more than usual grammars need. What takes longer is tried
+again, beside the others, so that nobody's usual grammar waits behind slow ones."""
+THOROUGH = 2.0
+QUICK_WORKERS = 2
 KEPT = 32
 """Compiled grammars kept: a line asks the same question, in the same form, again and again."""
+MOST_BYTES = 64 * 2**20
+"""Of all compiled grammars together, kept ones and those that answers follow now."""
+SIMPLE_BYTES = 2 * 2**20
+"""What one counts as that cannot grow beyond what its size tells."""
+REMEMBERED = 256
+"""Grammars that were refused: they are not tried again."""
 
 
 class Vocabulary:
@@ -51,15 +65,21 @@ class GrammarCompiler:
         self._tokenizer = tokenizer
         self._bos_id = bos_id
         self._end_ids = sorted(end_ids)
-        self._pool = ThreadPoolExecutor(WORKERS, "grammar")
+        self._quick = ThreadPoolExecutor(QUICK_WORKERS, "grammar")
+        self._thorough = ThreadPoolExecutor(1, "large grammar")
         self._compiled: OrderedDict[str, Constraint] = OrderedDict()
+        self._refused: OrderedDict[str, None] = OrderedDict()
+        self._alive: WeakSet[Weight] = WeakSet()
+        """Of all grammars that are kept, or that an answer still follows."""
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By client: each has one grammar compiled at a time."""
         self._closed = False
 
-    async def compile(self, structure: Structure) -> Constraint:
+    async def compile(self, structure: Structure, client: str) -> Constraint:
         """A constraint at the beginning of an answer. Raises `InvalidRequest` for what cannot be followed."""
         known = self._compiled.get(structure.grammar)
         if known is None:
-            known = self._compiled[structure.grammar] = await self._compile_beside(structure)
+            known = self._compiled[structure.grammar] = await self._compile_in_time(structure, client)
             while len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(structure.grammar)
@@ -71,28 +91,73 @@ class GrammarCompiler:
 
     def close(self) -> None:
         """Forget what waits; what is under way ends by itself."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._quick, self._thorough):
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _compile_beside(self, structure: Structure) -> Constraint:
-        if self._closed:
-            raise Unavailable.draining()
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self.constraint, structure)
+    async def _compile_in_time(self, structure: Structure, client: str) -> Constraint:
+        turn = self._turns.setdefault(client, asyncio.Lock())
         try:
-            return await asyncio.wait_for(work, SECONDS)
+            return await asyncio.wait_for(self._in_turn(turn, structure), SECONDS)
         except ConstraintFailed:
+            self._remember(structure.grammar)
             raise InvalidRequest(
                 f"{structure.place}: It cannot be used: it is invalid, contradicts itself or is too complex.",
                 code="unsupported_schema",
                 param=structure.place,
             ) from None
-        except (asyncio.TimeoutError, OSError):
-            log.exception("A grammar could not be compiled.")
+        except (asyncio.TimeoutError, OSError) as error:
+            log.warning("A grammar could not be compiled: %s.", error or f"it had to wait for {SECONDS:.0f} s")
             raise Unavailable.uncompiled() from None
 
-    def constraint(self, structure: Structure) -> Constraint:
-        """Compile one grammar here and now. Raises `ConstraintFailed`, or `OSError` if it cannot be tried."""
-        if structure.risky and not compiles(structure.grammar):
+    async def _in_turn(self, turn: asyncio.Lock, structure: Structure) -> Constraint:
+        async with turn:
+            if structure.grammar in self._refused:
+                raise ConstraintFailed
+            # another request of the client may have brought it meanwhile
+            known = self._compiled.get(structure.grammar)
+            return known or await self._compile_beside(structure)
+
+    async def _compile_beside(self, structure: Structure) -> Constraint:
+        weight = Weight(await self._weigh(structure))
+        self._make_room(weight)
+        compiled = await self._run(self._quick, lambda: self.constraint(structure))
+        # the thread may hold its own for a moment longer than it is needed
+        return compiled.fresh(weight)
+
+    async def _weigh(self, structure: Structure) -> int:
+        """Bytes that it will take. Raises `ConstraintFailed`, or `OSError` if it cannot be tried."""
+        if not structure.risky:
+            return SIMPLE_BYTES
+        size = await self._run(self._quick, lambda: tried(structure.grammar, QUICK))
+        if size is Refused.TOO_SLOW:
+            size = await self._run(self._thorough, lambda: tried(structure.grammar, THOROUGH))
+        if isinstance(size, Refused):
             raise ConstraintFailed
+        return size
+
+    def _make_room(self, weight: Weight) -> None:
+        """Raises `Unavailable` where too many large ones are in use."""
+        while self._weight() + weight.size > MOST_BYTES:
+            if not self._compiled:
+                raise Unavailable.uncompiled()
+            self._compiled.popitem(last=False)
+        self._alive.add(weight)
+
+    def _weight(self) -> int:
+        return sum(weight.size for weight in self._alive)
+
+    def _remember(self, grammar: str) -> None:
+        self._refused[grammar] = None
+        while len(self._refused) > REMEMBERED:
+            self._refused.popitem(last=False)
+
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+        if self._closed:
+            raise Unavailable.draining()
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def constraint(self, structure: Structure) -> Constraint:
+        """Compile one grammar here and now. Raises `ConstraintFailed`."""
         matcher = LLMatcher(self._vocabulary, structure.grammar, log_level=0, limits=LIMITS)
         constraint = Constraint(matcher, self._tokenizer.vocab_size)
         # the first step costs most, and what cannot even begin is found now

@@ -11,18 +11,26 @@ class ConstraintFailed(Exception):
     """The grammar cannot be followed any further within its bounds."""
 
 
+class Weight:
+    """What one compiled grammar takes, in bytes. It lives as long as any place in the grammar does."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
 class Constraint:
     """One answer's place in its grammar. Owned by whoever chooses its tokens; nothing is shared between answers."""
 
-    def __init__(self, matcher: LLMatcher, vocab_size: int) -> None:
+    def __init__(self, matcher: LLMatcher, vocab_size: int, weight: Weight | None = None) -> None:
         self.failed = False
         """The grammar was given up; the answer cannot go on."""
         self._matcher = matcher
         self._vocab_size = vocab_size
+        self._weight = weight
 
-    def fresh(self) -> "Constraint":
-        """The same place once more, for another answer."""
-        return Constraint(self._matcher.deep_copy(), self._vocab_size)
+    def fresh(self, weight: Weight | None = None) -> "Constraint":
+        """The same place once more, for another answer; `weight` if it is not known yet."""
+        return Constraint(self._matcher.deep_copy(), self._vocab_size, weight or self._weight)
 
     def allowed(self) -> Allowed:
         """Tokens that may come next, `[vocab_size]`; at least one. Raises `ConstraintFailed`."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from edgevlm_server.errors import AnswerTimeout
-from edgevlm_server.runtime.admission import Work
+from edgevlm_server.runtime.work import Work
 
 Result = TypeVar("Result")
 

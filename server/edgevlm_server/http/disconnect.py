@@ -7,7 +7,7 @@ from contextlib import suppress
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from edgevlm_server.runtime.admission import Work
+from edgevlm_server.runtime.work import Work
 
 LOOK_SECONDS = 1.0
 
@@ -30,6 +30,7 @@ class DisconnectWatch:
     def stop(self) -> None:
         """The answer is complete: leaving is no news any more."""
         self._task.cancel()
+        self._callbacks.clear()
 
     def work(self) -> Work:
         """Work that is given up once the client has left; then it raises `ClientDisconnect`."""

@@ -6,8 +6,9 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound
+from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound, let_go
 from edgevlm_server.http.transport.envelope import Refusal
+from edgevlm_server.http.transport.last_word import unexpected
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST
 
 
@@ -21,6 +22,7 @@ def answer_errors(app: FastAPI) -> None:
 
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
+    let_go(error)
     return Refusal(error)
 
 
@@ -44,11 +46,11 @@ def _allowed(methods: str) -> str:
 
 async def _client_left(request: Request, error: Exception) -> Response:
     """In the middle of its body, or while its request was prepared."""
+    let_go(error)
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """A mistake of ours; the traceback is in the log."""
-    # starlette raises it again, and uvicorn then closes the connection
-    failure = ApiError("The server failed on this request.", code="internal_error", headers={"connection": "close"})
-    return Refusal(failure)
+    # starlette raises it again
+    return Refusal(unexpected())

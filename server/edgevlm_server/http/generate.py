@@ -30,9 +30,11 @@ from edgevlm_server.http.disconnect import DisconnectWatch
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord, record_of
 from edgevlm_server.prepare import prepare
 from edgevlm_server.request import Client, Generation
-from edgevlm_server.runtime.admission import Admission, Arriving, Place, Work
+from edgevlm_server.runtime.admission import Admission, Place
+from edgevlm_server.runtime.bodies import Arriving
 from edgevlm_server.runtime.output import Answer, Choices, ClientLeft, Output, Ticket, when_all_ended
 from edgevlm_server.runtime.sequence import Sequence
+from edgevlm_server.runtime.work import Work
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
 
@@ -194,7 +196,7 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read
         async def prepared() -> list[Sequence]:
             ready = prepare(wanted, model, service.settings.max_images)
             structure = wanted.generation.structure
-            constraint = None if structure is None else await loaded.grammars.compile(structure)
+            constraint = None if structure is None else await loaded.grammars.compile(structure, client.share)
             record.look_at(len(ready.pictures))
             images = await loaded.pictures.encode(ready.pictures, client)
             return ready.sequences(images, constraint)

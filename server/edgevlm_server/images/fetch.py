@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from weakref import WeakValueDictionary
 
 import anyio
 import h11
@@ -20,7 +21,9 @@ from edgevlm_server.images.hosts import ImageHosts, IPAddress, Target, read_url
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
-"""Fetches under way together; more wait, so that no host is flooded through this server."""
+"""Fetches under way together; more wait."""
+AT_ONE_HOST = 2
+"""Of them from one host: none is flooded through this server, and one that hangs does not hold up the others."""
 
 CONNECT_SECONDS = 2.0
 """For one of several addresses of a host: then the next one is tried."""
@@ -45,6 +48,8 @@ class ImageFetcher:
         self._limits = limits
         self._resolve = resolve
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns_at: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """By host."""
         self._tls = ssl.create_default_context()
 
     async def fetch(self, url: str) -> bytes:
@@ -52,17 +57,19 @@ class ImageFetcher:
         target = read_url(url)
         if target is None or not self._hosts.allow(target):
             raise host_not_allowed()
-        async with self._turns:
-            try:
-                with anyio.fail_after(self._limits.fetch_seconds):
+        turn = self._turns_at.setdefault(target.host, asyncio.Semaphore(AT_ONE_HOST))
+        try:
+            # with the time to wait: where a host hangs, its pictures do not wait for each other for minutes
+            with anyio.fail_after(self._limits.fetch_seconds):
+                async with turn, self._turns:
                     return await self._get(target)
-            except TimeoutError:
-                log.info("A picture from %s took too long.", target.host)
-                raise self._limits.fetch_too_slow() from None
-            except h11.ProtocolError:  # its text may hold a piece of the answer
-                reason = "its answer was not valid HTTP"
-            except (OSError, _Failed) as error:
-                reason = str(error)
+        except TimeoutError:
+            log.info("A picture from %s took too long.", target.host)
+            raise self._limits.fetch_too_slow() from None
+        except h11.ProtocolError:  # its text may hold a piece of the answer
+            reason = "its answer was not valid HTTP"
+        except (OSError, _Failed) as error:
+            reason = str(error)
         log.info("A picture from %s could not be fetched: %s.", target.host, reason)
         raise fetch_failed()
 
@@ -98,7 +105,7 @@ class ImageFetcher:
         if target.address is not None:
             return [target.address]
         found = map(ipaddress.ip_address, await self._resolve(target.host, target.port))
-        allowed = [address for address in found if self._hosts.may_connect(address)]
+        allowed = [address for address in found if self._hosts.may_connect(address, target.port)]
         if not allowed:
             raise _Failed("its name leads only to addresses that are neither public nor listed in --image-hosts")
         return allowed

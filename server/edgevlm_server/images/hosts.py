@@ -26,7 +26,9 @@ _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]
 _LIKE_AN_ADDRESS = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)", re.ASCII)
 # IPv6 addresses that stand for IPv4 ones: a translator would carry the connection into that network
 _TRANSLATORS = ("2001::/32", "2002::/16", "64:ff9b::/96", "64:ff9b:1::/48")
-_TRANSLATED = tuple(ipaddress.ip_network(text) for text in _TRANSLATORS)
+# private before there were fc00::/7, and the relays of 6to4: neither is public any more, whatever Python says
+_FORMER = ("fec0::/10", "192.88.99.0/24")
+_NOT_PUBLIC = tuple(ipaddress.ip_network(text) for text in (*_TRANSLATORS, *_FORMER))
 
 
 class Target(NamedTuple):
@@ -50,7 +52,8 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImageHosts:
-    """`hosts`: names and addresses, each with a port or `None` for the scheme's own. `networks`: addresses listed."""
+    """`hosts`: names and addresses, each with a port or `None` for the scheme's own. `networks`: addresses that a
+    name may lead to, on any port that is the name's."""
 
     hosts: frozenset[tuple[str, int | None]]
     networks: tuple[IPNetwork, ...]
@@ -67,7 +70,8 @@ class ImageHosts:
             host, port = _entry(entry)
             hosts.add((host, port))
             address = _address(host)
-            if address is not None:
+            # one with a port is for that port alone
+            if address is not None and port is None:
                 networks.append(ipaddress.ip_network(address))
         if not hosts and not networks:
             raise ValueError("at least one host is needed")
@@ -82,10 +86,11 @@ class ImageHosts:
         # an address listed alone is also a network of one: its port is decided above
         return usual and address is not None and any(address in n for n in self.networks if n.num_addresses > 1)
 
-    def may_connect(self, address: IPAddress) -> bool:
+    def may_connect(self, address: IPAddress, port: int) -> bool:
         """Whether a listed name may lead here: to a public address, or to one that is listed itself."""
         address = _unmapped(address)
-        return _is_public(address) or any(address in network for network in self.networks)
+        listed = (str(address), port) in self.hosts or any(address in network for network in self.networks)
+        return listed or _is_public(address)
 
 
 def read_url(text: str) -> Target | None:
@@ -153,6 +158,6 @@ def _unmapped(address: IPAddress) -> IPAddress:
 
 
 def _is_public(address: IPAddress) -> bool:
-    if any(address in network for network in _TRANSLATED):
+    if any(address in network for network in _NOT_PUBLIC):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from edgevlm_engines import Engine, Floats, Preprocessing
 
-from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable
+from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable, let_go
 from edgevlm_server.images.cache import FeatureCache, PictureNames
 from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
-from edgevlm_server.images.fetch import ImageFetcher
+from edgevlm_server.images.fetch import AT_ONCE, ImageFetcher
 from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
@@ -29,8 +29,8 @@ from edgevlm_server.request import Client, EncodedImages, Picture
 log = logging.getLogger(__name__)
 
 DECODE_WORKERS = 2
-RESOLVERS = 2
-"""Threads that wait for the name server: one that is silent holds up other fetches and nothing else."""
+RESOLVERS = AT_ONCE
+"""Threads that wait for the name server, which may be silent about one name and not about another: one a fetch."""
 AHEAD = 1
 """Pictures of one request that may be decoded while another of it is encoded."""
 FETCHES = {
@@ -206,6 +206,7 @@ class ImagePipeline:
             async with asking.turn:
                 return await self._encode(pixels, asking.client.share)
         except ImageError as error:
+            let_go(error)
             return error.again
         except ImageWorkerBusy:
             log.warning("The machine is too busy to decode a picture in time.")
@@ -250,4 +251,6 @@ async def _give_up(tasks: Sequence["asyncio.Task[Encoded]"]) -> None:
     """Harmless for those that have ended."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for end in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(end, InvalidRequest):  # of a later picture than the one whose mistake is told
+            let_go(end)

@@ -1,22 +1,19 @@
 """How many requests are inside, and when to come back. Event loop only; no threads, no HTTP."""
 
-import asyncio
 import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from edgevlm_server.errors import QueueFull, RateLimited, Refusal, RequestTimeout, Unavailable
+from edgevlm_server.errors import QueueFull, RateLimited, Refusal, Unavailable
+from edgevlm_server.runtime.bodies import Arriving, Bodies
 from edgevlm_server.runtime.limits import ClientLimits
 
 Result = TypeVar("Result")
 
 KEPT = 8
 """One in so many places of the queue is kept for clients who have nothing inside."""
-
-GRACE_SECONDS = 1.0
-"""So long every body may take on its way, however many others want to come in."""
 
 
 class Place:
@@ -35,54 +32,12 @@ class Place:
             leave(self, served)
 
 
-class Work:
-    """What a request waits for before it is queued. Whoever gives it up says why."""
-
-    def __init__(self) -> None:
-        self._reason: Exception | None = None
-        self._task: asyncio.Future[Any] | None = None
-
-    def give_up(self, reason: Exception) -> None:
-        """End it with this exception. Harmless when it is over; the first reason counts."""
-        if self._reason is None:
-            self._reason = reason
-            if self._task is not None:
-                self._task.cancel()
-
-    async def do(self, what: Callable[[], Awaitable[Result]]) -> Result:
-        """Do it, unless it is given up before or meanwhile; then the reason is raised."""
-        if self._reason is not None:
-            raise self._reason
-        self._task = asyncio.ensure_future(what())
-        try:
-            result: Result = await self._task
-            return result
-        except asyncio.CancelledError:
-            if self._reason is not None:
-                raise self._reason from None
-            raise
-
-
-class Arriving(Work):
-    """A body on its way."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.since = time.monotonic()
-        self.size = 0
-        """Bytes that are there; whoever reads the body counts them."""
-
-    def speed(self, now: float) -> float:
-        """Bytes a second so far."""
-        return self.size / (now - self.since)
-
-
 class Admission:
     """Counts requests with a whole body until their end: `slots` that can run and `queue` that may wait.
 
-    A request whose body is still on its way has no place, so that slow senders cannot take them all. Their number is
-    bounded by the same limit, and the slowest of them gives way to a newcomer. A part of the queue is kept for
-    clients who have nothing inside, so that one with many requests does not lock out the others.
+    A request whose body is still on its way has no place, so that slow senders cannot take them all. The number of
+    large ones is bounded as well, and the slowest of them gives way to a newcomer. A part of the queue is
+    kept for clients who have nothing inside, so that one with many requests does not lock out the others.
     """
 
     def __init__(
@@ -97,7 +52,7 @@ class Admission:
         self._inside = 0
         self._requests: Counter[str] = Counter()
         """Those inside, by client."""
-        self._bodies: set[Arriving] = set()
+        self.bodies = Bodies(lambda: self.limit, lambda: QueueFull(self.retry_after()))
         self._seconds = 1.0
         """How long a served request stays, smoothed; 1 s until one has been seen."""
 
@@ -109,7 +64,7 @@ class Admission:
     @property
     def arriving(self) -> int:
         """Requests whose body is on its way."""
-        return len(self._bodies)
+        return len(self.bodies.arriving)
 
     @property
     def limit(self) -> int:
@@ -123,33 +78,12 @@ class Admission:
         others.
         """
         self._check(client, 1)
-        if len(self._bodies) >= self.limit and not self._give_up_the_slowest():
-            raise QueueFull(self.retry_after())
         self.limits.begin(client)
-        arriving = Arriving()
-        self._bodies.add(arriving)
-        try:
-            return await arriving.do(lambda: read(arriving))
-        finally:
-            self._bodies.discard(arriving)
+        return await self.bodies.read(client, read)
 
     def give_up_bodies(self, refusal: Refusal = Unavailable.draining) -> None:
         """Refuse every request whose body is not there yet."""
-        while self._bodies:
-            self._bodies.pop().give_up(refusal())
-
-    def _give_up_the_slowest(self) -> bool:
-        """Make room for a newcomer; false if all bodies have only just begun."""
-        now = time.monotonic()
-        old = [body for body in self._bodies if now - body.since >= GRACE_SECONDS]
-        if not old:
-            return False
-        slowest = min(old, key=lambda body: body.speed(now))
-        self._bodies.discard(slowest)
-        slowest.give_up(
-            RequestTimeout("The body arrived too slowly, and others were waiting.", code="request_timeout")
-        )
-        return True
+        self.bodies.give_up(refusal)
 
     def enter(self, client: str, count: int = 1) -> Place:
         """Take a place for each of `count` answers.

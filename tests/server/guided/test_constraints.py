@@ -164,6 +164,6 @@ def test_a_vocabulary_of_llamas_size(tmp_path: Path) -> None:
 
     (tmp_path / "tokenizer.model").write_bytes(tokenizer_model(32_000))
     tokenizer = Tokenizer(tmp_path / "tokenizer.model")
-    constraint = GrammarCompiler(tokenizer, 1, {END}).constraint(Structure(one_of(["abc"]), "test", risky=False))
+    constraint = begun(GrammarCompiler(tokenizer, 1, {END}), one_of(["abc"]))
     allowed = {tokenizer.bytes_of(token) for token in constraint.allowed().nonzero()[0].tolist()}
     assert allowed == {b" ", b"a", b"ab", b"abc"}

@@ -1,5 +1,7 @@
 """Schemas that explode when they are compiled: refused within seconds, while others are served."""
 
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -8,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgevlm_server.guided.compiler import SECONDS, THOROUGH
 from edgevlm_server.guided.grammar import that_matches, valid_json
-from edgevlm_server.guided.sandbox import MEMORY_BYTES, SECONDS, compiles
+from edgevlm_server.guided.sandbox import LEAST_BYTES, MAX_BYTES, Refused, tried
 
 from tests.live import LiveServer
 from tests.processes import children, limits_of
@@ -19,8 +22,26 @@ WOULD_BLOW_UP: dict[str, Any] = {"allOf": [{"type": "string", "pattern": f"a.{{{
 
 
 def test_good_grammars_pass() -> None:
-    assert compiles(valid_json({"type": "object", "properties": {"count": {"type": "integer"}}}))
-    assert compiles(that_matches("[0-9]{2}:[0-9]{2}"))
+    for grammar in (
+        valid_json({"type": "object", "properties": {"count": {"type": "integer"}}}),
+        that_matches("[0-9]{2}:[0-9]{2}"),
+    ):
+        assert tried(grammar, THOROUGH) == LEAST_BYTES
+
+
+def test_what_a_grammar_takes_is_measured() -> None:
+    size = tried(valid_json({"type": "integer", "multipleOf": 10_007}), 60)
+    assert isinstance(size, int) and 2 * LEAST_BYTES < size < MAX_BYTES
+
+
+@pytest.mark.slow
+def test_a_grammar_that_grows_too_large_is_refused_before_it_has() -> None:
+    assert tried(valid_json({"type": "integer", "multipleOf": 349_999}), 60) is Refused.BAD
+
+
+@pytest.mark.slow
+def test_a_grammar_that_takes_too_long_is_given_up() -> None:
+    assert tried(valid_json({"type": "integer", "multipleOf": 349_999}), 0.02) is Refused.TOO_SLOW
 
 
 @pytest.mark.slow
@@ -28,6 +49,7 @@ def test_good_grammars_pass() -> None:
     "schema",
     [
         WOULD_BLOW_UP,
+        {"type": "integer", "multipleOf": 349_999},
         {"allOf": [{"anyOf": [{"properties": {f"{a}{b}": {}}} for b in range(2)]} for a in range(20)]},
         {"properties": {f"k{n}": {"type": "integer", "multipleOf": 90_001 + n} for n in range(500)}},
         {"$ref": "#/$defs/x", "$defs": {"x": {"allOf": [{"$ref": "#/$defs/x"}, {"type": "object"}]}}},
@@ -35,26 +57,32 @@ def test_good_grammars_pass() -> None:
 )
 def test_grammars_that_explode_do_not(schema: dict[str, Any]) -> None:
     before = children()
-    assert not compiles(valid_json(schema))
+    assert isinstance(tried(valid_json(schema), THOROUGH), Refused)
     assert children() <= before
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_the_trial_has_limits_of_its_own() -> None:
-    """They end it should the parent be gone, and before it takes the machine's memory."""
     before = children()
     with ThreadPoolExecutor(1) as pool:
-        tried = pool.submit(compiles, valid_json(WOULD_BLOW_UP))
+        trial = pool.submit(tried, valid_json(WOULD_BLOW_UP), THOROUGH)
         until(lambda: children() - before, "the trial to begin")
-        [trial] = children() - before
-        until(lambda: tried.done() or limits_of(trial)["Max core file size"] == ("0", "0"), "its limits")
-        # they are set one after the other, and the last is that of memory
-        until(lambda: tried.done() or limits_of(trial)["Max address space"][0] != "unlimited", "the last of them")
-        limits = limits_of(trial)
-        assert not tried.result()
-    assert limits["Max address space"] == (str(MEMORY_BYTES),) * 2
-    assert limits["Max cpu time"] == (str(SECONDS + 1),) * 2
+        [process] = children() - before
+        # set one after the other, memory last
+        until(lambda: trial.done() or limits_of(process)["Max data size"][0] != "unlimited", "its limits")
+        limits = limits_of(process)
+        trial.result()
+    assert limits["Max core file size"] == ("0", "0")
+    assert MAX_BYTES < int(limits["Max data size"][1]) < 2**30
+
+
+@pytest.mark.slow
+def test_the_trial_ends_by_itself_should_its_parent_be_gone() -> None:
+    code = f"import sys; sys.path[:] = {sys.path!r}; from edgevlm_server.guided.sandbox import main; main(0.2)"
+    grammar = valid_json({"type": "integer", "multipleOf": 349_999}).encode()
+    ended = subprocess.run([sys.executable, "-c", code], input=grammar, capture_output=True, timeout=60)
+    assert ended.returncode == -signal.SIGPROF
 
 
 @pytest.mark.parametrize("name", ["llguidance", "edgevlm_server", "resource"])
@@ -63,7 +91,7 @@ def test_the_trial_takes_no_code_from_the_current_folder(
 ) -> None:
     (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
-    assert compiles(that_matches("[0-9]{2}"))
+    assert tried(that_matches("[0-9]{2}"), THOROUGH) == LEAST_BYTES
     assert not (tmp_path / "ran").exists()
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from edgevlm_engines import Floats
 from edgevlm_server.guided import compiler
+from edgevlm_server.guided.sandbox import Refused
 
 from tests.live import LiveServer
 from tests.pictures import data_url, image_part, text_part, user
@@ -48,7 +49,7 @@ def test_who_leaves_while_it_is_queued_leaves_nothing_running(bundles: Bundles) 
 
 def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    monkeypatch.setattr(compiler, "compiles", lambda grammar: let_go.wait(30))
+    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(30) and Refused.BAD)
     with (
         ThreadPoolExecutor(6) as pool,
         LiveServer.on_bundle(bundles("v2"), engine="echo", drain_timeout=0.1) as server,

@@ -145,7 +145,6 @@ def test_what_is_asked_of_whom() -> None:
         # listed
         ("10.0.0.7", True),
         ("10.1.0.200", True),
-        ("fd00::5", True),
         ("::ffff:10.0.0.7", True),
         # not public and not listed
         ("10.0.0.9", False),
@@ -169,17 +168,30 @@ def test_what_is_asked_of_whom() -> None:
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
         ("2001:0:7f00:1::", False),
+        ("fec0::1", False),
+        ("feff:ffff::1", False),
+        ("192.88.99.1", False),
+        ("::ffff:192.88.99.1", False),
     ],
 )
 def test_where_a_name_may_lead(address: str, expected: bool) -> None:
-    assert LISTED.may_connect(ipaddress.ip_address(address)) is expected
+    for port in (80, 9000):
+        assert LISTED.may_connect(ipaddress.ip_address(address), port) is expected
+
+
+@pytest.mark.parametrize("address", ["fd00::5", "10.0.0.8", "::ffff:10.0.0.8"])
+def test_an_address_that_is_listed_with_a_port_is_reached_on_that_port_alone(address: str) -> None:
+    port = 81 if address == "fd00::5" else 8081
+    assert LISTED.may_connect(ipaddress.ip_address(address), port)
+    assert not LISTED.may_connect(ipaddress.ip_address(address), 8080)
+    assert not LISTED.may_connect(ipaddress.ip_address(address), 80)
 
 
 def test_loopback_and_link_local_only_if_they_are_listed() -> None:
     hosts = ImageHosts.parse("127.0.0.1,169.254.7.0/24,fe80::/64")
-    assert all(hosts.may_connect(ipaddress.ip_address(a)) for a in ("127.0.0.1", "169.254.7.9", "fe80::1%eth0"))
+    assert all(hosts.may_connect(ipaddress.ip_address(a), 80) for a in ("127.0.0.1", "169.254.7.9", "fe80::1%eth0"))
     assert not any(
-        hosts.may_connect(ipaddress.ip_address(a)) for a in ("127.0.0.2", "169.254.169.254", "fe80:0:0:1::1")
+        hosts.may_connect(ipaddress.ip_address(a), 80) for a in ("127.0.0.2", "169.254.169.254", "fe80:0:0:1::1")
     )
 
 

@@ -50,8 +50,13 @@ class HostGuard:
         return name in self._allowed or is_private(name)
 
     def _may_send(self, headers: Headers) -> bool:
-        known = "*" in self._origins or headers.get("origin") in self._origins
-        return known or headers.get("sec-fetch-site") in OWN_PAGES
+        origin = headers.get("origin")
+        if "*" in self._origins or origin in self._origins:
+            return True
+        site = headers.get("sec-fetch-site")
+        # older browsers say where the page is from and nothing else
+        own = site is not None or origin is None or _name_in(origin) == host_name(headers.get("host", ""))
+        return own and site in OWN_PAGES
 
 
 def allowed_hosts(settings: Settings, host: str, *, keyed: bool) -> tuple[str, ...]:
@@ -67,6 +72,12 @@ def host_name(host: str) -> str:
     if not colon or not port.isdecimal():
         name = host.removesuffix(":")
     return name.strip("[]").rstrip(".").lower()
+
+
+def _name_in(origin: str) -> str:
+    """The host name of a page's origin; of `null` and the like, one that no server has."""
+    _, slashes, host = origin.partition("://")
+    return host_name(host) if slashes else "null://"
 
 
 def is_private(name: str) -> bool:

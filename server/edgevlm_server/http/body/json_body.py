@@ -4,10 +4,14 @@ import json
 from typing import Any
 
 from edgevlm_server.errors import InvalidRequest, UnsupportedMediaType
+from edgevlm_server.http.body.long_texts import LongTexts
 
 MAX_VALUES = 50_000
 """Commas and opening brackets in a body. Base64 has none and texts are bounded, so only a body that is made to cost
 seconds of parsing comes near."""
+
+MAX_ESCAPES = 65_536
+"""Backslashes in a body, beside one for 16 bytes: as in base64 with an escape for each line break, plus and slash."""
 
 MAX_WHOLE = 2**53
 """Beyond it a number with a point does not say which whole number is meant."""
@@ -16,16 +20,26 @@ _GZIP = b"\x1f\x8b"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def parse_json(body: bytes) -> Any:
+MAX_REST = 2**22
+"""Bytes of a body without its long texts: what is not a picture."""
+
+
+def parse_json(body: bytes | bytearray) -> Any:
     """JSON as the standard has it: no NaN or infinity, no key twice in an object; and not too many values.
 
     UTF-8, with or without the mark that Windows programs put in front. Raises `ApiError`.
     """
-    text = _text(body)
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
-        raise InvalidRequest("The body holds too many values.", code="too_many_values")
+    if body.startswith(_GZIP):
+        raise compressed()
+    if body.startswith(_UTF_16) or b"\0" in body[:2]:
+        raise _invalid("The body is UTF-16: JSON must be sent as UTF-8.")
+    _check_counts(body)
     try:
-        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique, parse_float=_number)
+        return _parse(body)
+    except UnicodeDecodeError:
+        raise _invalid(
+            "The body is not UTF-8, but perhaps Latin-1 (ISO 8859-1): JSON must be sent as UTF-8."
+        ) from None
     except (ValueError, RecursionError):
         raise _invalid("The body is not valid JSON.") from None
 
@@ -39,25 +53,30 @@ def compressed() -> UnsupportedMediaType:
     )
 
 
-def _text(body: bytes) -> str:
-    if body.startswith(_GZIP):
-        raise compressed()
-    if body.startswith(_UTF_16) or b"\0" in body[:2]:
-        raise _invalid("The body is UTF-16: JSON must be sent as UTF-8.")
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _invalid(
-            "The body is not UTF-8, but perhaps Latin-1 (ISO 8859-1): JSON must be sent as UTF-8."
-        ) from None
+def _check_counts(body: bytes | bytearray) -> None:
+    """Before anything is looked at one by one."""
+    values = body.count(b",") + body.count(b"[") + body.count(b"{")
+    escapes = body.count(b"\\")
+    if values > MAX_VALUES:
+        raise InvalidRequest("The body holds too many values.", code="too_many_values")
+    if escapes > MAX_ESCAPES + len(body) // 16:
+        raise InvalidRequest("The body holds too many escapes.", code="too_many_values")
+    # each value but the first follows one of those characters, and has at most a name and a text
+    if body.count(b'"') > 4 * values + 2 + escapes:
+        raise _invalid("The body is not valid JSON.")
+
+
+def _parse(body: bytes | bytearray) -> Any:
+    texts = LongTexts(body)
+    if len(texts.rest) > MAX_REST:
+        raise InvalidRequest("The body holds too much beside its pictures.", code="request_too_large")
+    return json.loads(
+        texts.rest.decode("utf-8-sig"), parse_constant=texts.next, object_pairs_hook=_unique, parse_float=_number
+    )
 
 
 def _invalid(message: str) -> InvalidRequest:
     return InvalidRequest(message, code="invalid_json")
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
 
 
 def _number(text: str) -> float:

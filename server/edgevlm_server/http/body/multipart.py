@@ -36,7 +36,7 @@ class FormField(NamedTuple):
     file_name: str | None = None
 
 
-def parse_form(body: bytes, content_type: str) -> list[FormField]:
+def parse_form(body: bytes | bytearray, content_type: str) -> list[FormField]:
     """The fields in their order. Raises `InvalidRequest` for what is no form."""
     boundary = _BOUNDARY.search(content_type)
     if boundary is None:
@@ -52,7 +52,7 @@ def parse_form(body: bytes, content_type: str) -> list[FormField]:
     return [_field(part, line_end) for part in parts[1:-1]]
 
 
-def _line_end(body: bytes, mark: bytes) -> bytes:
+def _line_end(body: bytes | bytearray, mark: bytes) -> bytes:
     """What ends the first mark's line, and with it every line of the form."""
     first = re.search(re.escape(mark) + rb"[ \t]*(\r?\n)", body)
     return first[1] if first else b"\r\n"

@@ -17,7 +17,7 @@ from edgevlm_server.http.body.ask_form import form_values
 from edgevlm_server.http.body.json_body import compressed, parse_json
 from edgevlm_server.http.body.multipart import parse_form
 from edgevlm_server.observe.record import record_of
-from edgevlm_server.runtime.admission import Arriving
+from edgevlm_server.runtime.bodies import Arriving
 
 BODY_SECONDS = 60.0
 """A body that takes longer is given up: a phone photo over a slow radio link fits, a stalled sender does not."""
@@ -53,7 +53,7 @@ def check(model: type[Model], data: Any) -> Model:
         raise invalid(error) from None
 
 
-async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytes:
+async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytearray:
     """The whole body, counted as it comes: neither a wrong Content-Length nor none at all gets around the limit."""
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise compressed()
@@ -61,16 +61,18 @@ async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytes:
     length = int(announced) if announced.isdecimal() and len(announced) < 20 else None
     if length is not None and length > max_bytes:
         raise _too_large(max_bytes, length)
+    part = 1.0 if length is None else length / max_bytes
     body, record = bytearray(), record_of(request.scope)
     with anyio.move_on_after(BODY_SECONDS) as deadline:
         async for chunk in request.stream():
             body += chunk
-            record.received = arriving.size = len(body)
+            record.received = len(body)
             if len(body) > max_bytes:
                 raise _too_large(max_bytes, length)
+            await arriving.grow(len(body), part)
     if deadline.cancelled_caught:
         raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:.0f} s.", code="request_timeout")
-    return bytes(body)
+    return body
 
 
 def _too_large(max_bytes: int, length: int | None) -> PayloadTooLarge:

@@ -15,8 +15,10 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from edgevlm_server.errors import ApiError, InvalidRequest, RequestTimeout, Unavailable
+from edgevlm_server.errors import ApiError, RequestTimeout, Unavailable
 from edgevlm_server.http.transport.connections import Connections
+from edgevlm_server.http.transport.heads import BoundedConnection
+from edgevlm_server.http.transport.rest import Lingering, Rest
 from edgevlm_server.http.transport.tls import Certificate, TlsConnection
 from edgevlm_server.settings import Settings
 
@@ -28,6 +30,10 @@ LINGER_SECONDS = 0.2
 """How long a refused connection stays open for what is still sent: closed at once, the refusal may be lost."""
 MOST_REFUSED = 32
 """With more of them, they are closed at once: they take descriptors."""
+
+REST_SECONDS = 30.0
+"""How long the rest of a body may take once its request is answered. It is thrown away: a client that still sends
+reads no answer, and closing the connection would lose it."""
 
 ACCEPTED_AT_ONCE = 16
 """asyncio accepts so many before it looks at the first: it must not run out of descriptors meanwhile."""
@@ -57,6 +63,7 @@ class HttpConfig(uvicorn.Config):
         )
         self.certificate = certificate
         self.head_timeout = settings.head_timeout
+        self.most_of_a_rest = 10 * settings.max_body
         self.open_connections = Connections(most_connections, settings.max_connections_per_address, proxies)
 
 
@@ -71,7 +78,9 @@ class Http11(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.conn: BoundedConnection = BoundedConnection()
         self._head_timeout = config.head_timeout
+        self._rest = Rest(self.loop, REST_SECONDS, config.most_of_a_rest)
         self._open = config.open_connections
         self._counted: str | None = None
         """The address that it is counted under."""
@@ -84,6 +93,7 @@ class Http11(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = Lingering(transport, self._has_rest, self._rest)  # type: ignore[assignment]
         address: str = transport.get_extra_info("peername")[0]
         if self._open.enter(address):
             self._counted = address
@@ -95,15 +105,19 @@ class Http11(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_waiting()
+        self._rest.over()
         if self._counted is None:
             self._open.refused -= 1
         else:
             self._open.leave(self._counted)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        self._rest.count(len(data))
+        if self._refused or self.transport.is_closing():
             return
         super().data_received(data)
+        if not self._has_rest():
+            self._rest.over()
         if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
         elif self._head_timer is None:
@@ -119,14 +133,27 @@ class Http11(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._has_rest():
+            self._rest.begin(self.transport)
         # the next request may have come together with the last
         self._note_received()
         if self._half_closed and self.cycle.response_complete:
             self.transport.close()
 
+    def shutdown(self) -> None:
+        """Called by uvicorn when the server ends."""
+        if self._refused:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Called by uvicorn instead of the application."""
-        self._answer(InvalidRequest("The request is not valid HTTP/1.1.", code="invalid_http"))
+        self._answer(self.conn.refusal)
+
+    def _has_rest(self) -> bool:
+        """Whether a body is still on its way."""
+        return self.conn.their_state is h11.SEND_BODY
 
     def _note_received(self) -> None:
         if self.cycle is not self._received and not self.cycle.more_body:

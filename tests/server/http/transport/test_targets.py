@@ -171,8 +171,12 @@ def test_a_page_of_another_site_sends_no_forms_here(echo_server: LiveServer, bun
     """As a browser sends one, which asks nobody before."""
     page = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
     check_error(echo_server.client.post("/ask", files=ASK, headers=page), 403, "origin_not_allowed")
+    for origin in ("https://evil.example", "null", "https://evil.example:8000"):
+        older = {"origin": origin}
+        check_error(echo_server.client.post("/ask", files=ASK, headers=older), 403, "origin_not_allowed")
     own = {"origin": "http://box.local", "sec-fetch-site": "same-origin"}
-    for headers in (own, {}):
+    older_own = {"origin": "http://127.0.0.1:9"}
+    for headers in (own, older_own, {}):
         assert echo_server.client.post("/ask", files=ASK, headers=headers).status_code == 400, "the picture is none"
     with serving(bundles("v2"), cors_origins=("https://evil.example",)) as server:
         assert server.client.post("/ask", files=ASK, headers=page).status_code == 400
