@@ -79,7 +79,7 @@ def test_the_trial_has_limits_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_the_trial_ends_by_itself_should_its_parent_be_gone() -> None:
-    code = f"import sys; sys.path[:] = {sys.path!r}; from edgevlm_server.guided.sandbox import main; main(0.2)"
+    code = f"import sys; sys.path[:] = {sys.path!r}; from edgevlm_server.guided.sandbox import main; main(0.02)"
     grammar = valid_json({"type": "integer", "multipleOf": 349_999}).encode()
     ended = subprocess.run([sys.executable, "-c", code], input=grammar, capture_output=True, timeout=60)
     assert ended.returncode == -signal.SIGPROF
