@@ -5,6 +5,9 @@
 # make arm      more of edgevlm on 64-bit Arm by qemu, with its images, and a table of it; takes long at first
 # make gpu      what needs an NVIDIA GPU, with a table of results; without one it says so
 # make gpu-pack what a machine with a GPU and no package registry needs for that beside the repository
+# make fuzz     every reader of what others send, fuzzed by coverage: SECONDS=60 for each
+# make soak     a server in mixed use with faults around it, and a table: MINUTES=10
+# make sbom     the images' components and hashes by their locks, in OUT (default: build/sbom); images hold theirs
 # make fix      format and mend what can be mended
 
 PYTHON ?= python3
@@ -26,7 +29,7 @@ CUDA := $(addprefix $(TENSORRT)/,cuda-python-12.6.2.post1/installed cuda-binding
 # what tests/chart renders the chart with
 HELM := $(VENV)/helm/installed
 
-.PHONY: run quick check test containers arm gpu gpu-pack lint fix test-tools
+.PHONY: run quick check test containers arm gpu gpu-pack lint fix fuzz soak sbom test-tools
 
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
@@ -68,6 +71,17 @@ fix: $(VENV)/installed-test
 	$(BIN)/python -m tests.chart.readme
 	$(BIN)/python -m tests.monitoring.dashboard
 	$(BIN)/python -m tests.docs.tables
+
+fuzz: $(VENV)/installed-test $(VENV)/installed-fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(TARGETS)
+
+soak: $(VENV)/installed-test
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)
+
+sbom: $(VENV)/installed-test
+	for image in cpu jetson-jp6 jetson-jp7; do \
+		$(BIN)/python docker/sbom.py docker/locks/$$image.txt $(or $(OUT),build/sbom)/$$image || exit 1; \
+	done
 
 $(VENV)/installed-%: pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

@@ -37,6 +37,9 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --
     && install --directory --mode 0700 --owner edgevlm --group edgevlm /keys \
     && install --directory /models
 COPY --from=build /opt/edgevlm /opt/edgevlm
+# components and licences of all that is in here
+RUN --mount=type=bind,source=docker,target=/docker \
+    /opt/edgevlm/bin/python3 /docker/sbom.py --system /docker/locks/cpu.txt /opt/edgevlm/share/sbom
 COPY --from=build --chown=10001:10001 /cache /cache
 # what the server makes for itself goes to /cache; inside a container every address is its own, so others decide who
 # reaches it, and it wants keys

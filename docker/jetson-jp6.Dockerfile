@@ -47,6 +47,9 @@ RUN useradd --uid 10001 --user-group --groups video --no-create-home --home-dir 
     && install --directory --mode 0700 --owner edgevlm --group edgevlm /cache /keys \
     && install --directory /models
 COPY --from=build /opt/edgevlm /opt/edgevlm
+# components and licences of all that is in here
+RUN --mount=type=bind,source=docker,target=/docker \
+    /opt/edgevlm/bin/python3 /docker/sbom.py --system /docker/locks/jetson-jp6.txt /opt/edgevlm/share/sbom
 # what the server makes for itself goes to /cache; inside a container every address is its own, so others decide who
 # reaches it, and it wants keys
 ENV PATH=/opt/edgevlm/bin:$PATH \

@@ -99,7 +99,8 @@ class LiveServer:
             listeners = listening.__enter__()
             self.port = listeners[0].getsockname()[1]
             app = build_app(self.service, self._keys)
-            config = HttpConfig(app, self._settings, self._settings.max_connections, self._certificate)
+            most, readers = self._settings.max_connections, self.service.readers
+            config = HttpConfig(app, self._settings, most, readers, self._certificate)
             self.places = config.open_connections
             server = Server(config)
             # signals belong to the test process

@@ -80,7 +80,7 @@ async def _run(
     for reader in readers:
         service.readers.add(reader)
     app = build_app(service, credentials.keys)
-    config = HttpConfig(app, settings, most_connections, credentials.certificate)
+    config = HttpConfig(app, settings, most_connections, service.readers, credentials.certificate)
     _watch_connections(metrics.levels, config.open_connections, most_connections)
     lag = asyncio.create_task(watch_lag(metrics.loop_lag.observe))
     beside = _Beside(service, listeners.metrics)
@@ -173,7 +173,8 @@ class _Beside:
     """The listener for metrics, if there is one: it goes on while requests end."""
 
     def __init__(self, service: Service, listeners: list[socket.socket]) -> None:
-        self._server = BesideServer(HttpConfig(build_metrics_app(service), service.settings, METRICS_CONNECTIONS))
+        app = build_metrics_app(service)
+        self._server = BesideServer(HttpConfig(app, service.settings, METRICS_CONNECTIONS, service.readers))
         self._serving = asyncio.create_task(self._server.serve(sockets=listeners)) if listeners else None
         if listeners:
             urls = [f"{_url(listener, encrypted=False)}/metrics" for listener in listeners]

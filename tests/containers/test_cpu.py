@@ -67,6 +67,15 @@ def test_no_tool_for_building_is_left(demo: Container) -> None:
     assert found.stdout.strip() == "[]"
 
 
+def test_it_holds_the_bill_of_what_is_in_it(demo: Container) -> None:
+    bill = json.loads(demo.exec("cat", "/opt/edgevlm/share/sbom/sbom.cdx.json").stdout)
+    licences = demo.exec("cat", "/opt/edgevlm/share/sbom/licences.txt").stdout.splitlines()
+    kinds = {one["purl"].split("@")[0] for one in bill["components"]}
+    assert {"pkg:pypi/onnxruntime", "pkg:pypi/h11", "pkg:deb/debian/libc6", "pkg:deb/debian/python3"} <= kinds
+    assert len(licences) == len(bill["components"])
+    assert not [line for line in licences if "not known" in line or "not stated" in line]
+
+
 def test_without_keys_it_says_how_to_start(podman: Podman, cpu_image: str) -> None:
     with podman.running(cpu_image) as container:
         assert container.wait() == 78

@@ -65,7 +65,8 @@ def check_command(words: list[str]) -> None:
     if Path(program).name == "edgevlm":
         _check_edgevlm(arguments)
     elif program == "make":
-        assert arguments and set(arguments) <= targets(), words
+        names = {word.partition("=")[0] for word in arguments}
+        assert names & targets() and names <= targets() | variables(), words
     elif Path(program).name == "python" and arguments[:1] == ["-m"]:
         assert arguments[1] in ("venv", "pip") or find_spec(arguments[1]), words
     elif program == "pytest":
@@ -73,6 +74,11 @@ def check_command(words: list[str]) -> None:
             assert name.startswith("-") or _is_test(name), words
     elif program.endswith(".sh") or program.startswith("."):
         assert (ROOT / program).exists() or program == ".", words
+
+
+def variables() -> set[str]:
+    """What may be set on make's command line."""
+    return set(re.findall(r"\$\(or \$\((\w+)\)", read("Makefile")))
 
 
 def targets() -> set[str]:

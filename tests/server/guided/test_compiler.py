@@ -10,10 +10,12 @@ import pytest
 from edgevlm_server.errors import InvalidRequest, Unavailable
 from edgevlm_server.guided import compiler as module
 from edgevlm_server.guided.compiler import MOST_BYTES, QUICK, GrammarCompiler
-from edgevlm_server.guided.grammar import one_of
+from edgevlm_server.guided.constraint import ConstraintFailed
+from edgevlm_server.guided.grammar import one_of, valid_json
 from edgevlm_server.guided.sandbox import MAX_BYTES, Refused
 from edgevlm_server.request import Structure
 from edgevlm_server.text.tokenizer import Tokenizer
+from llguidance import LLParserLimits
 
 from tests.conftest import GOLDEN
 
@@ -139,3 +141,34 @@ def test_a_grammar_that_waits_too_long_is_a_line_in_the_log(
         asyncio.run(run())
     [record] = caplog.records
     assert record.exc_info is None and "could not be compiled" in caplog.text
+
+
+def test_the_steps_of_a_grammar_are_limited_here_too(
+    compiler: GrammarCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No trial can tell what its later steps cost, on the thread that serves all: the library must stop by itself."""
+    structure = Structure(valid_json({"type": "array", "items": {"enum": ["on", "off"]}}), "test", risky=False)
+    assert compiler.constraint(structure).allowed().any()
+    monkeypatch.setattr(module, "LIMITS", LLParserLimits(step_max_items=1))
+    with pytest.raises(ConstraintFailed):
+        compiler.constraint(structure)
+
+
+def test_only_the_grammars_used_last_are_kept(
+    compiler: GrammarCompiler, weigh: Callable[[Try], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT", 2)
+    compiled: list[str] = []
+
+    def light(grammar: str, seconds: float) -> int:
+        compiled.append(grammar)
+        return 1
+
+    weigh(light)
+
+    async def run() -> None:
+        for number in (1, 2, 1, 3, 1, 2):
+            await compiler.compile(numbered(number), "a")
+
+    asyncio.run(run())
+    assert compiled == [numbered(number).grammar for number in (1, 2, 3, 2)]

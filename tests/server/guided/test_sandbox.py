@@ -1,7 +1,12 @@
 """Schemas that explode when they are compiled: refused within seconds, while others are served."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +15,8 @@ from edgevlm_server.guided.grammar import that_matches, valid_json
 from edgevlm_server.guided.sandbox import LEAST_BYTES, MAX_BYTES, Refused, tried
 
 from tests.live import LiveServer
+from tests.processes import children, limits_of
 from tests.server.engines import until
-from tests.server.images.image_workers import children
 
 WOULD_BLOW_UP: dict[str, Any] = {"allOf": [{"type": "string", "pattern": f"a.{{{30 + n}}}b"} for n in range(40)]}
 
@@ -54,6 +59,40 @@ def test_grammars_that_explode_do_not(schema: dict[str, Any]) -> None:
     before = children()
     assert isinstance(tried(valid_json(schema), THOROUGH), Refused)
     assert children() <= before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_trial_has_limits_of_its_own() -> None:
+    before = children()
+    with ThreadPoolExecutor(1) as pool:
+        trial = pool.submit(tried, valid_json(WOULD_BLOW_UP), THOROUGH)
+        until(lambda: children() - before, "the trial to begin")
+        [process] = children() - before
+        # set one after the other, memory last
+        until(lambda: trial.done() or limits_of(process)["Max data size"][0] != "unlimited", "its limits")
+        limits = limits_of(process)
+        trial.result()
+    assert limits["Max core file size"] == ("0", "0")
+    assert MAX_BYTES < int(limits["Max data size"][1]) < 2**30
+
+
+@pytest.mark.slow
+def test_the_trial_ends_by_itself_should_its_parent_be_gone() -> None:
+    code = f"import sys; sys.path[:] = {sys.path!r}; from edgevlm_server.guided.sandbox import main; main(0.02)"
+    grammar = valid_json({"type": "integer", "multipleOf": 349_999}).encode()
+    ended = subprocess.run([sys.executable, "-c", code], input=grammar, capture_output=True, timeout=60)
+    assert ended.returncode == -signal.SIGPROF
+
+
+@pytest.mark.parametrize("name", ["llguidance", "edgevlm_server", "resource"])
+def test_the_trial_takes_no_code_from_the_current_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert tried(that_matches("[0-9]{2}"), THOROUGH) == LEAST_BYTES
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 from edgevlm_server.images.decode.decoder import ImageDecoder
 from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 
+from tests.processes import children
 from tests.server.images.image_files import encode, plain
 
 SIZE, PAD = 32, (122, 116, 104)
@@ -26,16 +27,6 @@ def decoder(workers: int = 1, limits: ImageLimits | None = None) -> Iterator[Ima
         yield made
     assert children() <= before
     assert len(os.listdir("/proc/self/fd")) <= descriptors
-
-
-def children(parent: int | None = None) -> set[int]:
-    """Processes whose parent is this one or the one given, zombies included."""
-    found = set()
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(entry.read_text().rpartition(")")[2].split()[1]) == (parent or os.getpid()):
-                found.add(int(entry.parent.name))
-    return found
 
 
 def workers() -> list[int]:

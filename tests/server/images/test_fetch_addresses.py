@@ -1,13 +1,19 @@
 """Where a name leads and who answers there: looked up once, pinned, never into a network that is not listed; TLS."""
 
 import asyncio
+import os
 import socket
 import ssl
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
+from edgevlm_server.images.fetch import ImageFetcher
+from edgevlm_server.images.formats.limits import ImageError
+from edgevlm_server.images.hosts import ImageHosts
 
 from tests.server.images.fetching import LIMITS, PNG, fetch, refusal
 from tests.server.images.picture_hosts import PictureHost, StandInResolver, answers
@@ -129,3 +135,33 @@ def test_https_where_there_is_none() -> None:
         limits = replace(LIMITS, fetch_seconds=1)
         error = refusal(host.url(scheme="https"), f"127.0.0.1:{host.port}", limits=limits)
     assert error.code in ("image_fetch_failed", "image_fetch_timeout")
+
+
+def test_a_host_that_never_says_goodbye_is_left_at_once(authority: trustme.CA) -> None:
+    """TLS ends with a goodbye from either side, and waiting for the host's would keep its connection."""
+    left: list[float] = []
+
+    def keeps_quiet(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        began = time.monotonic()
+        # below TLS: a goodbye is read, and not answered
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as raw:
+            raw.settimeout(20)
+            while raw.recv(4096):
+                pass
+        left.append(time.monotonic() - began)
+
+    async def main() -> None:
+        fetcher = ImageFetcher(ImageHosts.parse(f"camera.invalid:{host.port},127.0.0.1"), LIMITS, resolve)
+        with pytest.raises(ImageError):
+            await fetcher.fetch(host.url(host="camera.invalid", scheme="https"))
+        # the server lives on, and so do connections that it has not ended
+        for _ in range(200):
+            if left:
+                break
+            await asyncio.sleep(0.02)
+
+    with PictureHost(keeps_quiet, tls_of(authority, "camera.invalid")) as host:
+        resolve = StandInResolver(["127.0.0.1"])
+        asyncio.run(main())
+        assert left, "the connection was kept"

@@ -20,6 +20,7 @@ from edgevlm_server.http.transport.connections import Connections
 from edgevlm_server.http.transport.heads import BoundedConnection
 from edgevlm_server.http.transport.rest import Lingering, Rest
 from edgevlm_server.http.transport.tls import Certificate, TlsConnection
+from edgevlm_server.observe.record import Readers, RequestRecord
 from edgevlm_server.settings import Settings
 
 HALF_CLOSE_SECONDS = 0.25
@@ -35,6 +36,9 @@ REST_SECONDS = 30.0
 """How long the rest of a body may take once its request is answered. It is thrown away: a client that still sends
 reads no answer, and closing the connection would lose it."""
 
+UNREAD = "-"
+"""In place of a method and a path."""
+
 ACCEPTED_AT_ONCE = 16
 """asyncio accepts so many before it looks at the first: it must not run out of descriptors meanwhile."""
 
@@ -43,8 +47,14 @@ class HttpConfig(uvicorn.Config):
     """How uvicorn is run."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, most_connections: int, certificate: Certificate | None = None
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        most_connections: int,
+        readers: Readers,
+        certificate: Certificate | None = None,
     ) -> None:
+        """`readers` get the records of what never reaches the application."""
         proxies = settings.trusted_proxies or ()
         super().__init__(
             app,
@@ -62,6 +72,7 @@ class HttpConfig(uvicorn.Config):
             timeout_keep_alive=settings.keep_alive,
         )
         self.certificate = certificate
+        self.readers = readers
         self.head_timeout = settings.head_timeout
         self.most_of_a_rest = 10 * settings.max_body
         self.open_connections = Connections(most_connections, settings.max_connections_per_address, proxies)
@@ -82,6 +93,7 @@ class Http11(H11Protocol):
         self._head_timeout = config.head_timeout
         self._rest = Rest(self.loop, REST_SECONDS, config.most_of_a_rest)
         self._open = config.open_connections
+        self._readers = config.readers
         self._counted: str | None = None
         """The address that it is counted under."""
         self._head_timer: asyncio.TimerHandle | None = None
@@ -175,13 +187,23 @@ class Http11(H11Protocol):
         else:
             self.transport.close()
 
+    def _note(self, error: ApiError, sent: int) -> RequestRecord:
+        """A record as of any other request, though neither method nor path is known."""
+        address: str = self.transport.get_extra_info("peername")[0]
+        record = RequestRecord(id=uuid.uuid4().hex, method=UNREAD, path=UNREAD, address=address)
+        record.status, record.code, record.sent, record.complete = error.status, error.code, sent, True
+        record.close()
+        self._readers.read(record)
+        return record
+
     def _answer(self, error: ApiError) -> None:
         """In place of the application, and as any other error is answered; the connection is closed behind it."""
         body = json.dumps(error.body(), separators=(",", ":")).encode()
+        record = self._note(error, len(body))
         headers = {
             "content-type": "application/json; charset=utf-8",
             "content-length": str(len(body)),
-            "x-request-id": uuid.uuid4().hex,
+            "x-request-id": record.id,
             "connection": "close",
             **error.headers,
         }

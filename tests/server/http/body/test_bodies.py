@@ -6,7 +6,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -142,3 +142,17 @@ def test_a_client_that_leaves_within_its_body_is_no_error(
         until(lambda: f"POST {path} 499" in caplog.text, "the request to end")
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
     assert not echo_server.service.admission.bodies.arriving
+
+
+def test_behind_a_body_without_end_the_connection_is_closed(echo_server: LiveServer) -> None:
+    """The refusal is not the end of it: who sends on would keep the connection, and the server reading, for ever."""
+    with socket.create_connection(echo_server.address, timeout=20) as connection:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        block = b"40000\r\n" + b" " * 0x40000 + b"\r\n"
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() - began < 20:
+                connection.sendall(block)
+                time.sleep(0.01)
+            pytest.fail("the server read on and on")

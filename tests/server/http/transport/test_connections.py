@@ -12,6 +12,7 @@ import pytest
 from edgevlm_server.http.transport import h11_protocol
 from edgevlm_server.http.transport.connections import Connections
 from edgevlm_server.http.transport.h11_protocol import HttpConfig
+from edgevlm_server.observe.record import Readers
 from edgevlm_server.settings import Settings
 
 from tests.live import LiveServer
@@ -74,6 +75,22 @@ def test_a_head_that_does_not_come_to_its_end_is_told_so(hasty: LiveServer, befo
     assert error["code"] == "request_timeout" and "1 s" in error["message"]
 
 
+def test_what_never_becomes_a_request_is_counted_and_logged(
+    hasty: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    series = 'edgevlm_request_errors_total{code="invalid_http"}'
+    before = hasty.metrics()[series]
+    with caplog.at_level(logging.INFO, "edgevlm.access"), connected(hasty) as connection:
+        connection.sendall(b"no such thing\r\n\r\n")
+        head = rest(connection).partition(b"\r\n\r\n")[0]
+    [line] = [record for record in caplog.records if record.name == "edgevlm.access"]
+    assert line.getMessage().startswith("- - 400 refused ")
+    fields: dict[str, object] = line.__dict__["fields"]
+    assert (fields["code"], fields["address"]) == ("invalid_http", "127.0.0.1")
+    assert f"x-request-id: {fields['id']}".encode() in head
+    assert hasty.metrics()[series] == before + 1
+
+
 def test_bytes_that_trickle_win_no_time(hasty: LiveServer) -> None:
     with connected(hasty) as connection:
         connection.settimeout(0.1)
@@ -102,7 +119,7 @@ def test_how_long_an_idle_connection_is_kept_is_a_setting(bundles: Bundles) -> N
     ):
         assert served(connection)
         assert rest(connection) == b""
-    assert HttpConfig(_nothing, Settings(), 1).timeout_keep_alive == 75
+    assert HttpConfig(_nothing, Settings(), 1, Readers()).timeout_keep_alive == 75
 
 
 async def _nothing(scope: object, receive: object, send: object) -> None:

@@ -14,12 +14,12 @@ from edgevlm_server.images.decode import decoder as decoder_module
 from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
 from edgevlm_server.images.formats.limits import ImageLimits
 
+from tests.processes import children
 from tests.server.images.image_files import jpeg_with_scans
 from tests.server.images.image_workers import (
     GOOD,
     SIZE,
     assert_right,
-    children,
     decoder,
     refusal,
     running,
