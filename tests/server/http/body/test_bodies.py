@@ -168,7 +168,8 @@ def test_who_may_send_without_end_is_told_that_the_connection_ends(
     with LiveServer.on_bundle(bundles("v2"), engine="echo", max_body=50_000) as server:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + length
         with socket.create_connection(server.address, timeout=20) as connection:
-            connection.sendall(head + b"\r\n\r\nea60\r\n" + b" " * 60_000)
+            # a length is refused as soon as it is announced
+            connection.sendall(head + b"\r\n\r\n" + (b"ea60\r\n" + b" " * 60_000 if b"chunked" in length else b""))
             answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert (b"connection: close" in answer.lower()) == closes
