@@ -44,20 +44,26 @@ class SlowEngine(EchoEngine):
         self.seconds = seconds
         self.gate = threading.Event()
         self.gate.set()
+        self.held = False
+        """A call waits at the gate."""
         self.decoded = 0
         self.widest = 0
 
     def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        assert self.gate.wait(30)
-        time.sleep(self.seconds)
+        self._pass()
         return super().prefill(slot, start, tokens, features)
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
-        assert self.gate.wait(30)
-        time.sleep(self.seconds)
+        self._pass()
         self.decoded += 1
         self.widest = max(self.widest, len(tokens))
         return super().decode(tokens, lengths)
+
+    def _pass(self) -> None:
+        self.held = True
+        assert self.gate.wait(30)
+        self.held = False
+        time.sleep(self.seconds)
 
 
 class FailingEngine(SlowEngine):

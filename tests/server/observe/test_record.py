@@ -150,7 +150,7 @@ def test_who_leaves_the_queue_was_never_taken_in(bundles: Bundles) -> None:
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         engine.gate.clear()
         with send(server, {"messages": user(text_part("first")), "max_tokens": 2}) as first:
-            until(lambda: server.service.admission.inside == 1, "the first to be inside")
+            until(lambda: engine.held, "the first to be in its slot")
             records = Records(server)
             leave_after(server, {"messages": user(text_part("second"))}, lambda: server.service.admission.inside == 2)
             until(lambda: server.service.loaded().batcher._inbox.qsize() == 2, "its end to be asked for")
