@@ -7,8 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound, let_go
-from edgevlm_server.http.transport.envelope import Refusal
-from edgevlm_server.http.transport.last_word import unexpected
+from edgevlm_server.http.transport.envelope import Refusal, unexpected
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST
 
 
