@@ -10,6 +10,12 @@ from starlette.types import ASGIApp
 from edgevlm_server.http.access.hosts import refused_origin
 from edgevlm_server.http.transport.envelope import Refusal
 
+READABLE = (
+    *("x-request-id", "retry-after", "x-should-retry"),
+    *(f"x-ratelimit-{what}-{kind}" for what in ("limit", "remaining", "reset") for kind in ("requests", "tokens")),
+)
+"""What of an answer's head a page may read, beside what it always may."""
+
 
 class Cors(CORSMiddleware):
     """`origins` are as browsers send them, or `*` for all. Keys come in headers; cookies are never allowed."""
@@ -22,7 +28,7 @@ class Cors(CORSMiddleware):
             # client libraries send many of their own
             allow_headers=("*",),
             allow_private_network=True,
-            expose_headers=("x-request-id", "retry-after"),
+            expose_headers=READABLE,
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
