@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from edgevlm_server.http.access.hosts import refused_origin
-from edgevlm_server.http.transport.envelope import Refusal
+from edgevlm_server.http.transport.envelope import ErrorResponse
 
 READABLE = (
     *("x-request-id", "retry-after", "x-should-retry"),
@@ -36,4 +36,4 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code == 200:
             return response
-        return Refusal(refused_origin())
+        return ErrorResponse(refused_origin())

@@ -22,7 +22,7 @@ _JSON = (b"content-type", b"application/json")
 _JSON_UTF8 = (b"content-type", b"application/json; charset=utf-8")
 
 
-class Refusal(JSONResponse):
+class ErrorResponse(JSONResponse):
     """The answer that tells a client of an error, and the record of its code."""
 
     def __init__(self, error: ApiError) -> None:
@@ -74,10 +74,10 @@ class Envelope:
         except asyncio.CancelledError:
             if record.status:
                 raise
-            await Refusal(Unavailable.draining())(scope, receive, send)
+            await ErrorResponse(Unavailable.draining())(scope, receive, send)
         except Exception:
             if not record.status:
-                await Refusal(unexpected())(scope, receive, send)
+                await ErrorResponse(unexpected())(scope, receive, send)
             raise
 
 
