@@ -87,6 +87,19 @@ def test_a_refused_request_is_not_counted() -> None:
     limits.begin("a")
 
 
+@pytest.mark.parametrize("limits", [{"requests": 10**9}, {"tokens": 10**9}], ids=["requests", "tokens"])
+def test_nothing_older_than_a_minute_is_kept(limits: dict[str, int]) -> None:
+    """Also of what has no limit: a camera asks for months."""
+    clock = Clock()
+    kept = ClientLimits(**limits, clock=clock)
+    for _ in range(1000):
+        clock.now += 10
+        kept.begin("camera")
+        kept.charge("camera", 5)
+    [client] = kept._clients.values()
+    assert len(client.requests.minute._entries) <= 7 and len(client.tokens.minute._entries) <= 7
+
+
 def test_without_limits_nothing_is_kept_or_said() -> None:
     limits = ClientLimits()
     limits.begin("a")
