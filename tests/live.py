@@ -94,8 +94,7 @@ class LiveServer:
         self._stop = asyncio.Event()
         try:
             metrics = Metrics.of(self._settings)
-            self.audit = open_audit(self._settings, metrics)
-            self.service = Service(self._settings, metrics, self.audit)
+            self.service = Service(self._settings, metrics, open_audit(self._settings, metrics))
             listening = listen(self._settings.host, self._settings.port)
             listeners = listening.__enter__()
             self.port = listeners[0].getsockname()[1]
@@ -116,8 +115,7 @@ class LiveServer:
         await self.service.drain()
         server.should_exit = True
         await serving
-        if self.audit is not None:
-            assert await asyncio.to_thread(self.audit.close)
+        assert await self.service.end_audit()
         listening.__exit__(None, None, None)
 
 

@@ -68,7 +68,7 @@ _DECODER_BUFFERS = 6
 class Demand:
     """What was asked for. Lengths in positions of one slot, sizes in bytes.
 
-    `queue` requests may wait beside `slots` that run.
+    `queue` requests may wait beside `slots` that run; `audit` is what may wait to be written down.
     """
 
     slots: int
@@ -77,6 +77,7 @@ class Demand:
     prefix_cache: int
     queue: int
     max_body: int
+    audit: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,9 @@ def plan_memory(manifest: Manifest, demand: Demand, place: Place) -> MemoryPlan:
         image_cache=demand.image_cache,
         # its copies stay where the slots are
         prefix_cache=demand.prefix_cache if on_host else 0,
-        requests=_places(demand) * int(demand.max_body * _BODIES_A_REQUEST) + _BODIES_PARSED * demand.max_body,
+        requests=_places(demand) * int(demand.max_body * _BODIES_A_REQUEST)
+        + _BODIES_PARSED * demand.max_body
+        + demand.audit,
         work=_RUNTIME
         + GRAMMARS
         + (_CUDA if cuda else 0)

@@ -20,6 +20,7 @@ from edgevlm_engines import (
     slot_length,
 )
 
+from edgevlm_server.audit.outbox import OUTBOX_BYTES
 from edgevlm_server.options import flag
 from edgevlm_server.settings import Settings
 
@@ -53,6 +54,7 @@ class MemoryBudget:
             prefix_cache=settings.prefix_cache,
             queue=settings.max_queue,
             max_body=settings.max_body,
+            audit=0 if settings.audit is None else OUTBOX_BYTES,
         )
         self._available = UNKNOWN if available is None else available
         self._allowed = self._available if settings.memory is None else settings.memory

@@ -102,7 +102,7 @@ async def _run(
     code = over.result() if over.done() else ended
     clean = await service.close() and server.clean and loading.done() and watching.done()
     # last of all: until the last byte is out there may be more to write
-    clean &= audit is None or await asyncio.to_thread(audit.close)
+    clean &= await service.end_audit()
     over.cancel()
     reloading.cancel()
     watching.cancel()

@@ -178,6 +178,10 @@ class Service:
             self._closing = asyncio.create_task(self._close())
         return await asyncio.shield(self._closing)
 
+    async def end_audit(self) -> bool:
+        """Write down what is left, behind the last byte of the last answer; false if the disk hangs."""
+        return self._audit is None or await asyncio.to_thread(self._audit.close)
+
     async def prepare(self, work: Work, what: Callable[[], Awaitable[Result]]) -> Result:
         """Do what a request needs before it is queued, unless the server ends meanwhile. Raises `Unavailable`."""
         self.loaded()

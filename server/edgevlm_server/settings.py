@@ -192,13 +192,11 @@ class Settings:
     audit: Path | None = option(
         None,
         "folder where the audit is kept: for each generating request the question, the answer and the digests of its "
-        "pictures (default: none is kept)",
+        "pictures; what waits for its disk takes up to 32 MiB of memory (default: none is kept)",
         "DIR",
         Path,
     )
-    audit_pictures: bool = option(
-        False, "keep the pictures in the audit, too, each once; takes up to 32 MiB of memory", parse=yes_or_no
-    )
+    audit_pictures: bool = option(False, "keep the pictures in the audit, too, each once", parse=yes_or_no)
     audit_days: int = option(30, "how long the audit's files stay", "N", at_least_one)
     audit_size: int = option(
         2**30, "how much the audit's files may take together; then the oldest go", "SIZE", positive_size

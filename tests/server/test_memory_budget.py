@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from edgevlm_engines import EngineLoadError, Manifest, memory_plan, read_manifest
 from edgevlm_server import model
+from edgevlm_server.audit.outbox import OUTBOX_BYTES
 from edgevlm_server.guided import compiler
 from edgevlm_server.memory_budget import MemoryBudget
 from edgevlm_server.model import load_model
@@ -51,6 +52,13 @@ def advised(text: str, asked: Settings) -> list[Settings]:
     return [
         replace(asked, **{name: value for name, value in vars(way).items() if value is not None}) for way in chosen
     ]
+
+
+def test_what_waits_for_the_audit_s_disk_is_in_the_plan(large: Manifest, tmp_path: Path) -> None:
+    without, kept = (
+        MemoryBudget(large, one, 20 * GIB).plan() for one in (DEFAULTS, replace(DEFAULTS, audit=tmp_path))
+    )
+    assert kept.total - without.total == OUTBOX_BYTES
 
 
 def test_the_plan_is_one_line_in_the_log(large: Manifest, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from edgevlm_server.audit.folder import Folder
 from edgevlm_server.audit.line import Line, PictureFile, encoded, line_of, local_time
 from edgevlm_server.audit.losses import Kind, Losses
-from edgevlm_server.audit.outbox import Outbox
+from edgevlm_server.audit.outbox import OUTBOX_BYTES, Outbox
 from edgevlm_server.audit.retention import tidy
 from edgevlm_server.observe.exchange import Exchange, Seen
 from edgevlm_server.observe.metrics import Metrics
@@ -24,7 +24,6 @@ from edgevlm_server.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
-OUTBOX_BYTES = 32 * 2**20
 SYNC_SECONDS = 5.0
 """At most so much is lost with the power."""
 TIDY_SECONDS = 3600.0

@@ -5,6 +5,8 @@ from collections import deque
 from typing import Generic, Protocol, TypeVar
 
 MOST_ITEMS = 10_000
+OUTBOX_BYTES = 32 * 2**20
+"""Of the audit; the memory plan counts them."""
 
 
 class Sized(Protocol):

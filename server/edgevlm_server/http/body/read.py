@@ -76,8 +76,8 @@ async def _read(request: Request, max_bytes: int, arriving: Arriving) -> bytearr
 
 
 def _too_large(max_bytes: int, length: int | None) -> PayloadTooLarge:
-    # a body of a known size is read to its end and thrown away, so that the client gets to see the answer; one that
-    # may never end is cut off
+    # the rest of a body of a known size is read and thrown away, and the connection kept; a client whose body may
+    # never end is told that the connection does
     endless = length is None or length > 10 * max_bytes
     return PayloadTooLarge(
         f"The body is larger than the limit of {max_bytes} bytes.",

@@ -55,6 +55,7 @@ def test_the_route_table_is_known() -> None:
     assert set(routes(docs_router())) == {("GET", f"/docs{file}") for file in ("", "/docs.css", "/docs.js")}
     assert set(routes(*KEYED)) == {
         ("GET", "/metrics"),
+        ("GET", "/status"),
         ("GET", "/openapi.json"),
         ("GET", "/v1/models"),
         ("GET", "/v1/models/{model:path}"),

@@ -156,3 +156,20 @@ def test_behind_a_body_without_end_the_connection_is_closed(echo_server: LiveSer
                 connection.sendall(block)
                 time.sleep(0.01)
             pytest.fail("the server read on and on")
+
+
+@pytest.mark.parametrize(
+    ("length", "closes"),
+    [(b"Transfer-Encoding: chunked", True), (b"Content-Length: 1000000000", True), (b"Content-Length: 60000", False)],
+)
+def test_who_may_send_without_end_is_told_that_the_connection_ends(
+    bundles: Bundles, length: bytes, closes: bool
+) -> None:
+    with LiveServer.on_bundle(bundles("v2"), engine="echo", max_body=50_000) as server:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + length
+        with socket.create_connection(server.address, timeout=20) as connection:
+            # a length is refused as soon as it is announced
+            connection.sendall(head + b"\r\n\r\n" + (b"ea60\r\n" + b" " * 60_000 if b"chunked" in length else b""))
+            answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert (b"connection: close" in answer.lower()) == closes
