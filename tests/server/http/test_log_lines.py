@@ -50,7 +50,7 @@ def test_what_a_proxy_calls_an_address_is_one_short_word(
         caplog.at_level(logging.INFO),
         LiveServer.on_bundle(bundles("v2"), engine="echo", trusted_proxies=("127.0.0.1",)) as server,
     ):
-        server.client.get("/nowhere/else", headers={"x-forwarded-for": "forged\u00e9" + "x" * 5000})
+        server.client.get("/nowhere/else", headers={"x-forwarded-for": "forged" + "x" * 5000})
         until(lambda: "/nowhere/else" in caplog.text, "the log line")
     [fields] = [record.fields for record in caplog.records if hasattr(record, "fields")]
-    assert fields["address"] == "forged??" + "x" * 112
+    assert fields["address"] == "forged" + "x" * 114
