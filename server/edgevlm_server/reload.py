@@ -59,7 +59,12 @@ class _Watched:
     def read(self) -> None:
         # before the files: what changes meanwhile is seen at the next look
         self._seen = self._signature()
-        self._reload()
+        other = next((path for path in self._paths if path.exists() and not path.is_file()), None)
+        if other is None:
+            self._reload()
+        else:
+            # a pipe would keep the event loop until someone writes
+            log.error("%s is not a file any more. What was read before stays in use.", other)
 
     def _signature(self) -> Signature:
         return tuple(_signature(path) for path in self._paths)

@@ -105,4 +105,25 @@ def test_new_keys_are_taken_and_a_broken_file_is_said_once(tmp_path: Path, caplo
     path.write_text(good)
     caplog.set_level("INFO")
     look()
-    assert "API keys read again: 1 of 1 clients." in caplog.text
+    assert "API keys were read again: 1 keys, 1 clients." in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A pipe would keep the event loop until someone writes, and a device may have no end."""
+    path = tmp_path / "keys"
+    path.write_text("1")
+    watching = Watching(path)
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    assert [watching.look(), watching.look()] == [0, 0]
+    [record] = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert record.getMessage() == f"{path} is not a file any more. What was read before stays in use."
+    path.rename(tmp_path / "old")
+    path.write_text("2")
+    assert watching.look() == 1

@@ -107,7 +107,7 @@ class GrammarCompiler:
                 param=structure.place,
             ) from None
         except (asyncio.TimeoutError, OSError) as error:
-            log.warning("A grammar could not be compiled: %s.", error or f"it had to wait for {SECONDS:.0f} s")
+            log.warning("A grammar could not be compiled: %s.", str(error) or f"it had to wait for {SECONDS:g} s")
             raise Unavailable.uncompiled() from None
 
     async def _in_turn(self, turn: asyncio.Lock, structure: Structure) -> Constraint:

@@ -32,10 +32,10 @@ ERRORS = {
 PLAIN = (401, 503)
 """Errors of a route that takes no body."""
 
-BODY = (400, *PLAIN, 404, 408, 413, 415, 429)
+BODY = (400, *PLAIN, 404, 408, 413, 415, 429, 504)
 """Errors of a route that takes one."""
 
-GENERATING = (*BODY, 500, 504)
+GENERATING = (*BODY, 500)
 """Errors of a route that runs the engine."""
 
 _KEYS = {

@@ -16,6 +16,7 @@ from edgevlm_server.http.access.dependencies import Served, client_of
 from edgevlm_server.http.body.read import read_form, read_json
 from edgevlm_server.http.generate import generate
 from edgevlm_server.http.openapi import BODY, GENERATING, PLAIN, may_answer, takes
+from edgevlm_server.runtime.work import Deadline
 from edgevlm_server.service import Service
 from edgevlm_server.version import commit, version
 
@@ -137,7 +138,11 @@ async def program_version() -> answers.Version:
 
 async def _body(request: Request, service: Service, model: type[Model]) -> Model:
     read = partial(read_json, request, model, service.settings.max_body)
-    return await service.admission.receive(client_of(request).share, read)
+    deadline = Deadline(service.settings.request_timeout)
+    try:
+        return await deadline.within(lambda: service.admission.receive(client_of(request).share, read))
+    finally:
+        deadline.stop()
 
 
 def _card(service: Service) -> answers.ModelCard:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import ALLOWUTF8
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS_TYPE
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
@@ -215,6 +216,7 @@ class Metrics:
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The same with its media type: OpenMetrics for those whose `Accept` header names it."""
         if "application/openmetrics-text" in accept:
-            content: bytes = generate_openmetrics(self._all)  # type: ignore[no-untyped-call]
+            # otherwise the colon in vLLM's names becomes an underscore
+            content: bytes = generate_openmetrics(self._all, ALLOWUTF8)  # type: ignore[no-untyped-call]
             return content, OPENMETRICS_TYPE
         return self.text(), CONTENT_TYPE_LATEST

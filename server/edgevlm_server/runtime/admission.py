@@ -19,10 +19,12 @@ KEPT = 8
 class Place:
     """What one request takes: a place an answer. Leaving twice is harmless, so every road out may do it."""
 
-    def __init__(self, leave: Callable[["Place", bool], None], client: str, count: int) -> None:
+    def __init__(self, leave: Callable[["Place", bool], None], client: str, count: int, turns: float) -> None:
         self.since = time.monotonic()
         self.client = client
         self.count = count
+        self.turns = turns
+        """How often the slots change until it is through: once if it need not wait."""
         self._leave: Callable[[Place, bool], None] | None = leave
 
     def leave(self, *, served: bool) -> None:
@@ -54,7 +56,7 @@ class Admission:
         """Those inside, by client."""
         self.bodies = Bodies(lambda: self.limit, lambda: QueueFull(self.retry_after()))
         self._seconds = 1.0
-        """How long a served request stays, smoothed; 1 s until one has been seen."""
+        """How long a served request stays once it has a slot, smoothed; 1 s until one has been seen."""
 
     @property
     def inside(self) -> int:
@@ -84,17 +86,21 @@ class Admission:
         self._check(client, count)
         self._inside += count
         self._requests[client] += 1
-        return Place(self._left, client, count)
+        return Place(self._left, client, count, self._turns)
 
     def retry_after(self) -> int:
         """Seconds until the requests inside have passed through the slots, 1 to 60 as client libraries take it."""
-        return min(60, max(1, math.ceil(self._seconds * self._inside / self.slots)))
+        return min(60, max(1, math.ceil(self._seconds * self._turns)))
+
+    @property
+    def _turns(self) -> float:
+        return max(1.0, self._inside / self.slots)
 
     def _check(self, client: str, count: int) -> None:
         inside = self._requests[client]
         if self._most_of_one is not None and inside >= self._most_of_one:
             text = f"This client has {inside} requests under way, as many as it may have"
-            raise RateLimited(text, min(60, max(1, math.ceil(self._seconds))))
+            raise RateLimited(text, self.retry_after())
         kept = self._queue // KEPT if inside else 0
         if self._inside + count > self.limit - kept:
             raise QueueFull(self.retry_after())
@@ -105,4 +111,5 @@ class Admission:
         if not self._requests[place.client]:
             del self._requests[place.client]
         if served:
-            self._seconds += 0.2 * (time.monotonic() - place.since - self._seconds)
+            # its time inside is that of the others before it, too
+            self._seconds += 0.2 * ((time.monotonic() - place.since) / place.turns - self._seconds)

@@ -33,12 +33,12 @@ class Minute:
     @property
     def used(self) -> int:
         """Their sum."""
-        while self._entries and self._entries[0][0] <= self._clock() - SECONDS:
-            self._sum -= self._entries.popleft()[1]
+        self._forget()
         return self._sum
 
     def add(self, amount: int) -> None:
         """Note what is used now."""
+        self._forget()  # nobody may ever ask what is used
         self._entries.append((self._clock(), amount))
         self._sum += amount
 
@@ -51,6 +51,10 @@ class Minute:
             left -= amount
             until = then + SECONDS
         return until - self._clock()
+
+    def _forget(self) -> None:
+        while self._entries and self._entries[0][0] <= self._clock() - SECONDS:
+            self._sum -= self._entries.popleft()[1]
 
 
 @dataclass(frozen=True, slots=True)

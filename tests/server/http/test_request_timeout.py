@@ -110,3 +110,12 @@ def test_a_request_that_is_through_leaves_no_timer(bundles: Bundles) -> None:
             assert server.client.post("/v1/chat/completions", content=json.dumps({})).status_code == 415
         timers = server.loop._scheduled  # type: ignore[attr-defined]
         assert not [one for one in timers if not one.cancelled() and one.when() - server.loop.time() > 500]
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/v1/chat/completions/input_tokens"])
+def test_counting_has_the_same_time(hasty: tuple[LiveServer, SlowEngine], path: str) -> None:
+    server, _ = hasty
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_connection(server.address, timeout=20) as connection:
+        connection.sendall(head.encode() + b"{")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 504")

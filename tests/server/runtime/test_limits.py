@@ -1,5 +1,7 @@
 """Limits on one client, by a clock of the test's own."""
 
+from collections import deque
+
 import pytest
 from edgevlm_server.errors import QueueFull, RateLimited
 from edgevlm_server.runtime.admission import Admission
@@ -87,6 +89,19 @@ def test_a_refused_request_is_not_counted() -> None:
     limits.begin("a")
 
 
+@pytest.mark.parametrize("limits", [{"requests": 10**9}, {"tokens": 10**9}], ids=["requests", "tokens"])
+def test_nothing_older_than_a_minute_is_kept(limits: dict[str, int]) -> None:
+    """Also of what has no limit: a camera asks for months."""
+    clock = Clock()
+    kept = ClientLimits(**limits, clock=clock)
+    for _ in range(1000):
+        clock.now += 10
+        kept.begin("camera")
+        kept.charge("camera", 5)
+    [client] = kept._clients.values()
+    assert len(client.requests.minute._entries) <= 7 and len(client.tokens.minute._entries) <= 7
+
+
 def test_without_limits_nothing_is_kept_or_said() -> None:
     limits = ClientLimits()
     limits.begin("a")
@@ -121,13 +136,29 @@ def test_a_part_of_the_queue_is_kept_for_others() -> None:
     admission.enter("flood")
 
 
+@pytest.mark.parametrize(("queue", "seconds"), [(0, 1), (16, 9), (32, 17)])
+def test_who_finds_the_queue_full_is_told_how_long_it_takes(
+    queue: int, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two slots, and a second in one of them for each request; the queue has been full for minutes."""
+    clock = Clock()
+    monkeypatch.setattr("edgevlm_server.runtime.admission.time.monotonic", clock)
+    admission = Admission(slots=2, queue=queue)
+    inside = deque(admission.enter(f"client {number}") for number in range(2 + queue))
+    for number in range(400):
+        clock.now += 0.5
+        inside.popleft().leave(served=True)
+        inside.append(admission.enter(f"newcomer {number}"))
+    assert admission.retry_after() == pytest.approx(seconds, abs=1)
+
+
 def test_requests_at_once_are_counted_by_client_until_they_leave() -> None:
     admission = Admission(slots=2, queue=16, most_of_one=2)
     first = admission.enter("a", 3)  # of several answers it is one request
     admission.enter("a")
     with pytest.raises(RateLimited) as caught:
         admission.enter("a")
-    assert caught.value.headers["retry-after"] == "1"
+    assert caught.value.headers["retry-after"] == "2"  # four answers in two slots, a second each
     admission.enter("b")
     first.leave(served=True)
     first.leave(served=True)

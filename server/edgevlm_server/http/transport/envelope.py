@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgevlm_server.errors import ApiError, Unavailable
-from edgevlm_server.observe.record import Readers, RequestRecord, record_of
+from edgevlm_server.observe.record import Readers, RequestRecord, plain, record_of
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -95,6 +95,6 @@ def _begin(scope: Scope) -> RequestRecord:
         id=given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex,
         method=scope["method"],
         path=scope["path"],
-        address=peer[0] if peer else None,
+        address=plain(peer[0]) if peer else None,  # a trusted proxy may call it anything
         traceparent=None if traceparent is None else traceparent.decode("latin-1"),
     )

@@ -163,6 +163,9 @@ class Http11(H11Protocol):
         """Called by uvicorn instead of the application."""
         self._answer(self.conn.refusal)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Clients may always ask for another protocol; they are answered in this one, and that is no news."""
+
     def _has_rest(self) -> bool:
         """Whether a body is still on its way."""
         return self.conn.their_state is h11.SEND_BODY

@@ -52,6 +52,11 @@ class Lingering:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def write(self, data: bytes) -> None:
+        """Nothing once the connection is lost: the next turn of the event loop tells, and asyncio logs each try."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
     def is_closing(self) -> bool:
         return self._lingers or self._transport.is_closing()
 

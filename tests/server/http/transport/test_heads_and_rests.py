@@ -151,3 +151,15 @@ def test_a_connection_is_kept_when_the_rest_has_come(bundles: Bundles, monkeypat
             time.sleep(0.8)
         connection.sendall(get())
         assert answer(connection)[0] == 200
+
+
+def test_to_who_has_left_nothing_more_is_written(echo_server: LiveServer, caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio has a line in the log for each try."""
+    body = json.dumps({"messages": [{"role": "user", "content": "x"}], "max_tokens": 400, "stream": True}).encode()
+    head = get(b"/v1/chat/completions", b"POST", b"Content-Type: application/json", b"Content-Length: %d" % len(body))
+    for _ in range(10):
+        with connected(echo_server) as connection:
+            connection.sendall(head + body)
+            connection.recv(10)
+    until(lambda: echo_server.service.admission.inside == 0, "all to be over")
+    assert "socket.send() raised exception" not in caplog.text
