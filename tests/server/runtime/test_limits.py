@@ -4,7 +4,6 @@ from collections import deque
 
 import pytest
 from edgevlm_server.errors import QueueFull, RateLimited
-from edgevlm_server.runtime import admission as admission_module
 from edgevlm_server.runtime.admission import Admission
 from edgevlm_server.runtime.limits import MOST_CLIENTS, ClientLimits, Minute
 from hypothesis import given
@@ -143,7 +142,7 @@ def test_who_finds_the_queue_full_is_told_how_long_it_takes(
 ) -> None:
     """Two slots, and a second in one of them for each request; the queue has been full for minutes."""
     clock = Clock()
-    monkeypatch.setattr(admission_module.time, "monotonic", clock)
+    monkeypatch.setattr("edgevlm_server.runtime.admission.time.monotonic", clock)
     admission = Admission(slots=2, queue=queue)
     inside = deque(admission.enter(f"client {number}") for number in range(2 + queue))
     for number in range(400):
