@@ -14,6 +14,9 @@ from edgevlm_engines.sealed_json import sealed
 from edgevlm_export.errors import ExportError
 from edgevlm_export.unfinished import remove_left, unfinished_folder
 
+SHORT = "a file took less than was written to it, as on a full disk"
+"""numpy's own error for that has two numbers and no cause."""
+
 
 class Progress:
     """Told how many bytes of work there are and as they are done. This one is silent."""
@@ -55,7 +58,7 @@ def _writing(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ExportError(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise ExportError(f"{target} cannot be written: {error.strerror or SHORT}.") from error
 
 
 def check_absent(target: Path) -> None:

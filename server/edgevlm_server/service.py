@@ -163,7 +163,7 @@ class Service:
         """Take no new requests, let those inside end, for `drain_timeout` at most, then close; see `close`."""
         if self.state != "dead":
             self._enter("draining")
-        self.admission.give_up_bodies()
+        self.admission.bodies.give_up(Unavailable.draining)
         deadline = time.monotonic() + self.settings.drain_timeout
         while self.admission.inside and self.state != "dead" and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
@@ -197,7 +197,7 @@ class Service:
             return
         self._enter("dead")
         self.died.set()
-        self.admission.give_up_bodies(Unavailable.dead)
+        self.admission.bodies.give_up(Unavailable.dead)
         self._end_preparing()
         if self._loaded is not None:
             self._loaded.batcher.abandon(Unavailable.dead)
@@ -205,10 +205,12 @@ class Service:
     async def _close(self) -> bool:
         if self._watch is not None:
             self._watch.cancel()
-        quiet = self.device is None or await asyncio.to_thread(self.device.close)
         loaded, self._loaded = self._loaded, None
-        if loaded is None:
-            return quiet
+        clean = loaded is None or await self._close_loaded(loaded)
+        # a sensor may keep it for a while, and nobody waits for it
+        return (self.device is None or await asyncio.to_thread(self.device.close)) and clean
+
+    async def _close_loaded(self, loaded: Loaded) -> bool:
         loaded.refuse()
         self._end_preparing()
         closing = asyncio.create_task(asyncio.to_thread(loaded.close))
@@ -216,7 +218,7 @@ class Service:
         if pending:
             log.error("The engine does not end.")
             loaded.batcher.abandon(Unavailable.draining)
-        return quiet and not pending
+        return not pending
 
     def _end_preparing(self) -> None:
         while self._preparing:
@@ -242,7 +244,7 @@ def _watch_places(levels: Levels, settings: Settings, admission: Admission) -> N
     levels.watch("num_requests_waiting_limit", lambda: settings.max_queue)
     levels.watch("num_requests_inside", lambda: admission.inside)
     levels.watch("num_requests_inside_limit", lambda: admission.limit)
-    levels.watch("bodies_arriving", lambda: admission.arriving)
+    levels.watch("bodies_arriving", lambda: len(admission.bodies.arriving))
 
 
 def _watch_caches(levels: Levels, settings: Settings, images: FeatureCache, prefixes: PrefixCache) -> None:

@@ -1,6 +1,7 @@
 """The process killed, stuck, without folders, with a log that cannot be written: faults of a real `edgevlm serve`."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -101,7 +102,8 @@ def test_an_export_onto_a_full_disk_leaves_what_was_there(bundles: Bundles, tmp_
     limited = ["bash", "-c", 'ulimit -f 64 && exec "$@"', "bash", *export, "--vision-tower", str(golden / "clip")]
     ended = subprocess.run(limited, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1, ended
-    assert "Traceback" not in ended.stderr and "cannot be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert re.search("cannot be written: (File too large|a file took less .* full disk)", ended.stderr), ended.stderr
     assert [path.name for path in out.iterdir()] == ["before"]
 
 

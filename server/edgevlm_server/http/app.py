@@ -23,7 +23,6 @@ from edgevlm_server.http.openapi import describe
 from edgevlm_server.http.operation import probes, scraping
 from edgevlm_server.http.static import docs_router, page_router
 from edgevlm_server.http.transport.envelope import Envelope
-from edgevlm_server.http.transport.last_word import LastWord
 from edgevlm_server.http.transport.targets import Targets
 from edgevlm_server.service import Service
 from edgevlm_server.version import version
@@ -62,7 +61,7 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     )
     if settings.cors_origins:
         app = Cors(app, settings.cors_origins)
-    return Envelope(LastWord(Targets(app, settings.root_path or "")), service.readers)
+    return Envelope(Targets(app, settings.root_path or ""), service.readers)
 
 
 def build_api(service: Service, keys: KeyRing | None) -> FastAPI:

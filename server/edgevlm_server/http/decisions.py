@@ -18,18 +18,18 @@ from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api import answers, examples
 from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, confidence, decision, to_score
-from edgevlm_server.errors import InvalidRequest
+from edgevlm_server.errors import AnswerTimeout, InvalidRequest
 from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.audited import note_questions
 from edgevlm_server.http.body.read import read_json
-from edgevlm_server.http.generate import Arrival, Visit, charge, count_request, enter
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
+from edgevlm_server.http.visit import Arrival, Visit, charge, count_request, enter
 from edgevlm_server.model import Model
-from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
 from edgevlm_server.prepare import Prompt, read_prompt, room_left
 from edgevlm_server.request import Client, EncodedImages
 from edgevlm_server.runtime import scoring
+from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.runtime.output import ClientLeft, Ticket, Usage, when_all_ended
 from edgevlm_server.runtime.sequence import Sequence as Scored
 from edgevlm_server.service import Loaded, Service
@@ -53,13 +53,10 @@ class _Weighed(NamedTuple):
 
 
 class _Ready(NamedTuple):
-    """A request that has its places, `slots` of them, and whose pictures are encoded."""
+    """A request whose pictures are encoded."""
 
     questions: list[_Weighed]
     images: EncodedImages
-    visit: Visit
-    slots: int
-    record: RequestRecord
 
     def sequences(self) -> Iterator[Scored]:
         """One for each way; of one question's the first has the number 0."""
@@ -67,24 +64,62 @@ class _Ready(NamedTuple):
             for number, way in enumerate(one.ways):
                 yield scoring.forced(one.prompt, self.images, way, number)
 
-    def body(self, model: Model, metrics: Metrics, scored: Sequence[float], cached: int) -> dict[str, Any]:
-        """The answer; `scored` are the logarithms of the ways' probabilities, in their order."""
+    def answers(self, scored: Sequence[float]) -> list[dict[str, Any]]:
+        """To each question; `scored` are the logarithms of the ways' probabilities, in their order."""
         left = iter(scored)
-        found = [
+        return [
             answer(one.question, [list(islice(left, len(ways))) for ways in one.answers]) for one in self.questions
         ]
+
+
+class _Waves:
+    """A request's sequences in the queue of the engine, as many at once as it has places."""
+
+    def __init__(self, service: Service, batcher: Batcher, client: Client, ready: _Ready, places: int) -> None:
+        self._service = service
+        self._batcher = batcher
+        self._client = client
+        self._places = places
+        self._left = ready.sequences()
+        self._begun: list[Scored] = []
+        self.tickets: list[Ticket] = []
+        """Of the latest wave."""
+
+    def begin(self) -> bool:
+        """Queue the next one; false if there is none."""
+        sequences = list(islice(self._left, self._places))
+        if not sequences:
+            return False
+        self._begun += sequences
+        self.tickets = [self._batcher.submit(sequence, self._client.share) for sequence in sequences]
+        self._service.metrics.accepted.inc(len(sequences))
+        when_all_ended(self.tickets, lambda served: charge(self._service, self._client, sequences))
+        return True
+
+    def note(self, record: RequestRecord) -> Usage:
+        """What has come of them so far, in the record."""
+        first = [one for one in self._begun if not one.number]
         usage = Usage(
-            prompt=sum(len(one.prompt) for one in self.questions),
-            cached=cached,
-            completion=sum(len(way) for one in self.questions for way in one.ways),
+            prompt=sum(len(one.prompt) for one in first),
+            cached=sum(one.reused for one in first),
+            completion=sum(len(one.generated) for one in self._begun),
         )
-        for one in found:
-            metrics.weighed(confidence(one), one["diagnostics"]["label_mass"])
-        if self.record.exchange is not None:
-            self.record.exchange.decided = found
-        self.record.counted(usage.prompt, usage.cached, usage.completion)
-        self.record.enter("send")
-        return decision(model.manifest.model, found, usage)
+        record.counted(usage.prompt, usage.cached, usage.completion)
+        if (began := self._begun[0].began) is not None:
+            record.enter("score", began)
+        return usage
+
+    def expire(self) -> None:
+        """The time is up. Harmless when they are over."""
+        for ticket in self.tickets:
+            ticket.expire()
+
+    def over(self, visit: Visit) -> None:
+        """End what still runs, and give the places back once nothing does."""
+        visit.watch.stop()
+        for ticket in self.tickets:
+            ticket.end("cancelled")
+        when_all_ended(self.tickets, lambda served: visit.over(served=served))
 
 
 @router.post(
@@ -99,25 +134,29 @@ async def decisions(request: Request, service: Served) -> Response:
     Nothing is generated. The model sees the input and, behind it, the question's instructions as they are.
     """
     arrival = Arrival.of(request, service)
-    client, record = arrival.client, arrival.record
-    record.enter("body")
-    with count_request(service), arrival.deadline.begun():
+    arrival.record.enter("body")
+    with count_request(service) as count, arrival.deadline.begun():
         loaded = service.loaded()
-        record.model = loaded.model.manifest.model
-        ready = await _accept(arrival, service, loaded)
-    wave: list[Ticket] = []
+        arrival.record.model = loaded.model.manifest.model
+        ready, visit = await _accept(arrival, service, loaded)
+        # nothing is awaited before its first wave is queued, so it is either rejected or accepted
+        waves = _Waves(service, loaded.batcher, arrival.client, ready, visit.place.count)
+        arrival.record.enter("queue")
+        waves.begin()
+        count.answers = len(waves.tickets)
     try:
-        body = await ready.visit.work().do(lambda: _score(service, loaded, ready, client, wave))
-        return JSONResponse(body, headers=service.admission.limits.headers(client.share))
+        body = await visit.work().do(lambda: _score(service, loaded, arrival.record, ready, waves))
+        return JSONResponse(body, headers=service.admission.limits.headers(arrival.client.share))
     except (ClientDisconnect, ClientLeft):
-        if not wave:
-            service.metrics.rejected.labels("client_left").inc()
         return Response(status_code=CLIENT_CLOSED_REQUEST)
+    except AnswerTimeout:
+        waves.expire()
+        raise
     finally:
-        _over(wave, ready.visit)
+        waves.over(visit)
 
 
-async def _accept(arrival: Arrival, service: Service, loaded: Loaded) -> _Ready:
+async def _accept(arrival: Arrival, service: Service, loaded: Loaded) -> tuple[_Ready, Visit]:
     """Read, check and prepare; the caller gives the places back."""
     client, record = arrival.client, arrival.record
     read = partial(read_json, arrival.request, DecisionRequest, service.settings.max_body)
@@ -133,16 +172,12 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded) -> _Ready:
             code="invalid_value",
             param="questions",
         )
-    slots = min(service.admission.slots, max(counts))
-    with enter(arrival, service.admission, slots) as visit:
+    with enter(arrival, service.admission, min(service.admission.slots, max(counts))) as visit:
         prepared = partial(_prepare, service, loaded, asked, arrival)
-        questions, images = await service.prepare(visit.work(), prepared)
-    return _Ready(questions, images, visit, slots, record)
+        return await service.prepare(visit.work(), prepared), visit
 
 
-async def _prepare(
-    service: Service, loaded: Loaded, asked: DecisionRequest, arrival: Arrival
-) -> tuple[list[_Weighed], EncodedImages]:
+async def _prepare(service: Service, loaded: Loaded, asked: DecisionRequest, arrival: Arrival) -> _Ready:
     questions = []
     for question in asked.questions:
         weighed, prompt = _weigh(asked, question, loaded.model, service.settings.max_images)
@@ -150,7 +185,7 @@ async def _prepare(
         await asyncio.sleep(0)  # many long texts take a while, and others wait for their tokens
     # every question is asked about the same ones
     arrival.record.look_at(len(prompt.pictures))
-    return questions, await loaded.pictures.encode(prompt.pictures, arrival.client, arrival.record.look)
+    return _Ready(questions, await loaded.pictures.encode(prompt.pictures, arrival.client, arrival.record.look))
 
 
 def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_images: int) -> tuple[_Weighed, Prompt]:
@@ -165,32 +200,22 @@ def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_imag
 
 
 async def _score(
-    service: Service, loaded: Loaded, ready: _Ready, client: Client, wave: list[Ticket]
+    service: Service, loaded: Loaded, record: RequestRecord, ready: _Ready, waves: _Waves
 ) -> dict[str, Any]:
-    """Score wave by wave; `wave` always holds the latest one. Raises `ApiError` if the engine fails, `ClientLeft`."""
-    sequences = ready.sequences()
+    """Score wave by wave; the first one is queued. Raises `ApiError` if the engine fails, `ClientLeft`."""
     scored: list[float] = []
-    cached = 0
-    ready.record.enter("queue")
-    while some := list(islice(sequences, ready.slots)):
-        wave[:] = [loaded.batcher.submit(sequence, client.share) for sequence in some]
-        # the first of all was counted when the request came
-        service.metrics.received.inc(len(wave) - (not scored))
-        service.metrics.accepted.inc(len(wave))
-        for ticket in wave:
-            scored.append(await scoring.logprob(ticket))
-            # the first of all: a stage begins once
-            ready.record.enter("score", ticket.sequence.began)
-        charge(service, client, some)
-        cached += sum(ticket.sequence.reused for ticket in wave if not ticket.sequence.number)
-    return ready.body(loaded.model, service.metrics, scored, cached)
-
-
-def _over(wave: list[Ticket], visit: Visit) -> None:
-    """End what still runs, and give the places back once nothing does."""
-    visit.watch.stop()
-    for ticket in wave:
-        ticket.end("cancelled")
-    when_all_ended(wave, lambda served: visit.over(served=served))
-    if not wave:
-        visit.over(served=False)
+    try:
+        while True:
+            scored += [await scoring.logprob(ticket) for ticket in waves.tickets]
+            if not waves.begin():
+                break
+            service.metrics.received.inc(len(waves.tickets))
+    finally:
+        usage = waves.note(record)
+    found = ready.answers(scored)
+    for one in found:
+        service.metrics.weighed(confidence(one), one["diagnostics"]["label_mass"])
+    if record.exchange is not None:
+        record.exchange.decided = found
+    record.enter("send")
+    return decision(loaded.model.manifest.model, found, usage)

@@ -7,8 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from edgevlm_server.errors import ApiError, MethodNotAllowed, NotFound, let_go
-from edgevlm_server.http.transport.envelope import Refusal
-from edgevlm_server.http.transport.last_word import unexpected
+from edgevlm_server.http.transport.envelope import ErrorResponse, unexpected
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST
 
 
@@ -23,18 +22,18 @@ def answer_errors(app: FastAPI) -> None:
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     let_go(error)
-    return Refusal(error)
+    return ErrorResponse(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     """What the router itself refuses: an unknown path or a wrong method. OPTIONS is no route's, so it comes here."""
     assert isinstance(error, HTTPException)
     if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
-        return Refusal(NotFound("There is no such path.", code="not_found"))
+        return ErrorResponse(NotFound("There is no such path.", code="not_found"))
     headers = {"allow": _allowed((error.headers or {}).get("Allow", ""))}
     if request.method == "OPTIONS":
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
-    return Refusal(
+    return ErrorResponse(
         MethodNotAllowed("This path does not take this method.", code="method_not_allowed", headers=headers)
     )
 
@@ -53,4 +52,4 @@ async def _client_left(request: Request, error: Exception) -> Response:
 async def _unexpected(request: Request, error: Exception) -> Response:
     """A mistake of ours; the traceback is in the log."""
     # starlette raises it again
-    return Refusal(unexpected())
+    return ErrorResponse(unexpected())

@@ -1,41 +1,26 @@
 """From a request that wants text to its response, and what happens when the client leaves on the way.
 
-Every generating route comes through here, so that all have the same limits, the same ledger and the same end. Knows
-HTTP, no route and no wire shape.
+Every route that writes text comes through here, so that all have the same end. Knows HTTP, no route, no wire shape.
 """
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter
-from edgevlm_server.errors import (
-    AnswerTimeout,
-    ApiError,
-    EngineFailed,
-    InvalidRequest,
-    QueueFull,
-    RateLimited,
-    Unavailable,
-)
-from edgevlm_server.http.access.dependencies import client_of
+from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest
 from edgevlm_server.http.audited import OverheardChoices, note_question
-from edgevlm_server.http.deadline import Deadline
-from edgevlm_server.http.disconnect import DisconnectWatch
-from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord, record_of
+from edgevlm_server.http.visit import Arrival, Count, charge, count_request, enter
+from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
 from edgevlm_server.prepare import prepare
-from edgevlm_server.request import Client, Generation
-from edgevlm_server.runtime.admission import Admission, Place
+from edgevlm_server.request import Generation
 from edgevlm_server.runtime.bodies import Arriving
 from edgevlm_server.runtime.output import Answer, Choices, ClientLeft, Output, Ticket, when_all_ended
 from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.work import Work
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
 
@@ -45,47 +30,6 @@ STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 Read = Callable[[Arriving], Awaitable[GenerateRequest]]
 """Reads, parses and checks a body. Raises `ApiError` or `ClientDisconnect`."""
-
-
-@dataclass(slots=True)
-class Count:
-    """How many answers a request counts as: one until it is known how many it asks for."""
-
-    answers: int = 1
-
-
-class Arrival(NamedTuple):
-    """A request that has come: who asks, and until when."""
-
-    request: Request
-    client: Client
-    deadline: Deadline
-    record: RequestRecord
-
-    @classmethod
-    def of(cls, request: Request, service: Service) -> "Arrival":
-        deadline, record = Deadline(service.settings.request_timeout), record_of(request.scope)
-        record.exchange = service.exchange()
-        return cls(request, client_of(request), deadline, record)
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """The places that a request has taken, the watch over its client, and its deadline: all end with it."""
-
-    place: Place
-    watch: DisconnectWatch
-    deadline: Deadline
-
-    def over(self, *, served: bool) -> None:
-        """Harmless when it is over already."""
-        self.place.leave(served=served)
-        self.watch.stop()
-        self.deadline.stop()
-
-    def work(self) -> Work:
-        """Work that is given up when the client has left, or its time is up."""
-        return self.deadline.end(self.watch.work())
 
 
 class Queued(NamedTuple):
@@ -147,41 +91,6 @@ async def generate(request: Request, service: Service, read: Read) -> Response:
         raise
 
 
-@contextmanager
-def count_request(service: Service) -> Iterator[Count]:
-    """Count a request as received, and as rejected if the block raises: once for each answer that it asks for."""
-    count, metrics = Count(), service.metrics
-    try:
-        yield count
-    except ApiError as error:
-        metrics.rejected.labels(_rejection(error)).inc(count.answers)
-        raise
-    except BaseException as error:
-        reason = "client_left" if isinstance(error, ClientDisconnect) else "error"
-        metrics.rejected.labels(reason).inc(count.answers)
-        raise
-    finally:
-        metrics.received.inc(count.answers)
-
-
-@contextmanager
-def enter(arrival: Arrival, admission: Admission, places: int) -> Iterator[Visit]:
-    """Take places and watch the client; all is given back if the block raises. Raises `QueueFull`, `RateLimited`."""
-    place = admission.enter(arrival.client.share, places)
-    made = Visit(place, DisconnectWatch(arrival.request), arrival.deadline)
-    try:
-        yield made
-    except BaseException:
-        made.over(served=False)
-        raise
-
-
-def charge(service: Service, client: Client, sequences: Iterable[Sequence]) -> None:
-    """Count tokens for the client's limit: of answers as far as they have come, and of each prompt once."""
-    tokens = sum(len(one.generated) + (0 if one.number else len(one.prompt)) for one in sequences)
-    service.admission.limits.charge(client.share, tokens)
-
-
 async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read, count: Count) -> Queued:
     """Read, check, prepare and queue."""
     client, deadline, record = arrival.client, arrival.deadline, arrival.record
@@ -214,8 +123,8 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read
         # from here on the answers' ends give the places back
         when_all_ended(tickets, lambda served: visit.over(served=served))
         when_all_ended(tickets, lambda served: charge(service, client, sequences))
-        visit.watch.when_left(queued.end)
-        deadline.when_over(queued.expire)
+        visit.watch.when_here(queued.end)
+        deadline.when_here(queued.expire)
     return queued
 
 
@@ -275,13 +184,3 @@ async def _events(
         yield queued.failed(EngineFailed())
     finally:
         queued.end()
-
-
-def _rejection(error: ApiError) -> str:
-    if isinstance(error, QueueFull):
-        return "queue_full"
-    if isinstance(error, RateLimited):
-        return "rate_limited"
-    if isinstance(error, AnswerTimeout):
-        return "timeout"
-    return "unavailable" if isinstance(error, Unavailable) else "invalid_request"

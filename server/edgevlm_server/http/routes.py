@@ -14,9 +14,9 @@ from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest, coun
 from edgevlm_server.errors import NotFound
 from edgevlm_server.http.access.dependencies import Served, client_of
 from edgevlm_server.http.body.read import read_form, read_json
-from edgevlm_server.http.deadline import Deadline
 from edgevlm_server.http.generate import generate
 from edgevlm_server.http.openapi import BODY, GENERATING, PLAIN, may_answer, takes
+from edgevlm_server.runtime.work import Deadline
 from edgevlm_server.service import Service
 from edgevlm_server.version import commit, version
 

@@ -54,8 +54,8 @@ class Recent:
         return tuple(reversed(self._last))
 
     def __call__(self, record: RequestRecord) -> None:
-        """Note one that is over; what only looks, and was answered, is left out."""
-        if record.method in ("GET", "HEAD", "OPTIONS") and record.outcome == "ok":
+        """Note one that is over; what only looks, and was answered, is left out, and so is one of a crowd."""
+        if record.quiet or (record.method in ("GET", "HEAD", "OPTIONS") and record.outcome == "ok"):
             return
         self.outcomes[record.outcome].add(1)
         self.prompt.add(record.prompt)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from edgevlm_server.errors import QueueFull, RateLimited, Refusal, Unavailable
+from edgevlm_server.errors import QueueFull, RateLimited
 from edgevlm_server.runtime.bodies import Arriving, Bodies
 from edgevlm_server.runtime.limits import ClientLimits
 
@@ -64,11 +64,6 @@ class Admission:
         return self._inside
 
     @property
-    def arriving(self) -> int:
-        """Requests whose body is on its way."""
-        return len(self.bodies.arriving)
-
-    @property
     def limit(self) -> int:
         """Places that there are."""
         return self.slots + self._queue
@@ -76,16 +71,12 @@ class Admission:
     async def receive(self, client: str, read: Callable[[Arriving], Awaitable[Result]]) -> Result:
         """Read a body, unless it would be refused anyway.
 
-        Raises `QueueFull`, `RateLimited`, `Unavailable` in a drain, or `RequestTimeout` for a slow body in the way of
-        others.
+        Raises `QueueFull`, `RateLimited`, `RequestTimeout` for a slow body in the way of others, or what `bodies` are
+        given up with.
         """
         self._check(client, 1)
         self.limits.begin(client)
         return await self.bodies.read(client, read)
-
-    def give_up_bodies(self, refusal: Refusal = Unavailable.draining) -> None:
-        """Refuse every request whose body is not there yet."""
-        self.bodies.give_up(refusal)
 
     def enter(self, client: str, count: int = 1) -> Place:
         """Take a place for each of `count` answers.

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from edgevlm_engines import Floats
+from edgevlm_server.device.device import Device
+from edgevlm_server.device.root import Root
 from edgevlm_server.guided import compiler
 from edgevlm_server.guided.sandbox import Refused
 
@@ -60,6 +62,25 @@ def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pyt
         for one in asked:
             check_error(one.result(), 503, "shutting_down")
         let_go.set()
+
+
+def test_a_sensor_that_does_not_answer_keeps_no_request(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(30) and Refused.BAD)
+    device = Device(Root(Path("/nothing")))
+    monkeypatch.setattr(device, "close", lambda: let_go.wait(30))
+    with (
+        ThreadPoolExecutor(1) as pool,
+        LiveServer.on_bundle(bundles("v2"), engine="echo", drain_timeout=0.1) as server,
+    ):
+        server.service.device = device
+        asked = pool.submit(server.chat, "hi", guided_regex="a")
+        until(lambda: server.service.admission.inside == 1, "it to wait")
+        server.loop.call_soon_threadsafe(server._stop.set)
+        try:
+            check_error(asked.result(10), 503, "shutting_down")
+        finally:
+            let_go.set()
 
 
 def test_an_encoder_that_fails_is_noticed_though_nobody_waits(bundles: Bundles) -> None:

@@ -1,5 +1,6 @@
 """`/status`: what an operator sees at a glance, whatever state the server is in, and nothing of what was asked."""
 
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,16 @@ def test_who_runs_and_who_waits(bundles: Bundles) -> None:
         engine.seconds = 0
         assert [one.result().status_code for one in answers] == [200] * 3
         until(lambda: server.client.get("/status").json()["slots"]["used"] == 0, "all to be through")
+
+
+def test_a_crowd_does_not_hide_the_last_requests(bundles: Bundles) -> None:
+    with LiveServer.on_bundle(bundles("v2"), engine="echo", max_connections=1) as server:
+        server.chat("hello", max_tokens=1)
+        for _ in range(MOST_REQUESTS + 1):
+            with socket.create_connection(server.address, timeout=20) as refused:
+                assert b"too_many_connections" in refused.makefile("rb").read()
+        [only] = server.client.get("/status").json()["last_requests"]
+    assert only["route"] == "/v1/chat/completions"
 
 
 def test_the_last_requests_without_what_was_asked(bundles: Bundles) -> None:

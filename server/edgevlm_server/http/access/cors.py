@@ -8,7 +8,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from edgevlm_server.http.access.hosts import refused_origin
-from edgevlm_server.http.transport.envelope import Refusal
+from edgevlm_server.http.transport.envelope import ErrorResponse
+
+READABLE = (
+    *("x-request-id", "retry-after", "x-should-retry"),
+    *(f"x-ratelimit-{what}-{kind}" for what in ("limit", "remaining", "reset") for kind in ("requests", "tokens")),
+)
+"""What of an answer's head a page may read, beside what it always may."""
 
 
 class Cors(CORSMiddleware):
@@ -22,7 +28,7 @@ class Cors(CORSMiddleware):
             # client libraries send many of their own
             allow_headers=("*",),
             allow_private_network=True,
-            expose_headers=("x-request-id", "retry-after"),
+            expose_headers=READABLE,
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
@@ -30,4 +36,4 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code == 200:
             return response
-        return Refusal(refused_origin())
+        return ErrorResponse(refused_origin())

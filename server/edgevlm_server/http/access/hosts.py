@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgevlm_server.errors import Forbidden
-from edgevlm_server.http.transport.envelope import Refusal
+from edgevlm_server.http.transport.envelope import ErrorResponse
 from edgevlm_server.settings import Settings, is_loopback
 
 PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
@@ -40,9 +40,9 @@ class HostGuard:
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
         if not self._may_use(headers.get("host", "")):
-            return await Refusal(_refused_name())(scope, receive, send)
+            return await ErrorResponse(_refused_name())(scope, receive, send)
         if scope["method"] not in READING and not self._may_send(headers):
-            return await Refusal(refused_origin())(scope, receive, send)
+            return await ErrorResponse(refused_origin())(scope, receive, send)
         return await self._app(scope, receive, send)
 
     def _may_use(self, host: str) -> bool:

@@ -63,11 +63,8 @@ class KeyRing:
         except SettingsError as error:
             log.error("%s The keys that were read before stay valid.", error)
         else:
-            log.info(
-                "API keys were read again: %d keys, %d clients.",
-                len(self._digests),
-                len({e[0] for e in self._digests}),
-            )
+            clients = {name for name, *_ in self._digests}
+            log.info("API keys were read again: %d keys, %d clients.", len(self._digests), len(clients))
 
     def client_of(self, key: str) -> str | None:
         """The name of the client with this key. Takes the same time whichever key it is, or none."""

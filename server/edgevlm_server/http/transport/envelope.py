@@ -1,15 +1,18 @@
 """What every answer carries: a request id, the charset of JSON, one shape of error. Knows HTTP, no route.
 
-It is also where a request's record is made, closed and handed on.
+It is also where a request's record is made, closed and handed on, and where requests are answered that nobody else
+answers: those that are cancelled when the server ends, or meet a mistake of ours outside the routes. uvicorn's own
+answer would be plain text without a request id.
 """
 
+import asyncio
 import re
 import uuid
 
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgevlm_server.errors import ApiError
+from edgevlm_server.errors import ApiError, Unavailable
 from edgevlm_server.observe.record import Readers, RequestRecord, plain, record_of
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -19,7 +22,7 @@ _JSON = (b"content-type", b"application/json")
 _JSON_UTF8 = (b"content-type", b"application/json; charset=utf-8")
 
 
-class Refusal(JSONResponse):
+class ErrorResponse(JSONResponse):
     """The answer that tells a client of an error, and the record of its code."""
 
     def __init__(self, error: ApiError) -> None:
@@ -56,12 +59,31 @@ class Envelope:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_completed)
+            await self._answered(scope, receive, send_completed)
             # an answer that is given up without an error is one whose client has left
             record.left |= not record.complete
         finally:
             record.close()
             self._readers.read(record)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """With an error if the application ends with an exception before it has begun its answer."""
+        record = record_of(scope)
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if record.status:
+                raise
+            await ErrorResponse(Unavailable.draining())(scope, receive, send)
+        except Exception:
+            if not record.status:
+                await ErrorResponse(unexpected())(scope, receive, send)
+            raise
+
+
+def unexpected() -> ApiError:
+    """A mistake of ours; the traceback is in the log, where uvicorn puts it, and the connection is closed."""
+    return ApiError("The server failed on this request.", code="internal_error", headers={"connection": "close"})
 
 
 def _begin(scope: Scope) -> RequestRecord:

@@ -160,6 +160,22 @@ def test_decisions_are_charged_too(bundles: Bundles, tmp_path: Path) -> None:
         assert used == answer.json()["usage"]["total_tokens"]
 
 
+def test_decisions_that_break_off_are_charged_too(bundles: Bundles, tmp_path: Path) -> None:
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.05)
+    settings = {"limit_tokens_per_minute": 10_000, "request_timeout": 0.5}
+    served = Served(bundles("v2"), tmp_path, engine, **settings)
+    questions = [{"type": "predicate", "instructions": "Is it?"}] * 20
+    with served.server:
+        headers = {"authorization": f"Bearer {served.keys['flood']}"}
+        body = {"input": "hello", "questions": questions}
+        assert served.server.client.post("/v1/decisions", json=body, headers=headers).status_code == 504
+        [record] = served.server.service.recent.last
+        limits = served.server.service.admission.limits.headers("flood")
+    assert record.prompt and [one.stage for one in record.passed][-1] == "score"
+    # the engine may be a step ahead of the record
+    assert record.prompt <= 10_000 - int(limits["x-ratelimit-remaining-tokens"]) <= 2 * record.prompt
+
+
 def test_without_keys_clients_are_addresses(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", limit_requests_per_minute=1) as server:
         assert server.chat("hi", max_tokens=1).status_code == 200

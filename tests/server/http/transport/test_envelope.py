@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import pytest
 from edgevlm_server.http.transport.envelope import Envelope
-from edgevlm_server.http.transport.last_word import LastWord
 from edgevlm_server.observe.record import Readers
 from starlette.types import Message, Receive, Scope, Send
 
@@ -28,7 +27,7 @@ async def answered(error: BaseException) -> list[Message]:
         sent.append(message)
 
     with suppress(RuntimeError):  # which uvicorn logs
-        await Envelope(LastWord(app), Readers())(dict(SCOPE), _receive, send)
+        await Envelope(app, Readers())(dict(SCOPE), _receive, send)
     return sent
 
 
