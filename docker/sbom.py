@@ -76,7 +76,11 @@ def system_packages() -> list[Component]:
 
 def with_licences(components: list[Component]) -> list[Component]:
     """Licences of those that are installed here in the same version."""
-    here = {(normal_name(one.metadata["Name"]), one.version): licence_of(one) for one in distributions()}
+    here = {
+        (normal_name(name), one.version): licence_of(one)
+        for one in distributions()
+        if (name := one.metadata["Name"])  # what holds no name is no package
+    }
     for component in components:
         if component["purl"].startswith("pkg:deb/"):
             licence = DEBIAN.format(component["name"])
