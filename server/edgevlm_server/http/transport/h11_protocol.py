@@ -105,7 +105,8 @@ class Http11(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = Lingering(transport, self._has_rest, self._rest)  # type: ignore[assignment]
+        lingering = Lingering(transport, self._socket_of(transport), self._has_rest, self._rest)
+        self.transport = lingering  # type: ignore[assignment]
         address: str = transport.get_extra_info("peername")[0]
         if self._open.enter(address):
             self._counted = address
@@ -165,6 +166,10 @@ class Http11(H11Protocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Clients may always ask for another protocol; they are answered in this one, and that is no news."""
+
+    def _socket_of(self, transport: asyncio.Transport) -> asyncio.Transport:
+        """What tells that the connection is lost."""
+        return transport
 
     def _has_rest(self) -> bool:
         """Whether a body is still on its way."""
@@ -231,6 +236,9 @@ class EncryptedHttp11(Http11):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.transport.close()  # Python 3.10 wants to be told, whoever has closed it
+
+    def _socket_of(self, transport: asyncio.Transport) -> asyncio.Transport:
+        return self.handshake.socket
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """TLS has no half-closed connections."""

@@ -43,8 +43,12 @@ class Lingering:
     It only ends its own side then, and the client closes the connection, or the bounds of the rest do.
     """
 
-    def __init__(self, transport: asyncio.Transport, has_rest: Callable[[], bool], rest: Rest) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, socket: asyncio.Transport, has_rest: Callable[[], bool], rest: Rest
+    ) -> None:
+        """`socket` is what is below the transport where it encrypts, else the same."""
         self._transport = transport
+        self._socket = socket
         self._has_rest = has_rest
         self._rest = rest
         self._lingers = False
@@ -54,7 +58,7 @@ class Lingering:
 
     def write(self, data: bytes) -> None:
         """Nothing once the connection is lost: the next turn of the event loop tells, and asyncio logs each try."""
-        if not self._transport.is_closing():
+        if not self._socket.is_closing():
             self._transport.write(data)
 
     def is_closing(self) -> bool:

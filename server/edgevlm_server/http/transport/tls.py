@@ -66,6 +66,7 @@ class TlsConnection(SSLProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        self.socket = transport
         address = transport.get_extra_info("peername")[0]
         if not self._places.enter(address):
             transport.abort()  # nothing can be said before there are keys

@@ -183,6 +183,18 @@ def test_a_client_that_hangs_up_is_noticed(site: Site) -> None:
     until(lambda: site.server.service.admission.inside == 0, "the request to be over")
 
 
+def test_to_who_has_left_nothing_more_is_written(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "x"}], "max_tokens": 400, "stream": True}).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    for _ in range(10):
+        with site.handshake() as connection:
+            connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            connection.recv(10)
+        until(lambda: site.server.service.admission.inside == 0, "it to be over")
+    assert "socket.send() raised exception" not in caplog.text
+    assert "SSL connection is closed" not in caplog.text
+
+
 def test_the_commands_client_trusts_the_file_that_the_environment_names(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
