@@ -107,7 +107,9 @@ class Bodies:
             return False
         self.large.discard(slowest)
         slowest.give_up(
-            RequestTimeout("The body arrived too slowly, and others were waiting.", code="request_timeout")
+            RequestTimeout(
+                "The body was still on its way, and others needed the room; send it again.", code="request_timeout"
+            )
         )
         return True
 
