@@ -4,8 +4,8 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
@@ -83,20 +83,18 @@ async def _run(
     config = HttpConfig(app, settings, most_connections, service.readers, credentials.certificate)
     _watch_connections(metrics.levels, config.open_connections, most_connections)
     lag = asyncio.create_task(watch_lag(metrics.loop_lag.observe))
-    beside = _Beside(service, listeners.metrics)
     server = _Server(config, service)
     reloading = asyncio.create_task(credentials.reloader().run())
-    serving = asyncio.create_task(server.serve(sockets=listeners.api))
-    addresses = [_url(listener, encrypted=credentials.certificate is not None) for listener in listeners.api]
-    log.info("Listening on %s; loading the model.", " and ".join(addresses))
-    address = addresses[0] + (settings.root_path or "")
-    loading = asyncio.create_task(_load(service, load, address))
-    watching = asyncio.create_task(service.watch_device(open_device))
-    over = asyncio.create_task(_reason_to_end(service, loading))
-    await asyncio.wait({serving, over}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    await serving
-    await beside.end()
+    async with _metrics_served(service, listeners.metrics):
+        serving = asyncio.create_task(server.serve(sockets=listeners.api))
+        addresses = [_url(listener, encrypted=credentials.certificate is not None) for listener in listeners.api]
+        log.info("Listening on %s; loading the model.", " and ".join(addresses))
+        loading = asyncio.create_task(_load(service, load, addresses[0] + (settings.root_path or "")))
+        watching = asyncio.create_task(service.watch_device(open_device))
+        over = asyncio.create_task(_reason_to_end(service, loading))
+        await asyncio.wait({serving, over}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
     lag.cancel()
     ended = EXIT_ENGINE_DIED if service.died.is_set() else EXIT_OK
     code = over.result() if over.done() else ended
@@ -169,21 +167,21 @@ class _Server(Server):
             self.should_exit = True
 
 
-class _Beside:
-    """The listener for metrics, if there is one: it goes on while requests end."""
-
-    def __init__(self, service: Service, listeners: list[socket.socket]) -> None:
-        app = build_metrics_app(service)
-        self._server = BesideServer(HttpConfig(app, service.settings, METRICS_CONNECTIONS, service.readers))
-        self._serving = asyncio.create_task(self._server.serve(sockets=listeners)) if listeners else None
-        if listeners:
-            urls = [f"{_url(listener, encrypted=False)}/metrics" for listener in listeners]
-            log.info("Metrics: %s", " and ".join(urls))
-
-    async def end(self) -> None:
-        self._server.should_exit = True
-        if self._serving is not None:
-            await self._serving
+@asynccontextmanager
+async def _metrics_served(service: Service, listeners: list[socket.socket]) -> AsyncIterator[None]:
+    """On listeners of their own, if there are any: also while requests end."""
+    if not listeners:
+        yield
+        return
+    config = HttpConfig(build_metrics_app(service), service.settings, METRICS_CONNECTIONS, service.readers)
+    server = BesideServer(config)
+    serving = asyncio.create_task(server.serve(sockets=listeners))
+    log.info("Metrics: %s", " and ".join(f"{_url(one, encrypted=False)}/metrics" for one in listeners))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def _watch_connections(levels: Levels, connections: Connections, limit: int) -> None:
