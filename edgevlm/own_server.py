@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from edgevlm.cli import CommandError
 from edgevlm.http_client import ExchangeError, Server, fetch
@@ -32,11 +32,11 @@ def own_server(bundle: Path, options: Sequence[str] = ()) -> Iterator[str]:
 
 
 @contextmanager
-def own_process(bundle: Path, options: Sequence[str] = ()) -> Iterator[OwnServer]:
-    """The same for whoever looks at the process, too."""
+def own_process(bundle: Path, options: Sequence[str] = (), log: IO[bytes] | None = None) -> Iterator[OwnServer]:
+    """The same for whoever looks at the process, too; `log` takes what it would say here."""
     port = free_port()
     serve = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--port", str(port), "--log-level", "warning"]
-    with subprocess.Popen([*serve, *options]) as process:
+    with subprocess.Popen([*serve, *options], stderr=log) as process:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(process, Server.at(url))

@@ -19,7 +19,7 @@ QUIET = Reading(memory=100 << 20, descriptors=9, threads=7, children=2)
 
 @pytest.mark.slow
 def test_sixteen_streams_of_which_some_leave_lose_and_mix_nothing(bundles: Bundles) -> None:
-    verdict = soak(Soak(bundles("v2"), seconds=15, fault_seconds=1.2))
+    verdict = soak(Soak(bundles("v2"), seconds=60, fault_seconds=3))
     assert verdict.wrong == []
     assert verdict.ledger.answered > 100 and verdict.ledger.cancelled > 20
     assert verdict.ledger.refused.total() > 20 and verdict.killed
