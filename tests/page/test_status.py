@@ -16,7 +16,7 @@ from tests.page.conftest import Visitor, visit
 from tests.page.test_access import DESK, PHONE, TINY, violations
 from tests.pictures import image_part, text_part, user
 from tests.server.device.trees import ORIN_NANO, ORIN_NX, Files, machine
-from tests.server.engines import SlowEngine
+from tests.server.engines import SlowEngine, until
 
 Bundles = Callable[[str], Path]
 
@@ -204,10 +204,10 @@ def test_the_keyboard_is_enough(browser: Browser, busy: LiveServer) -> None:
             visitor.page.keyboard.press("Tab")
         assert visitor.focus() == "to-status"
         visitor.page.keyboard.press("Enter")
-        visitor.page.wait_for_function("document.activeElement.id === 'status-title'")
+        until(lambda: visitor.focus() == "status-title", "the view to be shown")
         visitor.page.keyboard.press("Shift+Tab")
         visitor.page.keyboard.press("Shift+Tab")
         assert visitor.focus() == "to-questions"
         visitor.page.keyboard.press("Shift+Tab")
         visitor.page.keyboard.press("Enter")
-        visitor.page.wait_for_function("document.activeElement.id === 'question'")
+        until(lambda: visitor.focus() == "question", "the questions to be shown")
