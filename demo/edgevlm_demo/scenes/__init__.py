@@ -24,7 +24,7 @@ from edgevlm_demo.scenes.scene import (
     Style,
     patch_labels,
 )
-from edgevlm_demo.scenes.wording import Words, ask, presence, unanswerable
+from edgevlm_demo.scenes.wording import UNANSWERABLE, Words, ask, presence, unanswerable
 
 __all__ = [
     "DATA_VERSION",
@@ -44,7 +44,7 @@ __all__ = [
     "patch_labels",
 ]
 
-DATA_VERSION = 4  # of the pictures and questions; raise it with every change that moves a pixel or a word
+DATA_VERSION = 5  # of the pictures and questions; raise it with every change that moves a pixel or a word
 FIRST_EVALUATION_SEED = 900_000_000  # from here on seeds are never trained on
 
 
@@ -103,6 +103,6 @@ def _arrange(name: str, canvas: Canvas) -> tuple[tuple[str, ...], tuple[Region, 
 
 def _sentence(phrases: list[str]) -> str:
     if not phrases:
-        return "There is no device in the image."
+        return UNANSWERABLE
     text = " and ".join(phrases)
     return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,269 @@
+"""A gauge of any range on a dial: round ones with a wide sweep, and panel meters with a narrow one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from PIL import Image, ImageDraw
+
+from edgevlm_demo.plant.lettering import line, mark, word
+from edgevlm_demo.plant.scales import Scale, choose_scale
+from edgevlm_demo.plant.shot import Region, Shot
+from edgevlm_demo.scenes.canvas import Sprite, opaque
+from edgevlm_demo.scenes.colours import Colour, jitter, mix, shade
+from edgevlm_demo.scenes.scene import PATCH, Mark
+
+LEAST_NUMBER = 4.6  # height of the scale's numbers, in pixels at 168 x 168
+LEAST_RADIUS = 27.0
+FINER = 2  # pixels of a sprite for one of the canvas: thin lines need them
+FACES: tuple[Colour, ...] = ((245, 245, 242), (240, 240, 236), (250, 250, 250), (244, 238, 214), (205, 210, 214),
+                             (28, 30, 34), (15, 15, 18), (26, 44, 70))  # fmt: skip
+NEEDLES: tuple[Colour, ...] = ((20, 20, 22), (215, 35, 30), (235, 120, 20), (40, 90, 200), (240, 240, 240))
+ZONES: dict[str, Colour] = {"green": (40, 160, 70), "yellow": (240, 200, 40), "red": (215, 35, 30)}
+
+
+@dataclass(frozen=True)
+class Dial:
+    """What a drawn gauge shows; `in_red` is None without a red zone, or where the needle stands near its end."""
+
+    scale: Scale
+    value: float  # a multiple of the scale's step
+    legible: bool
+    in_red: bool | None
+
+    @property
+    def reading(self) -> str:
+        return self.scale.text(self.value)
+
+
+@dataclass(frozen=True)
+class _Face:
+    """Geometry in pixels of the sprite; angles in degrees clockwise from the top."""
+
+    centre: tuple[float, float]
+    radius: float
+    start: float
+    sweep: float
+    scale: Scale
+
+    def angle(self, value: float) -> float:
+        return self.start + (value - self.scale.low) / self.scale.span * self.sweep
+
+    def at(self, value: float, share: float) -> tuple[float, float]:
+        return self.towards(self.angle(value), share)
+
+    def towards(self, angle: float, share: float) -> tuple[float, float]:
+        radians = math.radians(angle)
+        length = share * self.radius
+        return self.centre[0] + length * math.sin(radians), self.centre[1] - length * math.cos(radians)
+
+    def box(self, share: float) -> tuple[float, float, float, float]:
+        (x, y), reach = self.centre, share * self.radius
+        return x - reach, y - reach, x + reach, y + reach
+
+
+def draw(shot: Shot, region: Region) -> Dial:
+    random = shot.random
+    scale = choose_scale(random)
+    steps = round(scale.span / scale.step)
+    value = round(scale.low + random.randint(0, steps) * scale.step, 6)
+    # where the needle really stands; most stand between the steps
+    exact = value if random.random() < 0.3 else value + random.uniform(-0.5, 0.5) * scale.step
+    exact = min(scale.high, max(scale.low, exact))
+    room = min(region[2] - region[0], region[3] - region[1])
+    side = room * (random.uniform(0.7, 1.0) if random.random() < 0.7 else random.uniform(0.3, 0.7))
+    sprite, face, number, ink, paper, red = _sprite(random, shot.supplies.fonts, scale, exact, side * FINER)
+    small = Sprite(
+        sprite.image.reduce(FINER),
+        [Mark(m.kind, tuple(v / FINER for v in m.box), m.order, m.follow) for m in sprite.marks],  # type: ignore[arg-type]
+    )
+    shrunk = shot.place(small, region)
+    legible = shot.legible(number * shrunk / FINER, LEAST_NUMBER, ink, paper)
+    legible = legible and face.radius * shrunk / FINER / shot.unit >= LEAST_RADIUS
+    return Dial(scale, value, legible, _in_red(scale, exact, red) if legible else None)
+
+
+def _in_red(scale: Scale, exact: float, red: tuple[float, float] | None) -> bool | None:
+    if red is None or min(abs(exact - red[0]), abs(exact - red[1])) < 0.05 * scale.span and exact < scale.high:
+        return None
+    return red[0] <= exact <= red[1]
+
+
+def _sprite(
+    random: Random, fonts: tuple[Path, ...], scale: Scale, exact: float, side: float
+) -> tuple[Sprite, _Face, float, Colour, Colour, tuple[float, float] | None]:
+    size = max(8, round(side))
+    paper = jitter(random, random.choice(FACES), 10)
+    ink = jitter(random, (235, 235, 230) if sum(paper) < 300 else random.choice(((25, 25, 28), (20, 20, 60))), 15)
+    image = Image.new("RGBA", (size, size), (*paper, 0))
+    draw = ImageDraw.Draw(image)
+    face = _meter(random, draw, scale, size, paper) if random.random() < 0.12 else _round(random, draw, scale, size, paper)
+    sprite = Sprite(image, [Mark("face", face.box(1.0))])
+    outer = random.uniform(0.84, 0.96)
+    red = _zones(random, draw, face, outer) if random.random() < 0.35 else None
+    tick = random.uniform(0.09, 0.17)
+    if random.random() < 0.3:
+        draw.arc(face.box(outer), face.start - 90, face.start + face.sweep - 90, fill=opaque(ink), width=max(1, size // 150))
+    _ticks(random, draw, face, ink, outer, tick)
+    font = random.choice(fonts)
+    number = face.radius * random.uniform(0.1, 0.17)
+    inside = random.random() < 0.9
+    _numbers(random, sprite, face, font, number, outer - tick if inside else outer + 0.04, ink, outwards=not inside)
+    _print(random, sprite, face, fonts, number, ink)
+    if random.random() < 0.15:
+        _window(random, draw, face, ink, paper, fonts, number)
+    length = random.uniform(0.66, 0.99) * outer
+    _needle(random, image, face, exact, length, ink, paper)
+    sprite.marks += _needle_marks(face, exact, length, size)
+    return sprite, face, number, ink, paper, red
+
+
+def _round(random: Random, draw: ImageDraw.ImageDraw, scale: Scale, size: int, paper: Colour) -> _Face:
+    rim = random.uniform(0.02, 0.1)
+    metal = jitter(random, random.choice(((40, 40, 42), (90, 90, 95), (190, 190, 195), (200, 170, 90), (160, 30, 30))), 20)
+    if random.random() < 0.15:
+        draw.rounded_rectangle((0, 0, size - 1, size - 1), random.uniform(0, 0.2) * size, fill=opaque(metal))
+    else:
+        draw.ellipse((0, 0, size - 1, size - 1), fill=opaque(metal))
+    if random.random() < 0.5:
+        inset = 0.35 * rim * size / 2
+        draw.ellipse((inset, inset, size - inset, size - inset), fill=opaque(shade(metal, random.uniform(0.7, 1.3))))
+    inset = rim * size / 2
+    draw.ellipse((inset, inset, size - inset, size - inset), fill=opaque(paper))
+    sweep = random.choice((270, 270, 270, random.uniform(180, 300), 240, 180))
+    start = -sweep / 2 + (random.uniform(-40, 40) if random.random() < 0.12 else 0.0)
+    return _Face((size / 2, size / 2), (1 - rim) * size / 2, start, sweep, scale)
+
+
+def _meter(random: Random, draw: ImageDraw.ImageDraw, scale: Scale, size: int, paper: Colour) -> _Face:
+    """A square panel meter whose needle turns about its lower edge."""
+    draw.rectangle((0, 0, size - 1, size - 1), fill=opaque(jitter(random, (40, 40, 42), 25)))
+    inset = random.uniform(0.02, 0.06) * size
+    draw.rectangle((inset, inset, size - inset, size - inset), fill=opaque(paper))
+    sweep = random.uniform(80, 110)
+    return _Face((size / 2, random.uniform(0.72, 0.85) * size), 0.62 * size, -sweep / 2, sweep, scale)
+
+
+def _zones(random: Random, draw: ImageDraw.ImageDraw, face: _Face, outer: float) -> tuple[float, float] | None:
+    """Coloured arcs at the end of the scale; returns where the red one is."""
+    scale, width = face.scale, max(2, round(random.uniform(0.04, 0.12) * face.radius))
+    bounds = sorted(random.sample([scale.low + scale.span * n / 20 for n in range(2, 19)], 2))
+    names = random.choice((("green", "yellow", "red"), ("red",), ("red",), ("green",), ("green", "red"), ("yellow", "red")))
+    edges = {1: [bounds[1], scale.high], 2: [bounds[0], bounds[1], scale.high], 3: [scale.low, *bounds, scale.high]}
+    parts = edges[len(names)]
+    red = None
+    for name, low, high in zip(names, parts[:-1], parts[1:], strict=True):
+        colour = opaque(jitter(random, ZONES[name], 20))
+        draw.arc(face.box(outer), face.angle(low) - 90, face.angle(high) - 90, fill=colour, width=width)
+        if name == "red":
+            red = (low, high)
+    return red
+
+
+def _ticks(random: Random, draw: ImageDraw.ImageDraw, face: _Face, ink: Colour, outer: float, length: float) -> None:
+    scale = face.scale
+    width = max(1, round(random.uniform(0.014, 0.035) * face.radius))
+    for value in scale.ticks(scale.division):
+        draw.line((*face.at(value, outer), *face.at(value, outer - 0.55 * length)), fill=opaque(ink), width=max(1, width // 2))
+    for value, _ in scale.labels():
+        draw.line((*face.at(value, outer), *face.at(value, outer - length)), fill=opaque(ink), width=width)
+
+
+def _numbers(
+    random: Random, sprite: Sprite, face: _Face, font: Path, height: float, share: float, ink: Colour, *, outwards: bool
+) -> None:
+    labels = face.scale.labels()
+    every = 1
+    # neighbours must not touch: print every second one where they would
+    room = math.radians(face.sweep) * share * face.radius / max(1, len(labels) - 1)
+    while every * room < 0.7 * height * max(len(text) for _, text in labels) + 0.4 * height and every < 4:
+        every += 1
+    if (len(labels) - 1) % every:
+        every = 1
+    for value, text in labels[::every]:
+        printed = line(font, text, height)
+        reach = math.hypot(0.4 * printed.mask.width, 0.35 * height) / face.radius
+        x, y = face.at(value, share + (reach if outwards else -reach - 0.03))
+        corner = (round(x - printed.mask.width / 2), round(y - printed.mask.height / 2))
+        sprite.image.paste(ink, corner, printed.mask)
+        mark(sprite, printed, corner)
+
+
+def _print(random: Random, sprite: Sprite, face: _Face, fonts: tuple[Path, ...], number: float, ink: Colour) -> None:
+    """Unit, maker and what else stands on a face."""
+    texts = [(face.scale.unit, random.uniform(0.9, 1.3), 1.0)] if random.random() < 0.92 else []
+    if random.random() < 0.4:
+        texts.append((word(random), random.uniform(0.6, 0.9), 0.8))
+    if random.random() < 0.2:
+        texts.append((random.choice(("CL 1.6", "KL 2.5", "EN 837-1", "316 SS", "MADE IN EU")), 0.5, 0.6))
+    spots = random.sample((-0.38, 0.3, 0.5, 0.66), len(texts))
+    for (text, size, strength), spot in zip(texts, spots, strict=True):
+        printed = line(random.choice(fonts), text, size * number)
+        if printed.mask.width < 1.1 * face.radius:
+            x, y = face.centre[0] - printed.mask.width / 2, face.centre[1] + spot * face.radius - printed.mask.height / 2
+            sprite.image.paste(mix((128, 128, 128), ink, strength), (round(x), round(y)), printed.mask)
+
+
+def _window(
+    random: Random, draw: ImageDraw.ImageDraw, face: _Face, ink: Colour, paper: Colour, fonts: tuple[Path, ...], number: float
+) -> None:
+    """Screws or a coloured dot: things on a face that mean nothing."""
+    for turn in random.sample(range(0, 360, 30), 2):
+        x, y = face.towards(turn, 0.3)
+        reach = random.uniform(0.02, 0.05) * face.radius
+        draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=opaque(mix(ink, paper, random.random())))
+
+
+def _needle(
+    random: Random, image: Image.Image, face: _Face, value: float, length: float, ink: Colour, paper: Colour
+) -> None:
+    draw = ImageDraw.Draw(image)
+    colour = ink
+    if random.random() < 0.5:
+        colours = [c for c in NEEDLES if abs(sum(c) - sum(paper)) > 150]
+        colour = jitter(random, random.choice(colours or [ink]), 12)
+    angle, half, tail = face.angle(value), random.uniform(0.02, 0.05), -random.uniform(0.0, 0.3)
+    if random.random() < 0.3:  # its shadow
+        _shape(draw, face, angle + random.uniform(-2, 2), length, half, tail, mix(paper, (60, 60, 60), 0.3), style=0)
+    _shape(draw, face, angle, length, half, tail, colour, style=random.randrange(4))
+    draw.ellipse(face.box(random.uniform(0.05, 0.13)), fill=opaque(random.choice((colour, mix(ink, (120, 120, 120), random.random())))))
+
+
+def _shape(
+    draw: ImageDraw.ImageDraw, face: _Face, angle: float, length: float, half: float, tail: float, colour: Colour, style: int
+) -> None:
+    fill, hair = opaque(colour), max(2, round(0.022 * face.radius))
+    end, back = face.towards(angle, length), face.towards(angle, tail)
+    sides = [face.towards(angle + 90, half), face.towards(angle - 90, half)]
+    if style == 0:
+        draw.polygon([sides[0], end, sides[1], back], fill=fill)
+    elif style == 1:
+        draw.line((*back, *end), fill=fill, width=max(hair, round(1.4 * half * face.radius)))
+    elif style == 2:  # an arrow
+        neck = face.towards(angle, 0.75 * length)
+        turn = math.degrees(math.atan2(1.6 * half, 0.75 * length))
+        wings = [face.towards(angle + s * turn, 0.75 * length) for s in (1, -1)]
+        draw.line((*back, *neck), fill=fill, width=max(hair, round(half * face.radius)))
+        draw.polygon([wings[0], end, wings[1]], fill=fill)
+    else:  # a broad tail
+        draw.polygon([*sides, end], fill=fill)
+        draw.line((*face.centre, *back), fill=fill, width=max(hair, round(2 * half * face.radius)))
+    draw.line((*face.centre, *end), fill=fill, width=hair)
+
+
+def _needle_marks(face: _Face, value: float, length: float, size: int) -> list[Mark]:
+    """The shaft, and last the tip: its order says where on the scale it stands, in fiftieths."""
+    half = 0.03 * size
+
+    def square(point: tuple[float, float]) -> tuple[float, float, float, float]:
+        return point[0] - half, point[1] - half, point[0] + half, point[1] + half
+
+    steps = max(2, math.ceil(length * face.radius / (2 * half)))
+    marks = [Mark("needle", square(face.at(value, length * n / steps))) for n in range(1, steps)]
+    share = round(50 * (value - face.scale.low) / face.scale.span)
+    x, y = face.at(value, length - 0.05)
+    reach = max(half, PATCH / 4)
+    return [*marks, Mark("tip", (x - reach, y - reach, x + reach, y + reach), 1 + share)]
