@@ -58,7 +58,7 @@ class Conversion:
     )
     about: Path | None = option(
         None,
-        "file that says what the model can read and how it refuses (default: edgevlm.json in the checkpoint's folder)",
+        "file that says what the model can read and how it refuses (default: edgevlm.json beside the weights)",
         "FILE",
         Path,
     )

@@ -38,7 +38,7 @@ class Recipe:
         return open_model(self.checkpoint, self.vision_tower, self.lora)
 
     def check(self) -> None:
-        """Raise `ExportError` for a pattern that matches nothing, or what is said of the model, before work begins."""
+        """Raise `ExportError` before work begins: for a pattern that matches nothing, or a wrong `about`."""
         read_about(self.checkpoint, self.about)
         describe(self.model(), FLAVOURS[self.device], self.precision, self.vision_precision, self.kept)
 

@@ -98,7 +98,7 @@ VIZWIZ = RefusalWords(
     text="Unanswerable",
     instruction="When the provided information is insufficient, respond with 'Unanswerable'.",
 )
-"""What LLaVA, and with it MobileVLM, was trained to say: its prompt for VizWiz, whose pictures often cannot be read."""
+"""What LLaVA, and MobileVLM after it, learnt to say to VizWiz, whose pictures often cannot be read."""
 
 
 class About(_Part):

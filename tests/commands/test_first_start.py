@@ -58,7 +58,7 @@ def test_what_is_said_of_it_counts(checkpoint: Path, tmp_path: Path) -> None:
     told = served(checkpoint, replace(V2, about=about))
     assert [read_manifest(one).about.description for one in (served(checkpoint), told)] == ["", "gauges"]
     about.write_text('{"description": 5}')
-    with pytest.raises(EngineLoadError, match="about.json cannot be used: description"):
+    with pytest.raises(EngineLoadError, match=r"about\.json cannot be used: description"):
         served(checkpoint, replace(V2, about=about))
 
 

@@ -75,5 +75,5 @@ def test_what_is_wrong_in_it_is_said(tmp_path: Path, content: object, sentence: 
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="absent.json cannot be read"):
+    with pytest.raises(ConfigError, match=r"absent\.json cannot be read"):
         read_about(tmp_path, tmp_path / "absent.json")
