@@ -104,10 +104,10 @@ VIZWIZ = RefusalWords(
 class About(_Part):
     """What a model's maker says of it, in `edgevlm.json` beside the weights."""
 
-    description: str = Field("", max_length=2000)
+    description: str = Field(default="", max_length=2000)
     """What it can read, for people."""
     refusal: RefusalWords = VIZWIZ
-    confidence_temperature: float = Field(1.0, ge=0.05, le=20)
+    confidence_temperature: float = Field(default=1.0, ge=0.05, le=20)
     """What its logits are divided by, so that how sure it is agrees with how often it is right."""
     writes_json: bool = True
     """Whether it can write JSON by itself."""

@@ -71,7 +71,8 @@ class Doubting(EchoEngine):
         self._steps = 0
 
     def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        return self._doubt(super().prefill(slot, start, tokens, features)[np.newaxis])[0]
+        logits: Floats = self._doubt(super().prefill(slot, start, tokens, features)[np.newaxis])[0]
+        return logits
 
     def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
         return self._doubt(super().decode(tokens, lengths))
