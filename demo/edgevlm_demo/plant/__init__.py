@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from edgevlm_demo.plant import asking, dial, lamps, nameplate, readout, sheet
 from edgevlm_demo.plant.backdrop import backdrop, photograph, texture
@@ -16,7 +15,7 @@ from edgevlm_demo.plant.shot import Region, Shot, Supplies
 from edgevlm_demo.plant.sketches import sketch
 from edgevlm_demo.scenes import flange, plate
 from edgevlm_demo.scenes.scene import Fact, Question, Scene
-from edgevlm_demo.scenes.wording import THINGS, UNANSWERABLE, ask, presence
+from edgevlm_demo.scenes.wording import UNANSWERABLE, ask, presence
 
 __all__ = ["PLANT", "Supplies", "draw_plant", "draw_sheet", "shipped_fonts"]
 
@@ -89,7 +88,9 @@ def _dial(shot: Shot, region: Region, random: Random) -> tuple[list[Question], s
 def _readout(shot: Shot, region: Region, random: Random) -> tuple[list[Question], str]:
     drawn = readout.draw(shot, region)
     seen = drawn.colour and drawn.legible
-    return asking.readout_questions(random, drawn), f"a digital display with {drawn.colour} digits" if seen else "a digital display"
+    return asking.readout_questions(
+        random, drawn
+    ), f"a digital display with {drawn.colour} digits" if seen else "a digital display"
 
 
 def _label(shot: Shot, region: Region, random: Random) -> tuple[list[Question], str]:
@@ -126,7 +127,9 @@ def _plate(shot: Shot, region: Region, random: Random) -> tuple[list[Question], 
     camera = shot.camera
     clear = camera.gain * (1 - camera.fade) > 0.6 and camera.blur < 0.8 and camera.motion < 1 and camera.noise < 14
     legible = clear and min(width, height) * shrunk / shot.unit > 70
-    return _facts(random, plate.facts(drawn, random), legible=legible), plate.phrase(drawn) if legible else "a metal plate"
+    return _facts(random, plate.facts(drawn, random), legible=legible), plate.phrase(
+        drawn
+    ) if legible else "a metal plate"
 
 
 def _facts(random: Random, facts: tuple[Fact, ...], *, legible: bool) -> list[Question]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from edgevlm_demo.plant.dial import Dial
@@ -13,8 +14,24 @@ from edgevlm_demo.scenes.scene import Fact, Question
 from edgevlm_demo.scenes.wording import ABSENT, SUBJECTS, UNANSWERABLE, ask, casual, suffixed
 
 FORMS = {
-    "gauge reading": ("reading", "value", "gauge reading", "gauge value", "gauge", "needle position", "reading of the gauge"),
-    "display reading": ("reading", "value", "display", "display value", "display reading", "displayed value", "number"),
+    "gauge reading": (
+        "reading",
+        "value",
+        "gauge reading",
+        "gauge value",
+        "gauge",
+        "needle position",
+        "reading of the gauge",
+    ),
+    "display reading": (
+        "reading",
+        "value",
+        "display",
+        "display value",
+        "display reading",
+        "displayed value",
+        "number",
+    ),
     "lit lamp": ("lamp", "lit lamp", "active lamp", "lamp colour", "light", "status light", "signal", "signal tower"),
     "label text": ("{}", "{}", "{} on the label"),
     "bolts missing": ("missing bolts", "number of missing bolts", "bolts missing"),
@@ -25,20 +42,65 @@ FORMS = {
     "label kind": ("kind of number", "label kind"),
 }
 """Names of fields by family; a form asks `What is the <name>?`"""
-NAMED = ("What is the {}?", "What is the {}?", "What is the {}?", "{}?", "{}", "The {}?", "Read the {}.", "Give the {}.",
-         "Tell me the {}.", "What {} do you see?")  # fmt: skip
-IN_UNITS = ("What is the {} in {}?", "What is the {} in {}?", "{} in {}?", "{} [{}]", "What {} in {} does it show?", "Read the {} in {}.")
-TAGGED = ("What is {}?", "What is the {}?", "What does {} show?", "What does {} read?", "{}?", "{}", "What is the value of {}?",
-          "Read {}.", "Which value does {} have?")  # fmt: skip
-SHORT = {"serial number": ("serial", "serial no", "S/N"), "lot number": ("lot", "batch", "batch number"), "part number": ("part", "part no", "P/N"),
-         "model": ("model", "type", "model number"), "date": ("date", "date of manufacture"), "voltage": ("voltage",), "power": ("power",)}  # fmt: skip
-WHOLE = ("What does the label say?", "What is written on the label?", "What is the code?", "What is the text on the label?", "Read the label.",
-         "What is printed on the label?", "Which code is on the label?", "What is the label text?", "Read the text.", "What does it say?")  # fmt: skip
+TOLERANCE = 0.03  # of a gauge's scale: a step and a little
+NAMED = (
+    "What is the {}?",
+    "What is the {}?",
+    "What is the {}?",
+    "{}?",
+    "{}",
+    "The {}?",
+    "Read the {}.",
+    "Give the {}.",
+    "Tell me the {}.",
+    "What {} do you see?",
+)
+IN_UNITS = (
+    "What is the {} in {}?",
+    "What is the {} in {}?",
+    "{} in {}?",
+    "{} [{}]",
+    "What {} in {} does it show?",
+    "Read the {} in {}.",
+)
+TAGGED = (
+    "What is {}?",
+    "What is the {}?",
+    "What does {} show?",
+    "What does {} read?",
+    "{}?",
+    "{}",
+    "What is the value of {}?",
+    "Read {}.",
+    "Which value does {} have?",
+)
+SHORT = {
+    "serial number": ("serial", "serial no", "S/N"),
+    "lot number": ("lot", "batch", "batch number"),
+    "part number": ("part", "part no", "P/N"),
+    "model": ("model", "type", "model number"),
+    "date": ("date", "date of manufacture"),
+    "voltage": ("voltage",),
+    "power": ("power",),
+}
+WHOLE = (
+    "What does the label say?",
+    "What is written on the label?",
+    "What is the code?",
+    "What is the text on the label?",
+    "Read the label.",
+    "What is printed on the label?",
+    "Which code is on the label?",
+    "What is the label text?",
+    "Read the text.",
+    "What does it say?",
+)
 
 
 def dial_questions(random: Random, dial: Dial) -> list[Question]:
     quantity = QUANTITIES[dial.scale.unit]
-    found = [_reading(random, "gauge reading", dial.reading, quantity, dial.scale.unit, dial.legible)]
+    reading = _reading(random, "gauge reading", dial.reading, quantity, dial.scale.unit, dial.legible)
+    found = [replace(reading, tolerance=TOLERANCE * dial.scale.span)]
     if dial.in_red is not None:
         found.append(ask(random, Fact("red zone", "", "yes" if dial.in_red else "no"), words="varied"))
     return found
@@ -113,11 +175,13 @@ def worded(random: Random, fact: Fact) -> Question:
 
 def _reading(random: Random, family: str, text: str, quantity: str, unit: str, legible: bool) -> Question:
     kind = random.random()
-    if kind < 0.5 or not unit and kind < 0.7:
+    if kind < 0.5 or (not unit and kind < 0.7):
         return _answered(family, ask(random, Fact(family, "", text), words="varied").text, text, legible)
     if not unit or kind < 0.72:
         return _answered(family, _by_name(random, family), text, legible)
-    name = random.choice((quantity, quantity, "reading", "value", "gauge reading" if family == "gauge reading" else "display"))
+    name = random.choice(
+        (quantity, quantity, "reading", "value", "gauge reading" if family == "gauge reading" else "display")
+    )
     return _answered(family, _finish(random, _quantity(random, name, unit)), text, legible)
 
 
@@ -140,7 +204,11 @@ def _by_name_or_words(random: Random, family: str) -> str:
 
 def _key_question(random: Random, kind: str) -> str:
     if kind in CODES and random.random() < 0.5:
-        return ask(random, Fact("label text", kind, ""), words="varied").text if random.random() < 0.6 else f"What is the {kind}?"
+        return (
+            ask(random, Fact("label text", kind, ""), words="varied").text
+            if random.random() < 0.6
+            else f"What is the {kind}?"
+        )
     name = random.choice((kind, kind, *SHORT[kind]))
     return _finish(random, _filled(random, NAMED, name + random.choice(("", "", " on the label"))))
 

@@ -157,8 +157,17 @@ def _concrete(random: Random, size: Size) -> Image.Image:
 
 
 _TEXTURES: tuple[Callable[[Random, Size], Image.Image], ...] = (
-    _wood, _bricks, _metal, _fabric, _foliage, _sky, _gradient, _static, _tiles, _concrete,
-)  # fmt: skip
+    _wood,
+    _bricks,
+    _metal,
+    _fabric,
+    _foliage,
+    _sky,
+    _gradient,
+    _static,
+    _tiles,
+    _concrete,
+)
 _TABLE = 512
 
 

@@ -9,19 +9,27 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
+from edgevlm_demo.plant.face import Face, draw_needle, needle_marks
 from edgevlm_demo.plant.lettering import line, mark, word
 from edgevlm_demo.plant.scales import Scale, choose_scale
 from edgevlm_demo.plant.shot import Region, Shot
 from edgevlm_demo.scenes.canvas import Sprite, opaque
 from edgevlm_demo.scenes.colours import Colour, jitter, mix, shade
-from edgevlm_demo.scenes.scene import PATCH, Mark
+from edgevlm_demo.scenes.scene import Mark
 
 LEAST_NUMBER = 4.6  # height of the scale's numbers, in pixels at 168 x 168
 LEAST_RADIUS = 27.0
 FINER = 2  # pixels of a sprite for one of the canvas: thin lines need them
-FACES: tuple[Colour, ...] = ((245, 245, 242), (240, 240, 236), (250, 250, 250), (244, 238, 214), (205, 210, 214),
-                             (28, 30, 34), (15, 15, 18), (26, 44, 70))  # fmt: skip
-NEEDLES: tuple[Colour, ...] = ((20, 20, 22), (215, 35, 30), (235, 120, 20), (40, 90, 200), (240, 240, 240))
+FACES: tuple[Colour, ...] = (
+    (245, 245, 242),
+    (240, 240, 236),
+    (250, 250, 250),
+    (244, 238, 214),
+    (205, 210, 214),
+    (28, 30, 34),
+    (15, 15, 18),
+    (26, 44, 70),
+)
 ZONES: dict[str, Colour] = {"green": (40, 160, 70), "yellow": (240, 200, 40), "red": (215, 35, 30)}
 
 
@@ -39,32 +47,6 @@ class Dial:
         return self.scale.text(self.value)
 
 
-@dataclass(frozen=True)
-class _Face:
-    """Geometry in pixels of the sprite; angles in degrees clockwise from the top."""
-
-    centre: tuple[float, float]
-    radius: float
-    start: float
-    sweep: float
-    scale: Scale
-
-    def angle(self, value: float) -> float:
-        return self.start + (value - self.scale.low) / self.scale.span * self.sweep
-
-    def at(self, value: float, share: float) -> tuple[float, float]:
-        return self.towards(self.angle(value), share)
-
-    def towards(self, angle: float, share: float) -> tuple[float, float]:
-        radians = math.radians(angle)
-        length = share * self.radius
-        return self.centre[0] + length * math.sin(radians), self.centre[1] - length * math.cos(radians)
-
-    def box(self, share: float) -> tuple[float, float, float, float]:
-        (x, y), reach = self.centre, share * self.radius
-        return x - reach, y - reach, x + reach, y + reach
-
-
 def draw(shot: Shot, region: Region) -> Dial:
     random = shot.random
     scale = choose_scale(random)
@@ -78,7 +60,7 @@ def draw(shot: Shot, region: Region) -> Dial:
     sprite, face, number, ink, paper, red = _sprite(random, shot.supplies.fonts, scale, exact, side * FINER)
     small = Sprite(
         sprite.image.reduce(FINER),
-        [Mark(m.kind, tuple(v / FINER for v in m.box), m.order, m.follow) for m in sprite.marks],  # type: ignore[arg-type]
+        [_reduced(m) for m in sprite.marks],
     )
     shrunk = shot.place(small, region)
     legible = shot.legible(number * shrunk / FINER, LEAST_NUMBER, ink, paper)
@@ -86,27 +68,42 @@ def draw(shot: Shot, region: Region) -> Dial:
     return Dial(scale, value, legible, _in_red(scale, exact, red) if legible else None)
 
 
+def _reduced(mark: Mark) -> Mark:
+    x0, y0, x1, y1 = mark.box
+    return Mark(mark.kind, (x0 / FINER, y0 / FINER, x1 / FINER, y1 / FINER), mark.order, mark.follow)
+
+
 def _in_red(scale: Scale, exact: float, red: tuple[float, float] | None) -> bool | None:
-    if red is None or min(abs(exact - red[0]), abs(exact - red[1])) < 0.05 * scale.span and exact < scale.high:
+    if red is None or (min(abs(exact - red[0]), abs(exact - red[1])) < 0.05 * scale.span and exact < scale.high):
         return None
     return red[0] <= exact <= red[1]
 
 
 def _sprite(
     random: Random, fonts: tuple[Path, ...], scale: Scale, exact: float, side: float
-) -> tuple[Sprite, _Face, float, Colour, Colour, tuple[float, float] | None]:
+) -> tuple[Sprite, Face, float, Colour, Colour, tuple[float, float] | None]:
     size = max(8, round(side))
     paper = jitter(random, random.choice(FACES), 10)
     ink = jitter(random, (235, 235, 230) if sum(paper) < 300 else random.choice(((25, 25, 28), (20, 20, 60))), 15)
     image = Image.new("RGBA", (size, size), (*paper, 0))
     draw = ImageDraw.Draw(image)
-    face = _meter(random, draw, scale, size, paper) if random.random() < 0.12 else _round(random, draw, scale, size, paper)
+    face = (
+        _meter(random, draw, scale, size, paper)
+        if random.random() < 0.12
+        else _round(random, draw, scale, size, paper)
+    )
     sprite = Sprite(image, [Mark("face", face.box(1.0))])
     outer = random.uniform(0.84, 0.96)
     red = _zones(random, draw, face, outer) if random.random() < 0.35 else None
     tick = random.uniform(0.09, 0.17)
     if random.random() < 0.3:
-        draw.arc(face.box(outer), face.start - 90, face.start + face.sweep - 90, fill=opaque(ink), width=max(1, size // 150))
+        draw.arc(
+            face.box(outer),
+            face.start - 90,
+            face.start + face.sweep - 90,
+            fill=opaque(ink),
+            width=max(1, size // 150),
+        )
     _ticks(random, draw, face, ink, outer, tick)
     font = random.choice(fonts)
     number = face.radius * random.uniform(0.1, 0.17)
@@ -114,16 +111,18 @@ def _sprite(
     _numbers(random, sprite, face, font, number, outer - tick if inside else outer + 0.04, ink, outwards=not inside)
     _print(random, sprite, face, fonts, number, ink)
     if random.random() < 0.15:
-        _window(random, draw, face, ink, paper, fonts, number)
+        _dots(random, draw, face, ink, paper)
     length = random.uniform(0.66, 0.99) * outer
-    _needle(random, image, face, exact, length, ink, paper)
-    sprite.marks += _needle_marks(face, exact, length, size)
+    draw_needle(random, image, face, exact, length, ink, paper)
+    sprite.marks += needle_marks(face, exact, length, size)
     return sprite, face, number, ink, paper, red
 
 
-def _round(random: Random, draw: ImageDraw.ImageDraw, scale: Scale, size: int, paper: Colour) -> _Face:
+def _round(random: Random, draw: ImageDraw.ImageDraw, scale: Scale, size: int, paper: Colour) -> Face:
     rim = random.uniform(0.02, 0.1)
-    metal = jitter(random, random.choice(((40, 40, 42), (90, 90, 95), (190, 190, 195), (200, 170, 90), (160, 30, 30))), 20)
+    metal = jitter(
+        random, random.choice(((40, 40, 42), (90, 90, 95), (190, 190, 195), (200, 170, 90), (160, 30, 30))), 20
+    )
     if random.random() < 0.15:
         draw.rounded_rectangle((0, 0, size - 1, size - 1), random.uniform(0, 0.2) * size, fill=opaque(metal))
     else:
@@ -135,23 +134,25 @@ def _round(random: Random, draw: ImageDraw.ImageDraw, scale: Scale, size: int, p
     draw.ellipse((inset, inset, size - inset, size - inset), fill=opaque(paper))
     sweep = random.choice((270, 270, 270, random.uniform(180, 300), 240, 180))
     start = -sweep / 2 + (random.uniform(-40, 40) if random.random() < 0.12 else 0.0)
-    return _Face((size / 2, size / 2), (1 - rim) * size / 2, start, sweep, scale)
+    return Face((size / 2, size / 2), (1 - rim) * size / 2, start, sweep, scale)
 
 
-def _meter(random: Random, draw: ImageDraw.ImageDraw, scale: Scale, size: int, paper: Colour) -> _Face:
+def _meter(random: Random, draw: ImageDraw.ImageDraw, scale: Scale, size: int, paper: Colour) -> Face:
     """A square panel meter whose needle turns about its lower edge."""
     draw.rectangle((0, 0, size - 1, size - 1), fill=opaque(jitter(random, (40, 40, 42), 25)))
     inset = random.uniform(0.02, 0.06) * size
     draw.rectangle((inset, inset, size - inset, size - inset), fill=opaque(paper))
     sweep = random.uniform(80, 110)
-    return _Face((size / 2, random.uniform(0.72, 0.85) * size), 0.62 * size, -sweep / 2, sweep, scale)
+    return Face((size / 2, random.uniform(0.72, 0.85) * size), 0.62 * size, -sweep / 2, sweep, scale)
 
 
-def _zones(random: Random, draw: ImageDraw.ImageDraw, face: _Face, outer: float) -> tuple[float, float] | None:
+def _zones(random: Random, draw: ImageDraw.ImageDraw, face: Face, outer: float) -> tuple[float, float] | None:
     """Coloured arcs at the end of the scale; returns where the red one is."""
     scale, width = face.scale, max(2, round(random.uniform(0.04, 0.12) * face.radius))
     bounds = sorted(random.sample([scale.low + scale.span * n / 20 for n in range(2, 19)], 2))
-    names = random.choice((("green", "yellow", "red"), ("red",), ("red",), ("green",), ("green", "red"), ("yellow", "red")))
+    names = random.choice(
+        (("green", "yellow", "red"), ("red",), ("red",), ("green",), ("green", "red"), ("yellow", "red"))
+    )
     edges = {1: [bounds[1], scale.high], 2: [bounds[0], bounds[1], scale.high], 3: [scale.low, *bounds, scale.high]}
     parts = edges[len(names)]
     red = None
@@ -163,17 +164,29 @@ def _zones(random: Random, draw: ImageDraw.ImageDraw, face: _Face, outer: float)
     return red
 
 
-def _ticks(random: Random, draw: ImageDraw.ImageDraw, face: _Face, ink: Colour, outer: float, length: float) -> None:
+def _ticks(random: Random, draw: ImageDraw.ImageDraw, face: Face, ink: Colour, outer: float, length: float) -> None:
     scale = face.scale
     width = max(1, round(random.uniform(0.014, 0.035) * face.radius))
     for value in scale.ticks(scale.division):
-        draw.line((*face.at(value, outer), *face.at(value, outer - 0.55 * length)), fill=opaque(ink), width=max(1, width // 2))
+        draw.line(
+            (*face.at(value, outer), *face.at(value, outer - 0.55 * length)),
+            fill=opaque(ink),
+            width=max(1, width // 2),
+        )
     for value, _ in scale.labels():
         draw.line((*face.at(value, outer), *face.at(value, outer - length)), fill=opaque(ink), width=width)
 
 
 def _numbers(
-    random: Random, sprite: Sprite, face: _Face, font: Path, height: float, share: float, ink: Colour, *, outwards: bool
+    random: Random,
+    sprite: Sprite,
+    face: Face,
+    font: Path,
+    height: float,
+    share: float,
+    ink: Colour,
+    *,
+    outwards: bool,
 ) -> None:
     labels = face.scale.labels()
     every = 1
@@ -192,7 +205,7 @@ def _numbers(
         mark(sprite, printed, corner)
 
 
-def _print(random: Random, sprite: Sprite, face: _Face, fonts: tuple[Path, ...], number: float, ink: Colour) -> None:
+def _print(random: Random, sprite: Sprite, face: Face, fonts: tuple[Path, ...], number: float, ink: Colour) -> None:
     """Unit, maker and what else stands on a face."""
     texts = [(face.scale.unit, random.uniform(0.9, 1.3), 1.0)] if random.random() < 0.92 else []
     if random.random() < 0.4:
@@ -203,67 +216,16 @@ def _print(random: Random, sprite: Sprite, face: _Face, fonts: tuple[Path, ...],
     for (text, size, strength), spot in zip(texts, spots, strict=True):
         printed = line(random.choice(fonts), text, size * number)
         if printed.mask.width < 1.1 * face.radius:
-            x, y = face.centre[0] - printed.mask.width / 2, face.centre[1] + spot * face.radius - printed.mask.height / 2
+            x, y = (
+                face.centre[0] - printed.mask.width / 2,
+                face.centre[1] + spot * face.radius - printed.mask.height / 2,
+            )
             sprite.image.paste(mix((128, 128, 128), ink, strength), (round(x), round(y)), printed.mask)
 
 
-def _window(
-    random: Random, draw: ImageDraw.ImageDraw, face: _Face, ink: Colour, paper: Colour, fonts: tuple[Path, ...], number: float
-) -> None:
-    """Screws or a coloured dot: things on a face that mean nothing."""
+def _dots(random: Random, draw: ImageDraw.ImageDraw, face: Face, ink: Colour, paper: Colour) -> None:
+    """Screws or coloured dots: things on a face that mean nothing."""
     for turn in random.sample(range(0, 360, 30), 2):
         x, y = face.towards(turn, 0.3)
         reach = random.uniform(0.02, 0.05) * face.radius
         draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=opaque(mix(ink, paper, random.random())))
-
-
-def _needle(
-    random: Random, image: Image.Image, face: _Face, value: float, length: float, ink: Colour, paper: Colour
-) -> None:
-    draw = ImageDraw.Draw(image)
-    colour = ink
-    if random.random() < 0.5:
-        colours = [c for c in NEEDLES if abs(sum(c) - sum(paper)) > 150]
-        colour = jitter(random, random.choice(colours or [ink]), 12)
-    angle, half, tail = face.angle(value), random.uniform(0.02, 0.05), -random.uniform(0.0, 0.3)
-    if random.random() < 0.3:  # its shadow
-        _shape(draw, face, angle + random.uniform(-2, 2), length, half, tail, mix(paper, (60, 60, 60), 0.3), style=0)
-    _shape(draw, face, angle, length, half, tail, colour, style=random.randrange(4))
-    draw.ellipse(face.box(random.uniform(0.05, 0.13)), fill=opaque(random.choice((colour, mix(ink, (120, 120, 120), random.random())))))
-
-
-def _shape(
-    draw: ImageDraw.ImageDraw, face: _Face, angle: float, length: float, half: float, tail: float, colour: Colour, style: int
-) -> None:
-    fill, hair = opaque(colour), max(2, round(0.022 * face.radius))
-    end, back = face.towards(angle, length), face.towards(angle, tail)
-    sides = [face.towards(angle + 90, half), face.towards(angle - 90, half)]
-    if style == 0:
-        draw.polygon([sides[0], end, sides[1], back], fill=fill)
-    elif style == 1:
-        draw.line((*back, *end), fill=fill, width=max(hair, round(1.4 * half * face.radius)))
-    elif style == 2:  # an arrow
-        neck = face.towards(angle, 0.75 * length)
-        turn = math.degrees(math.atan2(1.6 * half, 0.75 * length))
-        wings = [face.towards(angle + s * turn, 0.75 * length) for s in (1, -1)]
-        draw.line((*back, *neck), fill=fill, width=max(hair, round(half * face.radius)))
-        draw.polygon([wings[0], end, wings[1]], fill=fill)
-    else:  # a broad tail
-        draw.polygon([*sides, end], fill=fill)
-        draw.line((*face.centre, *back), fill=fill, width=max(hair, round(2 * half * face.radius)))
-    draw.line((*face.centre, *end), fill=fill, width=hair)
-
-
-def _needle_marks(face: _Face, value: float, length: float, size: int) -> list[Mark]:
-    """The shaft, and last the tip: its order says where on the scale it stands, in fiftieths."""
-    half = 0.03 * size
-
-    def square(point: tuple[float, float]) -> tuple[float, float, float, float]:
-        return point[0] - half, point[1] - half, point[0] + half, point[1] + half
-
-    steps = max(2, math.ceil(length * face.radius / (2 * half)))
-    marks = [Mark("needle", square(face.at(value, length * n / steps))) for n in range(1, steps)]
-    share = round(50 * (value - face.scale.low) / face.scale.span)
-    x, y = face.at(value, length - 0.05)
-    reach = max(half, PATCH / 4)
-    return [*marks, Mark("tip", (x - reach, y - reach, x + reach, y + reach), 1 + share)]

@@ -52,7 +52,11 @@ def _column(random: Random, tower: Tower, lamp: float) -> Sprite:
     sprite = Sprite(image)
     pale = random.random() < 0.3  # unlit lamps of clear plastic are not dark
     for index, name in enumerate(tower.stack):
-        centre = (glow + lamp / 2 + index * pitch, size[1] / 2) if across else (size[0] / 2, glow + lamp / 2 + index * pitch)
+        centre = (
+            (glow + lamp / 2 + index * pitch, size[1] / 2)
+            if across
+            else (size[0] / 2, glow + lamp / 2 + index * pitch)
+        )
         lit = name == tower.lit
         _lamp(random, draw, name, centre, lamp, shape, lit=lit, pale=pale, glow=glow)
         half = lamp / 2
@@ -90,6 +94,6 @@ def _lamp(
         form(0.28 * lamp, opaque(mix(colour, (255, 255, 255), random.uniform(0.5, 0.9))))
     elif random.random() < 0.6:
         spot = 0.1 * lamp
-        draw.ellipse((x - 2.5 * spot, y - 2.5 * spot, x - spot, y - spot), fill=opaque(mix(colour, (255, 255, 255), 0.3)))
-
-
+        draw.ellipse(
+            (x - 2.5 * spot, y - 2.5 * spot, x - spot, y - spot), fill=opaque(mix(colour, (255, 255, 255), 0.3))
+        )

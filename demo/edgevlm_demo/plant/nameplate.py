@@ -20,7 +20,18 @@ from edgevlm_demo.scenes.scene import Mark
 LEAST_HEIGHT = 8.0  # of a character, in pixels at 168 x 168
 LETTERS = "".join(letter for letter in string.ascii_uppercase if letter not in "IO")
 KEYS = {
-    "serial number": ("S/N", "SN", "SERIAL NO", "Serial No.", "SERIAL", "Serial", "SER. NO.", "Serial number", "S/N:", "SN:"),
+    "serial number": (
+        "S/N",
+        "SN",
+        "SERIAL NO",
+        "Serial No.",
+        "SERIAL",
+        "Serial",
+        "SER. NO.",
+        "Serial number",
+        "S/N:",
+        "SN:",
+    ),
     "lot number": ("LOT", "Lot", "LOT NO", "Lot No.", "LOT:", "BATCH", "Lot number", "LOT #"),
     "part number": ("P/N", "PN", "PART NO", "Part No.", "PART", "P/N:", "Part number", "PART #"),
     "model": ("MODEL", "Model", "TYPE", "Type", "MOD.", "Model:", "MODEL NO"),
@@ -29,7 +40,14 @@ KEYS = {
     "power": ("POWER", "Power", "P"),
 }
 CODES = ("serial number", "lot number", "part number")
-PAPERS: tuple[Colour, ...] = ((245, 245, 242), (236, 236, 232), (240, 220, 110), (190, 194, 198), (205, 225, 235), (225, 200, 180))
+PAPERS: tuple[Colour, ...] = (
+    (245, 245, 242),
+    (236, 236, 232),
+    (240, 220, 110),
+    (190, 194, 198),
+    (205, 225, 235),
+    (225, 200, 180),
+)
 METALS: tuple[Colour, ...] = ((175, 178, 182), (150, 152, 156), (200, 180, 130), (120, 122, 126))
 DARK: tuple[Colour, ...] = ((30, 32, 38), (30, 60, 120), (20, 90, 60), (140, 30, 30), (20, 20, 22))
 
@@ -88,7 +106,9 @@ def _choose_entries(random: Random) -> list[Entry]:
 def _content(random: Random, kind: str) -> str:
     if kind == "date":
         year, month = random.randint(2005, 2027), random.randint(1, 12)
-        return random.choice((f"{year}-{month:02d}", f"{month:02d}/{year}", f"{year}-{month:02d}-{random.randint(1, 28):02d}"))
+        return random.choice(
+            (f"{year}-{month:02d}", f"{month:02d}/{year}", f"{year}-{month:02d}-{random.randint(1, 28):02d}")
+        )
     if kind == "voltage":
         return f"{random.choice((12, 24, 110, 115, 230, 240, 400, 480))} V"
     if kind == "power":
@@ -112,7 +132,10 @@ def _sprite(
 
     def lines(tall: float) -> list[tuple[Line, Line]]:
         return [
-            (line(key_font, key, key_size * tall, width=stretch), line(font, entry.text, tall, spacing=spacing, width=stretch))
+            (
+                line(key_font, key, key_size * tall, width=stretch),
+                line(font, entry.text, tall, spacing=spacing, width=stretch),
+            )
             for key, entry in zip(keys, entries, strict=True)
         ]
 
@@ -165,11 +188,15 @@ def _furnish(random: Random, sprite: Sprite, paper: Colour, ink: Colour) -> None
     width, height = sprite.image.size
     if random.random() < 0.45:
         inset = random.choice((0, 0, 2))
-        draw.rectangle((inset, inset, width - 1 - inset, height - 1 - inset), outline=opaque(ink), width=random.randint(1, 2))
+        draw.rectangle(
+            (inset, inset, width - 1 - inset, height - 1 - inset), outline=opaque(ink), width=random.randint(1, 2)
+        )
     if random.random() < 0.2:
         reach = max(1, height // 16)
         for x in (2 + reach, width - 3 - reach):
-            draw.ellipse((x - reach, height / 2 - reach, x + reach, height / 2 + reach), fill=opaque(shade(paper, 0.6)))
+            draw.ellipse(
+                (x - reach, height / 2 - reach, x + reach, height / 2 + reach), fill=opaque(shade(paper, 0.6))
+            )
 
 
 def _colours(random: Random, style: str) -> tuple[Colour, Colour]:
@@ -179,7 +206,9 @@ def _colours(random: Random, style: str) -> tuple[Colour, Colour]:
         return metal, shade(metal, random.uniform(0.15, 0.5))
     if random.random() < 0.22:
         return jitter(random, random.choice(DARK), 12), jitter(random, (238, 238, 234), 14)
-    return jitter(random, random.choice(PAPERS), 12), jitter(random, random.choice(((25, 25, 30), (30, 30, 36), (20, 40, 110))), 18)
+    return jitter(random, random.choice(PAPERS), 12), jitter(
+        random, random.choice(((25, 25, 30), (30, 30, 36), (20, 40, 110))), 18
+    )
 
 
 def _some(random: Random, characters: str, count: int) -> str:

@@ -17,15 +17,32 @@ from edgevlm_demo.scenes.scene import Mark
 
 LEAST_HEIGHT = 8.0  # of a digit, in pixels at 168 x 168
 LEAST_SEGMENTS = 9.0
-GROUNDS: tuple[Colour, ...] = ((18, 20, 24), (30, 34, 40), (10, 30, 60), (235, 237, 240), (250, 250, 250), (200, 205, 210),
-                               (150, 165, 140), (60, 70, 80), (0, 60, 60))  # fmt: skip
+GROUNDS: tuple[Colour, ...] = (
+    (18, 20, 24),
+    (30, 34, 40),
+    (10, 30, 60),
+    (235, 237, 240),
+    (250, 250, 250),
+    (200, 205, 210),
+    (150, 165, 140),
+    (60, 70, 80),
+    (0, 60, 60),
+)
 LETTERS = ("TT", "PT", "FT", "LT", "TI", "PI", "FI", "LI", "TIC", "PIC", "SI", "WT", "P", "T", "M", "V", "AI", "HV")
 NAMES = {
-    "temperature": ("Temperature", "TEMP", "Temp.", "Oven", "Tank temp"), "pressure": ("Pressure", "PRESS", "Line pressure"),
-    "level": ("Level", "LEVEL", "Tank level"), "speed": ("Speed", "SPEED", "Belt speed"), "flow": ("Flow", "FLOW"),
-    "current": ("Current", "CURRENT"), "voltage": ("Voltage", "VOLTAGE"), "weight": ("Weight", "NET", "GROSS"),
-    "distance": ("Distance", "LENGTH"), "frequency": ("Frequency", "FREQ"), "power": ("Power", "POWER"), "time": ("Time", "TIMER"),
-}  # fmt: skip
+    "temperature": ("Temperature", "TEMP", "Temp.", "Oven", "Tank temp"),
+    "pressure": ("Pressure", "PRESS", "Line pressure"),
+    "level": ("Level", "LEVEL", "Tank level"),
+    "speed": ("Speed", "SPEED", "Belt speed"),
+    "flow": ("Flow", "FLOW"),
+    "current": ("Current", "CURRENT"),
+    "voltage": ("Voltage", "VOLTAGE"),
+    "weight": ("Weight", "NET", "GROSS"),
+    "distance": ("Distance", "LENGTH"),
+    "frequency": ("Frequency", "FREQ"),
+    "power": ("Power", "POWER"),
+    "time": ("Time", "TIMER"),
+}
 
 
 @dataclass(frozen=True)
@@ -99,9 +116,13 @@ def _boxed(shot: Shot, sprite: Sprite, unit: str, tall: float) -> Sprite:
     image.paste(ink, (sprite.image.width + 2 * margin, margin + sprite.image.height // 2), printed.mask)
     for key in range(4 if keys else 0):
         x, y = margin + key * (width - 2 * margin) // 4, margin + sprite.image.height + keys // 3
-        draw.rounded_rectangle((x, y, x + keys, y + keys * 0.8), 2, fill=opaque(shade(housing, 1.5)), outline=opaque(shade(housing, 0.6)))
-    moved = [Mark(m.kind, (m.box[0] + margin, m.box[1] + margin, m.box[2] + margin, m.box[3] + margin), m.order, m.follow)
-             for m in sprite.marks]  # fmt: skip
+        draw.rounded_rectangle(
+            (x, y, x + keys, y + keys * 0.8), 2, fill=opaque(shade(housing, 1.5)), outline=opaque(shade(housing, 0.6))
+        )
+    moved = []
+    for m in sprite.marks:
+        x0, y0, x1, y1 = m.box
+        moved.append(Mark(m.kind, (x0 + margin, y0 + margin, x1 + margin, y1 + margin), m.order, m.follow))
     return Sprite(image, moved)
 
 
@@ -117,12 +138,16 @@ def _panel(shot: Shot, region: Region) -> Readout:
     above = random.random() < 0.5  # the tag stands above its number
     small = random.uniform(0.45, 0.9)
     width, height = share * (region[2] - region[0]), region[3] - region[1]
-    longest = max(0.72 * len(v.text) + small * (0.75 * (len(v.unit) + (0 if above else len(v.tag))) + 1) for v in values)
+    longest = max(
+        0.72 * len(v.text) + small * (0.75 * (len(v.unit) + (0 if above else len(v.tag))) + 1) for v in values
+    )
     tall = max(4.0, min(width / (longest + 1), 0.9 * height / (rows * (2.4 if above else 1.7) + 0.6)))
     lines = []
     for value in values:
         tag = line(small_font, value.tag, small * tall) if value.tag else None
-        lines.append((tag, line(font, value.text, tall), line(small_font, value.unit, small * tall) if value.unit else None))
+        lines.append(
+            (tag, line(font, value.text, tall), line(small_font, value.unit, small * tall) if value.unit else None)
+        )
     gap = 0.5 * tall
     left = 0.0 if above else max((tag.mask.width + gap for tag, _, _ in lines if tag), default=0.0)
     right = max(number.mask.width + (gap + unit.mask.width if unit else 0) for _, number, unit in lines)
@@ -139,7 +164,11 @@ def _panel(shot: Shot, region: Region) -> Readout:
         draw.rectangle((0, 0, size[0], 1.2 * tall), fill=opaque(bar))
         write(sprite, line(small_font, word(random), 0.5 * tall), (gap, 0.3 * tall), (240, 240, 240), read=False)
     if random.random() < 0.4:
-        draw.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=opaque(jitter(random, (120, 120, 125), 50)), width=random.randint(1, 4))
+        draw.rectangle(
+            (0, 0, size[0] - 1, size[1] - 1),
+            outline=opaque(jitter(random, (120, 120, 125), 50)),
+            width=random.randint(1, 4),
+        )
     for row, (tag, number, unit) in enumerate(lines):
         y = top + row * pitch
         if tag:
@@ -150,7 +179,9 @@ def _panel(shot: Shot, region: Region) -> Readout:
             draw.rectangle(box, outline=opaque(mix(ground, quiet, 0.5)))
         write(sprite, number, (gap + left, y), ink)
         if unit:
-            write(sprite, unit, (gap + left + number.mask.width + 0.6 * gap, y + tall * (1 - small)), quiet, read=False)
+            write(
+                sprite, unit, (gap + left + number.mask.width + 0.6 * gap, y + tall * (1 - small)), quiet, read=False
+            )
     shrunk = shot.place(sprite, region)
     named = tall * small if rows > 1 else tall
     legible = shot.legible(named * shrunk, LEAST_HEIGHT, ink, ground)
@@ -182,7 +213,9 @@ def _ink(random: Random, ground: Colour) -> tuple[str, Colour]:
     names = ("white", "white", "green", "amber", "red") if dark else ("black", "black", "black", "red", "blue")
     name = random.choice(names)
     if random.random() < 0.2:
-        return "", jitter(random, random.choice(((0, 200, 220), (180, 220, 255)) if dark else ((0, 60, 90), (90, 0, 90))), 20)
+        return "", jitter(
+            random, random.choice(((0, 200, 220), (180, 220, 255)) if dark else ((0, 60, 90), (90, 0, 90))), 20
+        )
     return name, jitter(random, COLOURS[name], 14)
 
 

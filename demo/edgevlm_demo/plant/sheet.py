@@ -48,7 +48,9 @@ def _print(shot: Shot, height: float) -> Sprite:
     paper, ink = _colours(random)
     printed = []
     for _ in range(random.choice((1, 1, 2))):
-        set_line = line(font, _text(random), height, spacing=random.choice((0.0, 0.0, 0.1)), width=random.uniform(0.85, 1.1))
+        set_line = line(
+            font, _text(random), height, spacing=random.choice((0.0, 0.0, 0.1)), width=random.uniform(0.85, 1.1)
+        )
         printed.append(dotted(set_line) if random.random() < 0.08 and height > 14 else set_line)
     margin = random.uniform(0.25, 0.7) * height
     pitch = height * random.uniform(1.3, 1.8)
@@ -73,6 +75,9 @@ def _text(random: Random) -> str:
 
 def _colours(random: Random) -> tuple[Colour, Colour]:
     """Paper and ink, light on dark or dark on light, not always far apart."""
-    light, dark = jitter(random, (random.randint(170, 250),) * 3, 30), jitter(random, (random.randint(5, 60),) * 3, 25)
+    light, dark = (
+        jitter(random, (random.randint(170, 250),) * 3, 30),
+        jitter(random, (random.randint(5, 60),) * 3, 25),
+    )
     ink, paper = (dark, light) if random.random() < 0.65 else (light, dark)
     return paper, mix(paper, ink, random.uniform(0.5, 1.0))

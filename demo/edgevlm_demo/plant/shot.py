@@ -92,7 +92,10 @@ class Shot:
         else:
             back = _homography(inside, flat)
             seen = sprite.image.transform(
-                (max(1, x1 - x0), max(1, y1 - y0)), Image.Transform.PERSPECTIVE, tuple(back), Image.Resampling.BILINEAR
+                (max(1, x1 - x0), max(1, y1 - y0)),
+                Image.Transform.PERSPECTIVE,
+                tuple(back),
+                Image.Resampling.BILINEAR,
             )
             self.image.paste(seen, (x0, y0), seen)
         self._carry_marks(sprite.marks, _homography(flat, corners))
@@ -120,7 +123,12 @@ class Shot:
         """Where the sprite's corners come to lie, clockwise from the upper left one."""
         random = self.random
         width, height = size
-        corners = [(-width / 2, -height / 2), (width / 2, -height / 2), (width / 2, height / 2), (-width / 2, height / 2)]
+        corners = [
+            (-width / 2, -height / 2),
+            (width / 2, -height / 2),
+            (width / 2, height / 2),
+            (-width / 2, height / 2),
+        ]
         if random.random() >= UPRIGHT:
             turn = math.radians(random.choice((0.4, 1.0)) * random.uniform(-most_turn, most_turn))
             depth = random.choice((0.0, 0.06, 0.12))
@@ -154,18 +162,18 @@ class Shot:
     def _light(self) -> NDArray[np.float32]:
         """`[H or 1, W or 1, 3]`: gain, colour of the light, slopes and shadows."""
         random = self.random
-        tint = np.array([random.uniform(0.88, 1.1) for _ in range(3)], dtype=np.float32) * self.camera.gain
+        tint = np.array([random.uniform(0.88, 1.1) * self.camera.gain for _ in range(3)], dtype=np.float32)
         kind = random.random()
         if kind < 0.4:
-            return tint.astype(np.float32)[None, None]
+            return tint[None, None]
         if kind < 0.75:
             across, down = random.uniform(-0.3, 0.3), random.uniform(-0.3, 0.3)
             columns = np.linspace(1 - across, 1 + across, self.width, dtype=np.float32)
             rows = np.linspace(-down, down, self.height, dtype=np.float32)
             return ((columns[None] + rows[:, None])[:, :, None] * tint).astype(np.float32)
-        soft = np.asarray(cloud(random, self.size, (2, 2), 1), dtype=np.float32)
+        soft: NDArray[np.float32] = np.asarray(cloud(random, self.size, (2, 2), 1), dtype=np.float32)
         if random.random() < 0.5:  # a shadow with an edge
-            soft = np.clip((soft - 110) * 6, 0, 255)
+            soft = np.clip((soft - 110) * 6, 0, 255).astype(np.float32)
         dark = random.uniform(0.45, 0.9)
         return ((dark + (1 - dark) / 255 * soft)[:, :, None] * tint).astype(np.float32)
 
@@ -175,8 +183,8 @@ class Shot:
         if random.random() < 0.5:
             return np.full((1, 1, 1), self.camera.fade, dtype=np.float32)
         spot = np.asarray(cloud(random, self.size, (2, 2), 1), dtype=np.float32)[:, :, None]
-        shine: NDArray[np.float32] = np.clip((spot - 128) / 127, 0, 1) * np.float32(1.3 * self.camera.fade)
-        return shine
+        shine = np.clip((spot - 128) / 127, 0, 1) * np.float32(1.3 * self.camera.fade)
+        return shine.astype(np.float32)
 
 
 def luminance(colour: Colour) -> float:
@@ -188,7 +196,8 @@ def _choose_camera(random: Random) -> Camera:
     return Camera(
         blur=(random.uniform(0.2, 1.0) if random.random() < 0.4 else 0.0) + (random.uniform(0, 1.6) if poor else 0),
         motion=random.uniform(0.5, 2.5 if poor else 1.5) if random.random() < 0.12 else 0.0,
-        noise=random.choice((0.0, 0.0, 1.0, 1.0, 1.5)) * random.uniform(0, 12) + (random.uniform(0, 25) if poor else 0),
+        noise=random.choice((0.0, 0.0, 1.0, 1.0, 1.5)) * random.uniform(0, 12)
+        + (random.uniform(0, 25) if poor else 0),
         gain=random.uniform(0.3, 0.7) if random.random() < 0.1 else random.uniform(0.7, 1.15),
         fade=random.uniform(0.05, 0.7 if poor else 0.4) if random.random() < 0.25 else 0.0,
         quality=random.randint(30, 95) if random.random() < 0.5 else None,
@@ -200,7 +209,11 @@ def _moved(random: Random, image: Image.Image, length: float) -> Image.Image:
     if side == 3:
         image = image.filter(ImageFilter.BoxBlur(length / 6))
     kernel = [0.0] * (side * side)
-    lines = ([(i, side // 2) for i in range(side)], [(side // 2, i) for i in range(side)], [(i, i) for i in range(side)])
+    lines = (
+        [(i, side // 2) for i in range(side)],
+        [(side // 2, i) for i in range(side)],
+        [(i, i) for i in range(side)],
+    )
     for x, y in random.choice(lines):
         kernel[y * side + x] = 1.0
     return image.filter(ImageFilter.Kernel((side, side), kernel, sum(kernel)))

@@ -37,9 +37,16 @@ def _person(random: Random, draw: ImageDraw.ImageDraw, box: Box) -> None:
     skin, shirt, trousers = jitter(random, random.choice(SKIN), 15), _any(random), _any(random)
     head = 0.11 * side
     draw.rectangle((middle - 0.14 * side, y0 + 0.6 * side, middle + 0.14 * side, y1), fill=trousers)
-    draw.rounded_rectangle((middle - 0.2 * side, y0 + 0.22 * side, middle + 0.2 * side, y0 + 0.65 * side), 0.08 * side, fill=shirt)
+    draw.rounded_rectangle(
+        (middle - 0.2 * side, y0 + 0.22 * side, middle + 0.2 * side, y0 + 0.65 * side), 0.08 * side, fill=shirt
+    )
     for way in (-1, 1):
-        arm = (middle + way * 0.18 * side, y0 + 0.27 * side, middle + way * random.uniform(0.25, 0.45) * side, y0 + random.uniform(0.3, 0.7) * side)
+        arm = (
+            middle + way * 0.18 * side,
+            y0 + 0.27 * side,
+            middle + way * random.uniform(0.25, 0.45) * side,
+            y0 + random.uniform(0.3, 0.7) * side,
+        )
         draw.line(arm, fill=skin, width=max(2, round(0.07 * side)))
     draw.ellipse((middle - head, y0, middle + head, y0 + 2.3 * head), fill=skin)
     draw.chord((middle - head, y0 - 0.1 * head, middle + head, y0 + 2 * head), 180, 360, fill=_any(random))
@@ -67,7 +74,16 @@ def _clock(random: Random, draw: ImageDraw.ImageDraw, box: Box) -> None:
     x, y, reach = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, (box[2] - box[0]) / 2
     for hour in range(12):
         a = math.radians(30 * hour)
-        draw.line((x + 0.8 * reach * math.sin(a), y - 0.8 * reach * math.cos(a), x + 0.9 * reach * math.sin(a), y - 0.9 * reach * math.cos(a)), fill=ink, width=2)
+        draw.line(
+            (
+                x + 0.8 * reach * math.sin(a),
+                y - 0.8 * reach * math.cos(a),
+                x + 0.9 * reach * math.sin(a),
+                y - 0.9 * reach * math.cos(a),
+            ),
+            fill=ink,
+            width=2,
+        )
     for share, width in ((0.5, 5), (0.75, 3)):
         a = random.uniform(0, 2 * math.pi)
         draw.line((x, y, x + share * reach * math.sin(a), y - share * reach * math.cos(a)), fill=ink, width=width)
@@ -80,7 +96,9 @@ def _wheel(random: Random, draw: ImageDraw.ImageDraw, box: Box) -> None:
         draw.ellipse((x - share * reach, y - share * reach, x + share * reach, y + share * reach), fill=fill)
     for spoke in range(random.randint(0, 9)):
         a = 0.7 * spoke
-        draw.line((x, y, x + 0.75 * reach * math.sin(a), y + 0.75 * reach * math.cos(a)), fill=shade(colour, 0.6), width=3)
+        draw.line(
+            (x, y, x + 0.75 * reach * math.sin(a), y + 0.75 * reach * math.cos(a)), fill=shade(colour, 0.6), width=3
+        )
 
 
 def _house(random: Random, draw: ImageDraw.ImageDraw, box: Box) -> None:
@@ -96,9 +114,15 @@ def _house(random: Random, draw: ImageDraw.ImageDraw, box: Box) -> None:
 def _tree(random: Random, draw: ImageDraw.ImageDraw, box: Box) -> None:
     x0, y0, x1, y1 = box
     middle, side = (x0 + x1) / 2, x1 - x0
-    draw.rectangle((middle - 0.06 * side, y0 + 0.5 * side, middle + 0.06 * side, y1), fill=jitter(random, (95, 65, 40), 20))
+    draw.rectangle(
+        (middle - 0.06 * side, y0 + 0.5 * side, middle + 0.06 * side, y1), fill=jitter(random, (95, 65, 40), 20)
+    )
     for _ in range(random.randint(3, 9)):
-        x, y, r = random.uniform(x0 + 0.2 * side, x1 - 0.2 * side), random.uniform(y0, y0 + 0.5 * side), random.uniform(0.12, 0.3) * side
+        x, y, r = (
+            random.uniform(x0 + 0.2 * side, x1 - 0.2 * side),
+            random.uniform(y0, y0 + 0.5 * side),
+            random.uniform(0.12, 0.3) * side,
+        )
         draw.ellipse((x - r, y - r, x + r, y + r), fill=jitter(random, (60, 120, 50), 40))
 
 
@@ -137,10 +161,19 @@ def _keys(random: Random, draw: ImageDraw.ImageDraw, box: Box) -> None:
 
 def _room(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
     wall, floor = _any(random), _any(random)
-    left, right, low = random.uniform(0.1, 0.3) * width, random.uniform(0.7, 0.9) * width, random.uniform(0.55, 0.75) * height
+    left, right, low = (
+        random.uniform(0.1, 0.3) * width,
+        random.uniform(0.7, 0.9) * width,
+        random.uniform(0.55, 0.75) * height,
+    )
     draw.rectangle((0, 0, width, height), fill=shade(wall, 0.8))
     draw.rectangle((left, 0.1 * height, right, low), fill=wall)
     draw.polygon([(0, height), (left, low), (right, low), (width, height)], fill=floor)
     for share in (random.uniform(0.3, 0.4), random.uniform(0.5, 0.6)):
-        draw.rectangle((share * width, 0.2 * height, (share + 0.12) * width, 0.45 * height), fill=(200, 220, 240), outline=shade(wall, 0.4), width=3)
+        draw.rectangle(
+            (share * width, 0.2 * height, (share + 0.12) * width, 0.45 * height),
+            fill=(200, 220, 240),
+            outline=shade(wall, 0.4),
+            width=3,
+        )
     draw.rectangle((0.35 * width, low, 0.6 * width, low + 0.15 * height), fill=_any(random))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,10 +45,27 @@ PLANT_WEIGHTS = {
     "nothing": 0.09,
     "sketch": 0.03,
 }
-READING = {"display reading", "label text", "gauge reading", "bolts missing", "bolts in place", "defect", "unreadable"}
+READING = {
+    "display reading",
+    "label text",
+    "gauge reading",
+    "bolts missing",
+    "bolts in place",
+    "defect",
+    "unreadable",
+}
 GENERAL = {"presence", "description"}
-EMPHASIS = {"lamp state": 2.0, "red zone": 2.5, "bolts in place": 3.0, "bolt is missing": 2.0, "description": 0.5,
-            "unanswerable": 0.6, "no device": 0.8, "presence": 0.7, "unreadable": 0.8}  # fmt: skip
+EMPHASIS = {
+    "lamp state": 2.0,
+    "red zone": 2.5,
+    "bolts in place": 3.0,
+    "bolt is missing": 2.0,
+    "description": 0.5,
+    "unanswerable": 0.6,
+    "no device": 0.8,
+    "presence": 0.7,
+    "unreadable": 0.8,
+}
 """Of an answer's loss: questions that compare what is asked with what is seen are learnt last, refusals first."""
 IGNORED = -100
 
@@ -67,7 +85,11 @@ class Batch:
     weight: Tensor  # [S, T] how much it counts, 0 outside of answers
 
     def to(self, device: torch.device) -> Batch:
-        moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
         return replace(self, **moved)
 
 
@@ -138,7 +160,7 @@ def _choose_scene(random: Random, seed: int, supplies: Supplies, practice: float
     return draw_plant(name, seed, supplies)
 
 
-def _words(tokenizer: DialogueTokenizer, asked: list[list[Question]]) -> dict[str, object]:
+def _words(tokenizer: DialogueTokenizer, asked: list[list[Question]]) -> dict[str, Any]:
     dialogues = [tokenizer.dialogue(questions) for questions in asked]
     text, target = _texts(dialogues)
     weight = _answer_weights(dialogues, asked, target.shape)

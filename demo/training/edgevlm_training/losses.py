@@ -11,9 +11,25 @@ from torch import Tensor, nn
 from edgevlm_training.batches import IGNORED, Batch
 from edgevlm_training.targets import CHARACTERS, MAX_ORDER, SLOTS, STEPS, THING_INDEX, THINGS
 
-SEEN_WEIGHTS = {"background": 0.1, "tip": 4.0, "bolt": 1.5, "hole": 1.5, "scratch": 1.5, "dent": 1.5, "stain": 1.5, "crack": 1.5}
-DOUBTED = {"display reading": 0.1, "label text": 0.1, "gauge reading": 0.03, "bolts missing": 0.1, "bolts in place": 0.1,
-           "defect": 0.1, "lit lamp": 0.1}  # fmt: skip
+SEEN_WEIGHTS = {
+    "background": 0.1,
+    "tip": 4.0,
+    "bolt": 1.5,
+    "hole": 1.5,
+    "scratch": 1.5,
+    "dent": 1.5,
+    "stain": 1.5,
+    "crack": 1.5,
+}
+DOUBTED = {
+    "display reading": 0.1,
+    "label text": 0.1,
+    "gauge reading": 0.03,
+    "bolts missing": 0.1,
+    "bolts in place": 0.1,
+    "defect": 0.1,
+    "lit lamp": 0.1,
+}
 """Where the model gives the true answer less than this probability, it had better say that it cannot see it."""
 
 

@@ -90,9 +90,7 @@ class Batches(Dataset[Batch]):
         first = self.first + index * self.options.batch
         size = self.options.batch // self.parts
         share = practice(first / self.options.pictures)
-        return training_batch(
-            self.tokenizer, self.supplies, self.options.seed, first + size * self.part, size, share
-        )
+        return training_batch(self.tokenizer, self.supplies, self.options.seed, first + size * self.part, size, share)
 
 
 class Run:
@@ -232,9 +230,7 @@ class Run:
         }
 
     def load(self) -> None:
-        state: dict[str, Any] = torch.load(
-            self.options.out / "state.pt", weights_only=True, map_location=self.device
-        )
+        state: dict[str, Any] = torch.load(self.options.out / "state.pt", weights_only=True, map_location=self.device)
         if state["recipe"] != self.recipe():
             raise SystemExit(f"{self.options.out} holds another run: {state['recipe']}, not {self.recipe()}")
         self.model.load_state_dict(state["model"])
@@ -274,9 +270,13 @@ def read_options() -> Options:
     parser.add_argument("--pictures", type=int, default=170_000, help="of the whole run")
     parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")
     parser.add_argument("--batch", type=int, default=16, help="pictures in a step, over all processes")
-    parser.add_argument("--doubt", type=float, default=0.2, help="share of the run that learns to refuse, its last part")
+    parser.add_argument(
+        "--doubt", type=float, default=0.2, help="share of the run that learns to refuse, its last part"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--workers", type=int, default=1, help="processes: that train on the CPU, or that draw for cuda")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes: that train on the CPU, or that draw for cuda"
+    )
     options = Options(**vars(parser.parse_args()))
     if not 1 <= options.seed <= LAST_RUN:
         parser.error(f"--seed must be 1 to {LAST_RUN}")
