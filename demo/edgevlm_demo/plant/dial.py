@@ -19,6 +19,7 @@ from edgevlm_demo.scenes.scene import Mark
 
 LEAST_NUMBER = 4.6  # height of the scale's numbers, in pixels at 168 x 168
 LEAST_RADIUS = 27.0
+LEAST_LEARNT = 6.0  # height of numbers that the tower is taught one by one
 FINER = 2  # pixels of a sprite for one of the canvas: thin lines need them
 FACES: tuple[Colour, ...] = (
     (245, 245, 242),
@@ -62,9 +63,12 @@ def draw(shot: Shot, region: Region) -> Dial:
         sprite.image.reduce(FINER),
         [_reduced(m) for m in sprite.marks],
     )
+    first = len(shot.marks)
     shrunk = shot.place(small, region)
     legible = shot.legible(number * shrunk / FINER, LEAST_NUMBER, ink, paper)
     legible = legible and face.radius * shrunk / FINER / shot.unit >= LEAST_RADIUS
+    if not shot.legible(number * shrunk / FINER, LEAST_LEARNT, ink, paper):
+        shot.forget_print(first)
     return Dial(scale, value, legible, _in_red(scale, exact, red) if legible else None)
 
 

@@ -37,16 +37,10 @@ def line(font: Path, text: str, height: float, *, spacing: float = 0.0, width: f
     size = max(4, round(height / _capital(font)))
     loaded = _load(font, size)
     x, cells = 0.0, []
-    if spacing:
-        for character in text:
-            advance = loaded.getlength(character)
-            cells.append((character, x, x + advance))
-            x += advance + spacing * height
-    else:
-        for index, character in enumerate(text):
-            end = loaded.getlength(text[: index + 1])
-            cells.append((character, x, end))
-            x = end
+    for character in text:
+        advance = _advance(font, size, character)
+        cells.append((character, x, x + advance))
+        x += advance + spacing * height
     top, bottom = _extent(font, size)
     mask = Image.new("L", (max(1, round(x) + 1), bottom - top))
     draw = ImageDraw.Draw(mask)
@@ -101,6 +95,11 @@ def word(random: Random) -> str:
 @lru_cache(4096)
 def _load(font: Path, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(font), size)
+
+
+@lru_cache(32768)
+def _advance(font: Path, size: int, character: str) -> float:
+    return _load(font, size).getlength(character)
 
 
 @lru_cache(1024)

@@ -87,8 +87,11 @@ def draw(shot: Shot, region: Region) -> Nameplate:
     style = random.choice(("printed", "printed", "printed", "engraved", "dots"))
     paper, ink = _colours(random, style)
     sprite, tall = _sprite(shot, region, entries, style, paper, ink)
+    first = len(shot.marks)
     shrunk = shot.place(sprite, region)
     legible = shot.legible(tall * shrunk, LEAST_HEIGHT, ink, paper)
+    if not legible:
+        shot.forget_print(first)
     return Nameplate(tuple(entries), legible)
 
 

@@ -94,10 +94,13 @@ def _segments(shot: Shot, region: Region) -> Readout:
     if random.random() < 0.35:
         unit = random.choice(list(QUANTITIES))
         sprite = _boxed(shot, sprite, unit, tall)
+    first = len(shot.marks)
     shrunk = shot.place(sprite, region)
     ink = COLOURS[display.colour]
     paper = (170, 180, 160) if display.colour == "black" else (24, 24, 26)
     legible = shot.legible(tall * shrunk, LEAST_SEGMENTS, ink, paper)
+    if not legible:
+        shot.forget_print(first)
     return Readout((Value("", text, unit),), display.colour, legible)
 
 
@@ -182,9 +185,12 @@ def _panel(shot: Shot, region: Region) -> Readout:
             write(
                 sprite, unit, (gap + left + number.mask.width + 0.6 * gap, y + tall * (1 - small)), quiet, read=False
             )
+    first = len(shot.marks)
     shrunk = shot.place(sprite, region)
     named = tall * small if rows > 1 else tall
     legible = shot.legible(named * shrunk, LEAST_HEIGHT, ink, ground)
+    if not legible:
+        shot.forget_print(first)
     return Readout(tuple(values), colour, legible)
 
 

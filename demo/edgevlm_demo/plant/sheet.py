@@ -1,4 +1,4 @@
-"""Practice sheets: lines of print in every font and size, for the tower's labels only."""
+"""Practice sheets: as much print of every font and size as fits, for the tower's labels only."""
 
 from __future__ import annotations
 
@@ -16,44 +16,57 @@ from edgevlm_demo.scenes.colours import Colour, jitter, mix
 from edgevlm_demo.scenes.display import COLOURS, Display, display_sprite
 from edgevlm_demo.scenes.scene import Mark
 
-MOST_LINES = 14
+SIZES = ((8.0, 11.0), (9.0, 16.0), (14.0, 30.0))  # of a character, in pixels at 168 x 168
+LEAST_HEIGHT = 7.5
+GAP = 3.0
 
 
 def draw(shot: Shot) -> None:
-    """Blocks of a few lines, or displays, from the top."""
+    """Blocks of lines, or displays, in columns from the top."""
     random = shot.random
-    y, lines = 0.0, 0
-    while lines < MOST_LINES and y < 0.92 * shot.height:
-        x, tallest = 0.0, 0
-        while x < 0.8 * shot.width and lines < MOST_LINES:
-            height = shot.unit * random.choice((random.uniform(8, 14), random.uniform(8, 14), random.uniform(12, 30)))
-            sprite = _display(random, height) if random.random() < 0.25 else _print(shot, height)
-            lines += 1
-            if x + sprite.image.width > shot.width or y + sprite.image.height > shot.height:
-                break
-            shot.place(sprite, (x, y, x + sprite.image.width + 4, y + sprite.image.height + 4), most_turn=5.0)
-            x += sprite.image.width + 4 + random.uniform(0, 8)
-            tallest = max(tallest, sprite.image.height)
-        y += tallest + 4 + random.uniform(0, 6) if tallest else 0.12 * shot.height
+    x = random.uniform(0, 4)
+    while x < 0.85 * shot.width:
+        y, widest, misfits = random.uniform(0, 4), 0.0, 0
+        while misfits < 2:
+            sprite, height, ink, paper = _block(shot, shot.width - x)
+            width, tall = sprite.image.size
+            if y + tall > shot.height or x + width > shot.width:
+                misfits += 1
+                continue
+            first = len(shot.marks)
+            shrunk = shot.place(sprite, (x, y, x + width + GAP, y + tall + GAP), most_turn=4.0)
+            if not shot.legible(height * shrunk, LEAST_HEIGHT, ink, paper):
+                shot.forget_print(first)
+            y += tall + GAP
+            widest = max(widest, width)
+        x += widest + GAP if widest else 0.2 * shot.width
 
 
-def _display(random: Random, height: float) -> Sprite:
-    display = Display(choose_number(random, 5), random.choice(list(COLOURS)))
-    return display_sprite(random, display, max(9.0, height), random.choice(("plain", "varied", "varied")))
+def _block(shot: Shot, room: float) -> tuple[Sprite, float, Colour, Colour]:
+    """A piece of paper or a display, how tall its characters are, and its two colours."""
+    random = shot.random
+    height = shot.unit * random.uniform(*random.choice(SIZES))
+    if random.random() < 0.2:
+        colour = random.choice(list(COLOURS))
+        display = Display(choose_number(random, 5), colour)
+        paper = (170, 180, 160) if colour == "black" else (24, 24, 26)
+        sprite = display_sprite(random, display, max(9.0, height), random.choice(("plain", "varied", "varied")))
+        return sprite, max(9.0, height), COLOURS[colour], paper
+    paper, ink = _colours(random)
+    return _print(shot, height, room, paper, ink), height, ink, paper
 
 
-def _print(shot: Shot, height: float) -> Sprite:
+def _print(shot: Shot, height: float, room: float, paper: Colour, ink: Colour) -> Sprite:
     random = shot.random
     font = random.choice(shot.supplies.fonts)
-    paper, ink = _colours(random)
+    spacing, width = random.choice((0.0, 0.0, 0.1)), random.uniform(0.85, 1.1)
+    dots = random.random() < 0.08 and height > 14
+    margin, pitch = random.uniform(0.25, 0.5) * height, height * random.uniform(1.3, 1.8)
+    most = max(2, int((room - 2 * margin) / (0.75 * height)))
     printed = []
-    for _ in range(random.choice((1, 1, 2))):
-        set_line = line(
-            font, _text(random), height, spacing=random.choice((0.0, 0.0, 0.1)), width=random.uniform(0.85, 1.1)
-        )
-        printed.append(dotted(set_line) if random.random() < 0.08 and height > 14 else set_line)
-    margin = random.uniform(0.25, 0.7) * height
-    pitch = height * random.uniform(1.3, 1.8)
+    for _ in range(random.randint(1, 5)):
+        set_line = line(font, _text(random)[:most], height, spacing=spacing, width=width)
+        printed.append(dotted(set_line) if dots else set_line)
     size = (round(max(p.mask.width for p in printed) + 2 * margin), round(len(printed) * pitch + 2 * margin))
     sprite = Sprite(Image.new("RGBA", size, opaque(paper)), [Mark("paper", (0, 0, *size))])
     if random.random() < 0.3:
@@ -70,14 +83,12 @@ def _text(random: Random) -> str:
     if kind < 0.75:
         return choose_code(random, 8)
     characters = string.digits if kind < 0.85 else LETTERS
-    return "".join(random.choice(characters) for _ in range(random.randint(2, 7)))
+    return "".join(random.choice(characters) for _ in range(random.randint(4, 8)))
 
 
 def _colours(random: Random) -> tuple[Colour, Colour]:
     """Paper and ink, light on dark or dark on light, not always far apart."""
-    light, dark = (
-        jitter(random, (random.randint(170, 250),) * 3, 30),
-        jitter(random, (random.randint(5, 60),) * 3, 25),
-    )
+    light = jitter(random, (random.randint(170, 250),) * 3, 30)
+    dark = jitter(random, (random.randint(5, 60),) * 3, 25)
     ink, paper = (dark, light) if random.random() < 0.65 else (light, dark)
     return paper, mix(paper, ink, random.uniform(0.5, 1.0))

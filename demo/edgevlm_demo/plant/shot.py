@@ -101,6 +101,10 @@ class Shot:
         self._carry_marks(sprite.marks, _homography(flat, corners))
         return math.sqrt(_area(corners) / (width * height))
 
+    def forget_print(self, first: int) -> None:
+        """Drop the characters among the marks from `first` on: nobody could tell them."""
+        self.marks[first:] = [mark for mark in self.marks[first:] if len(mark.kind) > 1]
+
     def finish(self) -> Image.Image:
         """Under a random light, through the camera."""
         random, camera = self.random, self.camera

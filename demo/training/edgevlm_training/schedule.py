@@ -5,7 +5,7 @@ import math
 PEAK = 7e-4  # at a batch of 16 pictures
 WARM_UP = 0.015  # of the run
 HOLD = 0.25  # of the run, before the rate falls
-PRACTICE = 0.4, 0.08  # share of practice sheets at the beginning and at the end
+PRACTICE = 0.8, 0.08  # share of practice sheets at the beginning and at the end
 
 
 def rate(share: float, batch: int) -> float:
@@ -18,4 +18,4 @@ def rate(share: float, batch: int) -> float:
 def practice(share: float) -> float:
     """The share of practice sheets among the pictures."""
     first, last = PRACTICE
-    return first + (last - first) * min(1.0, 1.5 * share)
+    return first + (last - first) * min(1.0, share / 0.6)
