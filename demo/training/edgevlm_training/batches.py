@@ -5,7 +5,7 @@ Seeds below 700,000,000 only; the picture's number, the run's seed and the suppl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -85,12 +85,16 @@ class Batch:
     weight: Tensor  # [S, T] how much it counts, 0 outside of answers
 
     def to(self, device: torch.device) -> Batch:
-        moved = {
-            name: value.to(device, non_blocking=True)
-            for name, value in vars(self).items()
-            if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
+        return self._changed(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """Called by the loader, so that the copy to the device need not be waited for."""
+        return self._changed(lambda tensor: tensor.pin_memory())
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return replace(
+            self, **{name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        )
 
 
 def training_batch(
