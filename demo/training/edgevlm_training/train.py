@@ -57,6 +57,7 @@ class Options:
     doubt: float
     device: str
     workers: int
+    bfloat16: bool = False
 
     def supplies(self) -> Supplies:
         fonts = (*shipped_fonts(), *sorted(FONTS.glob("*.woff")))
@@ -150,25 +151,38 @@ class Run:
     def step(self, batch: Batch) -> dict[str, Tensor]:
         for group in self.optimiser.param_groups:
             group["lr"] = rate(self.share, self.options.batch)
-        patches = self.model.tower(self.pixels(batch))
+        with self.precision():
+            patches = self.model.tower(self.pixels(batch))
         if self.share >= 1 - self.options.doubt and len(batch.spoken):
-            with torch.no_grad():
-                logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
-            batch = asked_anew(self.tokenizer, batch, doubted(logits, batch)).to(self.device)
-        loss = patch_loss(self.heads, patches, batch)
-        losses = {"patch loss": loss.detach()}
-        if len(batch.spoken):
-            answers = answer_loss(self.model.logits(patches[batch.spoken], self.before, batch.text), batch)
-            losses["answer loss"] = answers.detach()
-            loss = loss + answers
+            batch = self.doubted(patches, batch)
+        with self.precision():
+            losses = self.losses(patches, batch)
         self.optimiser.zero_grad()
-        loss.backward()
+        torch.stack(list(losses.values())).sum().backward()
         self.progress.seconds = self.team.agree(self.parameters, time.monotonic() - self.clock)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         weights = self.model.state_dict()
         torch._foreach_lerp_(list(self.average.values()), [weights[name] for name in self.average], AVERAGED)
         self.progress.pictures += self.options.batch
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def precision(self) -> torch.autocast:
+        """A context of its own for every pass: weights that are cast without gradients are not kept for later."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bfloat16)
+
+    def doubted(self, patches: Tensor, batch: Batch) -> Batch:
+        """The batch with refusals for what the model does not see."""
+        with torch.no_grad(), self.precision():
+            logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
+        return asked_anew(self.tokenizer, batch, doubted(logits.float(), batch)).to(self.device)
+
+    def losses(self, patches: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Of patches, and of answers where there are questions."""
+        losses = {"patch loss": patch_loss(self.heads, patches, batch)}
+        if len(batch.spoken):
+            logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
+            losses["answer loss"] = answer_loss(logits, batch)
         return losses
 
     def pixels(self, batch: Batch) -> Tensor:
@@ -276,6 +290,9 @@ def read_options() -> Options:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--workers", type=int, default=1, help="processes: that train on the CPU, or that draw for cuda"
+    )
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="compute in bfloat16: faster where the processor has it"
     )
     options = Options(**vars(parser.parse_args()))
     if not 1 <= options.seed <= LAST_RUN:
