@@ -46,3 +46,15 @@ def test_the_drawn_gauges_tip_is_given_in_fiftieths_too() -> None:
     reading = next(q.answer for q in scene.questions if q.family == "gauge reading")
     targets = patch_targets(scene.marks, *scene.image.size)
     assert set(targets.value[targets.value > 0].tolist()) == {1 + round(STEPS * float(reading) / 10)}
+
+
+def test_strips_say_which_character_lies_where() -> None:
+    targets = patch_targets([Mark("1", box(16, 21, 4, 9), 1), Mark("2", box(26, 21, 4, 9), 2)], SIDE, SIDE)
+    one, two = CHARACTER_INDEX["1"], CHARACTER_INDEX["2"]
+    assert targets.strips[GRID + 1].tolist() == [one, 0, 0, two]
+    assert (targets.strips > 0).sum() == 2
+
+
+def test_a_large_character_lies_on_strips_of_every_patch_that_it_crosses() -> None:
+    targets = patch_targets([Mark("8", box(42, 42, 28, 28), 1)], SIDE, SIDE)
+    assert (targets.strips == CHARACTER_INDEX["8"]).sum() == 2 * 2 * 4

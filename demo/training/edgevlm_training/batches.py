@@ -79,6 +79,7 @@ class Batch:
     slots: Tensor  # [B, 144, 3]
     order: Tensor  # [B, 144]
     value: Tensor  # [B, 144]
+    strips: Tensor  # [B, 144, 4]
     spoken: Tensor  # [S] rows of the batch that have questions: practice sheets have none
     text: Tensor  # [S, T] ids after the image, without the last one
     target: Tensor  # [S, T] the id that follows, where it belongs to an answer; else -100
@@ -142,7 +143,7 @@ def make_batch(tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: lis
     spoken = [row for row, questions in enumerate(asked) if questions]
     fields = {
         name: torch.from_numpy(np.stack([getattr(target, name) for target in targets]).astype(np.int64))
-        for name in ("thing", "slots", "order", "value")
+        for name in ("thing", "slots", "order", "value", "strips")
     }
     pictures = torch.from_numpy(squares([scene.image for scene in scenes]))
     rows = torch.tensor(spoken, dtype=torch.long)

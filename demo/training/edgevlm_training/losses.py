@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from edgevlm_demo.scenes import Question
@@ -9,7 +11,7 @@ from edgevlm_demo.scenes.wording import UNANSWERABLE
 from torch import Tensor, nn
 
 from edgevlm_training.batches import IGNORED, Batch
-from edgevlm_training.targets import CHARACTERS, MAX_ORDER, SLOTS, STEPS, THING_INDEX, THINGS
+from edgevlm_training.targets import CHARACTERS, MAX_ORDER, SLOTS, STEPS, STRIPS, THING_INDEX, THINGS
 
 SEEN_WEIGHTS = {
     "background": 0.1,
@@ -33,32 +35,49 @@ DOUBTED = {
 """Where the model gives the true answer less than this probability, it had better say that it cannot see it."""
 
 
+class PatchLogits(NamedTuple):
+    """What the heads say of every patch."""
+
+    thing: Tensor
+    slots: list[Tensor]
+    order: Tensor
+    value: Tensor
+    strips: list[Tensor]
+
+
 class PatchHeads(nn.Module):
     """Linear read-outs of the tower for training; none of them is exported."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.sizes = (len(THINGS), *[len(CHARACTERS) + 1] * SLOTS, MAX_ORDER + 1, STEPS + 2)
+        self.sizes = (
+            *(len(THINGS), *[len(CHARACTERS) + 1] * SLOTS, MAX_ORDER + 1, STEPS + 2),
+            *[len(CHARACTERS) + 1] * STRIPS,
+        )
         self.linear = nn.Linear(width, sum(self.sizes))
         weight = [SEEN_WEIGHTS.get(thing, 0.4) for thing in THINGS]
         self.register_buffer("thing_weight", torch.tensor(weight), persistent=False)
 
-    def forward(self, patches: Tensor) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
-        """`[B, 144, W]` to logits of thing, of each slot, of order and of value."""
-        thing, *slots, order, value = torch.split(self.linear(self.norm(patches)), self.sizes, dim=-1)
-        return thing, tuple(slots), order, value
+    def forward(self, patches: Tensor) -> PatchLogits:
+        """`[B, 144, W]` to logits."""
+        thing, *others = torch.split(self.linear(self.norm(patches)), self.sizes, dim=-1)
+        order, value, *strips = others[SLOTS:]
+        return PatchLogits(thing, others[:SLOTS], order, value, strips)
 
 
 def patch_loss(heads: PatchHeads, patches: Tensor, batch: Batch) -> Tensor:
     """Mean over patches by weight; slots count where there is print, order and value where there is one."""
-    thing, slots, order, value = heads(patches)
+    thing, slots, order, value, strips = heads(patches)
     weight = heads.thing_weight[batch.thing]
     loss = _mean(thing, batch.thing, weight)
     print_there = torch.where(batch.slots[..., 0] > 0, 1.0, 0.0)
     for slot, logits in enumerate(slots):
         # an empty second place is worth knowing only beside a character
         loss = loss + (1.5 if slot == 0 else 0.75) * _mean(logits, batch.slots[..., slot], print_there)
+    for strip, logits in enumerate(strips):
+        lies = torch.where(batch.strips[..., strip] > 0, 1.0, 0.1 * print_there)
+        loss = loss + 0.75 * _mean(logits, batch.strips[..., strip], lies)
     loss = loss + 0.5 * _mean(order, batch.order, torch.where(batch.order > 0, 1.0, 0.0))
     return loss + 0.7 * _mean(value, batch.value, torch.where(batch.value > 0, 1.0, 0.0))
 
@@ -94,8 +113,10 @@ def doubted(logits: Tensor, batch: Batch) -> list[list[Question]]:
 
 def patch_scores(heads: PatchHeads, patches: Tensor, batch: Batch) -> dict[str, tuple[int, int]]:
     """Right and counted patches: by place for characters, for order, and within one step for values."""
-    thing, slots, order, value = heads(patches)
+    thing, slots, order, value, strips = heads(patches)
     scores = {}
+    hits = [_counted(s.argmax(-1) == batch.strips[..., n], batch.strips[..., n] > 0) for n, s in enumerate(strips)]
+    scores["patch strips"] = (sum(right for right, _ in hits), sum(count for _, count in hits))
     for slot, logits in enumerate(slots):
         there = batch.slots[..., slot] > 0
         scores[f"patch character {slot + 1}"] = _counted(logits.argmax(-1) == batch.slots[..., slot], there)

@@ -1,6 +1,6 @@
 """What the tower learns of every 14-pixel patch: the thing in it, the characters in it, and places. Numpy only.
 
-A patch holds up to three characters, for print is smaller than a patch.
+A patch holds up to three characters, for print is smaller than a patch. Strips say where in it each of them lies.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ CHARACTER_INDEX = {character: index + 1 for index, character in enumerate(CHARAC
 THINGS = (*(kind for kind in KINDS if kind not in {*GLYPHS, *SCALE, *TIPS}), "panel", "text", "tip")
 THING_INDEX = {thing: index for index, thing in enumerate(THINGS)}
 SLOTS = 3
+STRIPS = 4  # upright ones across a patch
 MAX_ORDER = 12  # places in a string or circle, counted from 1
 LINE = 5.0  # pixels: characters farther apart than that stand in two lines
 STEPS = 50  # of a gauge's scale
@@ -34,6 +35,7 @@ class Targets:
     slots: NDArray[np.uint8]  # [144, 3], in reading order
     order: NDArray[np.uint8]  # [144], of the first character, or of a bolt, hole or defect
     value: NDArray[np.uint8]  # [144]
+    strips: NDArray[np.uint8]  # [144, 4], the character that each strip of the patch lies on
 
 
 def patch_targets(marks: Sequence[Mark], width: int, height: int) -> Targets:
@@ -43,11 +45,15 @@ def patch_targets(marks: Sequence[Mark], width: int, height: int) -> Targets:
     thing = np.zeros((GRID, GRID), dtype=np.uint8)
     order = np.zeros((GRID, GRID), dtype=np.uint8)
     value = np.zeros((GRID, GRID), dtype=np.uint8)
+    strips = np.zeros((GRID, GRID * STRIPS), dtype=np.uint8)
     held: dict[tuple[int, int], list[tuple[float, float, int, int]]] = {}
     for mark in marks:
         x0, x1 = (mark.box[0] + left) * scale, (mark.box[2] + left) * scale
         y0, y1 = (mark.box[1] + top) * scale, (mark.box[3] + top) * scale
         kind, place, share = _read(mark)
+        if kind in CHARACTER_INDEX:
+            rows, columns = _strips((x0, y0, x1, y1))
+            strips[rows, columns] = CHARACTER_INDEX[kind]
         for row, column in _patches((x0, y0, x1, y1), small=kind in CHARACTER_INDEX or kind in _SMALL):
             if kind in CHARACTER_INDEX:
                 middle = (x0 + x1) / 2
@@ -64,7 +70,9 @@ def patch_targets(marks: Sequence[Mark], width: int, height: int) -> Targets:
         order[row, column] = characters[0][3]
         for slot, character in enumerate(characters[:SLOTS]):
             slots[row, column, slot] = character[2]
-    return Targets(thing.reshape(-1), slots.reshape(-1, SLOTS), order.reshape(-1), value.reshape(-1))
+    return Targets(
+        thing.reshape(-1), slots.reshape(-1, SLOTS), order.reshape(-1), value.reshape(-1), strips.reshape(-1, STRIPS)
+    )
 
 
 def _read(mark: Mark) -> tuple[str, int, int]:
@@ -76,6 +84,16 @@ def _read(mark: Mark) -> tuple[str, int, int]:
     if mark.kind == "tip":
         return "tip", 0, min(STEPS + 1, max(1, mark.order))
     return mark.kind, min(mark.order, MAX_ORDER), 0
+
+
+def _strips(box: tuple[float, float, float, float]) -> tuple[slice, slice]:
+    """Rows of patches that hold two fifths of the character or are held by it, and the strips on which it lies."""
+    x0, y0, x1, y1 = box
+    least = 0.4 * min(PATCH, y1 - y0)
+    rows = slice(max(0, int(np.ceil((y0 + least) / PATCH)) - 1), max(0, int((y1 - least) // PATCH) + 1))
+    width = PATCH / STRIPS
+    columns = slice(max(0, int(np.ceil(x0 / width - 0.5))), max(0, int(np.floor(x1 / width - 0.5)) + 1))
+    return rows, columns
 
 
 def _patches(box: tuple[float, float, float, float], *, small: bool) -> Iterator[tuple[int, int]]:
