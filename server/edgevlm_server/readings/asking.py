@@ -131,7 +131,6 @@ def _part(encoded: EncodedImages, numbers: Sequence[int]) -> EncodedImages:
     """Some of the pictures, in this order."""
     if [*numbers] == [*range(len(encoded.files))]:
         return encoded
-    each = encoded.features.reshape(len(encoded.files), -1, encoded.features.shape[-1])
-    return EncodedImages(
-        each[np.array(numbers, np.intp)].reshape(-1, encoded.features.shape[-1]), tuple(encoded.files[number] for number in numbers)
-    )
+    width = encoded.features.shape[-1]
+    each = encoded.features.reshape(len(encoded.files), -1, width)[np.array(numbers, np.intp)]
+    return EncodedImages(each.reshape(-1, width), tuple(encoded.files[number] for number in numbers))

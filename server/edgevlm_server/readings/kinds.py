@@ -26,6 +26,8 @@ YES_AND_NO = {"yes": True, "no": False}
 NOTHING = ("none", "None")
 """An empty list."""
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_VISIBLE = r"[^\s]"
+_ANY = r"[^\x00]"
 _COMMA = r", ?"
 _BETWEEN_CHOICES = r", and |, ?| and "
 
@@ -55,9 +57,9 @@ class Number:
         found = _NUMBER.match(text)
         assert found is not None, "the form begins with a number"
         number = Decimal(found[0])
-        if (self.minimum is not None and number < Decimal(str(self.minimum))) or (
-            self.maximum is not None and number > Decimal(str(self.maximum))
-        ):
+        # as they are written: 0.1 is no power of two
+        least, most = (None if one is None else Decimal(str(one)) for one in (self.minimum, self.maximum))
+        if (least is not None and number < least) or (most is not None and number > most):
             raise OutOfRange
         return float(number) if self.decimals else int(number)
 
@@ -76,8 +78,8 @@ class Text:
 
     def form(self) -> str:
         if self.pattern is None:
-            return rf"/[^\s]{_others(r'[^\r\n]', self.max_length)}/"
-        return rf"{matching(self.pattern)} & /[^\s]{_others(r'[^\x00]', self.max_length)}/"
+            return _text(_VISIBLE, r"[^\r\n]", self.max_length)
+        return f"{matching(self.pattern)} & {_text(_VISIBLE, _ANY, self.max_length)}"
 
     def read(self, text: str) -> str:
         return text
@@ -128,7 +130,7 @@ class ListOf:
 
     def form(self) -> str:
         if self.choices is None:
-            item, between = rf"/[^\s,]{_others(r'[^,\r\n]', self.max_length)}/", _COMMA
+            item, between = _text(r"[^\s,]", r"[^,\r\n]", self.max_length), _COMMA
         else:
             item, between = alternatives(_spellings(self.choices)), _BETWEEN_CHOICES
         more = f" (/{between}/ ({item})){{0,{self.max_items - 1}}}" if self.max_items > 1 else ""
@@ -141,8 +143,8 @@ class ListOf:
         if text in NOTHING and text not in spellings:
             return []
         # where one choice begins like another, the longer one is meant
-        longest_first = sorted(spellings, key=len, reverse=True)
-        return [spellings[found] for found in re.findall("|".join(map(re.escape, longest_first)), text)]
+        ways = "|".join(map(re.escape, sorted(spellings, key=len, reverse=True)))
+        return [spellings[found[1]] for found in re.finditer(f"({ways})(?:{_BETWEEN_CHOICES}|$)", text)]
 
 
 def _spellings(texts: Iterable[str]) -> dict[str, str]:
@@ -152,6 +154,6 @@ def _spellings(texts: Iterable[str]) -> dict[str, str]:
     return others | exact
 
 
-def _others(character: str, length: int) -> str:
-    """The characters behind the first, of a text of at most so many."""
-    return f"{character}{{0,{length - 1}}}" if length > 1 else ""
+def _text(first: str, others: str, length: int) -> str:
+    """A text of at most so many characters, by the classes of its first and of the others."""
+    return f"/{first}{others}{{0,{length - 1}}}/"
