@@ -78,6 +78,7 @@ def test_outliers_are_survived(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert {path.name for path in tmp_path.iterdir()} == {"heavy", "mine", "b"}
 
 
+@pytest.mark.slow
 def test_an_encoder_in_int8_survives_without_being_asked_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

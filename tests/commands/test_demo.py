@@ -91,6 +91,7 @@ def test_a_description_streams_in_several_pieces(demo: LiveServer) -> None:
     assert "signal tower" in "".join(piece or "" for piece in pieces)
 
 
+@pytest.mark.slow
 def test_examples_at_once_get_what_each_gets_alone(demo: LiveServer) -> None:
     requests = [body(case) for case in CASES] * 4
 

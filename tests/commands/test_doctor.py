@@ -16,6 +16,7 @@ def doctor(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_on_this_machine(demo_model: Path) -> None:
     done = doctor(demo_model)
     assert (done.returncode, done.stderr) == (0, "")

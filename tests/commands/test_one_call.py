@@ -37,6 +37,7 @@ def test_it_says_what_the_command_says(bundle: Path, capsys: pytest.CaptureFixtu
     assert answer
 
 
+@pytest.mark.slow
 def test_a_picture_may_be_bytes_or_pillows_or_one_of_several(bundle: Path) -> None:
     answer = asked(bundle, str(PICTURE))
     assert asked(bundle, PICTURE.read_bytes()) == answer

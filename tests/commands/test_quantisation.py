@@ -53,6 +53,7 @@ def test_nothing_differs_from_itself(tmp_path: Path) -> None:
     assert (found.mean_divergence, found.largest_divergence) == (0, 0)
 
 
+@pytest.mark.slow
 def test_bad_codes_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgevlm_export.graph.quantise.CLIPS", {4: (0.05,), 8: (0.05,)})
     reference = exported(tmp_path / "fp32", "fp32", "fp32")

@@ -349,6 +349,7 @@ def limits() -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_limits_are_those_of_the_code() -> None:
     rows = table(section(TEXT, "Limits"))
     assert {what: limit for what, limit, _ in rows} == limits()

@@ -114,6 +114,7 @@ def check_tokens(answer: Gathered, alternatives: int) -> None:
             assert max(one.logprob for one in token.top_logprobs) >= token.logprob
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_an_answer_is_the_same_beside_others(client: OpenAI, server: LiveServer, name: str) -> None:
     fields = {"model": "v2", "messages": QUESTION, "max_tokens": 40, **CASES[name]}

@@ -170,6 +170,7 @@ def test_only_forms_within_the_limit_are_taken(echo_server: LiveServer) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses_forms_too(bundles: Callable[[str], Path]) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()

@@ -90,6 +90,7 @@ def test_probabilities_are_those_of_whole_answers(bundles: Bundles, slots: int) 
     assert found["diagnostics"]["label_mass"] == pytest.approx(sum(map(math.exp, logs)), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_what_runs_beside_it_changes_nothing(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), max_length=400, max_batch=3) as server:
         given = [{"role": "user", "content": [PICTURE]}]
@@ -203,6 +204,7 @@ def test_a_message_that_is_full_still_gets_its_question(echo_server: LiveServer)
     assert post(echo_server, YES_NO, given=full)["answers"]
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
@@ -216,6 +218,7 @@ def test_a_full_queue_refuses(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_ends_the_scoring(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=2, seconds=0.05)
     with LiveServer.on_engine(bundles("v2"), engine) as server:

@@ -42,6 +42,7 @@ def test_no_generating_route_is_left_out(echo_server: LiveServer) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses_every_one(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
@@ -57,6 +58,7 @@ def test_a_full_queue_refuses_every_one(bundles: Bundles) -> None:
         assert server.metrics()['edgevlm_admission_rejections_total{reason="queue_full"}'] == len(REQUESTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", REQUESTS)
 def test_a_client_that_leaves_gives_its_place_back(bundles: Bundles, path: str) -> None:
     engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)

@@ -33,6 +33,7 @@ def client(echo_server: LiveServer) -> Iterator[OpenAI]:
         yield made
 
 
+@pytest.mark.slow
 def test_an_answer_is_the_chat_routes(echo_server: LiveServer, client: OpenAI) -> None:
     response = client.responses.create(model="v2", input=QUESTION, instructions="Be brief.", metadata={"line": "4"})
     strictly(response)

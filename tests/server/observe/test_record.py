@@ -160,6 +160,7 @@ def test_who_leaves_the_queue_was_never_taken_in(bundles: Bundles) -> None:
     assert (found["left"].completion, stages(found["left"])[-1]) == (0, "queue")
 
 
+@pytest.mark.slow
 def test_an_error_within_a_stream_is_a_failure(bundles: Bundles) -> None:
     with LiveServer.on_engine(bundles("v2"), FailingEngine(bundles("v2"), slots=1, fail_at=20)) as server:
         records = Records(server)

@@ -192,6 +192,7 @@ def test_names_that_a_page_can_have(host: str) -> None:
     assert not is_private(host_name(host))
 
 
+@pytest.mark.slow
 def test_listed_names_are_allowed_and_no_others(bundles: Bundles, tmp_path: Path) -> None:
     add_key(tmp_path / "keys", "a")
     with serving(bundles("v2"), tmp_path / "keys", allowed_hosts=("vision.example",)) as server:
@@ -268,6 +269,7 @@ def test_every_origin_may_if_that_is_said(bundles: Bundles) -> None:
 # -- the description -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_description_of_a_server_without_keys_asks_for_none(bundles: Bundles, tmp_path: Path) -> None:
     with serving(bundles("v2")) as server:
         description = server.client.get("/openapi.json").json()
