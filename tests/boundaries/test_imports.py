@@ -22,11 +22,11 @@ from tests.boundaries.walls import (
 )
 
 
-@pytest.mark.slow
 def test_no_import_goes_through_a_wall() -> None:
     assert list(breaches(all_imports())) == []
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circle(all_imports()) == []
 

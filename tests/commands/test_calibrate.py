@@ -36,6 +36,7 @@ def export(checkpoint: Path, bundle: Path, *options: str) -> int:
     return main([*command, "--precision", "int4", "--vision-precision", "int8", *options])
 
 
+@pytest.mark.slow
 def test_activations_are_those_that_the_engine_computes_with(demo_model: Path) -> None:
     manifest = read_manifest(demo_model)
     cases = list(drawn_cases(manifest, Tokenizer(demo_model / "tokenizer.model"), FIRST_DRAWING, 2))

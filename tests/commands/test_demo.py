@@ -30,6 +30,7 @@ def said(reply: Any) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_bundle_is_made_once_and_repaired_when_damaged(tmp_path: Path) -> None:
     first = demo_bundle(tmp_path)
     written = (first / "manifest.json").stat().st_mtime_ns

@@ -45,6 +45,7 @@ def test_the_demo_model_says_the_same(
     assert found.mean_divergence <= found.largest_divergence
 
 
+@pytest.mark.slow
 def test_nothing_differs_from_itself(tmp_path: Path) -> None:
     folder = exported(tmp_path / "fp32", "fp32", "fp32")
     [found] = compare(folder, [folder], lambda count: None, pictures=4)

@@ -109,6 +109,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(mirror: Mirror) -> None:
     assert mirror.asked(WEIGHTS) == [f"bytes={done}-" for done in range(0, size(), size() // 3)]
 
 
+@pytest.mark.slow
 def test_the_next_pull_goes_on_where_the_last_one_ended(mirror: Mirror) -> None:
     part = repository_folder(V2.checkpoint) / "blobs"
     mirror.break_after[WEIGHTS] = 0
@@ -125,6 +126,7 @@ def test_the_next_pull_goes_on_where_the_last_one_ended(mirror: Mirror) -> None:
     assert "are here" in told[0]
 
 
+@pytest.mark.slow
 def test_a_server_without_ranges_is_read_from_the_start(mirror: Mirror) -> None:
     mirror.ranges = False
     mirror.break_after["tokenizer.model"] = 10

@@ -31,6 +31,7 @@ def chat(server: LiveServer, *messages: dict[str, Any], **fields: Any) -> dict[s
     return body
 
 
+@pytest.mark.slow
 def test_the_command_that_people_type_first(echo_server: LiveServer, tmp_path: Path) -> None:
     curl = shutil.which("curl")
     assert curl is not None

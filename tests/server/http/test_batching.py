@@ -169,6 +169,7 @@ def test_an_engine_failure_ends_everyone_and_refuses_everyone_later(bundles: Bun
         assert metrics['edgevlm_server_state{state="dead"}'] == 1
 
 
+@pytest.mark.slow
 def test_a_stream_that_has_begun_ends_with_an_error_event_and_no_done(bundles: Bundles) -> None:
     engine = FailingEngine(bundles("v2"), slots=2, fail_at=5)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
@@ -241,6 +242,7 @@ def test_pictures_of_a_client_that_has_left_are_not_encoded(bundles: Bundles) ->
     assert engine.began == 1
 
 
+@pytest.mark.slow
 def test_bodies_that_never_come_take_no_place(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=2, max_queue=2) as server:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

@@ -71,6 +71,7 @@ class Opinionated(SlowEngine):
         return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 2, 4])
 def test_probabilities_are_those_of_whole_answers(bundles: Bundles, slots: int) -> None:
     engine = Opinionated(bundles("v2"), slots)
@@ -104,6 +105,7 @@ def test_what_runs_beside_it_changes_nothing(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_the_openai_client_reads_all_kinds(echo_server: LiveServer) -> None:
     with OpenAI(base_url=f"{echo_server.url}/v1", api_key="none", max_retries=0) as client:
         decision = client.decisions.create(
@@ -233,6 +235,7 @@ def test_a_client_that_leaves_ends_the_scoring(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_an_engine_that_dies_is_said(bundles: Bundles) -> None:
     engine = FailingEngine(bundles("v2"), slots=2, fail_at=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:

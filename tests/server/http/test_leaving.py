@@ -50,6 +50,7 @@ def test_who_leaves_while_it_is_queued_leaves_nothing_running(bundles: Bundles) 
         assert total("requests_accepted") == ended
 
 
+@pytest.mark.slow
 def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
     monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(30) and Refused.BAD)
@@ -65,6 +66,7 @@ def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pyt
         let_go.set()
 
 
+@pytest.mark.slow
 def test_a_sensor_that_does_not_answer_keeps_no_request(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
     monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(30) and Refused.BAD)
@@ -84,6 +86,7 @@ def test_a_sensor_that_does_not_answer_keeps_no_request(bundles: Bundles, monkey
             let_go.set()
 
 
+@pytest.mark.slow
 def test_an_encoder_that_fails_is_noticed_though_nobody_waits(bundles: Bundles) -> None:
     class Blind(SlowEngine):
         began = False

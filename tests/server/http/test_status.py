@@ -23,6 +23,7 @@ from tests.server.engines import SlowEngine, until
 Bundles = Callable[[str], Path]
 
 
+@pytest.mark.slow
 def test_a_server_at_rest(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=3, max_queue=5, no_page=True) as server:
         response = server.client.get("/status")
@@ -111,6 +112,7 @@ def test_it_needs_a_key_where_others_do_and_names_clients(bundles: Bundles, tmp_
     assert [(one["client"], one["status"]) for one in found] == [("camera-1", 200), (None, 401)]
 
 
+@pytest.mark.slow
 def test_it_is_answered_while_the_model_loads_and_after_the_engine_died(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         for state in ("loading", "draining", "dead"):
@@ -118,6 +120,7 @@ def test_it_is_answered_while_the_model_loads_and_after_the_engine_died(bundles:
             until(lambda state=state: server.client.get("/status").json()["state"] == state, state)  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_the_device_is_told_of(bundles: Bundles, tmp_path: Path) -> None:
     with machine(tmp_path, ORIN_NANO) as root, LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         server.service.device = Device(root)

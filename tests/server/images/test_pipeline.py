@@ -102,6 +102,7 @@ def test_the_pictures_of_one_request_do_not_stand_in_front_of_another_ones(bundl
     assert order[1] == max(order), "the other request's picture, the brightest, comes second"
 
 
+@pytest.mark.slow
 def test_whoever_waits_for_the_same_broken_picture_gets_an_error_that_names_its_own_place(bundles: Bundles) -> None:
     bad = image_part("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ")
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server, ThreadPoolExecutor(8) as pool:

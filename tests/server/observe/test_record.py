@@ -132,6 +132,7 @@ def test_a_key_has_a_name_and_a_wrong_one_an_address(bundles: Bundles, tmp_path:
     assert (unknown.address, unknown.route) == ("127.0.0.1", "/v1/models")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_leaves_is_noted_with_what_was_done(bundles: Bundles, stream: bool) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)

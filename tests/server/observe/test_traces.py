@@ -85,6 +85,7 @@ def sent(bundles: Bundles) -> Callable[..., list[Any]]:
     return spans
 
 
+@pytest.mark.slow
 def test_a_request_is_a_span_with_its_stages_inside(sent: Callable[..., list[Any]]) -> None:
     read: list[RequestRecord] = []
 

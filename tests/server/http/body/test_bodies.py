@@ -79,6 +79,7 @@ def test_half_sent_large_bodies_lock_nobody_out(bundles: Bundles) -> None:
         assert server.metrics()['edgevlm_admission_rejections_total{reason="invalid_request"}'] == 1
 
 
+@pytest.mark.slow
 def test_a_large_body_waits_for_room_for_a_while(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime_bodies, "WAIT_SECONDS", 0.1)
     monkeypatch.setattr(runtime_bodies, "GRACE_SECONDS", 60)
@@ -161,6 +162,7 @@ def test_behind_a_body_without_end_the_connection_is_closed(echo_server: LiveSer
             pytest.fail("the server read on and on")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("length", "closes"),
     [(b"Transfer-Encoding: chunked", True), (b"Content-Length: 1000000000", True), (b"Content-Length: 60000", False)],

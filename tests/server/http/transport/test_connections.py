@@ -143,6 +143,7 @@ def is_refused(connection: socket.socket) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_one_address_leaves_room_for_others(bundles: Bundles) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(
@@ -186,6 +187,7 @@ def addresses(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.__dict__["fields"]["address"] for record in caplog.records if record.name == "edgevlm.access"]
 
 
+@pytest.mark.slow
 def test_a_trusted_proxy_speaks_for_many(bundles: Bundles, caplog: pytest.LogCaptureFixture) -> None:
     settings = {"max_connections_per_address": 1, "trusted_proxies": ("127.0.0.1", "127.1.0.0/16")}
     get = b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.9.8.7\r\n\r\n"
@@ -265,6 +267,7 @@ def test_who_ends_its_side_within_its_request_has_left(echo_server: LiveServer) 
     until(lambda: echo_server.service.admission.inside == 0, "everyone to leave")
 
 
+@pytest.mark.slow
 def test_who_ends_its_side_and_vanishes_during_a_stream_frees_its_slot(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     engine.seconds = 0.05
