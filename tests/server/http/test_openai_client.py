@@ -54,6 +54,7 @@ def test_an_answer(client: OpenAI) -> None:
 
 
 def test_a_stream(client: OpenAI) -> None:
+    client.chat.completions.create(model="v2", messages=QUESTION)  # from now on its picture is known
     whole = client.chat.completions.create(model="v2", messages=QUESTION)
     chunks = list(
         client.chat.completions.create(
