@@ -1,7 +1,8 @@
 """The audit: a reader of records whose thread writes them down. It never waits, and says what it had to drop.
 
 The event loop only puts a reference into a bounded outbox; text, digest files and all of the disk's slowness are the
-thread's. Lines are written ten times a second and synced to the disk every few seconds and at the end, pictures at once.
+thread's. Lines are written ten times a second, and synced to the disk every few seconds and at the end. Pictures are
+written at once.
 """
 
 import logging
