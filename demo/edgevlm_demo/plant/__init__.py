@@ -14,6 +14,7 @@ from edgevlm_demo.plant.lettering import shipped_fonts
 from edgevlm_demo.plant.shot import Region, Shot, Supplies
 from edgevlm_demo.plant.sketches import sketch
 from edgevlm_demo.scenes import flange, plate
+from edgevlm_demo.scenes.background import background
 from edgevlm_demo.scenes.scene import Fact, Question, Scene
 from edgevlm_demo.scenes.wording import UNANSWERABLE, ask, presence
 
@@ -60,8 +61,10 @@ def _nothing(name: str, seed: int, shot: Shot, random: Random) -> Scene:
         sketch(shot.random, shot.image)
     elif photographs and shot.random.random() < 0.65:
         shot.image = photograph(shot.random, shot.size, photographs)
-    else:
+    elif shot.random.random() < 0.7:
         shot.image = texture(shot.random, shot.size)
+    else:
+        shot.image = background(shot.random, *shot.size)
     questions = [asking.absent_question(random, (), "no device") for _ in range(4)]
     described = ask(random, Fact("description", "", UNANSWERABLE), words="varied")
     questions += [described, ask(random, presence(random, ()), words="varied")]

@@ -24,7 +24,7 @@ from edgevlm_demo.scenes.scene import (
     Style,
     patch_labels,
 )
-from edgevlm_demo.scenes.wording import UNANSWERABLE, Words, ask, presence, unanswerable
+from edgevlm_demo.scenes.wording import Words, ask, presence, unanswerable
 
 __all__ = [
     "DATA_VERSION",
@@ -103,6 +103,6 @@ def _arrange(name: str, canvas: Canvas) -> tuple[tuple[str, ...], tuple[Region, 
 
 def _sentence(phrases: list[str]) -> str:
     if not phrases:
-        return UNANSWERABLE
+        return "There is no device in the image."
     text = " and ".join(phrases)
     return f"{text[0].upper()}{text[1:]}."

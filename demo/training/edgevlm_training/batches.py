@@ -32,7 +32,6 @@ DRAWN_WEIGHTS = {
     "flange": 0.16,
     "metal plate": 0.1,
     "panel": 0.12,
-    "empty": 0.04,
 }
 PLANT_WEIGHTS = {
     "display": 0.2,

@@ -11,7 +11,7 @@ PRACTICE = 0.8, 0.08  # share of practice sheets at the beginning and at the end
 def rate(share: float, batch: int) -> float:
     """The learning rate after a share of the pictures; it ends at a hundredth of the peak."""
     fallen = max(0.0, (share - HOLD) / (1 - HOLD))
-    peak = PEAK * min(3.0, math.sqrt(batch / 16))
+    peak = PEAK * min(2.0, math.sqrt(batch / 16))
     return peak * min(1.0, share / WARM_UP + 0.01) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * fallen)))
 
 
