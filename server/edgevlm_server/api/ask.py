@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgevlm_server.api.chat import usage_body
 from edgevlm_server.api.fields import Count
@@ -17,7 +17,7 @@ from edgevlm_server.text.tokenizer import Tokenizer
 File = Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
 
 
-class AskForm(RegionFields):
+class AskForm(RegionFields, BaseModel):
     """`curl -F image=@part.jpg -F 'question=Which lamp is on?'`: for everything else there is the chat route.
 
     A part is that of every picture.

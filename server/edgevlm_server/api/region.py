@@ -1,4 +1,4 @@
-"""The part of a picture that is meant, as fields beside it: three texts, the same on every route. Knows no pictures."""
+"""The part of a picture that is meant, as fields beside it, the same on every route. Knows no pictures."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -23,7 +23,7 @@ def _parsed(parse: Callable[[], Region | None]) -> Region | None:
     try:
         return parse()
     except RegionError as error:
-        raise PydanticCustomError("region", str(error)) from None  # type: ignore[arg-type]
+        raise PydanticCustomError("region", str(error)) from None
 
 
 RegionText = Annotated[str, StringConstraints(max_length=MAX_REGION_TEXT)]
@@ -49,8 +49,8 @@ Deskew = Annotated[
     RegionText,
     _checked("deskew"),
     Field(
-        description="In place of `crop`: four corners `x,y x,y x,y x,y` from the top left one clockwise, in pixels, or "
-        "in percent with `pct:` in front. What lies between them becomes an upright rectangle.",
+        description="In place of `crop`: four corners `x,y x,y x,y x,y` from the top left one clockwise, in pixels, "
+        "or in percent with `pct:` in front. What lies between them becomes an upright rectangle.",
         examples=["pct:20,15 70,10 72,60 18,62"],
     ),
 ]

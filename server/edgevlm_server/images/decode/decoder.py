@@ -66,8 +66,8 @@ class ImageDecoder:
 
         The file is decoded once; but a large JPEG at a fraction for all of it, and whole for what is cut out of it.
         An ImageError stands where the picture is refused, is damaged or takes more than `decode_seconds` of
-        processor time, or where the part is outside of it. Raises ImageWorkerBusy when the machine does not come to it, and
-        ImageWorkerError when no worker can be started or the decoder is closed.
+        processor time, or where the part is outside of it. Raises ImageWorkerBusy when the machine does not come
+        to it, and ImageWorkerError when no worker can be started or the decoder is closed.
         """
         try:
             header = read_header(data, self._limits)
