@@ -83,7 +83,7 @@ def test_corners_must_lie_in_the_picture(corners: str) -> None:
 )
 def test_what_cannot_be_meant_is_refused(field: str, text: str, says: str) -> None:
     with pytest.raises(RegionError, match=says) as caught:
-        Region.parse(**{field: text})  # type: ignore[arg-type]
+        Region.parse(**{field: text})
     assert caught.value.field == field
 
 

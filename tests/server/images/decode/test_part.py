@@ -84,8 +84,8 @@ def test_a_tilted_display_becomes_upright() -> None:
 
 
 @settings(deadline=None)
-@given(*(st.tuples(st.floats(*across), st.floats(*along)) for across, along in QUARTERS))
-def test_the_corners_of_what_comes_out_come_from_the_corners(*corners: tuple[float, float]) -> None:
+@given(st.tuples(*(st.tuples(st.floats(*across), st.floats(*along)) for across, along in QUARTERS)))
+def test_the_corners_of_what_comes_out_come_from_the_corners(corners: tuple[tuple[float, float], ...]) -> None:
     a, b, c, d, e, f, g, h = from_rectangle((30, 20), corners)
     for (x, y), (expected_x, expected_y) in zip(((0, 0), (30, 0), (30, 20), (0, 20)), corners, strict=True):
         below = g * x + h * y + 1
