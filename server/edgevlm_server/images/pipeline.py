@@ -120,6 +120,8 @@ class ImagePipeline:
 
         `look` sees each picture before it is decoded. Raises `ApiError`: of several mistakes, the first picture's.
         """
+        if not pictures:
+            return EncodedImages(np.zeros((0, self._engine.info.hidden_size), np.float32), ())
         # one encoding of a request at a time: its other pictures must not stand in front of another request's
         asking = _Asking(client, parts_of(pictures), look)
         begun: dict[int, asyncio.Task[Encoded]] = {}
@@ -135,8 +137,7 @@ class ImagePipeline:
                     asking.files.pop(first, None)
         finally:
             await _give_up([*begun.values(), *asking.files.values()])
-        none = np.zeros((0, self._engine.info.hidden_size), np.float32)
-        return EncodedImages(np.concatenate([none, *(one.features for one in found)]), tuple(e.digest for e in found))
+        return EncodedImages(np.concatenate([one.features for one in found]), tuple(one.digest for one in found))
 
     def refuse(self) -> None:
         """Begin no more work: what is under way may end."""

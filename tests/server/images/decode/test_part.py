@@ -20,7 +20,7 @@ from tests.server.images.image_workers import GOOD, PAD, TEAL, assert_right, dec
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 PICTURE = noise(96, 64)
-QUARTERS = (((0, 40), (0, 40)), ((60, 100), (0, 40)), ((60, 100), (60, 100)), ((0, 40), (60, 100)))
+QUARTERS = (((0, 30), (0, 30)), ((70, 100), (0, 30)), ((70, 100), (70, 100)), ((0, 30), (70, 100)))
 TURNED = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
 
 
