@@ -2,7 +2,7 @@
 
 import math
 
-PEAK = 1e-3  # at a batch of 16 pictures
+PEAK = 6e-4  # at a batch of 16 pictures
 WARM_UP = 0.015  # of the run
 HOLD = 0.25  # of the run, before the rate falls
 PRACTICE = 0.8, 0.08  # share of practice sheets at the beginning and at the end
