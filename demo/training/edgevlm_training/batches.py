@@ -5,7 +5,7 @@ Seeds below 700,000,000 only; the picture's number, the run's seed and the suppl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -23,7 +23,6 @@ from edgevlm_training.targets import patch_targets
 PICTURES_PER_RUN = 10_000_000
 LAST_RUN = 69  # (69 + 1) x 10,000,000 is where the vocabulary's seeds begin
 VALIDATION_SEED = 800_000_000
-DRAWN = 0.18  # share of the drawn scenes among pictures with questions; the others are photographed ones
 DRAWN_WEIGHTS = {
     "display": 0.14,
     "dial gauge": 0.2,
@@ -44,6 +43,29 @@ PLANT_WEIGHTS = {
     "nothing": 0.09,
     "sketch": 0.03,
 }
+REFUSAL_WEIGHTS = {
+    "display": 0.18,
+    "dial gauge": 0.22,
+    "signal tower": 0.07,
+    "label": 0.17,
+    "flange": 0.02,
+    "metal plate": 0.02,
+    "pair": 0.04,
+    "nothing": 0.19,
+    "sketch": 0.09,
+}
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Which pictures: `drawn` is the share of the plain scenes, `plant` the weights of the others."""
+
+    drawn: float
+    plant: Mapping[str, float]
+
+
+FOR_READING = Mixture(0.18, PLANT_WEIGHTS)
+FOR_REFUSALS = Mixture(0.42, REFUSAL_WEIGHTS)
 READING = {
     "display reading",
     "label text",
@@ -98,7 +120,13 @@ class Batch:
 
 
 def training_batch(
-    tokenizer: DialogueTokenizer, supplies: Supplies, run: int, first: int, size: int, practice: float
+    tokenizer: DialogueTokenizer,
+    supplies: Supplies,
+    run: int,
+    first: int,
+    size: int,
+    practice: float,
+    mixture: Mixture = FOR_READING,
 ) -> Batch:
     """Pictures `first` .. `first + size - 1` of the run; the share `practice` of them are practice sheets."""
     scenes = []
@@ -106,7 +134,7 @@ def training_batch(
     for number in range(first, first + size):
         seed = run * PICTURES_PER_RUN + number
         random = Random(f"batch {seed}")
-        scenes.append(_choose_scene(random, seed, supplies, practice))
+        scenes.append(_choose_scene(random, seed, supplies, practice, mixture))
         asked.append(choose_questions(random, scenes[-1].questions))
     return make_batch(tokenizer, scenes, asked)
 
@@ -154,13 +182,13 @@ def asked_anew(tokenizer: DialogueTokenizer, batch: Batch, asked: list[list[Ques
     return replace(batch, **_words(tokenizer, asked))
 
 
-def _choose_scene(random: Random, seed: int, supplies: Supplies, practice: float) -> Scene:
+def _choose_scene(random: Random, seed: int, supplies: Supplies, practice: float, mixture: Mixture) -> Scene:
     if random.random() < practice:
         return draw_practice(seed, "varied") if random.random() < 0.1 else draw_sheet(seed, supplies)
-    if random.random() < DRAWN:
+    if random.random() < mixture.drawn:
         name = random.choices(list(DRAWN_WEIGHTS), list(DRAWN_WEIGHTS.values()))[0]
         return draw_scene(name, seed, words="varied", style="varied")
-    name = random.choices(list(PLANT_WEIGHTS), list(PLANT_WEIGHTS.values()))[0]
+    name = random.choices(list(mixture.plant), list(mixture.plant.values()))[0]
     return draw_plant(name, seed, supplies)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -96,15 +97,15 @@ def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
     return (each * weight).sum() / weight.sum()
 
 
-def doubted(logits: Tensor, batch: Batch) -> list[list[Question]]:
-    """The questions, with the refusal for the true answer where the model does not see it."""
+def doubted(logits: Tensor, batch: Batch, least: Mapping[str, float] = DOUBTED) -> list[list[Question]]:
+    """The questions, with the refusal for true answers less probable than the `least` of their family."""
     each = F.cross_entropy(logits.transpose(1, 2), batch.target, ignore_index=IGNORED, reduction="none").cpu()
     asked = []
     for row, (questions, dialogue) in enumerate(zip(batch.asked, batch.dialogues, strict=True)):
         chances = [float(torch.exp(-each[row, start - 1 : end - 1].sum())) for start, end in dialogue.spans]
         asked.append(
             [
-                Question("unreadable", q.text, UNANSWERABLE) if chance < DOUBTED.get(q.family, 0.0) else q
+                Question("unreadable", q.text, UNANSWERABLE) if chance < least.get(q.family, 0.0) else q
                 for q, chance in zip(questions, chances, strict=True)
             ]
         )

@@ -162,10 +162,14 @@ class Run:
         self.progress.seconds = self.team.agree(self.parameters, time.monotonic() - self.clock)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
-        weights = self.model.state_dict()
-        torch._foreach_lerp_(list(self.average.values()), [weights[name] for name in self.average], AVERAGED)
+        self.keep_average(AVERAGED)
         self.progress.pictures += self.options.batch
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def keep_average(self, share: float) -> None:
+        """The present weights become this share of the average."""
+        weights = self.model.state_dict()
+        torch._foreach_lerp_(list(self.average.values()), [weights[name] for name in self.average], share)
 
     def precision(self) -> torch.autocast:
         """A context of its own for every pass: weights that are cast without gradients are not kept for later."""
@@ -261,7 +265,7 @@ def work(options: Options, rank: int, size: int, port: int) -> None:
 
 
 def main() -> None:
-    options = read_options()
+    options = read_options("edgevlm_training.train", __doc__)
     options.out.mkdir(parents=True, exist_ok=True)
     vocabulary = options.out / "tokenizer.model"
     if options.start:
@@ -276,10 +280,16 @@ def main() -> None:
     work(options, 0, size, port)
 
 
-def read_options() -> Options:
-    parser = argparse.ArgumentParser(prog="python -m edgevlm_training.train", description=__doc__)
+def read_options(program: str, description: str | None, *, needs_start: bool = False) -> Options:
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
     parser.add_argument("--out", type=Path, required=True, help="folder for state.pt, tokenizer.model and train.log")
-    parser.add_argument("--from", dest="start", type=Path, help="checkpoint to begin with; without it from nothing")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=Path,
+        required=needs_start,
+        help="checkpoint to begin with; without it from nothing",
+    )
     parser.add_argument("--photographs", type=Path, help="folder of pictures without any device, searched through")
     parser.add_argument("--pictures", type=int, default=170_000, help="of the whole run")
     parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")

@@ -1,0 +1,92 @@
+"""`python -m edgevlm_training.refusals --out DIR --from CHECKPOINT`: a short run that teaches where to refuse.
+
+It learns no new reading. Of devices as a camera sees them, a true answer to which the checkpoint gives a low
+probability becomes the refusal; the plain scenes, which it reads, keep nearly all their answers. A run that is
+stopped begins anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+
+import torch
+import torch.multiprocessing as multiprocessing
+from torch import Tensor, nn
+
+from edgevlm_training.batches import FOR_REFUSALS, Batch, asked_anew, training_batch
+from edgevlm_training.losses import DOUBTED, answer_loss, doubted
+from edgevlm_training.published import load_published
+from edgevlm_training.team import Team, free_port
+from edgevlm_training.train import Options, Run, read_options
+
+PEAKS = 1.2e-4, 3.5e-4  # of the tower and of the language part
+WARM_UP = 0.03  # of the run
+LEAST = {**dict.fromkeys(DOUBTED, 0.3), "gauge reading": 0.2}
+AVERAGED = 0.005
+
+
+class Refusals(Run):
+    """Trains the answers alone, and judges doubt by the checkpoint that it begins with."""
+
+    def __init__(self, options: Options, team: Team) -> None:
+        super().__init__(options, team)
+        assert options.start
+        self.reference = load_published(options.start)
+        tower = list(self.model.tower.parameters())
+        seeing = {id(parameter) for parameter in tower}
+        speaking = [parameter for parameter in self.model.parameters() if id(parameter) not in seeing]
+        self.parameters = [*tower, *speaking]
+        groups = [{"params": tower}, {"params": speaking}]
+        self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+
+    def load(self) -> None:
+        """A short run is not gone on with."""
+
+    def batches(self) -> Iterator[Batch]:
+        supplies, size = self.options.supplies(), self.options.batch // self.team.size
+        for first in range(size * self.team.rank, self.options.pictures, self.options.batch):
+            yield training_batch(self.tokenizer, supplies, self.options.seed, first, size, 0.0, FOR_REFUSALS)
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        share = self.share
+        for group, peak in zip(self.optimiser.param_groups, PEAKS, strict=True):
+            group["lr"] = peak * min(1.0, share / WARM_UP + 0.02) * (1 - share)
+        pixels = self.pixels(batch)
+        with torch.no_grad(), self.precision():
+            seen = self.reference.logits(self.reference.tower(pixels)[batch.spoken], self.before, batch.text)
+        batch = asked_anew(self.tokenizer, batch, doubted(seen.float(), batch, LEAST))
+        with self.precision():
+            patches = self.model.tower(pixels)
+            loss = answer_loss(self.model.logits(patches[batch.spoken], self.before, batch.text), batch)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.progress.seconds = self.team.agree(self.parameters, time.monotonic() - self.clock)
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.keep_average(max(AVERAGED, 1 / (2 + self.progress.pictures / self.options.batch)))
+        self.progress.pictures += self.options.batch
+        return {"answer loss": loss.detach()}
+
+
+def work(options: Options, rank: int, size: int, port: int) -> None:
+    """One process of the team, from start to end."""
+    torch.set_num_threads(1)
+    Refusals(options, Team(rank, size, port)).train()
+
+
+def main() -> None:
+    options = read_options("edgevlm_training.refusals", __doc__, needs_start=True)
+    assert options.start
+    options.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(options.start / "tokenizer.model", options.out / "tokenizer.model")
+    port = free_port()
+    context = multiprocessing.get_context("spawn")
+    for rank in range(1, options.workers):
+        context.Process(target=work, args=(options, rank, options.workers, port), daemon=True).start()
+    work(options, 0, options.workers, port)
+
+
+if __name__ == "__main__":
+    main()
