@@ -10,6 +10,7 @@ from math import cos, radians, sin
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from benchmarks.unseen.fonts import font
@@ -109,8 +110,8 @@ def askew(picture: Image.Image, random: Random, share: float) -> Image.Image:
     return wide.transform(picture.size, Image.Transform.QUAD, flat, Image.Resampling.BICUBIC)
 
 
-def mottled(rng: np.random.Generator, width: int, height: int, coarse: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def mottled(rng: np.random.Generator, width: int, height: int, coarse: int) -> NDArray[np.float32]:
     """Smooth random values from 0 to 1, `[height, width]`; `coarse` is how many spots lie side by side."""
     small = Image.fromarray((rng.random((coarse, coarse)) * 255).astype(np.uint8))
     large = small.resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(large, np.float32) / 255
+    return np.asarray(large, np.float32) / np.float32(255)

@@ -148,14 +148,16 @@ def _bars(random: Random, text: str, height: int) -> Image.Image:
     return mask.crop(mask.getbbox())
 
 
-def _bar(
-    name: str, x: int, wide: int, height: int, thick: int, gap: int, pointed: bool
-) -> list[tuple[float, float]]:
+def _bar(name: str, x: int, wide: int, height: int, thick: int, gap: int, pointed: bool) -> list[tuple[float, float]]:
     """The corners of one bar between two of the six nodes of a digit."""
     half = thick / 2
     left, right, top, middle, bottom = x + half, x + wide - half, half, height / 2, height - half
     ends = {
-        **{"a": ((left, top), (right, top)), "g": ((left, middle), (right, middle)), "d": ((left, bottom), (right, bottom))},
+        **{
+            "a": ((left, top), (right, top)),
+            "g": ((left, middle), (right, middle)),
+            "d": ((left, bottom), (right, bottom)),
+        },
         **{"f": ((left, top), (left, middle)), "b": ((right, top), (right, middle))},
         **{"e": ((left, middle), (left, bottom)), "c": ((right, middle), (right, bottom))},
     }
@@ -163,9 +165,23 @@ def _bar(
     cut = half if pointed else 0
     if y0 == y1:
         x0, x1 = x0 + gap, x1 - gap
-        return [(x0, y0), (x0 + cut, y0 - half), (x1 - cut, y0 - half), (x1, y0), (x1 - cut, y0 + half), (x0 + cut, y0 + half)]
+        return [
+            (x0, y0),
+            (x0 + cut, y0 - half),
+            (x1 - cut, y0 - half),
+            (x1, y0),
+            (x1 - cut, y0 + half),
+            (x0 + cut, y0 + half),
+        ]
     y0, y1 = y0 + gap, y1 - gap
-    return [(x0, y0), (x0 + half, y0 + cut), (x0 + half, y1 - cut), (x0, y1), (x0 - half, y1 - cut), (x0 - half, y0 + cut)]
+    return [
+        (x0, y0),
+        (x0 + half, y0 + cut),
+        (x0 + half, y1 - cut),
+        (x0, y1),
+        (x0 - half, y1 - cut),
+        (x0 - half, y0 + cut),
+    ]
 
 
 def _panel(random: Random, text: str) -> Image.Image:

@@ -38,10 +38,25 @@ SCALES = (
     *(Scale(0, 10, 1, 5, "bar"), Scale(0, 10, 2, 4, "bar"), Scale(0, 16, 2, 4, "bar"), Scale(0, 6, 1, 5, "bar")),
     *(Scale(0, 4, 1, 5, "bar"), Scale(0, 2.5, 0.5, 5, "bar"), Scale(0, 25, 5, 5, "bar"), Scale(0, 40, 10, 5, "bar")),
     *(Scale(0, 60, 10, 5, "bar"), Scale(0, 100, 20, 4, "bar"), Scale(0, 160, 20, 4, "bar")),
-    *(Scale(0, 250, 50, 5, "bar"), Scale(0, 400, 100, 5, "bar"), Scale(-1, 5, 1, 5, "bar"), Scale(-1, 3, 1, 5, "bar")),
+    *(
+        Scale(0, 250, 50, 5, "bar"),
+        Scale(0, 400, 100, 5, "bar"),
+        Scale(-1, 5, 1, 5, "bar"),
+        Scale(-1, 3, 1, 5, "bar"),
+    ),
     *(Scale(-1, 0, 0.2, 4, "bar"), Scale(0, 100, 10, 5, "%"), Scale(0, 100, 25, 5, "%"), Scale(0, 120, 20, 4, "°C")),
-    *(Scale(0, 200, 50, 5, "°C"), Scale(-20, 60, 10, 2, "°C"), Scale(-30, 50, 10, 5, "°C"), Scale(0, 300, 50, 5, "psi")),
-    *(Scale(0, 160, 20, 4, "psi"), Scale(0, 600, 100, 5, "kPa"), Scale(0, 1, 0.2, 4, "MPa"), Scale(0, 50, 10, 5, "A")),
+    *(
+        Scale(0, 200, 50, 5, "°C"),
+        Scale(-20, 60, 10, 2, "°C"),
+        Scale(-30, 50, 10, 5, "°C"),
+        Scale(0, 300, 50, 5, "psi"),
+    ),
+    *(
+        Scale(0, 160, 20, 4, "psi"),
+        Scale(0, 600, 100, 5, "kPa"),
+        Scale(0, 1, 0.2, 4, "MPa"),
+        Scale(0, 50, 10, 5, "A"),
+    ),
     *(Scale(0, 500, 100, 5, "V"), Scale(0, 3000, 500, 5, "rpm"), Scale(0, 1.6, 0.4, 4, "MPa")),
 )
 TEN = Scale(0, 10, 1, 5, "bar")
@@ -113,9 +128,7 @@ def _dial(
 MAKERS = ("NORDMESS", "Pressura", "ATK", "Kelling", "VENTO")
 
 
-def _zone(
-    draw: ImageDraw.ImageDraw, centre: Point, edge: float, scale: Scale, sweep: float, random: Random
-) -> None:
+def _zone(draw: ImageDraw.ImageDraw, centre: Point, edge: float, scale: Scale, sweep: float, random: Random) -> None:
     """The part of the scale that is not to be used, in red."""
     start = scale.degrees(scale.high - (scale.high - scale.low) * random.uniform(0.15, 0.3), sweep)
     draw.arc(box(centre, edge), start, scale.degrees(scale.high, sweep), (210, 35, 30), int(edge * 0.05))

@@ -1,4 +1,4 @@
-"""Pictures without any device: photographs that come inside two libraries, and textures. All of it is to be refused."""
+"""Pictures without any device: photographs that come inside two libraries, and textures. All are to be refused."""
 
 from __future__ import annotations
 

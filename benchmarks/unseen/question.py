@@ -37,10 +37,10 @@ class Truth:
 
 
 class Question(NamedTuple):
-    """Of one family; `picture` may be shared with others."""
+    """Of one family; `image` is the picture."""
 
     family: str
-    picture: Image.Image
+    image: Image.Image
     text: str
     truth: Truth
 

@@ -20,7 +20,7 @@ def write_sheet(path: Path, questions: Sequence[Question], said: Sequence[str] |
     draw, face = ImageDraw.Draw(sheet), font(SANS[0], 15)
     for number, question in enumerate(questions):
         left, top = number % COLUMNS * SIDE, number // COLUMNS * (SIDE + TEXT)
-        picture = question.picture.copy()
+        picture = question.image.copy()
         picture.thumbnail((SIDE - 8, SIDE - 8))
         sheet.paste(picture, (left, top))
         lines = [question.family, question.text, str(question.truth)]

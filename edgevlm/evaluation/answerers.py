@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.evaluation.said import TEMPERATURES, Asked, Said
 from edgevlm.http_client import ExchangeError, Server, fetch
 from edgevlm.own_server import own_server
+from edgevlm.pictures import PillowPicture, picture_pixels
 
 if TYPE_CHECKING:
-    from edgevlm_demo.evaluation import EvaluationQuestion
+    from edgevlm_server.images.intake import ImageIntake
     from edgevlm_server.model import Model
 
 MAX_TOKENS = 40
@@ -26,7 +28,7 @@ class Answerer(Protocol):
 
     concurrent: int
 
-    def __call__(self, question: "EvaluationQuestion") -> str: ...
+    def __call__(self, question: Asked) -> Said: ...
 
 
 @contextmanager
@@ -35,35 +37,57 @@ def answerer(bundle: Path | None, url: str | None, *, directly: bool) -> Iterato
     if url is not None:
         yield HttpAnswerer(Server.at(url))
     elif directly:
-        from edgevlm_server.model import load_model
-        from edgevlm_server.settings import Settings
-
-        model = load_model(find_bundle(bundle), Settings.offline())
-        try:
-            yield EngineAnswerer(model)
-        finally:
-            model.engine.close()
+        with _engine_answerer(find_bundle(bundle)) as engine:
+            yield engine
     else:
         with own_server(find_bundle(bundle)) as own:
             yield HttpAnswerer(Server.at(own))
 
 
+@contextmanager
+def _engine_answerer(bundle: Path) -> Iterator["EngineAnswerer"]:
+    from edgevlm_server.images.formats.limits import ImageLimits
+    from edgevlm_server.images.intake import ImageIntake
+    from edgevlm_server.model import load_model
+    from edgevlm_server.settings import Settings
+
+    model = load_model(bundle, Settings.offline())
+    intake = ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1)
+    try:
+        yield EngineAnswerer(model, intake)
+    finally:
+        intake.close()
+        model.engine.close()
+
+
 class EngineAnswerer:
-    """One question after another in this process."""
+    """One question after another in this process, each answer with its confidence at all temperatures."""
 
     concurrent = 1
 
-    def __init__(self, model: "Model") -> None:
+    def __init__(self, model: "Model", intake: "ImageIntake") -> None:
         self._model = model
+        self._intake = intake
 
-    def __call__(self, question: "EvaluationQuestion") -> str:
-        from edgevlm_server.images.decode.preprocess import preprocess
-        from edgevlm_server.offline import answer, encode
+    def __call__(self, question: Asked) -> Said:
+        from edgevlm_server.offline import begun, encode, steps
+        from edgevlm_server.refusals import Judge
+        from edgevlm_server.runtime.logprobs import chosen_logprobs
+        from edgevlm_server.text.detokenizer import Detokenizer
         from edgevlm_server.text.prompt import Mark, Turn
 
-        features = encode(self._model, [preprocess(question.image, self._model.manifest.preprocessing)])
+        features = encode(self._model, [picture_pixels(self._intake, question.image)])
         turns = [Turn("user", (Mark.IMAGE, question.text))]
-        return "".join(answer(self._model, turns, features, max_tokens=MAX_TOKENS))
+        sequence = begun(self._model, turns, features, max_tokens=MAX_TOKENS)
+        pieces, curve = Detokenizer(self._model.tokenizer), [0.0] * len(TEMPERATURES)
+        text = ""
+        for token, logits in steps(self._model, sequence):
+            text += pieces.push(token)
+            logprobs = (chosen_logprobs(logits[None], [token], temperature)[0] for temperature in TEMPERATURES)
+            curve = [sum(pair) for pair in zip(curve, logprobs, strict=True)]
+        text += pieces.finish()
+        refused = Judge(self._model.about.refusal.text).refused(text, sequence.confidence) is not None
+        return Said(text, sequence.confidence, refused, tuple(curve))
 
 
 class HttpAnswerer:
@@ -74,12 +98,9 @@ class HttpAnswerer:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def __call__(self, question: "EvaluationQuestion") -> str:
-        file = io.BytesIO()
-        question.image.save(file, "PNG")
-        picture = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    def __call__(self, question: Asked) -> Said:
         content = [
-            {"type": "image_url", "image_url": {"url": picture}},
+            {"type": "image_url", "image_url": {"url": data_url(question.image)}},
             {"type": "text", "text": question.text},
         ]
         body = {"messages": [{"role": "user", "content": content}], "max_tokens": MAX_TOKENS, "temperature": 0}
@@ -88,7 +109,14 @@ class HttpAnswerer:
         except ExchangeError as error:
             raise CommandError(f"{self._server.url} does not answer: {error}.") from None
         try:
-            text: str = json.loads(answer.body)["choices"][0]["message"]["content"]
+            choice = json.loads(answer.body)["choices"][0]
+            return Said(choice["message"]["content"], choice["confidence"], choice["refused"] is not None)
         except (ValueError, LookupError, TypeError):
             raise CommandError(f"{self._server.url} gave no answer (status {answer.status}).") from None
-        return text
+
+
+def data_url(image: PillowPicture) -> str:
+    """A picture as chat messages hold it."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
