@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api import answers, examples
-from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, confidence, decision, to_score
+from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, decision, to_score
 from edgevlm_server.errors import AnswerTimeout, InvalidRequest
 from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.audited import note_questions
@@ -214,7 +214,8 @@ async def _score(
         usage = waves.note(record)
     found = ready.answers(scored)
     for one in found:
-        service.metrics.weighed(confidence(one), one["diagnostics"]["label_mass"])
+        service.metrics.weighed(one["confidence"], one["diagnostics"]["label_mass"])
+    record.judged(min(one["confidence"] for one in found))
     if record.exchange is not None:
         record.exchange.decided = found
     record.enter("send")
