@@ -219,7 +219,7 @@ def test_openais_client_reads_responses_with_a_refusal(server: LiveServer) -> No
         assert message.to_dict()["refused"] == "low_confidence"
         assert message.to_dict()["content"] == [{"type": "refusal", "refusal": NOT_SURE}]
         again = [{"role": "user", "content": "hello"}, message.to_dict(), {"role": "user", "content": "and now?"}]
-        assert client.responses.create(**{**asked, "input": again}).output_text  # type: ignore[arg-type]
+        assert client.responses.create(**{**asked, "input": again}).output_text
         with client.responses.stream(**asked, extra_body={"min_confidence": 0.8}) as stream:
             kinds = [event.type for event in stream]
             final = stream.get_final_response()
