@@ -36,7 +36,10 @@ def test_a_whole_answer_has_every_key_of_openais_shape(echo_server: LiveServer) 
         "message": {"role": "assistant", "content": choice["message"]["content"], "refusal": None},
         "logprobs": None,
         "finish_reason": "stop",
+        "confidence": choice["confidence"],
+        "refused": None,
     }
+    assert 0 < choice["confidence"] <= 1
     assert choice["message"]["content"].endswith("USER: hello ASSISTANT:")
     usage = body["usage"]
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
@@ -195,6 +198,7 @@ def test_a_text_at_the_limit_is_read_and_one_beyond_is_not(echo_server: LiveServ
     assert echo_server.chat("a" * (MAX_TEXT + 1)).json()["error"]["code"] == "context_length_exceeded"
 
 
+@pytest.mark.slow
 def test_a_body_of_many_megabytes_with_a_real_picture_passes(echo_server: LiveServer) -> None:
     padded = base64.b64decode(data_url().partition(",")[2]) + bytes(6 * 2**20)  # PNG readers stop at its end
     url = "data:image/png;base64," + base64.b64encode(padded).decode()
