@@ -21,6 +21,7 @@ from edgevlm.cli import CommandError
 from edgevlm.evaluation import calibration
 from edgevlm.evaluation.answerers import Answerer, answerer
 from edgevlm.evaluation.asking import answered
+from edgevlm.evaluation.forms import WAYS
 
 
 def results(ask: Answerer, families: Sequence[str], pictures: int, seed: int) -> Iterator[Result]:
@@ -34,12 +35,14 @@ def main() -> None:
     options = _parser().parse_args()
     if options.url and (options.bundle or options.engine):
         raise CommandError("--url asks a server that has its own model: leave out BUNDLE and --engine.")
+    if options.engine and options.form != "free":
+        raise CommandError("The engine is asked freely: leave out --form or --engine.")
     families = _chosen(options.family)
     fonts.check()
     if PHOTOGRAPHS in families:
         nothing.check()
     bundle = None if options.bundle in (None, "demo") else Path(options.bundle)
-    with answerer(bundle, options.url, directly=options.engine) as ask:
+    with answerer(bundle, options.url, directly=options.engine, way=options.form) as ask:
         found = list(results(ask, families, options.pictures, options.seed))
     print(f"{heading()}\n\n{report(found)}\n\n{calibration.report(judged(found))}")
     if options.answers:
@@ -81,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--url", help="ask a running server, for example http://127.0.0.1:8000")
     parser.add_argument(
         "--engine", action="store_true", help="ask the engine directly, and find the temperature that fits best"
+    )
+    parser.add_argument(
+        "--form",
+        choices=WAYS,
+        default="free",
+        help="how to ask: freely, in JSON, or as a reading's field (default: free)",
     )
     parser.add_argument("--pictures", type=int, default=30, metavar="N", help="of each family (default: 30)")
     parser.add_argument(

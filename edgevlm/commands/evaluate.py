@@ -15,6 +15,7 @@ from edgevlm.evaluation.published.question import NAMES
 from edgevlm.key_file import read_key
 
 if TYPE_CHECKING:
+    from edgevlm.evaluation.forms import Way
     from edgevlm.evaluation.published.target import Target
 
 
@@ -34,6 +35,11 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         "--engine",
         action="store_true",
         help="ask the engine directly, without HTTP; this also finds the confidence temperature that fits best",
+    )
+    parser.add_argument(
+        "--forms",
+        action="store_true",
+        help="ask each question freely, in JSON and as a reading's field, and compare",
     )
     parser.add_argument(
         "--answers", type=Path, metavar="FILE", help="write every question with its answer as JSON lines"
@@ -74,7 +80,9 @@ def _add_who(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.url is not None and (arguments.model is not None or getattr(arguments, "engine", False)):
         raise CommandError("--url asks a server that has its own model: leave out --model and --engine.")
-    return _demo(arguments) if arguments.set == "demo" else _published(arguments)
+    if arguments.set != "demo":
+        return _published(arguments)
+    return _forms(arguments) if arguments.forms else _demo(arguments)
 
 
 def _published(arguments: argparse.Namespace) -> int:
@@ -143,4 +151,24 @@ def _demo(arguments: argparse.Namespace) -> int:
     print(table(scores[next(iter(SETS))]))
     print(comparison(scores))
     print(report([record.judged for record in records if not record.said.refused]))
+    return 0
+
+
+def _forms(arguments: argparse.Namespace) -> int:
+    from edgevlm_demo.evaluation import evaluation_questions
+
+    from edgevlm.evaluation.answerers import answerer
+    from edgevlm.evaluation.asking import answered
+    from edgevlm.evaluation.files import Record
+    from edgevlm.evaluation.forms import WAYS
+    from edgevlm.evaluation.ways import Asked, report
+
+    if arguments.engine or arguments.answers or arguments.sheet:
+        raise CommandError("--forms are asked of a server, for one table: leave out --engine, --answers and --sheet.")
+    found: dict[Way, list[Asked]] = {}
+    for way in WAYS:
+        with answerer(arguments.model, arguments.url, way=way) as ask:
+            questions = evaluation_questions(arguments.pictures)
+            found[way] = [Record(way, question, said).asked for question, said in answered(ask, questions, way)]
+    print(report(found))
     return 0

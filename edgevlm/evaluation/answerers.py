@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.evaluation.forms import Way, form_of, worded
 from edgevlm.evaluation.said import TEMPERATURES, Asked, Said
 from edgevlm.http_client import ExchangeError, Server, fetch
 from edgevlm.own_server import own_server
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 40
 SECONDS = 120
+ANSWER = "answer"
+"""The name of the only value that is asked for."""
 
 
 class Answerer(Protocol):
@@ -32,16 +35,18 @@ class Answerer(Protocol):
 
 
 @contextmanager
-def answerer(bundle: Path | None, url: str | None, *, directly: bool) -> Iterator[Answerer]:
+def answerer(
+    bundle: Path | None, url: str | None, *, directly: bool = False, way: Way = "free"
+) -> Iterator[Answerer]:
     """What was asked for: a running server, the engine itself, or a server that lives as long as the evaluation."""
     if url is not None:
-        yield HttpAnswerer(Server.at(url))
+        yield HttpAnswerer(Server.at(url), way)
     elif directly:
         with _engine_answerer(find_bundle(bundle)) as engine:
             yield engine
     else:
         with own_server(find_bundle(bundle)) as own:
-            yield HttpAnswerer(Server.at(own))
+            yield HttpAnswerer(Server.at(own), way)
 
 
 @contextmanager
@@ -91,28 +96,70 @@ class EngineAnswerer:
 
 
 class HttpAnswerer:
-    """The chat endpoint of a server, with the picture as a PNG in a data URL."""
+    """A running server, with the picture as a PNG in a data URL: in a chat, in JSON, or as a reading."""
 
     concurrent = 8
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, way: Way = "free") -> None:
         self._server = server
+        self._ask = {"free": self._free, "json": self._json, "field": self._field}[way]
 
     def __call__(self, question: Asked) -> Said:
+        return self._ask(question)
+
+    def _free(self, question: Asked) -> Said:
+        choice = self._chat(question, {})
+        with self._expected():
+            return Said(choice["message"]["content"], choice["confidence"], choice["refused"] is not None)
+
+    def _json(self, question: Asked) -> Said:
+        properties = {ANSWER: form_of(question.text).leaf()}
+        schema = {"type": "object", "properties": properties, "required": [ANSWER], "additionalProperties": False}
+        form = {"type": "json_schema", "json_schema": {"name": ANSWER, "schema": schema}}
+        choice = self._chat(question, {"response_format": form})
+        with self._expected():
+            content = choice["message"]["content"]
+            value = None if content is None else json.loads(content)[ANSWER]
+            return _typed(value, choice["confidence"])
+
+    def _field(self, question: Asked) -> Said:
+        fields = [form_of(question.text).field(ANSWER, question.text)]
+        found = self._post("/v1/readings", {"image": data_url(question.image), "fields": fields})
+        with self._expected():
+            [field] = found["fields"]
+            return _typed(field["value"], field["confidence"])
+
+    def _chat(self, question: Asked, more: dict[str, Any]) -> Any:
         content = [
             {"type": "image_url", "image_url": {"url": data_url(question.image)}},
             {"type": "text", "text": question.text},
         ]
-        body = {"messages": [{"role": "user", "content": content}], "max_tokens": MAX_TOKENS, "temperature": 0}
+        messages = [{"role": "user", "content": content}]
+        body = {"messages": messages, "max_tokens": MAX_TOKENS, "temperature": 0, **more}
+        found = self._post("/v1/chat/completions", body)
+        with self._expected():
+            return found["choices"][0]
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
         try:
-            answer = fetch(self._server, "POST", "/v1/chat/completions", json.dumps(body).encode(), seconds=SECONDS)
+            answer = fetch(self._server, "POST", path, json.dumps(body).encode(), seconds=SECONDS)
         except ExchangeError as error:
             raise CommandError(f"{self._server.url} does not answer: {error}.") from None
+        if answer.status != 200:
+            raise CommandError(f"{self._server.url} gave no answer (status {answer.status}).")
+        with self._expected():
+            return json.loads(answer.body)
+
+    @contextmanager
+    def _expected(self) -> Iterator[None]:
         try:
-            choice = json.loads(answer.body)["choices"][0]
-            return Said(choice["message"]["content"], choice["confidence"], choice["refused"] is not None)
+            yield
         except (ValueError, LookupError, TypeError):
-            raise CommandError(f"{self._server.url} gave no answer (status {answer.status}).") from None
+            raise CommandError(f"{self._server.url} gave an answer of another form than edgevlm's.") from None
+
+
+def _typed(value: object, confidence: float) -> Said:
+    return Said(worded(value), confidence, value is None)
 
 
 def data_url(image: PillowPicture) -> str:

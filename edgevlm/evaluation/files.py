@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgevlm.cli import CommandError
 from edgevlm.evaluation.calibration import Judged
+from edgevlm.evaluation.forms import REFUSAL, same_number
 from edgevlm.evaluation.said import Said
+from edgevlm.evaluation.ways import Asked
 
 if TYPE_CHECKING:
     from edgevlm_demo.evaluation import EvaluationQuestion
@@ -34,6 +36,15 @@ class Record(NamedTuple):
     def judged(self) -> Judged:
         """For calibration; all questions about a picture are in the same half."""
         return Judged(self.right, self.said.confidence, self.question.seed % 2, self.said.curve)
+
+    @property
+    def asked(self) -> Asked:
+        """For a comparison of forms: numbers are compared as numbers, since JSON has no `2.90`."""
+        from edgevlm_demo.evaluation import is_right
+
+        truth = self.question.answer
+        right = self.right or same_number(self.said.text, truth)
+        return Asked(self.question.family, is_right(REFUSAL, truth), right, self.said.refused)
 
 
 STYLE = """
