@@ -196,6 +196,12 @@ class Settings:
         "P",
         probability,
     )
+    stations: Path | None = option(
+        None,
+        "folder of stations, one JSON file each: what /v1/readings reads there, and how (default: there are none)",
+        "DIR",
+        Path,
+    )
     audit: Path | None = option(
         None,
         "folder where the audit is kept: for each generating request the question, the answer and the digests of its "

@@ -66,7 +66,8 @@ def test_every_setting_arrives(rendered: Rendered) -> None:
     assert (asked.metrics_aliases, asked.log_format) == ("vllm", "text")
     limits = (asked.limit_requests_at_once, asked.limit_requests_per_minute, asked.limit_tokens_per_minute)
     assert (*limits, asked.limit_pictures_kept, asked.request_timeout) == (4, 60, 1_500_000, 20, 120.5)
-    assert len(EVERY_SETTING) == 39
+    assert asked.min_confidence == 0.25
+    assert len(EVERY_SETTING) == 40
 
 
 def test_with_a_certificate_everyone_speaks_https(rendered: Rendered) -> None:
@@ -75,10 +76,20 @@ def test_with_a_certificate_everyone_speaks_https(rendered: Rendered) -> None:
     asked = settings(server)
     [mount] = [one["mountPath"] for one in server["volumeMounts"] if one["name"] == "tls"]
     assert (asked.tls_cert, asked.tls_key) == (Path(mount) / "tls.crt", Path(mount) / "tls.key")
+
     probes = [server[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
     assert {probe["scheme"] for probe in probes} == {"HTTPS"}
     plain = container(rendered("keys"), "server")
     assert plain["startupProbe"]["httpGet"]["scheme"] == "HTTP"
+
+
+def test_stations_are_a_mounted_configmap(rendered: Rendered) -> None:
+    manifests = rendered("everything")
+    [volume] = [one for one in pod_of(manifests)["volumes"] if one["name"] == "stations"]
+    assert volume["configMap"] == {"name": "presses"}
+    server = container(manifests, "server")
+    [mount] = [one for one in server["volumeMounts"] if one["name"] == "stations"]
+    assert mount["readOnly"] and settings(server).stations == Path(mount["mountPath"])
 
 
 def test_without_values_the_server_has_its_own_defaults(rendered: Rendered) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from edgevlm_server.api.chat import usage_body
 from edgevlm_server.api.fields import Count, MinConfidence, sureness, sureness_headers
 from edgevlm_server.api.messages import MAX_PARTS
-from edgevlm_server.api.strict import PromptText, Text
+from edgevlm_server.api.region import RegionFields
+from edgevlm_server.api.strict import PromptText, Text, form_number
 from edgevlm_server.errors import NotSure
 from edgevlm_server.request import Generation, Picture, Request, Turn
 from edgevlm_server.runtime.output import Output, Usage
@@ -17,8 +18,11 @@ from edgevlm_server.text.tokenizer import Tokenizer
 File = Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
 
 
-class AskForm(BaseModel):
-    """`curl -F image=@part.jpg -F 'question=Which lamp is on?'`: for everything else there is the chat route."""
+class AskForm(RegionFields, BaseModel):
+    """`curl -F image=@part.jpg -F 'question=Which lamp is on?'`: for everything else there is the chat route.
+
+    A part is that of every picture.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -26,11 +30,11 @@ class AskForm(BaseModel):
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
     system: PromptText | None = None
     max_tokens: Count | None = None
-    min_confidence: MinConfidence | None = None
+    min_confidence: Annotated[MinConfidence, BeforeValidator(form_number)] | None = None
     model: Text | None = None
 
     def request(self) -> Request:
-        pictures = tuple(Picture(content, place="image") for content in self.image)
+        pictures = tuple(Picture(content, place="image", region=self.region) for content in self.image)
         system = () if self.system is None else (Turn("system", (self.system,), "system"),)
         return Request(
             place="question",
@@ -82,9 +86,17 @@ class JsonWriter(TextWriter):
 
 def takes_json(accept: str) -> bool:
     """Whether a client would rather have JSON than text, by its `Accept`; who takes anything gets text."""
+    return _prefers("application/json", accept, ("text/plain", "text/*", "*/*"))
+
+
+def takes_csv(accept: str) -> bool:
+    """Whether a client would rather have CSV than JSON; who takes anything gets JSON."""
+    return _prefers("text/csv", accept, ("application/json", "application/*", "*/*"))
+
+
+def _prefers(wanted: str, accept: str, others: Sequence[str]) -> bool:
     weights = dict(_weight(item) for item in accept.split(","))
-    plain = max(weights.get(name, 0.0) for name in ("text/plain", "text/*", "*/*"))
-    return weights.get("application/json", 0.0) > 0 and weights["application/json"] >= plain
+    return 0 < weights.get(wanted, 0.0) >= max(weights.get(name, 0.0) for name in others)
 
 
 def _weight(item: str) -> tuple[str, float]:
