@@ -118,9 +118,7 @@ class HttpAnswerer:
         form = {"type": "json_schema", "json_schema": {"name": ANSWER, "schema": schema}}
         choice = self._chat(question, {"response_format": form})
         with self._expected():
-            content = choice["message"]["content"]
-            value = None if content is None else json.loads(content)[ANSWER]
-            return _typed(value, choice["confidence"])
+            return _typed(_value(choice["message"]["content"]), choice["confidence"])
 
     def _field(self, question: Asked) -> Said:
         fields = [form_of(question.text).field(ANSWER, question.text)]
@@ -156,6 +154,16 @@ class HttpAnswerer:
             yield
         except (ValueError, LookupError, TypeError):
             raise CommandError(f"{self._server.url} gave an answer of another form than edgevlm's.") from None
+
+
+def _value(content: str | None) -> object:
+    """Of JSON; an answer that was cut off or has another form stays as it is, for it is wrong."""
+    if content is None:
+        return None
+    try:
+        return json.loads(content)[ANSWER]
+    except (ValueError, LookupError):
+        return content
 
 
 def _typed(value: object, confidence: float) -> Said:

@@ -11,7 +11,11 @@ from edgevlm.evaluation.forms import REFUSAL, Form, form_of, same_number, worded
     [
         *(("What does the gauge read?", "number"), ("Which number does the display show?", "number")),
         *(("How many bolts are missing?", "integer"), ("What is the serial number on the label?", "text")),
-        *(("Is the red lamp on?", "boolean"), ("Can you see a metal plate?", "boolean"), ("What can you see?", "text")),
+        *(
+            ("Is the red lamp on?", "boolean"),
+            ("Can you see a metal plate?", "boolean"),
+            ("What can you see?", "text"),
+        ),
     ],
 )
 def test_a_question_has_a_type(question: str, kind: str) -> None:
