@@ -11,6 +11,9 @@ WAYS: tuple[Way, ...] = get_args(Way)
 REFUSAL = "I cannot see that in the image."
 """What the demo model says, and what stands for a null."""
 
+LONGEST = 160
+"""Characters of a text: the model describes a picture in less."""
+
 
 class Form(NamedTuple):
     """`type` as a reading's field names it, with the choices that it allows."""
@@ -22,12 +25,18 @@ class Form(NamedTuple):
         """As a JSON schema, with null for what cannot be seen."""
         if self.choices:
             return {"enum": [*self.choices, None]}
-        return {"type": ["string" if self.type == "text" else self.type, "null"]}
+        if self.type == "text":
+            return {"type": ["string", "null"], "maxLength": LONGEST}
+        return {"type": [self.type, "null"]}
 
     def field(self, name: str, question: str) -> dict[str, Any]:
         """As `POST /v1/readings` takes it."""
-        choices = {"choices": list(self.choices)} if self.choices else {}
-        return {"name": name, "question": question, "type": self.type, **choices}
+        field: dict[str, Any] = {"name": name, "question": question, "type": self.type}
+        if self.choices:
+            field["choices"] = list(self.choices)
+        if self.type == "text":
+            field["max_length"] = LONGEST
+        return field
 
 
 COLOURS = Form("choice", ("red", "green", "amber", "blue", "white", "black"))
