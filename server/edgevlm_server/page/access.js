@@ -34,7 +34,8 @@ async function greet(opened) {
     if (mine !== greetings) return;
     name = found.id;
     state("ready", name);
-    $("reads").textContent = found.description ?? "";
+    $("reads").hidden = found.description === "";
+    $("reads-text").textContent = found.description;
     $("key-form").hidden = true;
     $("forget").hidden = value === "";
     timer = setTimeout(look, 1000 * LOOK_SECONDS, () => greet(opened));

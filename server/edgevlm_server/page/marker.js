@@ -7,27 +7,25 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 
 let rectangle = null; // in per cent of the picture
 
-// `changed(rectangle)` is called whenever somebody changes it here. Returns what shows one that comes from elsewhere.
+// `changed(rectangle)` is called with what somebody makes of it here. Returns what shows it.
 export function watchMarker(changed) {
-  const set = (one) => {
-    show(one);
-    changed(one);
-  };
-  $("frame").addEventListener("pointerdown", (event) => begin(event, set));
-  $("part").addEventListener("keydown", (event) => press(event, set));
+  $("frame").addEventListener("pointerdown", (event) => begin(event, changed));
+  $("part").addEventListener("keydown", (event) => press(event, changed));
   $("mark").addEventListener("click", () => {
-    set(MIDDLE);
+    changed(MIDDLE);
     $("part").focus();
   });
-  $("unmark").addEventListener("click", () => remove(set));
+  $("unmark").addEventListener("click", () => remove(changed));
   return show;
 }
 
-function show(one) {
+// `canDraw` says whether there is a picture to mark.
+function show(one, canDraw = true) {
   rectangle = one;
   const [x, y, width, height] = one ?? MIDDLE;
   $("part").hidden = one === null;
-  $("mark").hidden = one !== null;
+  $("part-keys").hidden = one === null || !canDraw;
+  $("mark").hidden = one !== null || !canDraw;
   $("unmark").hidden = one === null;
   // as long as a part is marked, a finger on the picture draws; else it scrolls the page
   $("frame").classList.toggle("marked", one !== null);
@@ -39,25 +37,25 @@ export function spoken([x, y, width, height]) {
   return `${x} % from the left, ${y} % from the top, ${width} % wide, ${height} % high`;
 }
 
-function remove(set) {
-  set(null);
+function remove(changed) {
+  changed(null);
   $("mark").focus();
 }
 
 // ---- pointers
 
-function begin(event, set) {
+function begin(event, changed) {
   if (event.button !== 0 || (event.pointerType === "touch" && rectangle === null)) return;
   event.preventDefault(); // neither a selection nor the browser's own dragging of pictures
   const before = rectangle;
   const drag = dragFrom(event);
   const move = (next) => {
     const one = drag(placeOf(next));
-    if (one[2] >= SMALLEST && one[3] >= SMALLEST) set(one);
+    if (one[2] >= SMALLEST && one[3] >= SMALLEST) changed(one);
   };
   const end = (last) => {
     for (const [name, listener] of Object.entries(listeners)) $("frame").removeEventListener(name, listener);
-    if (last.type === "pointercancel") set(before);
+    if (last.type === "pointercancel") changed(before);
     else if (rectangle !== null) $("part").focus({ preventScroll: true });
   };
   const listeners = { pointermove: move, pointerup: end, pointercancel: end };
@@ -88,14 +86,14 @@ function placeOf(event) {
 
 // ---- keys
 
-function press(event, set) {
+function press(event, changed) {
   if (event.key === "Delete" || event.key === "Backspace") {
     event.preventDefault();
-    remove(set);
+    remove(changed);
     return;
   }
   const arrow = ARROWS[event.key];
   if (!arrow || event.ctrlKey || event.altKey || event.metaKey) return;
   event.preventDefault();
-  set((event.shiftKey ? resized : moved)(rectangle, ...arrow));
+  changed((event.shiftKey ? resized : moved)(rectangle, ...arrow));
 }

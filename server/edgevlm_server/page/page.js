@@ -34,7 +34,7 @@ function choose(file) {
   $("about").textContent = `${file.name}, ${size(file.size)}`;
   $("missing").textContent = "";
   $("say").textContent = `The picture ${file.name} is chosen.`;
-  $("parts").hidden = false;
+  $("rotate").hidden = false;
   showPart(part);
   // on a phone it would open the keyboard over the picture
   if (!matchMedia("(pointer: coarse)").matches) $("question").focus();
@@ -56,8 +56,7 @@ $("preview").addEventListener("load", () => {
 $("preview").addEventListener("error", () => {
   $("frame").hidden = true;
   $("unseen").hidden = false;
-  $("mark").hidden = true;
-  $("seen").hidden = true;
+  showPart(part);
 });
 
 function size(bytes) {
@@ -82,10 +81,12 @@ function changePart(next) {
   showPart(part);
 }
 
+// In words too: it holds also for a picture that this browser cannot show.
 function showPart({ crop, rotate }) {
-  mark(crop);
-  $("seen").hidden = isWhole(part) || !$("preview").naturalWidth;
-  if (!$("seen").hidden) draw($("seen-part"), $("preview"), part, SEEN_SIDE);
+  mark(crop, picture !== null && !$("frame").hidden);
+  $("seen").hidden = picture === null || isWhole(part);
+  $("seen-part").hidden = $("preview").naturalWidth === 0;
+  if (!$("seen-part").hidden) draw($("seen-part"), $("preview"), part, SEEN_SIDE);
   const words = [crop && "the marked part", rotate && `turned by ${rotate}°`].filter((text) => text);
   $("seen-words").textContent = `Asked about: ${words.join(", ")}`;
   showCommand();
@@ -204,7 +205,7 @@ function view() {
   const status = location.hash === "#status";
   $("status-view").hidden = !status;
   $("questions-view").hidden = status;
-  $("reads").hidden = status;
+  $("reads").classList.toggle("elsewhere", status);
   $("to-status").setAttribute("aria-current", status ? "page" : "false");
   $("to-questions").setAttribute("aria-current", status ? "false" : "page");
   document.title = status ? "edgevlm: status" : "edgevlm";
