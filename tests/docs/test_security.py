@@ -227,6 +227,7 @@ class Connections:
             self.seen.append(arguments[1] if event == "socket.connect" else arguments[0])
 
 
+@pytest.mark.slow
 def test_no_connection_is_opened_without_a_list(bundles: Callable[[str], Path]) -> None:
     connections = Connections()
     connections.watching = True
@@ -279,6 +280,7 @@ def _lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name.startswith("edgevlm")]
 
 
+@pytest.mark.slow
 def test_caches_can_be_turned_off(bundles: Callable[[str], Path]) -> None:
     text = section(TEXT, "What it does not do")
     assert "`--image-cache 0 --prefix-cache 0`" in text
@@ -349,6 +351,7 @@ def limits() -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_limits_are_those_of_the_code() -> None:
     rows = table(section(TEXT, "Limits"))
     assert {what: limit for what, limit, _ in rows} == limits()
