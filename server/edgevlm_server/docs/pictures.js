@@ -17,26 +17,31 @@ export function withPictures(text) {
 }
 
 function picture(name, url, exchange) {
-  const image = make("img");
-  image.alt = name;
-  show(image, blobOf(url));
-  const file = make("input");
-  file.type = "file";
-  file.accept = "image/*";
-  file.hidden = true;
-  file.setAttribute("aria-label", `Another ${name}`);
-  file.addEventListener("change", async () => {
-    if (!file.files[0]) return;
-    show(image, file.files[0]);
-    exchange(await dataUrl(file.files[0]));
-  });
-  const another = button("quiet", "Another file", () => file.click());
-  return make("div", "picture", image, make("div", "", make("code", "", name), another, file));
+  const [element, show] = frame(name, false, async ([file]) => exchange(await dataUrl(file)));
+  show(blobOf(url));
+  return element;
 }
 
-export function show(image, blob) {
-  URL.revokeObjectURL(image.src);
-  image.src = URL.createObjectURL(blob);
+// A picture with a button for another one. Returns the element and what shows a file; `chosen(files)` hears of others.
+export function frame(name, several, chosen) {
+  const image = make("img");
+  image.alt = "";
+  const show = (file) => {
+    URL.revokeObjectURL(image.src);
+    image.src = URL.createObjectURL(file);
+  };
+  const input = make("input");
+  input.type = "file";
+  input.multiple = several;
+  input.hidden = true;
+  input.addEventListener("change", () => {
+    if (!input.files[0]) return;
+    show(input.files[0]);
+    chosen([...input.files]);
+  });
+  const another = button("quiet", several ? "Other files" : "Another file", () => input.click());
+  another.setAttribute("aria-label", `${another.textContent} for ${name}`);
+  return [make("div", "picture", image, make("div", "", make("code", "", name), another, input)), show];
 }
 
 function blobOf(url) {

@@ -6,7 +6,7 @@ import { tryOut } from "./tryout.js";
 
 // Its content is made when it is opened for the first time.
 export function route(method, path, operation, components) {
-  const [first] = (operation.description ?? "").split("\n");
+  const [first] = (operation.description ?? "").split("\n\n");
   const title = make("summary", "", make("span", "method", method.toUpperCase()), make("code", "", path), plain(first));
   const one = make("details", "route card", title);
   one.addEventListener("toggle", () => one.append(content(method, path, operation, components)), { once: true });
@@ -14,7 +14,10 @@ export function route(method, path, operation, components) {
 }
 
 function content(method, path, operation, components) {
-  const made = make("div", "content", make("p", "description", plain(operation.description)));
+  const made = make("div", "content");
+  // its first line is the title
+  const [, more] = plain(operation.description ?? "").split(/\n\n(.*)/s);
+  if (more) made.append(make("p", "description", more));
   made.append(tryOut(method, path, operation, components));
   for (const [type, { schema }] of Object.entries(operation.requestBody?.content ?? {})) {
     made.append(folded(`What it takes, ${type}`, resolved(schema, components)));

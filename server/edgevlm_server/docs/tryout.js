@@ -2,7 +2,7 @@
 
 import { address, call } from "./api.js";
 import { button, labelled, make } from "./elements.js";
-import { show, withPictures } from "./pictures.js";
+import { frame, withPictures } from "./pictures.js";
 import { resolved, takesFiles } from "./schema.js";
 
 const FORM = "as a form with files";
@@ -57,8 +57,10 @@ function jsonBody(value) {
 
 function formBody(schema) {
   const fields = Object.entries(schema.properties).map(([name, one]) => (takesFiles(one) ? files : text)(name, one));
+  const [first, others] = [true, false].map((begun) => fields.filter((field) => field.begun === begun));
+  const rest = make("details", "", make("summary", "", "Other fields"), make("div", "try", ...elementsOf(others)));
   return {
-    element: fields.map((field) => field.element),
+    element: others.length > 0 ? [...elementsOf(first), rest] : elementsOf(first),
     body: () => {
       const body = new FormData();
       for (const { name, values } of fields) for (const value of values()) body.append(name, value);
@@ -67,30 +69,30 @@ function formBody(schema) {
   };
 }
 
-// An empty field is left out.
+function elementsOf(fields) {
+  return fields.map((field) => field.element);
+}
+
+// Each field has its name, its element, its values as they are now, and whether it begins with one.
+
 function text(name, { examples = [] }) {
-  const input = make("textarea", "short");
-  input.value = examples[0] ?? "";
+  const [example = ""] = examples;
+  const input = make(example.includes("\n") ? "textarea" : "input");
+  input.value = example;
   input.spellcheck = false;
-  return { name, element: labelled(name, input), values: () => (input.value === "" ? [] : [input.value]) };
+  const values = () => (input.value === "" ? [] : [input.value]);
+  return { name, element: labelled(name, input), values, begun: example !== "" };
 }
 
 function files(name) {
-  const input = make("input");
-  input.type = "file";
-  input.multiple = true;
-  const image = make("img");
-  image.alt = "";
-  let chosen = [];
-  const choose = (those) => {
-    chosen = those;
-    if (chosen[0]) show(image, chosen[0]);
-  };
-  input.addEventListener("change", () => choose([...input.files]));
+  let chosen = null;
+  const [element, show] = frame(name, true, (those) => (chosen = those));
   call(PICTURE).then((response) => response.blob()).then((blob) => {
-    if (chosen.length === 0) choose([new File([blob], PICTURE.split("/").pop(), { type: blob.type })]);
+    if (chosen !== null) return;
+    chosen = [new File([blob], PICTURE.split("/").pop(), { type: blob.type })];
+    show(chosen[0]);
   });
-  return { name, element: make("div", "picture", image, labelled(name, input)), values: () => chosen };
+  return { name, element, values: () => chosen ?? [], begun: true };
 }
 
 async function send(method, path, options, shown) {

@@ -34,7 +34,7 @@ function choose(file) {
   $("about").textContent = `${file.name}, ${size(file.size)}`;
   $("missing").textContent = "";
   $("say").textContent = `The picture ${file.name} is chosen.`;
-  $("rotate").hidden = false;
+  $("part-tools").hidden = false;
   showPart(part);
   // on a phone it would open the keyboard over the picture
   if (!matchMedia("(pointer: coarse)").matches) $("question").focus();
