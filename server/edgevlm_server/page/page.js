@@ -205,7 +205,6 @@ function view() {
   const status = location.hash === "#status";
   $("status-view").hidden = !status;
   $("questions-view").hidden = status;
-  $("reads").classList.toggle("elsewhere", status);
   $("to-status").setAttribute("aria-current", status ? "page" : "false");
   $("to-questions").setAttribute("aria-current", status ? "false" : "page");
   document.title = status ? "edgevlm: status" : "edgevlm";
