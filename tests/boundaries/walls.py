@@ -71,6 +71,7 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm_server.http.access": {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.service", "edgevlm_server.settings"),
         *("edgevlm_server.http.transport", "edgevlm_server.observe", "edgevlm_server.reload"),
+        "edgevlm_server.stations",
     },
     "edgevlm_server.http.body": {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.api", "edgevlm_server.observe"),

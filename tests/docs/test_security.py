@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from edgevlm_engines import size_text
+from edgevlm_server import stations
 from edgevlm_server.guided.compiler import MOST_BYTES, THOROUGH
 from edgevlm_server.guided.sandbox import MAX_BYTES
 from edgevlm_server.http.access.key_file import add_key
@@ -326,6 +327,9 @@ def limits() -> dict[str, str]:
         "messages of a chat": str(constant("MAX_MESSAGES")),
         "parts of a message": str(constant("MAX_PARTS")),
         "fields of a form": str(constant("MAX_FIELDS")),
+        "fields read in one request": str(constant("MOST_FIELDS")),
+        "pictures, and parts of pictures, that they look at": str(constant("MOST_VIEWS")),
+        "stations": f"{constant('MAX_STATIONS')}, of {size_text(stations.MAX_BYTES)} each",
         "answers to one request": str(constant("MAX_ANSWERS")),
         "pictures of one request": str(settings.max_images),
         "file of one picture": size_text(images.max_bytes),
