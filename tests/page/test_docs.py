@@ -55,6 +55,8 @@ def test_the_look_is_the_page_s_and_a_link_leads_back(reader: Visitor) -> None:
         ("/v1/chat/completions", "a picture to ask about again", '"content": "3"'),
         ("/v1/responses", "a picture and a question", '"text": "3.0"'),
         ("/v1/decisions", "yes or no, about a picture", '"probability": '),
+        ("/v1/readings", "a number and a choice", '"pressure": 3,'),
+        ("/v1/readings", "as a form with files", '"pressure": 3'),
         ("/ask", "as a form with files", "3.0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Part of a picture on the page: drawn, moved and sized with a pointer or with keys, kept in the address, and sent."""
+"""Part of a picture on the page: drawn, moved and sized by pointer or keys, kept in the address, and sent."""
 
 import json
 from collections.abc import Iterator

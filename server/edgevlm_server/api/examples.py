@@ -13,7 +13,6 @@ def _picture(name: str) -> str:
 
 
 LAMP = _picture("lamp.jpg")
-DISPLAY = _picture("display.jpg")
 GAUGE = _picture("gauge.jpg")
 FLANGE = _picture("flange.jpg")
 
@@ -86,23 +85,23 @@ DECISIONS: dict[str, Any] = {
 
 READINGS: dict[str, Any] = {
     "a number and a choice": {
-        "image": PICTURE,
+        "image": GAUGE,
         "fields": [
             {"name": "pressure", "question": "What does the gauge read?", "type": "number", "unit": "bar"},
             {"name": "lamp", "question": "Which lamp is on?", "type": "choice", "choices": ["red", "amber", "green"]},
         ],
     },
-    "a text, a count, and yes or no": {
-        "images": [{"type": "image_url", "image_url": {"url": PICTURE}}],
+    "a count, yes or no, and a text that is not there": {
+        "images": [{"type": "image_url", "image_url": {"url": FLANGE}}],
         "fields": [
+            {"name": "missing", "question": "How many bolts are missing?", "type": "integer", "maximum": 12},
+            {"name": "incomplete", "question": "Is a bolt missing?", "type": "boolean"},
             {
                 "name": "serial",
                 "question": "What is the serial number on the label?",
                 "type": "text",
                 "pattern": "[0-9A-Z-]+",
             },
-            {"name": "missing", "question": "How many bolts are missing?", "type": "integer", "maximum": 12},
-            {"name": "defect", "question": "Does the plate have a defect?", "type": "boolean"},
         ],
         "min_confidence": 0.5,
     },

@@ -76,7 +76,8 @@ function elementsOf(fields) {
 // Each field has its name, its element, its values as they are now, and whether it begins with one.
 
 function text(name, { examples = [] }) {
-  const [example = ""] = examples;
+  const [first = ""] = examples;
+  const example = typeof first === "string" ? first : JSON.stringify(first, null, 2);
   const input = make(example.includes("\n") ? "textarea" : "input");
   input.value = example;
   input.spellcheck = false;
