@@ -157,7 +157,7 @@ def test_a_picture_that_only_the_browser_reads_is_sent_as_a_jpeg(visitor: Visito
     visitor.ask("What does the gauge read?")
     assert "Supported formats" in visitor.alert()
     visitor.page.get_by_role("button", name="Send a copy as JPEG").click()
-    visitor.page.get_by_text("gauge.jpg, ").wait_for()
+    visitor.page.get_by_text("gauge-smaller.jpg, ").wait_for()
     assert visitor.answer() == "3.0"
 
 

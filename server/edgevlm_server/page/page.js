@@ -212,10 +212,11 @@ function view() {
 }
 
 addEventListener("hashchange", () => {
+  const wasHidden = $("questions-view").hidden;
   view();
   if (!$("status-view").hidden) $("status-title").focus();
-  // the browser itself did not find it: it was hidden
-  if (location.hash === "#question") $("question").focus();
+  // the browser itself did not find it
+  if (location.hash === "#question" && wasHidden) $("question").focus();
 });
 
 view();
