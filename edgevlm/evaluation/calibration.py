@@ -26,6 +26,9 @@ LEAST = 1e-300
 ENOUGH = 10
 """Wrong answers in each half, at least, for a temperature to be more than chance."""
 
+WORTH = 0.001
+"""How much less log loss makes another temperature worth writing down: less is not seen in the table."""
+
 
 class Judged(NamedTuple):
     """An answer that is no refusal. `half` says on which side it is when a temperature is fitted."""
@@ -55,7 +58,7 @@ class Fit(NamedTuple):
 
     @property
     def helps(self) -> bool:
-        return self.log_loss[1] < self.log_loss[0]
+        return self.log_loss[1] < self.log_loss[0] - WORTH
 
 
 def bins(pairs: Sequence[tuple[float, bool]]) -> list[Bin]:

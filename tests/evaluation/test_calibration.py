@@ -53,7 +53,8 @@ def test_the_temperature_that_was_built_in_is_found(heat: float) -> None:
 def test_what_is_right_already_is_left_alone() -> None:
     found = fit(answers(4000, 1.0))
     assert found is not None
-    assert found.temperature == pytest.approx(1.0, rel=0.11)
+    assert found.temperature == pytest.approx(1.0, rel=0.11) and not found.helps
+    assert "No temperature does better" in report(answers(4000, 1.0))
 
 
 def test_the_report_says_what_to_write() -> None:
