@@ -82,7 +82,7 @@ def digit_colours(random: Random, family: str) -> Iterator[Question]:
 
 
 def _question(random: Random, family: str, picture: Image.Image, text: str) -> Question:
-    return Question(family, picture, random.choice(TEXTS), Truth((text,)))
+    return Question(family, picture, random.choice(TEXTS), Truth(number=float(text)))
 
 
 def _put(picture: Image.Image, part: Image.Image, share: float, random: Random) -> None:

@@ -32,7 +32,8 @@ class Truth:
 
     def __str__(self) -> str:
         if self.number is not None:
-            return f"{self.number:.4g} ± {self.tolerance:.3g} {self.unit}".rstrip()
+            spread = f" ± {self.tolerance:.3g} {self.unit}".rstrip() if self.tolerance else ""
+            return f"{self.number:.{5 if spread else 7}g}{spread}"
         return " or ".join(self.texts) or "(to be refused)"
 
 

@@ -25,6 +25,13 @@ def test_a_minus_sign_counts() -> None:
     assert outcome("0.5", truth) == "wrong"
 
 
+def test_a_display_is_read_to_its_last_digit() -> None:
+    truth = Truth(number=68985.0)
+    assert outcome("68985", truth) == outcome("68985.0", truth) == "right"
+    assert outcome("68984", truth) == outcome("68985.1", truth) == "wrong"
+    assert str(truth) == "68985"
+
+
 @pytest.mark.parametrize(("said", "expected"), [("61A530", "right"), (" 61a530. ", "right"), ("61A53", "wrong")])
 def test_texts_are_compared_whole(said: str, expected: Outcome) -> None:
     assert outcome(said, Truth(("61A530",))) == expected
