@@ -12,8 +12,11 @@ _QUESTION = {"type": "text", "text": "Which lamp is on?"}
 _SHOWN = [{"type": "image_url", "image_url": {"url": PICTURE}}, _QUESTION]
 _NAMED = [{"type": "image_url", "image_url": {"url": PICTURE}, "uuid": "line-4-frame-17"}, _QUESTION]
 
+_PART = [{"type": "image_url", "image_url": {"url": PICTURE}, "crop": "pct:25,10,50,30", "rotate": 90}, _QUESTION]
+
 CHAT: dict[str, Any] = {
     "a picture and a question": {"messages": [{"role": "user", "content": _SHOWN}], "max_tokens": 16},
+    "a part of a picture, turned upright": {"messages": [{"role": "user", "content": _PART}], "max_tokens": 16},
     "text alone": {"messages": [{"role": "user", "content": "What can you see?"}], "max_tokens": 16},
     "a picture to ask about again": {"messages": [{"role": "user", "content": _NAMED}], "max_tokens": 16},
     "the same picture by its name": {
@@ -42,11 +45,17 @@ COMPLETION: dict[str, Any] = {
     "token ids": {"prompt": [1, 72, 105], "max_tokens": 4, "logprobs": 2},
 }
 
+_CORNERS = "pct:20,15 70,10 72,60 18,62"
+_TILTED = [
+    {"type": "input_image", "image_url": PICTURE, "deskew": _CORNERS},
+    {"type": "input_text", "text": "What does the display read?"},
+]
 _INPUT = [{"type": "input_image", "image_url": PICTURE}, {"type": "input_text", "text": "Which lamp is on?"}]
 
 RESPONSES: dict[str, Any] = {
     "text alone": {"input": "What can you see?", "max_output_tokens": 16},
     "a picture and a question": {"input": [{"role": "user", "content": _INPUT}], "max_output_tokens": 16},
+    "a tilted display, straightened": {"input": [{"role": "user", "content": _TILTED}], "max_output_tokens": 16},
 }
 
 DECISIONS: dict[str, Any] = {

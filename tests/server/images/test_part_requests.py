@@ -65,6 +65,7 @@ class Watched(SlowSight):
         return super().encode_images(pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "beforehand"),
     [
@@ -88,6 +89,7 @@ def test_the_model_sees_what_it_would_see_of_a_file_cut_beforehand(
     assert all(np.array_equal(engine.seen[0], one) for one in engine.seen)
 
 
+@pytest.mark.slow
 def test_parts_of_one_picture_are_decoded_once_and_stay_apart(bundles: Bundles) -> None:
     engine = Watched(bundles("v2"))
     with LiveServer.on_engine(bundles("v2"), engine) as server:
@@ -105,6 +107,7 @@ def test_parts_of_one_picture_are_decoded_once_and_stay_apart(bundles: Bundles) 
     assert len(set(alone)) == 4
 
 
+@pytest.mark.slow
 def test_more_parts_than_one_decoding_gives_come_in_several(bundles: Bundles) -> None:
     crops = [f"{n},{n},20,20" for n in range(12)]
     pictures = [Picture(_png(PICTURE), place="image", region=Region.parse(crop=crop)) for crop in crops]
@@ -115,6 +118,7 @@ def test_more_parts_than_one_decoding_gives_come_in_several(bundles: Bundles) ->
     assert len(set(images.files)) == 12
 
 
+@pytest.mark.slow
 def test_one_outside_of_the_picture_is_refused_and_hurts_no_other(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server, ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(post, server, part(crop=f"{n},0,61,80")) for n in range(56, 64)]
@@ -150,6 +154,7 @@ def test_what_cannot_be_meant_is_refused_by_name(
         assert error["param"].startswith(where) and says in error["message"]
 
 
+@pytest.mark.slow
 def test_a_name_does_not_stand_for_a_part_that_was_not_sent(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         left = said(server, part(uuid="frame", crop="0,0,60,80"))
@@ -161,6 +166,7 @@ def test_a_name_does_not_stand_for_a_part_that_was_not_sent(bundles: Bundles) ->
         assert said(server, part(None, uuid="frame", crop="0,0,60,80")) == left
 
 
+@pytest.mark.slow
 def test_within_a_request_a_name_stands_for_any_part(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         by_name = said(server, part(uuid="a", crop="0,0,60,40"), part(None, uuid="a", crop="60,0,60,40"))
@@ -168,6 +174,7 @@ def test_within_a_request_a_name_stands_for_any_part(bundles: Bundles) -> None:
         assert by_name == said(server, part(crop="0,0,60,40"), part(crop="60,0,60,40"))
 
 
+@pytest.mark.slow
 def test_the_responses_route_takes_parts(echo_server: LiveServer) -> None:
     def asked(**image: Any) -> Any:
         content = [{"type": "input_image", **image}, {"type": "input_text", "text": "Q"}]
