@@ -37,7 +37,7 @@ Picture = str | os.PathLike[str] | bytes | PillowPicture
 
 
 def picture_pixels(intake: "ImageIntake", picture: Picture, region: "Region | None" = None) -> "NDArray[np.float32]":
-    """`[3, size, size]`, of all of it or of a part. Raises `CommandError`, naming the picture, if it cannot be read."""
+    """`[3, size, size]`, of all of it or of a part. Raises `CommandError`, naming it, if it cannot be read."""
     name = str(picture) if isinstance(picture, str | os.PathLike) else "The picture"
     try:
         if isinstance(picture, str | os.PathLike):

@@ -75,7 +75,7 @@ def picture(data: bytes) -> None:
 
 def region(data: bytes) -> None:
     """Lines for a crop, a turn and corners, each alone and all together; what is read is written and read again."""
-    crop, rotate, deskew = (data.decode("utf-8", "replace").split("\n") + ["", "", ""])[:3]
+    crop, rotate, deskew, *_ = [*data.decode("utf-8", "replace").split("\n"), "", "", ""]
     for fields in ((crop, None, None), (None, rotate, None), (None, None, deskew), (crop, rotate, deskew)):
         with suppress(RegionError):
             read = Region.parse(*fields)

@@ -44,13 +44,17 @@ class Version(_Answer):
 
 
 class ModelCard(_Answer):
-    """OpenAI's shape, with vLLM's `max_model_len`: positions of one prompt with its answer."""
+    """OpenAI's shape, with vLLM's `max_model_len`: positions of one prompt with its answer.
+
+    `description` is what the model's maker says that it can read, for people; often empty.
+    """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: Literal["edgevlm"] = "edgevlm"
     max_model_len: int
+    description: str
 
 
 class ModelList(_Answer):
@@ -171,6 +175,9 @@ class Station(_Answer):
 
     name: str
     has_source: bool
+    crop: str | None = None
+    rotate: str | float | None = None
+    deskew: str | None = None
     min_confidence: float | None = None
     fields: list[dict[str, Any]]
 
