@@ -198,6 +198,14 @@ def test_a_doubtful_value_is_none(demo_model: Path, tmp_path: Path) -> None:
         assert server.metrics()['edgevlm_readings_total{result="read"}'] == 3
 
 
+def test_the_servers_own_threshold_comes_last(demo_model: Path, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, s={"fields": [GAUGE], "min_confidence": 0.5})
+    with LiveServer.on_bundle(demo_model, stations=folder, min_confidence=1.0) as server:
+        assert send(server, "gauge.jpg", station="s").json()["values"] == {"gauge": 3.0}
+        unsaid = send(server, "gauge.jpg", fields=json.dumps([GAUGE])).json()["fields"]
+        assert [one["reason"] for one in unsaid] == ["low_confidence"]
+
+
 def test_a_number_out_of_its_range_is_none(demo: LiveServer) -> None:
     fields = [{**DISPLAY, "maximum": 500}, {**DISPLAY, "name": "low", "minimum": 834.2}]
     body = send(demo, "display.jpg", fields=json.dumps(fields)).json()
