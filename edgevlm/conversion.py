@@ -56,12 +56,18 @@ class Conversion:
         lora,
         many=True,
     )
+    about: Path | None = option(
+        None,
+        "file that says what the model can read and how it refuses (default: edgevlm.json beside the weights)",
+        "FILE",
+        Path,
+    )
 
 
 PARTS = ("vision_tower", "lora")
 """What belongs to a checkpoint."""
 
-CONVERSION = (*PARTS, "precision", "vision_precision")
+CONVERSION = (*PARTS, "precision", "vision_precision", "about")
 """What does not depend on where the bundle is to run."""
 
 

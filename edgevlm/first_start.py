@@ -42,8 +42,8 @@ def check_conversion(named: Path | None, conversion: Conversion) -> None:
     from_checkpoint = named is not None and (is_checkpoint(named) or published(named) is not None)
     if conversion != Conversion() and not from_checkpoint:
         raise CommandError(
-            "--device, --vision-tower, --lora, --precision and --vision-precision say how a checkpoint is converted, "
-            "but no checkpoint was given; leave them out."
+            "--device, --vision-tower, --lora, --precision, --vision-precision and --about say how a checkpoint is "
+            "converted, but no checkpoint was given; leave them out."
         )
 
 
@@ -133,6 +133,7 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
         lambda title, unit: Lines(title),
         conversion.vision_tower,
         conversion.lora,
+        about=conversion.about,
     )
     log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)
     written = write(recipe, bundle, encoder_findings(recipe, bundle))
@@ -145,14 +146,16 @@ def _key(checkpoint: Path, conversion: Conversion, device: Device) -> str:
     scales = [scale for _, scale in conversion.lora]
     parts = [version(), FORMAT, device, conversion.precision, conversion.vision_precision, *scales]
     digest = hashlib.sha256(repr(parts).encode())
-    for folder in (checkpoint, conversion.vision_tower, *(folder for folder, _ in conversion.lora)):
-        digest.update(os.fsencode("\n".join(_stamps(folder) if folder else ["none"])) + b"\n\n")
+    sources = (checkpoint, conversion.vision_tower, conversion.about, *(folder for folder, _ in conversion.lora))
+    for source in sources:
+        digest.update(os.fsencode("\n".join(_stamps(source) if source else ["none"])) + b"\n\n")
     return digest.hexdigest()[:16]
 
 
-def _stamps(folder: Path) -> Iterator[str]:
+def _stamps(source: Path) -> Iterator[str]:
+    """Of a folder's files, or of a file."""
     # one that is not there is refused by the export, with its own sentence
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for path in sorted(source.iterdir()) if source.is_dir() else [source] if source.is_file() else []:
         status = path.stat()
         yield f"{path.name}:{status.st_size}:{status.st_mtime_ns}"
 

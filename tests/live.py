@@ -21,6 +21,7 @@ from edgevlm_server.model import Model, load_model
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
+from edgevlm_server.stations import Stations
 from edgevlm_server.text.tokenizer import Tokenizer
 
 
@@ -98,7 +99,7 @@ class LiveServer:
             listening = listen(self._settings.host, self._settings.port)
             listeners = listening.__enter__()
             self.port = listeners[0].getsockname()[1]
-            app = build_app(self.service, self._keys)
+            app = build_app(self.service, self._keys, Stations.of(self._settings))
             most, readers = self._settings.max_connections, self.service.readers
             config = HttpConfig(app, self._settings, most, readers, self._certificate)
             self.places = config.open_connections

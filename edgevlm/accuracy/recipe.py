@@ -9,6 +9,7 @@ from edgevlm_engines.names import Device, Precision, VisionPrecision
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_export.calibrate.plan import NEAREST, Plan
 from edgevlm_export.calibrate.search import Roundings, roundings
+from edgevlm_export.checkpoint.about import read_about
 from edgevlm_export.checkpoint.name import model_name
 from edgevlm_export.exporter import check_precisions, export_bundle, export_encoder
 from edgevlm_export.graph.model import describe
@@ -30,13 +31,15 @@ class Recipe:
     lora: Sequence[Lora] = ()
     kept: Sequence[str] = ()
     name: str | None = None
+    about: Path | None = None
 
     def model(self) -> ModelSource:
         """Raises `ExportError`."""
         return open_model(self.checkpoint, self.vision_tower, self.lora)
 
-    def check_kept(self) -> None:
-        """Raise `ExportError` for a pattern that matches nothing, before work begins."""
+    def check(self) -> None:
+        """Raise `ExportError` before work begins: for a pattern that matches nothing, or a wrong `about`."""
+        read_about(self.checkpoint, self.about)
         describe(self.model(), FLAVOURS[self.device], self.precision, self.vision_precision, self.kept)
 
     def roundings(self) -> Roundings:
@@ -56,6 +59,7 @@ class Recipe:
             vision_precision=self.vision_precision,
             kept=[*self.kept, *plan.kept],
             scales=plan.scales,
+            about=self.about,
             name=self.name,
             progress=self.bar(f"Exporting {self.name or model_name(self.checkpoint)}", None),
         )

@@ -90,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.lora or (),
         arguments.keep_fp16,
         arguments.name,
+        arguments.about,
     )
     if arguments.calibrate is not None and not any(recipe.roundings()):
         raise CommandError(
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.calibrate is None and not arguments.report:
         _write(recipe, arguments.bundle, encoder_findings(recipe, arguments.bundle))
     else:
-        recipe.check_kept()
+        recipe.check()
         with scratch_folder(arguments.bundle) as folder:
             _measure(recipe, arguments.bundle, folder, arguments.calibrate, report=arguments.report)
     return 0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgevlm_engines.errors import BundleError, EngineError, EngineLoadError
     from edgevlm_engines.host_memory import available_memory
     from edgevlm_engines.loading import engine_for, load_engine, provider_for, slot_length
-    from edgevlm_engines.manifest import Manifest, Preprocessing, Prompt
+    from edgevlm_engines.manifest import About, Manifest, Preprocessing, Prompt
     from edgevlm_engines.memory_advice import alternatives, fewer_slots
     from edgevlm_engines.memory_plan import Demand, MemoryPlan, model_place, plan_memory
     from edgevlm_engines.names import EngineName, Provider
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IMAGE_TOKEN",
     "TOKENIZER",
+    "About",
     "Bundle",
     "BundleError",
     "Demand",

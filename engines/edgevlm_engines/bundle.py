@@ -76,12 +76,14 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"{path} {_other_format(text) or error}; export the model again.") from None
     except SealError as error:
         raise BundleError(f"{path} {error}; copy or export the bundle again.") from None
+    if (other := _other_format(content)) is not None:
+        raise BundleError(f"{path} {other}; export the model again.")
     with faults(lambda fault: BundleError(f"{path} cannot be used (format {FORMAT} is expected): {fault}.")):
         return Manifest.model_validate_json(content)
 
 
 def _other_format(text: bytes) -> str | None:
-    """What another version has written, as the end of a sentence; `None` if that is not why it has no digest."""
+    """What another version has written, as the end of a sentence; `None` if it has this format, or none."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edgevlm_engines.names import Device, Precision, VisionPrecision
 
-FORMAT: Literal[4] = 4
+FORMAT: Literal[5] = 5
 
 MOST_SLOTS = 64
 """The most slots that a bundle may allow. Graphs take any number; this keeps a typing error from asking for
@@ -84,6 +84,35 @@ class Prompt(_Part):
     stop_ids: tuple[_Token, ...] = Field(min_length=1)
 
 
+class RefusalWords(_Part):
+    """How the model says that it cannot tell: its answer, and the sentence behind a question that makes it say so.
+
+    No `instruction`: it does so by itself.
+    """
+
+    text: str = Field(min_length=1, max_length=200, pattern=r"\S")
+    instruction: str = Field(max_length=1000)
+
+
+VIZWIZ = RefusalWords(
+    text="Unanswerable",
+    instruction="When the provided information is insufficient, respond with 'Unanswerable'.",
+)
+"""What LLaVA, and MobileVLM after it, learnt to say to VizWiz, whose pictures often cannot be read."""
+
+
+class About(_Part):
+    """What a model's maker says of it, in `edgevlm.json` beside the weights."""
+
+    description: str = Field(default="", max_length=2000)
+    """What it can read, for people."""
+    refusal: RefusalWords = VIZWIZ
+    confidence_temperature: float = Field(default=1.0, ge=0.05, le=20)
+    """What its logits are divided by, so that how sure it is agrees with how often it is right."""
+    writes_json: bool = True
+    """Whether it can write JSON by itself."""
+
+
 class Source(_Part):
     """A folder that weights came from, with the digest of its files."""
 
@@ -104,7 +133,7 @@ class Manifest(_Part):
     `device` is what the bundle was made for, `precision` that of the decoder's matmuls.
     """
 
-    format: Literal[4] = FORMAT
+    format: Literal[5] = FORMAT
     model: str = Field(min_length=1)
     family: Literal["mobilevlm", "mobilevlm_v2"]
     flavour: Flavour
@@ -117,6 +146,7 @@ class Manifest(_Part):
     vision: Vision
     preprocessing: Preprocessing
     prompt: Prompt
+    about: About = About()
     exporter: str
     sources: tuple[Source, ...]
     files: dict[str, File]

@@ -13,6 +13,7 @@ from sentencepiece import SentencePieceProcessor
 
 from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
 from edgevlm_export.calibrate.rescale import Scale, fold
+from edgevlm_export.checkpoint.about import read_about
 from edgevlm_export.checkpoint.checkpoint import as_float16
 from edgevlm_export.checkpoint.name import model_name
 from edgevlm_export.errors import CheckpointError, ExportError
@@ -33,17 +34,20 @@ def export_bundle(
     vision_precision: VisionPrecision = "fp32",
     kept: Sequence[str] = (),
     scales: Sequence[Scale] = (),
+    about: Path | None = None,
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Write the bundle of a published checkpoint to the folder `bundle`, which must not exist.
 
     `vision_tower` and `lora` are as for `open_model`, `kept` as for `describe`; `scales` are folded into the weights
-    first. `device` is recorded for whoever loads the bundle. The folder appears complete or not at all. Raises
+    first. `about` is a file to read in place of the checkpoint's own `edgevlm.json`. `device` is recorded for whoever
+    loads the bundle. The folder appears complete or not at all. Raises
     `ExportError`.
     """
     check_precisions(device, precision, vision_precision)
     report = progress or Progress()
+    said = read_about(checkpoint, about)
     model = open_model(checkpoint, vision_tower, lora)
     config = model.config
     for scale in scales:
@@ -73,6 +77,7 @@ def export_bundle(
                 vision=vision_part(config),
                 preprocessing=preprocessing_part(config, vision_tower),
                 prompt=prompt_part(config, checkpoint),
+                about=said,
                 exporter=f"edgevlm {version('edgevlm')}",
                 sources=model.digests(report.advance),
                 files=file_table(folder),

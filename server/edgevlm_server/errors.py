@@ -59,6 +59,7 @@ Code = Literal[
     "request_timeout",
     "request_too_large",
     "shutting_down",
+    "station_not_found",
     "too_many_connections",
     "too_many_images",
     "too_many_values",

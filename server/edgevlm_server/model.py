@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgevlm_engines import (
     TOKENIZER,
+    About,
     Bundle,
     Engine,
     EngineError,
@@ -37,6 +38,11 @@ class Model:
     manifest: Manifest
     tokenizer: Tokenizer
     engine: Engine
+
+    @property
+    def about(self) -> About:
+        """What its maker says of it."""
+        return self.manifest.about
 
 
 Prepare = Callable[[Bundle, int, int], None]

@@ -8,6 +8,7 @@ from edgevlm_engines import Floats
 from numpy.typing import NDArray
 
 from edgevlm_server.model import Model
+from edgevlm_server.runtime.logprobs import chosen_logprobs
 from edgevlm_server.runtime.sampling import SamplingParams
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.text.detokenizer import Detokenizer
@@ -59,11 +60,13 @@ def generate(model: Model, sequence: Sequence) -> Iterator[int]:
     """Run one sequence in slot 0 to its end; the end token is among the tokens."""
     logits = prefill(model, sequence)
     while True:
-        sequence.generated.append(sequence.sampler.sample(logits))
-        yield sequence.generated[-1]
+        token = sequence.sampler.sample(logits)
+        [logprob] = chosen_logprobs(logits[np.newaxis], [token], model.about.confidence_temperature)
+        sequence.take(token, logprob)
+        yield token
         if sequence.finish_reason is not None:
             return
-        last = np.array(sequence.generated[-1:], np.int64)
+        last = np.array([token], np.int64)
         logits = model.engine.decode(last, np.array([sequence.cached], np.int64))[0]
 
 

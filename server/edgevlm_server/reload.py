@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 
-Signature = tuple[tuple[int, ...] | None, ...]
+Signature = tuple[tuple[Path, tuple[int, ...] | None], ...]
 
 
 class Reloader:
@@ -26,9 +26,9 @@ class Reloader:
     def __init__(self) -> None:
         self._watched: list[_Watched] = []
 
-    def watch(self, paths: Sequence[Path], reload: Callable[[], None]) -> None:
-        """Call `reload` whenever one of the files has changed. It must not raise."""
-        self._watched.append(_Watched(paths, reload))
+    def watch(self, files: Callable[[], Sequence[Path]], reload: Callable[[], None]) -> None:
+        """Call `reload` whenever one of the files has changed, or there are others. Neither may raise."""
+        self._watched.append(_Watched(files, reload))
 
     async def run(self) -> None:
         """Look for changes until cancelled."""
@@ -47,8 +47,8 @@ class Reloader:
 
 
 class _Watched:
-    def __init__(self, paths: Sequence[Path], reload: Callable[[], None]) -> None:
-        self._paths = paths
+    def __init__(self, files: Callable[[], Sequence[Path]], reload: Callable[[], None]) -> None:
+        self._files = files
         self._reload = reload
         self._seen = self._signature()
 
@@ -59,7 +59,7 @@ class _Watched:
     def read(self) -> None:
         # before the files: what changes meanwhile is seen at the next look
         self._seen = self._signature()
-        other = next((path for path in self._paths if path.exists() and not path.is_file()), None)
+        other = next((path for path in self._files() if path.exists() and not path.is_file()), None)
         if other is None:
             self._reload()
         else:
@@ -67,7 +67,7 @@ class _Watched:
             log.error("%s is not a file any more. What was read before stays in use.", other)
 
     def _signature(self) -> Signature:
-        return tuple(_signature(path) for path in self._paths)
+        return tuple((path, _signature(path)) for path in self._files())
 
 
 def ignore_hangup() -> None:

@@ -30,6 +30,7 @@ from edgevlm_server.observe.traces import traced
 from edgevlm_server.reload import ignore_hangup
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
+from edgevlm_server.stations import Stations
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +45,16 @@ def serve(settings: Settings, load: Callable[[], Model]) -> int:
     """
     ignore_hangup()
     credentials = Credentials.load(settings)
+    stations = Stations.of(settings)
     most = connections_that_fit(settings.max_connections)
     with (
         listen(settings.host, settings.port) as listeners,
         _metrics_listener(settings) as for_metrics,
         traced(settings.otlp_endpoint) as readers,
     ):
-        return asyncio.run(_run(settings, credentials, Listeners(listeners, for_metrics), most, readers, load))
+        return asyncio.run(
+            _run(settings, credentials, stations, Listeners(listeners, for_metrics), most, readers, load)
+        )
 
 
 class Listeners(NamedTuple):
@@ -69,6 +73,7 @@ def _metrics_listener(settings: Settings) -> AbstractContextManager[list[socket.
 async def _run(
     settings: Settings,
     credentials: Credentials,
+    stations: Stations,
     listeners: Listeners,
     most_connections: int,
     readers: Sequence[Reader],
@@ -79,12 +84,14 @@ async def _run(
     service = Service(settings, metrics, audit)
     for reader in readers:
         service.readers.add(reader)
-    app = build_app(service, credentials.keys)
+    app = build_app(service, credentials.keys, stations)
     config = HttpConfig(app, settings, most_connections, service.readers, credentials.certificate)
     _watch_connections(metrics.levels, config.open_connections, most_connections)
     lag = asyncio.create_task(watch_lag(metrics.loop_lag.observe))
     server = _Server(config, service)
-    reloading = asyncio.create_task(credentials.reloader().run())
+    reloader = credentials.reloader()
+    stations.watched_by(reloader)
+    reloading = asyncio.create_task(reloader.run())
     async with _metrics_served(service, listeners.metrics):
         serving = asyncio.create_task(server.serve(sockets=listeners.api))
         addresses = [_url(listener, encrypted=credentials.certificate is not None) for listener in listeners.api]

@@ -100,9 +100,9 @@ class Service:
     async def start(self, load: Callable[[], Model]) -> None:
         """Load the model in a thread and open for requests. What `load` raises comes out of here."""
         model = await asyncio.to_thread(load)
-        info = model.engine.info
+        info, temperature = model.engine.info, model.about.confidence_temperature
         self.admission.slots = info.slots
-        batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache)
+        batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache, temperature)
         pictures = ImagePipeline(
             model.engine,
             model.manifest.preprocessing,

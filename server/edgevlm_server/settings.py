@@ -189,6 +189,12 @@ class Settings:
     no_page: bool = option(
         False, "do not serve the page at / where people can try the model in a browser", parse=yes_or_no
     )
+    stations: Path | None = option(
+        None,
+        "folder of stations, one JSON file each: what /v1/readings reads there, and how (default: there are none)",
+        "DIR",
+        Path,
+    )
     audit: Path | None = option(
         None,
         "folder where the audit is kept: for each generating request the question, the answer and the digests of its "

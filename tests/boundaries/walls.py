@@ -66,11 +66,12 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm_server.http": {
         *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),
         *("edgevlm_server.http.access", "edgevlm_server.http.body", "edgevlm_server.http.transport"),
-        *("edgevlm_server.device", "edgevlm_server.observe"),
+        *("edgevlm_server.device", "edgevlm_server.observe", "edgevlm_server.readings"),
     },
     "edgevlm_server.http.access": {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.service", "edgevlm_server.settings"),
         *("edgevlm_server.http.transport", "edgevlm_server.observe", "edgevlm_server.reload"),
+        "edgevlm_server.stations",
     },
     "edgevlm_server.http.body": {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.api", "edgevlm_server.observe"),
@@ -81,6 +82,11 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.api": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
+        "edgevlm_server.readings",
+    },
+    "edgevlm_server.readings": {
+        *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
+        "edgevlm_server.observe",
     },
     "edgevlm_server.runtime": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.observe", "edgevlm_server.text"),

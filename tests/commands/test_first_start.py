@@ -52,6 +52,16 @@ def test_other_files_and_other_precisions_are_other_bundles(checkpoint: Path) ->
     assert read_manifest(other).precision == "fp32"
 
 
+def test_what_is_said_of_it_counts(checkpoint: Path, tmp_path: Path) -> None:
+    about = tmp_path / "about.json"
+    about.write_text('{"description": "gauges"}')
+    told = served(checkpoint, replace(V2, about=about))
+    assert [read_manifest(one).about.description for one in (served(checkpoint), told)] == ["", "gauges"]
+    about.write_text('{"description": 5}')
+    with pytest.raises(EngineLoadError, match=r"about\.json cannot be used: description"):
+        served(checkpoint, replace(V2, about=about))
+
+
 def test_a_linked_snapshot_is_served_under_its_repositorys_name(checkpoint: Path) -> None:
     snapshot = checkpoint.with_name("hub") / "models--mtgv--MobileVLM_V2-1.7B" / "snapshots" / ("0" * 40)
     blobs = checkpoint.rename(checkpoint.with_name("blobs"))

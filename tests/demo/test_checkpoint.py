@@ -77,10 +77,10 @@ def test_it_is_small_enough_to_ship() -> None:
     assert sum(file.stat().st_size for file in files) < LIMIT
 
 
-def test_the_published_files_are_there_and_no_other() -> None:
+def test_the_published_files_and_our_own_are_there_and_no_other() -> None:
     names = {file.name for file in checkpoint_folder().iterdir()}
     json_files = {"config.json", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json"}
-    assert names == {"pytorch_model.bin", "tokenizer.model", *json_files}
+    assert names == {"pytorch_model.bin", "tokenizer.model", "edgevlm.json", *json_files}
     assert {file.name for file in clip_folder().iterdir()} == {"config.json", "preprocessor_config.json"}
 
 

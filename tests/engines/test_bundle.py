@@ -76,7 +76,7 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"format": 5}, "format 4 is expected"),
+        ({"format": 4}, "has format 4, and this version reads 5; export the model again"),
         ({"surprise": 1}, "surprise"),
         ({"precision": "fp8"}, "precision"),
         ({"max_slots": 0}, "max_slots"),

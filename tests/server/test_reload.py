@@ -16,7 +16,7 @@ class Watching:
     def __init__(self, path: Path) -> None:
         self.count = 0
         self._reloader = Reloader()
-        self._reloader.watch([path], self._read)
+        self._reloader.watch(lambda: [path], self._read)
         self.hang_up = self._reloader.reload
 
     def _read(self) -> None:
@@ -84,7 +84,7 @@ def test_new_keys_are_taken_and_a_broken_file_is_said_once(tmp_path: Path, caplo
     first = add_key(path, "a")
     ring = KeyRing.load(path)
     reloader = Reloader()
-    reloader.watch([path], ring.reload)
+    reloader.watch(lambda: [path], ring.reload)
 
     def look() -> None:
         for one in reloader._watched:

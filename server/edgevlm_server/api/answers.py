@@ -142,6 +142,44 @@ class FormAnswer(_Answer):
     usage: ChatUsage
 
 
+class FieldReading(_Answer):
+    """`raw` is what the model answered; `reason` says why there is no value. A list's values are texts."""
+
+    name: str
+    value: str | bool | int | float | list[str] | None
+    unit: str | None
+    confidence: float
+    raw: str
+    reason: Literal["refused", "low_confidence", "out_of_range", "unfinished"] | None
+
+
+class Readings(_Answer):
+    """Fields are in their order; `values` has the same by their names."""
+
+    id: str
+    object: Literal["readings"]
+    created: int
+    model: str
+    station: str | None
+    values: dict[str, str | bool | int | float | list[str] | None]
+    fields: list[FieldReading]
+    usage: ChatUsage
+
+
+class Station(_Answer):
+    """As its file describes it; `has_source`: a request need send no picture."""
+
+    name: str
+    has_source: bool
+    min_confidence: float | None = None
+    fields: list[dict[str, Any]]
+
+
+class StationList(_Answer):
+    object: Literal["list"] = "list"
+    data: list[Station]
+
+
 class InputDetails(BaseModel):
     """`cache_write_tokens` is not counted, since nothing is billed for it: always 0."""
 

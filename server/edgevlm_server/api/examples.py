@@ -72,3 +72,27 @@ DECISIONS: dict[str, Any] = {
         ],
     },
 }
+
+READINGS: dict[str, Any] = {
+    "a number and a choice": {
+        "image": PICTURE,
+        "fields": [
+            {"name": "pressure", "question": "What does the gauge read?", "type": "number", "unit": "bar"},
+            {"name": "lamp", "question": "Which lamp is on?", "type": "choice", "choices": ["red", "amber", "green"]},
+        ],
+    },
+    "a text, a count, and yes or no": {
+        "images": [{"type": "image_url", "image_url": {"url": PICTURE}}],
+        "fields": [
+            {
+                "name": "serial",
+                "question": "What is the serial number on the label?",
+                "type": "text",
+                "pattern": "[0-9A-Z-]+",
+            },
+            {"name": "missing", "question": "How many bolts are missing?", "type": "integer", "maximum": 12},
+            {"name": "defect", "question": "Does the plate have a defect?", "type": "boolean"},
+        ],
+        "min_confidence": 0.5,
+    },
+}

@@ -5,7 +5,7 @@ grammar lets it, for a model that must begin in another way than it has learned 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from llguidance import regex_to_lark
@@ -43,20 +43,36 @@ def valid_json(schema: dict[str, Any]) -> str:
 
 def that_matches(regex: str) -> str:
     """Text that a regular expression matches as a whole. Raises `GrammarError` for one that is too long."""
+    return f"{START}answer: {matching(regex)}"
+
+
+def matching(regex: str) -> str:
+    """The same as an expression of Lark's, for a part of an answer."""
     try:
         check_regex(regex)
     except SchemaError as error:
         raise GrammarError(str(error)) from None
-    return f"{START}answer: /{regex_to_lark(regex, 'd')}/"
+    return f"/{regex_to_lark(regex, 'd')}/"
 
 
 def one_of(texts: Sequence[str]) -> str:
     """One of some texts. Raises `GrammarError` if one could not be told from the answer's own white space."""
+    return f"{START}answer: {alternatives(texts)}"
+
+
+def alternatives(texts: Iterable[str]) -> str:
+    """The same as an expression of Lark's, for a part of an answer."""
+    texts = list(texts)
     if any(text != text.lstrip() for text in texts):
         raise GrammarError("A choice cannot begin with white space.")
     if sum(map(len, texts)) > MAX_CHARACTERS:
         raise GrammarError(f"All choices together can have at most {MAX_CHARACTERS} characters.")
-    return f"{START}answer: {' | '.join(json.dumps(text) for text in texts)}"
+    return " | ".join(json.dumps(text) for text in texts)
+
+
+def or_refusal(value: str, refusal: str) -> str:
+    """A value, an expression of Lark's terminals, or the text with which a model says that it cannot tell."""
+    return f"{START}answer: VALUE | {json.dumps(refusal)}\nVALUE: {value}"
 
 
 def _json(schema: dict[str, Any]) -> str:

@@ -11,9 +11,10 @@ from edgevlm_server.api.ask import AskForm
 from edgevlm_server.api.chat import ChatRequest
 from edgevlm_server.api.completions import CompletionRequest
 from edgevlm_server.api.decisions import DecisionRequest
+from edgevlm_server.api.readings import ReadingsForm, ReadingsRequest
 from edgevlm_server.api.responses import ResponsesRequest
 from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest
-from edgevlm_server.http import decisions, routes, status
+from edgevlm_server.http import decisions, readings, routes, status
 from edgevlm_server.http.access.cors import Cors
 from edgevlm_server.http.access.dependencies import authorise
 from edgevlm_server.http.access.hosts import HostGuard, allowed_hosts
@@ -25,6 +26,7 @@ from edgevlm_server.http.static import docs_router, page_router
 from edgevlm_server.http.transport.envelope import Envelope
 from edgevlm_server.http.transport.targets import Targets
 from edgevlm_server.service import Service
+from edgevlm_server.stations import Stations
 from edgevlm_server.version import version
 
 api = APIRouter()
@@ -42,20 +44,23 @@ async def openapi(request: Request) -> dict[str, Any]:
 
 
 BODIES = (
-    *(AskForm, ChatRequest, CompletionRequest, DecisionRequest, DetokenizeRequest, ResponsesRequest),
-    TokenizeRequest,
+    *(AskForm, ChatRequest, CompletionRequest, DecisionRequest, DetokenizeRequest, ReadingsForm, ReadingsRequest),
+    *(ResponsesRequest, TokenizeRequest),
 )
 """What the routes take, for the description."""
 
-KEYED = (routes.generation, decisions.router, routes.tokens, routes.models, scraping, status.router, api)
+KEYED = (
+    *(routes.generation, decisions.router, readings.router, routes.tokens, routes.models, scraping),
+    *(status.router, api),
+)
 """Routers whose every route needs a key."""
 
 
-def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
+def build_app(service: Service, keys: KeyRing | None, stations: Stations) -> ASGIApp:
     """The whole application as uvicorn runs it."""
     settings = service.settings
     app: ASGIApp = HostGuard(
-        build_api(service, keys),
+        build_api(service, keys, stations),
         allowed_hosts(settings, settings.host, keyed=keys is not None),
         settings.cors_origins or (),
     )
@@ -64,8 +69,8 @@ def build_app(service: Service, keys: KeyRing | None) -> ASGIApp:
     return Envelope(Targets(app, settings.root_path or ""), service.readers)
 
 
-def build_api(service: Service, keys: KeyRing | None) -> FastAPI:
-    """The routes."""
+def build_api(service: Service, keys: KeyRing | None, stations: Stations | None = None) -> FastAPI:
+    """The routes; without `stations` there are none."""
     app = FastAPI(
         title="edgevlm",
         version=version(),
@@ -76,6 +81,7 @@ def build_api(service: Service, keys: KeyRing | None) -> FastAPI:
     )
     app.state.service = service
     app.state.keys = keys
+    app.state.stations = Stations() if stations is None else stations
     app.state.description = None
     for router in KEYED:
         app.include_router(router, dependencies=[Depends(authorise)])

@@ -1,7 +1,7 @@
 """`POST /v1/decisions`: questions with a fixed set of answers, and how likely each is. Knows HTTP, no wire shape.
 
 Each way to write each answer is a sequence of its own behind a prompt that they share. A request takes no more slots
-at once than its largest question has of them, or than there are; the others wait until these are through.
+at once than its largest question has of them, or than there are.
 """
 
 import asyncio
@@ -14,23 +14,22 @@ import numpy as np
 from edgevlm_engines import Tokens
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from edgevlm_server.api import answers, examples
 from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, confidence, decision, to_score
-from edgevlm_server.errors import AnswerTimeout, InvalidRequest
+from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.audited import note_questions
 from edgevlm_server.http.body.read import read_json
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
-from edgevlm_server.http.visit import Arrival, Visit, charge, count_request, enter
+from edgevlm_server.http.visit import Arrival, Visit, count_request, enter
+from edgevlm_server.http.waves import Waves
 from edgevlm_server.model import Model
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
 from edgevlm_server.prepare import Prompt, read_prompt, room_left
-from edgevlm_server.request import Client, EncodedImages
+from edgevlm_server.request import EncodedImages
 from edgevlm_server.runtime import scoring
-from edgevlm_server.runtime.batcher import Batcher
-from edgevlm_server.runtime.output import ClientLeft, Ticket, Usage, when_all_ended
+from edgevlm_server.runtime.output import ClientLeft
 from edgevlm_server.runtime.sequence import Sequence as Scored
 from edgevlm_server.service import Loaded, Service
 
@@ -72,56 +71,6 @@ class _Ready(NamedTuple):
         ]
 
 
-class _Waves:
-    """A request's sequences in the queue of the engine, as many at once as it has places."""
-
-    def __init__(self, service: Service, batcher: Batcher, client: Client, ready: _Ready, places: int) -> None:
-        self._service = service
-        self._batcher = batcher
-        self._client = client
-        self._places = places
-        self._left = ready.sequences()
-        self._begun: list[Scored] = []
-        self.tickets: list[Ticket] = []
-        """Of the latest wave."""
-
-    def begin(self) -> bool:
-        """Queue the next one; false if there is none."""
-        sequences = list(islice(self._left, self._places))
-        if not sequences:
-            return False
-        self._begun += sequences
-        self.tickets = [self._batcher.submit(sequence, self._client.share) for sequence in sequences]
-        self._service.metrics.accepted.inc(len(sequences))
-        when_all_ended(self.tickets, lambda served: charge(self._service, self._client, sequences))
-        return True
-
-    def note(self, record: RequestRecord) -> Usage:
-        """What has come of them so far, in the record."""
-        first = [one for one in self._begun if not one.number]
-        usage = Usage(
-            prompt=sum(len(one.prompt) for one in first),
-            cached=sum(one.reused for one in first),
-            completion=sum(len(one.generated) for one in self._begun),
-        )
-        record.counted(usage.prompt, usage.cached, usage.completion)
-        if (began := self._begun[0].began) is not None:
-            record.enter("score", began)
-        return usage
-
-    def expire(self) -> None:
-        """The time is up. Harmless when they are over."""
-        for ticket in self.tickets:
-            ticket.expire()
-
-    def over(self, visit: Visit) -> None:
-        """End what still runs, and give the places back once nothing does."""
-        visit.watch.stop()
-        for ticket in self.tickets:
-            ticket.end("cancelled")
-        when_all_ended(self.tickets, lambda served: visit.over(served=served))
-
-
 @router.post(
     "/v1/decisions",
     response_model=answers.Decision,
@@ -140,20 +89,16 @@ async def decisions(request: Request, service: Served) -> Response:
         arrival.record.model = loaded.model.manifest.model
         ready, visit = await _accept(arrival, service, loaded)
         # nothing is awaited before its first wave is queued, so it is either rejected or accepted
-        waves = _Waves(service, loaded.batcher, arrival.client, ready, visit.place.count)
         arrival.record.enter("queue")
-        waves.begin()
+        waves = Waves(service, loaded.batcher, arrival.client, visit, ready.sequences())
         count.answers = len(waves.tickets)
     try:
-        body = await visit.work().do(lambda: _score(service, loaded, arrival.record, ready, waves))
+        body = await _score(service, loaded, arrival.record, ready, waves)
         return JSONResponse(body, headers=service.admission.limits.headers(arrival.client.share))
-    except (ClientDisconnect, ClientLeft):
+    except ClientLeft:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    except AnswerTimeout:
-        waves.expire()
-        raise
     finally:
-        waves.over(visit)
+        waves.end()
 
 
 async def _accept(arrival: Arrival, service: Service, loaded: Loaded) -> tuple[_Ready, Visit]:
@@ -200,18 +145,16 @@ def _weigh(asked: DecisionRequest, question: AnyQuestion, model: Model, max_imag
 
 
 async def _score(
-    service: Service, loaded: Loaded, record: RequestRecord, ready: _Ready, waves: _Waves
+    service: Service, loaded: Loaded, record: RequestRecord, ready: _Ready, waves: Waves
 ) -> dict[str, Any]:
-    """Score wave by wave; the first one is queued. Raises `ApiError` if the engine fails, `ClientLeft`."""
-    scored: list[float] = []
+    """Score wave by wave. Raises `ApiError` if the engine fails, `ClientLeft`."""
     try:
-        while True:
-            scored += [await scoring.logprob(ticket) for ticket in waves.tickets]
-            if not waves.begin():
-                break
-            service.metrics.received.inc(len(waves.tickets))
+        scored = [await scoring.logprob(ticket) async for ticket in waves.each()]
     finally:
-        usage = waves.note(record)
+        usage = waves.usage
+        record.counted(usage.prompt, usage.cached, usage.completion)
+        if (began := waves.begun[0].began) is not None:
+            record.enter("score", began)
     found = ready.answers(scored)
     for one in found:
         service.metrics.weighed(confidence(one), one["diagnostics"]["label_mass"])

@@ -59,13 +59,22 @@ def may_answer(errors: tuple[int, ...], others: Mapping[str, str] | None = None)
 
 
 def takes(
-    model: type[BaseModel], examples: Mapping[str, Any], media_type: str = "application/json"
+    model: type[BaseModel],
+    examples: Mapping[str, Any],
+    media_type: str = "application/json",
+    form: type[BaseModel] | None = None,
 ) -> dict[str, Any]:
-    """The description of a body: its model, and examples by what they show."""
-    content: dict[str, Any] = {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}
+    """The description of a body: its model, and examples by what they show; `form` is what may come in its place."""
+    content: dict[str, Any] = {media_type: _schema(model)}
     if examples:
-        content["examples"] = {name: {"value": value} for name, value in examples.items()}
-    return {"requestBody": {"required": True, "content": {media_type: content}}}
+        content[media_type]["examples"] = {name: {"value": value} for name, value in examples.items()}
+    if form is not None:
+        content["multipart/form-data"] = _schema(form)
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}
 
 
 def describe(app: FastAPI, bodies: Sequence[type[BaseModel]], *, keyed: bool, root_path: str = "") -> dict[str, Any]:

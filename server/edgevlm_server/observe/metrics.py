@@ -37,6 +37,7 @@ REJECTIONS = ("invalid_request", "queue_full", "rate_limited", "timeout", "unava
 FETCHES = ("ok", "cancelled", "not_allowed", "failed", "timeout", "too_large")
 STATES = ("loading", "ready", "draining", "dead")
 AUDITED = ("request", "picture")
+READINGS = ("read", "refused", "low_confidence", "out_of_range", "unfinished")
 KINDS = ("prefill", "decode", "encode")
 
 
@@ -140,6 +141,9 @@ class Metrics:
             "refuses the question.",
             SHARE_BUCKETS,
         )
+        self._read = counter(
+            "readings", "Fields of readings that were answered, by what came of them.", "result", values=READINGS
+        )
         self.audit_written = counter("audit_written", "Entries of the audit on its disk.", "kind", values=AUDITED)
         self.audit_dropped = counter(
             "audit_dropped",
@@ -190,6 +194,10 @@ class Metrics:
         """Note one answered question of a decisions request."""
         self._confidence.observe(confidence)
         self._label_mass.observe(label_mass)
+
+    def read(self, result: str) -> None:
+        """Note what came of one field; `result` is one of `READINGS`."""
+        self._read.labels(result).inc()
 
     def reused(self, looked_up: int, found: int) -> None:
         self._prefix_queries.inc(looked_up)

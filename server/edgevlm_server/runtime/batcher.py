@@ -16,7 +16,7 @@ import numpy as np
 from edgevlm_engines import Engine, Floats
 
 from edgevlm_server.errors import EngineFailed, Refusal, TooComplex, Unavailable
-from edgevlm_server.runtime.logprobs import logprobs_of
+from edgevlm_server.runtime.logprobs import chosen_logprobs, logprobs_of
 from edgevlm_server.runtime.output import EarlyReason, End, Event, Reason, Ticket, Token
 from edgevlm_server.runtime.prefix_cache import PrefixCache
 from edgevlm_server.runtime.sampling import sample_batch
@@ -49,12 +49,21 @@ class Batcher:
     """Continuous batching: requests join and leave the running batch at any step."""
 
     def __init__(
-        self, engine: Engine, observer: Observer, on_death: Callable[[], None], prefix_bytes: int = 0
+        self,
+        engine: Engine,
+        observer: Observer,
+        on_death: Callable[[], None],
+        prefix_bytes: int = 0,
+        temperature: float = 1.0,
     ) -> None:
-        """`on_death` is called once, on the event loop, when the engine has failed and all requests were told."""
+        """`on_death` is called once, on the event loop, when the engine has failed and all requests were told.
+
+        `temperature` is the one under which it counts how sure an answer is; it changes no token.
+        """
         self._engine = engine
         self._observer = observer
         self._on_death = on_death
+        self._temperature = temperature
         self._scheduler = Scheduler(engine.info.slots)
         self.prefixes = PrefixCache(engine, prefix_bytes)
         self._tickets: dict[Sequence, Ticket] = {}
@@ -188,14 +197,15 @@ class Batcher:
         """Choose the next token of each, `[n, vocab_size]`, and end those that are through."""
         ends: list[tuple[Ticket, End]] = []
         tokens = sample_batch([sequence.sampler for sequence in sequences], logits)
-        for sequence, token, slot in zip(sequences, tokens, logits, strict=True):
+        chosen = chosen_logprobs(logits, [token or 0 for token in tokens], self._temperature)
+        for sequence, token, logprob, slot in zip(sequences, tokens, chosen, logits, strict=True):
             ticket = self._tickets[sequence]
             if token is None:
                 ends.append((ticket, End("error", _why_not(sequence))))
                 continue
-            sequence.generated.append(token)
+            sequence.take(token, logprob)
             logprobs = None if sequence.logprobs is None else logprobs_of(slot, token, sequence.logprobs)
-            self._outgoing.append((ticket, Token(token, logprobs)))
+            self._outgoing.append((ticket, Token(token, logprobs, sequence.confidence)))
             if sequence.finish_reason is not None:
                 ends.append((ticket, End(sequence.finish_reason)))
         # only now: a slot copy must not leave behind a position that its sequence does not count yet

@@ -42,6 +42,8 @@ class Token(NamedTuple):
 
     id: int
     logprobs: Logprobs | None = None
+    confidence: float = 1.0
+    """Of the answer up to this token, see `Sequence.confidence`."""
 
 
 Event = Token | End

@@ -4,6 +4,7 @@ No threads, no text, no HTTP. The same beginning of a prompt is always cut in th
 whatever of it is known already.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,6 +49,8 @@ class Sequence:
     prefilled: float | None = None
     """When its first token was there."""
     generated: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    """Of all that is generated, under the model's own distribution: the natural logarithm."""
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +67,11 @@ class Sequence:
         return self.computed + max(len(self.generated) - 1, 0)
 
     @property
+    def confidence(self) -> float:
+        """How likely the model was, by itself, to say what it has said so far: the product over its tokens."""
+        return math.exp(self.logprob)
+
+    @property
     def finish_reason(self) -> Literal["stop", "length"] | None:
         """`stop` after an end token or a complete form, `length` when no more tokens are allowed, else `None`."""
         if self.generated and self.generated[-1] in self.stop_ids:
@@ -71,6 +79,11 @@ class Sequence:
         if self.generated and self.constraint is not None and self.constraint.complete:
             return "stop"
         return "length" if len(self.generated) >= self.max_tokens else None
+
+    def take(self, token: int, logprob: float) -> None:
+        """Go on to the next token, whose probability has this natural logarithm."""
+        self.generated.append(token)
+        self.logprob += logprob
 
     def chunk(self, size: int) -> tuple[Tokens, Floats]:
         """The next call's prompt positions, `size` at most, with the features of the images among them."""

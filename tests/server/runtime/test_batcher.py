@@ -1,13 +1,17 @@
-"""The batcher's ledger: whoever tells a request of its end, and however many do, it is counted once."""
+"""The batcher's ledger: who is told of an end is counted once; and how sure an answer is, told with each token."""
 
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence as Rows
 
 import numpy as np
+import pytest
+from edgevlm_engines import Floats, Tokens
+from edgevlm_engines.echo import EchoEngine
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.runtime.batcher import Batcher
-from edgevlm_server.runtime.output import End, Reason
+from edgevlm_server.runtime.output import End, Reason, Ticket, Token
 from edgevlm_server.runtime.sampling import SamplingParams
 from edgevlm_server.runtime.sequence import Sequence
 
@@ -55,3 +59,49 @@ def test_an_end_that_is_on_its_way_when_all_are_abandoned_is_counted_once() -> N
         await asyncio.to_thread(batcher.close)
 
     asyncio.run(play())
+
+
+class Doubting(EchoEngine):
+    """Stand-in for an engine: what it echoes has these probabilities, one token after the other."""
+
+    probabilities = (0.9, 0.5, 0.8)
+
+    def __init__(self) -> None:
+        super().__init__(echo_engine(slots=2, image_tokens=4, max_chunk=64).info, end_token=2)
+        self._steps = 0
+
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        logits: Floats = self._doubt(super().prefill(slot, start, tokens, features)[np.newaxis])[0]
+        return logits
+
+    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
+        return self._doubt(super().decode(tokens, lengths))
+
+    def _doubt(self, logits: Floats) -> Floats:
+        """One other token shares the rest of the probability."""
+        out = np.full_like(logits, -40)
+        best = logits.argmax(axis=1)
+        sure = self.probabilities[self._steps]
+        self._steps += 1
+        rows = np.arange(len(out))
+        out[rows, best], out[rows, best - 1] = np.log(sure), np.log(1 - sure)
+        return out
+
+
+@pytest.mark.parametrize(
+    ("temperature", "sure"),
+    [(1.0, [0.9, 0.45, 0.36]), (0.5, [0.81 / 0.82, 0.5 * 0.81 / 0.82, 0.5 * 0.81 / 0.82 * 0.64 / 0.68])],
+)
+def test_how_sure_an_answer_is_comes_with_each_token(temperature: float, sure: Rows[float]) -> None:
+    async def play() -> tuple[Sequence, list[float]]:
+        batcher = Batcher(Doubting(), Ledger(), lambda: None, temperature=temperature)
+        none = np.zeros((0, 4), np.float32)
+        ticket: Ticket = batcher.submit(Sequence(np.array([1, 5, 6, 7], np.int64), none, 3, frozenset({2})))
+        told = [event.confidence async for event in ticket.events() if isinstance(event, Token)]
+        batcher.refuse()
+        await asyncio.to_thread(batcher.close)
+        return ticket.sequence, told
+
+    sequence, told = asyncio.run(play())
+    assert told == pytest.approx(sure, abs=1e-5)
+    assert sequence.confidence == told[-1]

@@ -25,8 +25,8 @@ class Credentials(NamedTuple):
     def reloader(self) -> Reloader:
         """Reads the files again while it runs."""
         reloader = Reloader()
-        if self.keys is not None:
-            reloader.watch([self.keys.path], self.keys.reload)
-        if self.certificate is not None:
-            reloader.watch(self.certificate.files, self.certificate.reload)
+        if (keys := self.keys) is not None:
+            reloader.watch(lambda: [keys.path], keys.reload)
+        if (certificate := self.certificate) is not None:
+            reloader.watch(lambda: certificate.files, certificate.reload)
         return reloader

@@ -10,6 +10,7 @@ from edgevlm_server.http.transport.connections import origin_of
 from edgevlm_server.observe.record import record_of
 from edgevlm_server.request import Client
 from edgevlm_server.service import Service
+from edgevlm_server.stations import Stations
 
 
 async def get_service(request: Request) -> Service:
@@ -19,6 +20,15 @@ async def get_service(request: Request) -> Service:
 
 
 Served = Annotated[Service, Depends(get_service)]
+
+
+async def get_stations(request: Request) -> Stations:
+    """The stations that this application was made with."""
+    stations: Stations = request.app.state.stations
+    return stations
+
+
+Known = Annotated[Stations, Depends(get_stations)]
 
 
 async def authorise(request: Request) -> None:

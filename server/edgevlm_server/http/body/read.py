@@ -4,11 +4,11 @@ Bodies are read by hand: FastAPI would read them before the key is checked, with
 clear 4xx.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from edgevlm_server.api.ask import AskForm, JsonAskForm, takes_json
 from edgevlm_server.api.strict import Model, invalid
@@ -18,6 +18,8 @@ from edgevlm_server.http.body.json_body import compressed, parse_json
 from edgevlm_server.http.body.multipart import parse_form
 from edgevlm_server.observe.record import record_of
 from edgevlm_server.runtime.bodies import Arriving
+
+OtherModel = TypeVar("OtherModel", bound=BaseModel)
 
 BODY_SECONDS = 60.0
 """A body that takes longer is given up: a phone photo over a slow radio link fits, a stalled sender does not."""
@@ -41,8 +43,21 @@ async def read_form(request: Request, max_bytes: int, arriving: Arriving) -> Ask
             code="unsupported_media_type",
         )
     form = JsonAskForm if takes_json(request.headers.get("accept", "")) else AskForm
+    return await _read_form(request, form, max_bytes, arriving)
+
+
+async def read_json_or_form(
+    request: Request, model: type[Model], form: type[OtherModel], max_bytes: int, arriving: Arriving
+) -> Model | OtherModel:
+    """The same for a route that takes both. Raises an `ApiError`, or `ClientDisconnect`."""
+    if _media_type(request) == "multipart/form-data":
+        return await _read_form(request, form, max_bytes, arriving)
+    return await read_json(request, model, max_bytes, arriving)
+
+
+async def _read_form(request: Request, model: type[Model], max_bytes: int, arriving: Arriving) -> Model:
     body = await _read(request, max_bytes, arriving)
-    return check(form, form_values(parse_form(body, request.headers["content-type"])))
+    return check(model, form_values(parse_form(body, request.headers["content-type"])))
 
 
 def check(model: type[Model], data: Any) -> Model:

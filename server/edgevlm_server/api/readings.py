@@ -1,0 +1,147 @@
+"""Requests for readings, as JSON or as a form, and their answers as JSON or CSV. Knows no HTTP and no model.
+
+A request names its fields, or a station that has some; so a client may send a picture and a name, and nothing else.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from edgevlm_server.api.ask import File
+from edgevlm_server.api.chat import new_head, usage_body
+from edgevlm_server.api.field_bodies import Fields, Share
+from edgevlm_server.api.messages import MAX_PARTS, ImagePart
+from edgevlm_server.api.stations import STATION_NAME
+from edgevlm_server.api.strict import Text
+from edgevlm_server.api.unsupported import ClientFields
+from edgevlm_server.readings.field import Field as Asked
+from edgevlm_server.readings.field import Reading
+from edgevlm_server.request import Picture
+from edgevlm_server.runtime.output import Usage
+
+COLUMNS = ("time", "station", "name", "value", "unit", "confidence", "reason")
+
+StationName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=f"^{STATION_NAME}$")]
+
+
+class Readable(BaseModel):
+    """What both ways to ask have. `min_confidence` is for fields without one of their own."""
+
+    fields: Fields | None = None
+    station: StationName | None = None
+    min_confidence: Share | None = None
+    model: Text | None = None
+
+    @model_validator(mode="after")
+    def _knows_what_to_read(self) -> "Readable":
+        if (self.fields is None) == (self.station is None):
+            raise PydanticCustomError("fields", "It must hold 'fields' or the name of a 'station', one of them")
+        return self
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """Its own fields."""
+        return tuple(field.field() for field in self.fields or ())
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """None, if the station has an address of its own."""
+        raise NotImplementedError
+
+
+class ReadingsRequest(Readable, ClientFields):
+    """`images` as in a chat, or one `image` as a data URL or an address."""
+
+    image: Annotated[str, StringConstraints(min_length=1)] | None = None
+    images: Annotated[list[ImagePart], Field(max_length=MAX_PARTS)] | None = None
+
+    @model_validator(mode="after")
+    def _says_it_once(self) -> "ReadingsRequest":
+        if self.image is not None and self.images:
+            raise PydanticCustomError("images", "It can hold 'image' or 'images', not both")
+        return self
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        if self.image is not None:
+            return (Picture(self.image, place="image"),)
+        parts = enumerate(self.images or ())
+        return tuple(Picture(part.source, part.uuid, f"images.{index}") for index, part in parts)
+
+
+def _parsed(value: Any) -> Any:
+    """A form's text that is JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise PydanticCustomError("json", "It must be a JSON list of fields") from None
+
+
+def _number(value: Any) -> Any:
+    """A form's text that is a number."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+class ReadingsForm(Readable):
+    """`curl -F image=@part.jpg -F station=press-4`, or with `fields` as JSON in the place of a station."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    fields: Annotated[Fields, BeforeValidator(_parsed)] | None = None
+    min_confidence: Annotated[Share, BeforeValidator(_number)] | None = None
+    image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return tuple(Picture(content, place="image") for content in self.image)
+
+
+def readings_body(model: str, station: str | None, readings: Sequence[Reading], usage: Usage) -> dict[str, Any]:
+    """The whole answer as JSON."""
+    return {
+        **new_head("read", "readings", model),
+        "station": station,
+        "values": {one.field.name: one.value for one in readings},
+        "fields": [reading_body(one) for one in readings],
+        "usage": usage_body(usage),
+    }
+
+
+def reading_body(reading: Reading) -> dict[str, Any]:
+    """What came of one field."""
+    return {
+        "name": reading.field.name,
+        "value": reading.value,
+        "unit": reading.field.kind.unit,
+        "confidence": round(reading.confidence, 6),
+        "raw": reading.raw,
+        "reason": reading.reason,
+    }
+
+
+def readings_csv(body: dict[str, Any]) -> str:
+    """The same answer as a header and a row for each field, as RFC 4180 has it."""
+    time = datetime.fromtimestamp(body["created"], timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = io.StringIO()
+    rows = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+    rows.writeheader()
+    for one in body["fields"]:
+        rows.writerow({**one, "time": time, "station": body["station"], "value": _cell(one["value"])})
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ", ".join(value) if isinstance(value, list) else value

@@ -1,0 +1,136 @@
+"""Fields become sequences behind the pictures that they share, and answers become readings. Knows no HTTP.
+
+The pictures stand in front of every question, so all but the first field find them in the prefix cache.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from edgevlm_engines import Tokens
+
+from edgevlm_server.errors import InvalidRequest
+from edgevlm_server.guided.constraint import Constraint
+from edgevlm_server.guided.grammar import GrammarError
+from edgevlm_server.observe.record import RequestRecord
+from edgevlm_server.prepare import read_prompt, room_left
+from edgevlm_server.readings.field import Field, Heard, Reading, Refusal, grammar, read
+from edgevlm_server.request import Client, EncodedImages, Picture, Request, Structure, Turn
+from edgevlm_server.runtime.output import Answer, Ticket
+from edgevlm_server.runtime.sequence import Sequence as Asked
+from edgevlm_server.service import Loaded, Service
+from edgevlm_server.text.detokenizer import Detokenizer
+
+MOST_VIEWS = 32
+"""Pictures, and parts of pictures, that all fields of a request look at together."""
+
+
+class Ask(NamedTuple):
+    """A field and the conversation whose last words are its question. `place` is where it stands in the request.
+
+    A picture that several fields are asked about must be the same object in all of them.
+    """
+
+    field: Field
+    turns: tuple[Turn, ...]
+    place: str
+
+
+class _Prompt(NamedTuple):
+    ids: Tokens
+    pictures: list[Picture]
+    constraint: Constraint
+
+
+class Asking(NamedTuple):
+    """Who asks, and what answers."""
+
+    service: Service
+    loaded: Loaded
+    client: Client
+    record: RequestRecord
+
+    @property
+    def refusal(self) -> Refusal:
+        """How the model says that it cannot tell."""
+        words = self.loaded.model.about.refusal
+        return Refusal(words.text, words.instruction)
+
+    def about(self, field: Field, pictures: Sequence[Picture], place: str) -> Ask:
+        """A field's question about pictures and nothing else."""
+        return Ask(field, (Turn("user", (*pictures, self.refusal.behind(field.question)), place),), place)
+
+    async def prepare(self, asks: Sequence[Ask], model: str | None) -> list[Asked]:
+        """A sequence for each, ready to be queued; `model` is the name that the client asked for, if any.
+
+        Prompts and grammars first, then each picture is encoded once. Raises `ApiError`.
+        """
+        prompts = [await self._prompt(one, model) for one in asks]
+        views = {id(picture): picture for prompt in prompts for picture in prompt.pictures}
+        if len(views) > MOST_VIEWS:
+            raise InvalidRequest(
+                f"All fields together can look at {MOST_VIEWS} pictures and parts of pictures at most.",
+                code="too_many_images",
+            )
+        self.record.look_at(len(views))
+        encoded = await self.loaded.pictures.encode([*views.values()], self.client, self.record.look)
+        numbers = {key: number for number, key in enumerate(views)}
+        shown = [tuple(numbers[id(picture)] for picture in prompt.pictures) for prompt in prompts]
+        # fields that look at the same share its features
+        parts = {one: _part(encoded, one) for one in {*shown}}
+        return [
+            self._sequence(one.field, prompt, parts[seen])
+            for one, prompt, seen in zip(asks, prompts, shown, strict=True)
+        ]
+
+    async def readings(self, tickets: AsyncIterator[Ticket], fields: Iterable[Field]) -> AsyncIterator[Reading]:
+        """One after the other, as they are whole. Raises `ApiError` if the engine fails, `ClientLeft`."""
+        left = iter(fields)
+        async for ticket in tickets:
+            yield read(next(left), await self._heard(ticket), self.refusal)
+
+    async def _prompt(self, one: Ask, model: str | None) -> _Prompt:
+        request = Request(place=one.place, model=model, turns=one.turns)
+        ids, pictures = read_prompt(request, self.loaded.model, self.service.settings.max_images)
+        room_left(1, len(ids), self.loaded.model, one.place)
+        constraint = await self.loaded.grammars.compile(_structure(one, self.refusal), self.client.share)
+        await asyncio.sleep(0)  # many long texts take a while, and others wait for their tokens
+        return _Prompt(np.array(ids, np.int64), pictures, constraint)
+
+    def _sequence(self, field: Field, prompt: _Prompt, images: EncodedImages) -> Asked:
+        manifest, room = self.loaded.model.manifest, self.loaded.model.engine.info.max_length - len(prompt.ids)
+        # a token stands for a byte at least; then there are the first space and the end
+        longest = max(field.kind.longest, len(self.refusal.text.encode())) + 2
+        return Asked(
+            prompt.ids,
+            images.features,
+            min(longest, room),
+            frozenset(manifest.prompt.stop_ids),
+            images=images.files,
+            constraint=prompt.constraint,
+        )
+
+    async def _heard(self, ticket: Ticket) -> Heard:
+        tokenizer = self.loaded.model.tokenizer
+        answer = Answer(ticket, tokenizer, Detokenizer(tokenizer), self.service.metrics, self.record.arrived)
+        pieces = [piece async for piece in answer.pieces()]
+        text = "".join(piece.text for piece in pieces)
+        return Heard(text, pieces[-1].finish_reason == "stop", ticket.sequence.confidence)
+
+
+def _structure(one: Ask, refusal: Refusal) -> Structure:
+    try:
+        # small as it may be, each is tried: a pattern is the client's, and what a trial finds is less than a guess
+        return Structure(grammar(one.field, refusal), one.place, risky=True)
+    except GrammarError as error:
+        raise InvalidRequest(f"{one.place}: {error}", code=error.code, param=one.place) from None
+
+
+def _part(encoded: EncodedImages, numbers: Sequence[int]) -> EncodedImages:
+    """Some of the pictures, in this order."""
+    if [*numbers] == [*range(len(encoded.files))]:
+        return encoded
+    width = encoded.features.shape[-1]
+    each = encoded.features.reshape(len(encoded.files), -1, width)[np.array(numbers, np.intp)]
+    return EncodedImages(each.reshape(-1, width), tuple(encoded.files[number] for number in numbers))

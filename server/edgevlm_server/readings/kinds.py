@@ -1,0 +1,159 @@
+"""Kinds of values: how a model may write each, and what it has written. Pure text; knows no model and no wire shape.
+
+A form takes every way that a model is known to write a value; bounds are looked at afterwards, for a number that is
+forced into a range is a wrong number.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from edgevlm_server.guided.grammar import alternatives, matching
+from edgevlm_server.readings.field import OutOfRange
+
+WHOLE_DIGITS = 12
+DECIMALS = 3
+"""Digits behind the point, unless a field says how many."""
+MOST_DECIMALS = 6
+MAX_LENGTH = 64
+"""Characters of a text, unless a field says how many."""
+MOST_ITEMS = 8
+
+YES_AND_NO = {"yes": True, "no": False}
+NOTHING = ("none", "None")
+"""An empty list."""
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_VISIBLE = r"[^\s]"
+_ANY = r"[^\x00]"
+_COMMA = r", ?"
+_BETWEEN_CHOICES = r", and |, ?| and "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """With `decimals` digits behind the point at most; 0 is a whole number. Its unit may stand behind it or not.
+
+    A unit begins with no digit, point or sign.
+    """
+
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    decimals: int = DECIMALS
+
+    @property
+    def longest(self) -> int:
+        return WHOLE_DIGITS + self.decimals + 3 + len((self.unit or "").encode())
+
+    def form(self) -> str:
+        fraction = rf"(\.[0-9]{{1,{self.decimals}}})?" if self.decimals else ""
+        unit = f" (/ ?/ {json.dumps(self.unit)})?" if self.unit else ""
+        return rf"/-?[0-9]{{1,{WHOLE_DIGITS}}}{fraction}/{unit}"
+
+    def read(self, text: str) -> float | int:
+        found = _NUMBER.match(text)
+        assert found is not None, "the form begins with a number"
+        number = Decimal(found[0])
+        # as they are written: 0.1 is no power of two
+        least, most = (None if one is None else Decimal(str(one)) for one in (self.minimum, self.maximum))
+        if (least is not None and number < least) or (most is not None and number > most):
+            raise OutOfRange
+        return float(number) if self.decimals else int(number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """One line, or with a `pattern` whatever that matches as a whole; its first character is no white space."""
+
+    pattern: str | None = None
+    max_length: int = MAX_LENGTH
+    unit: None = None
+
+    @property
+    def longest(self) -> int:
+        return 4 * self.max_length
+
+    def form(self) -> str:
+        if self.pattern is None:
+            return _text(_VISIBLE, r"[^\r\n]", self.max_length)
+        return f"{matching(self.pattern)} & {_text(_VISIBLE, _ANY, self.max_length)}"
+
+    def read(self, text: str) -> str:
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some values, each with the text that stands for it; that may begin in upper or in lower case."""
+
+    values: Mapping[str, Any]
+    unit: None = None
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Choice":
+        """Texts that are their own values."""
+        return cls({text: text for text in texts})
+
+    @property
+    def longest(self) -> int:
+        return max(len(text.encode()) for text in self.values)
+
+    def form(self) -> str:
+        return alternatives(_spellings(self.values))
+
+    def read(self, text: str) -> Any:
+        return self.values[_spellings(self.values)[text]]
+
+
+def boolean() -> Choice:
+    """Yes or no."""
+    return Choice(YES_AND_NO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOf:
+    """Some of `choices`, or any texts without commas, with commas between them; or `none`."""
+
+    choices: tuple[str, ...] | None = None
+    max_items: int = MOST_ITEMS
+    max_length: int = MAX_LENGTH
+    """Of a text."""
+    unit: None = None
+
+    @property
+    def longest(self) -> int:
+        item = 4 * self.max_length if self.choices is None else max(len(one.encode()) for one in self.choices)
+        return self.max_items * (item + len(", and "))
+
+    def form(self) -> str:
+        if self.choices is None:
+            item, between = _text(r"[^\s,]", r"[^,\r\n]", self.max_length), _COMMA
+        else:
+            item, between = alternatives(_spellings(self.choices)), _BETWEEN_CHOICES
+        more = f" (/{between}/ ({item})){{0,{self.max_items - 1}}}" if self.max_items > 1 else ""
+        return f"({item}){more} | {alternatives(NOTHING)}"
+
+    def read(self, text: str) -> list[str]:
+        if self.choices is None:
+            return [] if text in NOTHING else [item.strip() for item in text.split(",")]
+        spellings = _spellings(self.choices)
+        if text in NOTHING and text not in spellings:
+            return []
+        # where one choice begins like another, the longer one is meant
+        ways = "|".join(map(re.escape, sorted(spellings, key=len, reverse=True)))
+        return [spellings[found[1]] for found in re.finditer(f"({ways})(?:{_BETWEEN_CHOICES}|$)", text)]
+
+
+def _spellings(texts: Iterable[str]) -> dict[str, str]:
+    """Ways to write each text, and which it is: as it stands, else with its first letter in the other case."""
+    exact = {text: text for text in texts}
+    others = {way: text for text in exact for way in (text[:1].lower() + text[1:], text[:1].upper() + text[1:])}
+    return others | exact
+
+
+def _text(first: str, others: str, length: int) -> str:
+    """A text of at most so many characters, by the classes of its first and of the others."""
+    return f"/{first}{others}{{0,{length - 1}}}/"
