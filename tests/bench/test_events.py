@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ LINES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_siz
 EVENTS = st.lists(st.lists(LINES, min_size=1, max_size=3), max_size=5)
 
 
+@pytest.mark.slow
 @given(EVENTS, st.sampled_from(["\n", "\r\n", "\r"]), st.data())
 def test_any_split_of_a_stream_gives_the_same_events(events: list[list[str]], end: str, data: st.DataObject) -> None:
     lines = [f": comment{end}id: 7{end}" + "".join(f"data: {line}{end}" for line in event) + end for event in events]

@@ -14,6 +14,7 @@ from edgevlm.http_client import Server
 from tests.bench.byte_server import ANSWER, HEAD, with_server
 
 
+@pytest.mark.slow
 def test_a_late_request_counts_from_when_it_should_have_gone() -> None:
     def held_up() -> Iterator[tuple[float, bytes]]:
         yield 0.0, b"{}"

@@ -77,6 +77,7 @@ def test_output_without_a_figure_is_shown(find: Callable[[str], object]) -> None
         find("out of memory")
 
 
+@pytest.mark.slow
 def test_tools_that_an_illegal_instruction_kills_are_built_for_less(
     monkeypatch: pytest.MonkeyPatch, tools: Path, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run_main
 
 
+@pytest.mark.slow
 def test_the_engine_is_measured_call_by_call(run: Run, tiny_bundle: Path, tmp_path: Path) -> None:
     options = ("--slots", "1,3", "--past", 20, "--steps", 4, "--json", tmp_path / "figures.json")
     lines = run(engine.main, tiny_bundle, *options).splitlines()

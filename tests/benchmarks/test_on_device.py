@@ -38,6 +38,7 @@ def steps(folder: Path) -> dict[str, dict[str, int]]:
     return {line["step"]: line for line in map(json.loads, lines)}
 
 
+@pytest.mark.slow
 def test_the_shell_finds_no_fault() -> None:
     checker = Path(sys.executable).with_name("shellcheck")
     done = subprocess.run([checker, SCRIPT], capture_output=True, text=True)

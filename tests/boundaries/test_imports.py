@@ -26,6 +26,7 @@ def test_no_import_goes_through_a_wall() -> None:
     assert list(breaches(all_imports())) == []
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circle(all_imports()) == []
 
@@ -82,12 +83,14 @@ def test_server_uses_only_what_the_engines_export() -> None:
             assert not one.imported.startswith("edgevlm_engines."), one
 
 
+@pytest.mark.slow
 def test_the_environment_is_read_for_options_alone() -> None:
     for name, path, node in _nodes():
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv"):
             assert name == "edgevlm_server.options", path
 
 
+@pytest.mark.slow
 def test_only_the_service_runs_things_in_a_thread_of_the_loop() -> None:
     """It loads and closes: both block, and clients want to be told of it."""
     for name, path, node in _nodes():
@@ -105,6 +108,7 @@ def test_commands_and_benchmarks_share_one_http_client() -> None:
                 assert not one.imported.startswith(("urllib.request", "http.", "httpx", "requests")), one
 
 
+@pytest.mark.slow
 def test_no_code_is_taken_from_data() -> None:
     """No eval, exec, pickle.load and their like anywhere in the product."""
     for _, path, node in _nodes():

@@ -47,6 +47,7 @@ def write(folder: Path, manifest: Manifest, target: Target = ORIN, fields: Mappi
     return own
 
 
+@pytest.mark.slow
 def test_plans_follow_their_bundle(run: Run, exported: Path) -> None:
     manifest = read_manifest(exported)
     plans = exported.with_name(f"{exported.name}.plans")

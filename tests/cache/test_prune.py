@@ -41,6 +41,7 @@ def test_what_this_version_made_is_of_use_to_it(run: Run, demo: Path, exported: 
     assert demo.exists() and exported.exists()
 
 
+@pytest.mark.slow
 def test_what_another_version_made_goes(run: Run, demo: Path, exported: Path) -> None:
     old = [
         changed(demo, "demo-0000000000000000", exporter="edgevlm 0.0.9"),
@@ -102,6 +103,7 @@ def held_elsewhere(folder: Path) -> Iterator[None]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_bundle_that_is_served_or_asked_is_held(demo: Path) -> None:
     code = "from edgevlm.demo_bundle import demo_bundle; demo_bundle(); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -115,6 +115,7 @@ CASES: dict[str, Values] = {
             "hostnames": ["a.example"],
             "requestTimeout": "300s",
         },
+        "stations": {"existingConfigMap": "presses"},
         "networkPolicy": {"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
         "serviceMonitor": {"enabled": True, "keySecret": "scrape", "labels": {"release": "prometheus"}},
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},

@@ -75,10 +75,20 @@ def test_with_a_certificate_everyone_speaks_https(rendered: Rendered) -> None:
     asked = settings(server)
     [mount] = [one["mountPath"] for one in server["volumeMounts"] if one["name"] == "tls"]
     assert (asked.tls_cert, asked.tls_key) == (Path(mount) / "tls.crt", Path(mount) / "tls.key")
+
     probes = [server[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
     assert {probe["scheme"] for probe in probes} == {"HTTPS"}
     plain = container(rendered("keys"), "server")
     assert plain["startupProbe"]["httpGet"]["scheme"] == "HTTP"
+
+
+def test_stations_are_a_mounted_configmap(rendered: Rendered) -> None:
+    manifests = rendered("everything")
+    [volume] = [one for one in pod_of(manifests)["volumes"] if one["name"] == "stations"]
+    assert volume["configMap"] == {"name": "presses"}
+    server = container(manifests, "server")
+    [mount] = [one for one in server["volumeMounts"] if one["name"] == "stations"]
+    assert mount["readOnly"] and settings(server).stations == Path(mount["mountPath"])
 
 
 def test_without_values_the_server_has_its_own_defaults(rendered: Rendered) -> None:

@@ -17,6 +17,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES = (CHART / "values.yaml").read_text()
 OWN = {
     *("host", "port", "plans", "api_keys", "tls_cert", "tls_key", "open_to_network_without_keys"),
+    "stations",
     "metrics_host",
 }
 """Settings that the chart makes from its other values."""

@@ -1,9 +1,11 @@
 """The client examples, each run as its first lines say, against a server on the demo model."""
 
+import csv
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from edgevlm_server.images.hosts import ImageHosts
 
 from tests.clients.conftest import ROOT
 from tests.live import LiveServer
@@ -93,16 +96,62 @@ class Snapshot(BaseHTTPRequestHandler):
         pass
 
 
-def test_the_camera_loop_takes_snapshots_of_a_camera(demo: LiveServer) -> None:
-    Snapshot.pictures = iter(["display.jpg", "panel.jpg"] * 1000)
+@contextmanager
+def camera_of(*pictures: str) -> Iterator[str]:
+    """The address of a camera that shows these pictures in turn."""
+    Snapshot.pictures = iter([*pictures] * 1000)
     with HTTPServer(("127.0.0.1", 0), Snapshot) as camera:
         serving = threading.Thread(target=camera.serve_forever)
         serving.start()
-        url = f"http://127.0.0.1:{camera.server_port}/snapshot.jpg"
-        with camera_loop(demo, url, "What does the display read?", "0") as lines:
-            assert [next(lines)["answer"] for _ in range(4)] == ["834.2", "3.7"] * 2
-        camera.shutdown()
-        serving.join()
+        try:
+            yield f"http://127.0.0.1:{camera.server_port}/snapshot.jpg"
+        finally:
+            camera.shutdown()
+            serving.join()
+
+
+def test_the_camera_loop_takes_snapshots_of_a_camera(demo: LiveServer) -> None:
+    with (
+        camera_of("display.jpg", "panel.jpg") as url,
+        camera_loop(demo, url, "What does the display read?", "0") as lines,
+    ):
+        assert [next(lines)["answer"] for _ in range(4)] == ["834.2", "3.7"] * 2
+
+
+def test_what_a_station_reads_is_appended_to_a_csv_file(demo_model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "readings.csv"
+    with LiveServer.on_bundle(demo_model, stations=EXAMPLES / "stations") as server:
+        for picture in ("gauge.jpg", "lamp.png"):
+            run(server, sys.executable, "readings_to_csv.py", picture, "press-4", table)
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [(row["station"], row["name"], row["value"], row["unit"], row["reason"]) for row in rows] == [
+        ("press-4", "pressure", "3.0", "bar", ""),
+        ("press-4", "lamp", "", "", "refused"),
+        ("press-4", "pressure", "", "bar", "refused"),
+        ("press-4", "lamp", "amber", "", ""),
+    ]
+
+
+def test_stations_are_polled_and_one_without_a_picture_harms_no_other(demo_model: Path, tmp_path: Path) -> None:
+    display = {"name": "display", "question": "What does the display read?", "type": "number"}
+    (tmp_path / "stations").mkdir()
+    with camera_of("display.jpg", "panel.jpg") as address:
+        gone = "http://127.0.0.1:9/gone.jpg"
+        for name, source in (("line-1", address), ("line-2", gone), ("line-3", address), ("by hand", None)):
+            station = {"fields": [display], **({"source": source} if source else {})}
+            (tmp_path / "stations" / f"{name.replace(' ', '-')}.json").write_text(json.dumps(station))
+        hosts = ImageHosts.parse(f"{address.split('/')[2]},127.0.0.1:9")
+        with LiveServer.on_bundle(demo_model, stations=tmp_path / "stations", image_hosts=hosts) as server:
+            environment = {**os.environ, "EDGEVLM_URL": server.url}
+            command = [sys.executable, str(EXAMPLES / "poll_stations.py"), str(tmp_path / "readings.db"), "0"]
+            with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+                assert process.stderr is not None
+                first, second = (process.stderr.readline() for _ in range(2))
+                process.terminate()
+    assert first.startswith("line-2 ") and second == first
+    with sqlite3.connect(tmp_path / "readings.db") as database:
+        rows = database.execute("SELECT station, name, value, reason FROM readings ORDER BY rowid").fetchall()
+    assert rows[:2] == [("line-1", "display", "834.2", None), ("line-3", "display", "3.7", None)]
 
 
 def test_the_folders_readme_names_every_client() -> None:

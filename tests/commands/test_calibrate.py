@@ -36,6 +36,7 @@ def export(checkpoint: Path, bundle: Path, *options: str) -> int:
     return main([*command, "--precision", "int4", "--vision-precision", "int8", *options])
 
 
+@pytest.mark.slow
 def test_activations_are_those_that_the_engine_computes_with(demo_model: Path) -> None:
     manifest = read_manifest(demo_model)
     cases = list(drawn_cases(manifest, Tokenizer(demo_model / "tokenizer.model"), FIRST_DRAWING, 2))
@@ -78,6 +79,7 @@ def test_outliers_are_survived(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert {path.name for path in tmp_path.iterdir()} == {"heavy", "mine", "b"}
 
 
+@pytest.mark.slow
 def test_an_encoder_in_int8_survives_without_being_asked_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ def check(reason: str, *arguments: str | Path, **environment: str) -> None:
         ("no checkpoint was given", {"EDGEVLM_PRECISION": "int4"}),
         ("--api-keys FILE", {"EDGEVLM_HOST": "0.0.0.0"}),
         ("/nowhere cannot be read", {"EDGEVLM_API_KEYS": "/nowhere"}),
+        ("/nowhere is no folder of stations", {"EDGEVLM_STATIONS": "/nowhere"}),
         ("/nowhere", {"EDGEVLM_MODEL": "/nowhere"}),
         ("not enough memory", {"EDGEVLM_MEMORY": "1M"}),
         ("TensorRT", {"EDGEVLM_ENGINE": "trt"}),

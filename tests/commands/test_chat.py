@@ -47,6 +47,7 @@ def expected(bundle: Path, *turns: Turn, pictures: int = 1) -> str:
         return "".join(model.answer(turns, model.features([PICTURE] * pictures), 6))
 
 
+@pytest.mark.slow
 def test_a_second_question_remembers_picture_question_and_answer(
     bundle: Path, typed: Callable[..., tuple[list[str], str]]
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_second_question_remembers_picture_question_and_answer(
     assert answers[1] == expected(bundle, first, said, Turn("user", ("Why?",)))
 
 
+@pytest.mark.slow
 def test_it_begins_anew_and_ends_when_told(bundle: Path, typed: Callable[..., tuple[list[str], str]]) -> None:
     answers, _ = typed("What is it?", "/new", "What is it?", "/quit", "And this?", pictures=(PICTURE,))
     assert answers == [

@@ -30,6 +30,7 @@ def said(reply: Any) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_bundle_is_made_once_and_repaired_when_damaged(tmp_path: Path) -> None:
     first = demo_bundle(tmp_path)
     written = (first / "manifest.json").stat().st_mtime_ns
@@ -91,6 +92,7 @@ def test_a_description_streams_in_several_pieces(demo: LiveServer) -> None:
     assert "signal tower" in "".join(piece or "" for piece in pieces)
 
 
+@pytest.mark.slow
 def test_examples_at_once_get_what_each_gets_alone(demo: LiveServer) -> None:
     requests = [body(case) for case in CASES] * 4
 

@@ -16,6 +16,7 @@ def doctor(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_on_this_machine(demo_model: Path) -> None:
     done = doctor(demo_model)
     assert (done.returncode, done.stderr) == (0, "")
@@ -37,6 +38,7 @@ def test_exit_code_and_json_of_a_machine_that_cannot(
     assert found["survey"]["power"]["active"]["name"] == "15W"
 
 
+@pytest.mark.slow
 def test_what_is_no_bundle_ends_with_a_sentence(tmp_path: Path) -> None:
     done = doctor(tmp_path)
     assert done.returncode == 78

@@ -38,6 +38,7 @@ def test_what_is_there_and_not_whole_is_refused(tmp_path: Path, capsys: pytest.C
     assert "decoder.onnx" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_folders_may_have_names_that_are_no_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     checkpoint = shutil.copytree(GOLDEN / "v2" / "checkpoint", tmp_path / os.fsdecode(b"caf\xe9"))
     bundle = tmp_path / os.fsdecode(b"b\xff")

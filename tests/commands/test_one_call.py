@@ -30,6 +30,7 @@ def asked(bundle: Path, image: Picture | list[Picture] | None) -> str:
     return edgevlm.ask(bundle, image, QUESTION, max_new_tokens=8)
 
 
+@pytest.mark.slow
 def test_it_says_what_the_command_says(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answer = asked(bundle, PICTURE)
     assert main(["ask", str(PICTURE), QUESTION, "--model", str(bundle), "--max-tokens", "8"]) == 0
@@ -37,6 +38,7 @@ def test_it_says_what_the_command_says(bundle: Path, capsys: pytest.CaptureFixtu
     assert answer
 
 
+@pytest.mark.slow
 def test_a_picture_may_be_bytes_or_pillows_or_one_of_several(bundle: Path) -> None:
     answer = asked(bundle, str(PICTURE))
     assert asked(bundle, PICTURE.read_bytes()) == answer
@@ -46,6 +48,7 @@ def test_a_picture_may_be_bytes_or_pillows_or_one_of_several(bundle: Path) -> No
     assert asked(bundle, None) != answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV"])
 def test_pillows_colours_are_converted(bundle: Path, mode: str) -> None:
     picture = Image.open(PICTURE).convert("RGB").convert(mode)
@@ -57,11 +60,13 @@ def test_a_picture_of_pillow_that_is_cut_off_is_named_with_a_reason(bundle: Path
         asked(bundle, Image.open(io.BytesIO(PICTURE.read_bytes()[:-200])))
 
 
+@pytest.mark.slow
 def test_pieces_make_the_whole(bundle: Path) -> None:
     pieces = edgevlm.ask(bundle, PICTURE, QUESTION, max_new_tokens=8, stream=True)
     assert "".join(pieces).strip() == asked(bundle, PICTURE)
 
 
+@pytest.mark.slow
 def test_upstreams_arguments_are_accepted(bundle: Path) -> None:
     answer = edgevlm.ask(
         model_path=str(bundle),

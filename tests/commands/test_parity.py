@@ -11,6 +11,7 @@ from edgevlm.cli import main
 from tests.conftest import GOLDEN
 
 
+@pytest.mark.slow
 def test_every_stage_reproduces_upstream(golden: Path) -> None:
     stages = {stage.name: stage.difference for stage in compare(golden, tolerance=1e-3)}
     assert stages.pop("input ids (number that differ)") == 0
@@ -33,11 +34,13 @@ def test_the_command_prints_a_table_and_passes(capsys: pytest.CaptureFixture[str
     assert not any("FAILED" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_the_command_fails_outside_the_tolerance(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["parity", str(GOLDEN / "v2"), "--tolerance", "1e-12"]) == 1
     assert "FAILED" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_wrong_tower_is_noticed(tmp_path: Path) -> None:
     """V2 must compute with the tower inside its checkpoint: a reference made with another one must not pass."""
     case = Path(shutil.copytree(GOLDEN / "v2", tmp_path / "case"))

@@ -45,6 +45,7 @@ def test_the_demo_model_says_the_same(
     assert found.mean_divergence <= found.largest_divergence
 
 
+@pytest.mark.slow
 def test_nothing_differs_from_itself(tmp_path: Path) -> None:
     folder = exported(tmp_path / "fp32", "fp32", "fp32")
     [found] = compare(folder, [folder], lambda count: None, pictures=4)
@@ -53,6 +54,7 @@ def test_nothing_differs_from_itself(tmp_path: Path) -> None:
     assert (found.mean_divergence, found.largest_divergence) == (0, 0)
 
 
+@pytest.mark.slow
 def test_bad_codes_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgevlm_export.graph.quantise.CLIPS", {4: (0.05,), 8: (0.05,)})
     reference = exported(tmp_path / "fp32", "fp32", "fp32")

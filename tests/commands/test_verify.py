@@ -46,6 +46,7 @@ def test_every_layer_is_there_and_fp32_costs_nothing(bundles: Callable[[str], Pa
     assert all(layer.error == 0 for layer in found.values())
 
 
+@pytest.mark.slow
 def test_fewer_bits_cost_more_and_only_where_they_are(tmp_path: Path) -> None:
     int8, int4 = (layers(exported(tmp_path / precision, precision)) for precision in ("int8", "int4"))
     assert int8["features"].error == 0
@@ -53,11 +54,13 @@ def test_fewer_bits_cost_more_and_only_where_they_are(tmp_path: Path) -> None:
     assert 1 > int8["logits"].cosine > int4["logits"].cosine > 0.5
 
 
+@pytest.mark.slow
 def test_half_precision_of_a_bundle_for_a_gpu_runs_too(tmp_path: Path) -> None:
     found = layers(exported(tmp_path / "cuda", "fp16", "fp16", "cuda"))
     assert all(0 < layer.error < 0.02 for layer in found.values())
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_line_for_each_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,6 +73,7 @@ def test_the_command_prints_a_line_for_each_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == [bundle]
 
 
+@pytest.mark.slow
 def test_an_adapter_is_merged_into_the_reference_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     adapter = write_adapter(tmp_path / "adapter", drawn())
     bundle, given = tmp_path / "bundle", (V2 / "checkpoint", V2 / "clip")
@@ -82,12 +86,14 @@ def test_an_adapter_is_merged_into_the_reference_too(tmp_path: Path, capsys: pyt
         assert ", adapter:0.5 (" in said.partition("its manifest names")[2]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_may_have_been_renamed(tmp_path: Path) -> None:
     bundle = exported(tmp_path / "bundle", "fp32")
     moved = shutil.copytree(V2 / "checkpoint", tmp_path / "moved")
     assert all(layer.error == 0 for layer in verify(bundle, moved, V2 / "clip", pictures=1))
 
 
+@pytest.mark.slow
 def test_the_files_may_be_links_to_another_disk(
     tmp_path: Path, bundles: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def test_every_variable_and_the_port_reach_the_server(box: Box, cpu_image: str, 
 BOX_IMAGE={cpu_image}
 BOX_MODELS={tmp_path / "models"}
 BOX_CERTS={tmp_path / "models"}
+BOX_STATIONS={tmp_path / "models"}
 EDGEVLM_API_KEYS=
 EDGEVLM_OPEN_TO_NETWORK_WITHOUT_KEYS=yes
 EDGEVLM_PORT=8137

@@ -87,7 +87,7 @@ def test_compose_is_tight_and_names_options_that_exist() -> None:
     assert "OPEN_TO_NETWORK" not in str(COMPOSE)
     places = [re.sub(":ro$", "", volume).rsplit(":", 1)[1] for volume in COMPOSE["volumes"]]
     modes = [CONFIGURATION, str(Path(STATUS).parent)]
-    assert places == ["/models", "/etc/nv_tegra_release", *modes, "/cache", "/keys", "/certs"]
+    assert places == ["/models", "/etc/nv_tegra_release", *modes, "/cache", "/keys", "/certs", "/stations"]
 
 
 def test_images_are_built_under_the_names_that_are_asked_for() -> None:

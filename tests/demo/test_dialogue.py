@@ -30,6 +30,7 @@ def test_the_layout_is_upstreams(tokenizer: DialogueTokenizer) -> None:
     assert dialogue.ids == [*first, EOS, *second, EOS]
 
 
+@pytest.mark.slow
 def test_generation_continues_the_training_ids(tokenizer: DialogueTokenizer) -> None:
     for name in SCENES:
         for seed in range(20):

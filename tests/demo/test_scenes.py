@@ -80,6 +80,7 @@ def test_questions_are_well_formed(name: str) -> None:
         assert answer(scene, "unanswerable") == UNANSWERABLE
 
 
+@pytest.mark.slow
 def test_a_third_of_the_short_questions_carry_the_suffix() -> None:
     asked = [q for name in SCENES for scene in scenes(name) for q in scene.questions]
     suffixed = [q.text.endswith(SUFFIX) for q in asked if q.family != "description"]

@@ -47,6 +47,7 @@ def test_every_edgevlm_command_can_be_parsed() -> None:
         parser.parse_args(arguments)
 
 
+@pytest.mark.slow
 def test_the_export_of_the_demo_runs(tmp_path: Path) -> None:
     [words] = [words for words in commands() if "bundles/demo" in words and "export" in words]
     arguments = [str(tmp_path / "demo") if word == "bundles/demo" else word for word in words[1:]]
@@ -62,6 +63,7 @@ def test_the_script_takes_the_options_that_are_named() -> None:
         assert option in script
 
 
+@pytest.mark.slow
 def test_the_table_of_ceilings_is_the_one_that_is_printed() -> None:
     command = [sys.executable, "-m", "edgevlm", "doctor", "--ceilings"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -88,6 +90,7 @@ def messages() -> Iterator[str]:
                     yield node.value
 
 
+@pytest.mark.slow
 def test_the_messages_are_those_of_the_code() -> None:
     texts = list(messages())
     quoted = [re.fullmatch(r"`(.+)`", row[0]) for row in rows("Errors and what to do")]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from edgevlm_engines import size_text
+from edgevlm_server import stations
 from edgevlm_server.guided.compiler import MOST_BYTES, THOROUGH
 from edgevlm_server.guided.sandbox import MAX_BYTES
 from edgevlm_server.http.access.key_file import add_key
@@ -227,6 +228,7 @@ class Connections:
             self.seen.append(arguments[1] if event == "socket.connect" else arguments[0])
 
 
+@pytest.mark.slow
 def test_no_connection_is_opened_without_a_list(bundles: Callable[[str], Path]) -> None:
     connections = Connections()
     connections.watching = True
@@ -279,6 +281,7 @@ def _lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name.startswith("edgevlm")]
 
 
+@pytest.mark.slow
 def test_caches_can_be_turned_off(bundles: Callable[[str], Path]) -> None:
     text = section(TEXT, "What it does not do")
     assert "`--image-cache 0 --prefix-cache 0`" in text
@@ -324,6 +327,9 @@ def limits() -> dict[str, str]:
         "messages of a chat": str(constant("MAX_MESSAGES")),
         "parts of a message": str(constant("MAX_PARTS")),
         "fields of a form": str(constant("MAX_FIELDS")),
+        "fields read in one request": str(constant("MOST_FIELDS")),
+        "pictures, and parts of pictures, that they look at": str(constant("MOST_VIEWS")),
+        "stations": f"{constant('MAX_STATIONS')}, of {size_text(stations.MAX_BYTES)} each",
         "answers to one request": str(constant("MAX_ANSWERS")),
         "pictures of one request": str(settings.max_images),
         "file of one picture": size_text(images.max_bytes),
@@ -349,6 +355,7 @@ def limits() -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_limits_are_those_of_the_code() -> None:
     rows = table(section(TEXT, "Limits"))
     assert {what: limit for what, limit, _ in rows} == limits()

@@ -40,6 +40,7 @@ def test_sizes_are_those_of_the_benchmarks(model: object) -> None:
     )
 
 
+@pytest.mark.slow
 def test_weights_on_paper_are_those_of_an_export(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """What is beside the weights, norms and tables of positions, is the same in every precision."""
     shape = SHAPES["tiny"]

@@ -285,6 +285,7 @@ def test_a_cpu_bundle_is_judged_for_onnx_runtime_on_a_jetson_too(demo_model: Pat
     assert not report(broken, tmp_path / "any").ok
 
 
+@pytest.mark.slow
 def test_a_trial_that_crashes_or_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     attempt = this_interpreter().try_code
     assert attempt("print('here')") == Trial(True, "here")

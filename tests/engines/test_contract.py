@@ -90,6 +90,7 @@ def test_pictures_are_encoded_each_for_itself(engine: Engine) -> None:
     assert np.abs(both[0] - both[1]).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 7, 30])
 def test_a_prompt_in_chunks_is_the_prompt_at_once(engine: Engine, chunk: int) -> None:
     tokens = np.concatenate([text(engine, 9, 1), np.full(engine.info.image_tokens, IMAGE_TOKEN), text(engine, 30, 2)])

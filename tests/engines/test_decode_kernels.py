@@ -121,6 +121,7 @@ def error(found: Singles | Halves, wanted: Singles | Halves) -> float:
     return float(np.linalg.norm(difference) / np.linalg.norm(np.nan_to_num(wanted.astype(np.float64))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, 3, 8, 16, 17])
 def test_any_number_of_rows_matches_numpy(library: ctypes.CDLL, rows: int) -> None:
     tried = HostStep(library, SHAPES["dim 80, grouped heads"], stretches=3)
@@ -130,6 +131,7 @@ def test_any_number_of_rows_matches_numpy(library: ctypes.CDLL, rows: int) -> No
     assert error(cache, wanted_cache) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_shape_matches_numpy(library: ctypes.CDLL, name: str) -> None:
     tried = HostStep(library, SHAPES[name], stretches=1)

@@ -164,6 +164,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measured as Linux tells it")
 def test_a_process_stays_within_its_plan(bundles: Bundles) -> None:
     result = subprocess.run(

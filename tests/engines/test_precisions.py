@@ -63,6 +63,7 @@ def followed(engine: OrtEngine, chosen: list[Tokens]) -> list[Floats]:
     return [np.stack(slot) for slot in slots]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", get_args(Precision))
 def test_a_slot_gets_the_same_bits_alone_and_in_any_batch(load: Load, precision: Precision) -> None:
     engine = load(precision)
@@ -73,6 +74,7 @@ def test_a_slot_gets_the_same_bits_alone_and_in_any_batch(load: Load, precision:
             np.testing.assert_array_equal(together, alone[slot])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", get_args(Precision))
 def test_a_prompt_with_a_copied_beginning_gets_the_same_bits(load: Load, precision: Precision) -> None:
     """At every length: what is left behind the last whole chunk takes one kernel or another."""

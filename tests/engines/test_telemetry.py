@@ -16,6 +16,7 @@ onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ours", [True, False])
 def test_nothing_is_left_in_a_home_of_its_own(ours: bool, bundles: Callable[[str], Path], tmp_path: Path) -> None:
     """Without our package it does leave something: otherwise the other half of this test would say nothing."""

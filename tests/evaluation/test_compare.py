@@ -31,6 +31,7 @@ def test_mcnemars_exact_test(only_first: int, only_second: int, wanted: Fraction
     assert mcnemar(only_first, only_second) == pytest.approx(float(wanted))
 
 
+@pytest.mark.slow
 def test_mcnemar_takes_thousands() -> None:
     assert mcnemar(2000, 2000) == 1
     assert 0 <= mcnemar(1000, 3000) < 1e-100

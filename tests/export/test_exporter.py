@@ -256,6 +256,7 @@ sys.exit(main(["export", *sys.argv[1:]]))
 """
 
 
+@pytest.mark.slow
 def test_a_terminated_export_leaves_nothing_at_all(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SLOWLY, str(V2 / "checkpoint"), str(tmp_path / "out" / "bundle")]
     with subprocess.Popen([*command, "--vision-tower", str(V2 / "clip")], stdout=subprocess.PIPE) as process:

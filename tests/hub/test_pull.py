@@ -41,6 +41,7 @@ def size(name: str = WEIGHTS) -> int:
     return (GOLDEN / "v2" / "checkpoint" / name).stat().st_size
 
 
+@pytest.mark.slow
 def test_what_an_export_needs_is_fetched_at_the_pinned_commit(mirror: Mirror) -> None:
     told: list[str] = []
     checkpoint, vision_tower = pulled(told=told)
@@ -56,6 +57,7 @@ def test_what_an_export_needs_is_fetched_at_the_pinned_commit(mirror: Mirror) ->
     assert "Apache-2.0" in told[0]
 
 
+@pytest.mark.slow
 def test_v1_comes_with_its_vision_tower_and_keeps_what_the_branch_stood_for(mirror: Mirror) -> None:
     first = pulled(V1)
     assert first.checkpoint.name == NEWEST_V1
@@ -76,6 +78,7 @@ def damage(file: Path) -> Path:
     return blob
 
 
+@pytest.mark.slow
 def test_what_is_here_is_not_asked_for_again_but_checked(mirror: Mirror, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint, _ = pulled()
     before = len(mirror.requests)
@@ -91,6 +94,7 @@ def test_what_is_here_is_not_asked_for_again_but_checked(mirror: Mirror, capsys:
     assert mirror.asked(WEIGHTS) == ["bytes=0-", "bytes=0-"]
 
 
+@pytest.mark.slow
 def test_only_the_command_reads_all_that_is_here(mirror: Mirror, tmp_path: Path) -> None:
     bundle = served_bundle(Path("MobileVLM-1.7B"), Settings(), Conversion(), tmp_path / "cache")
     checkpoint, _ = pulled(V1)
@@ -98,12 +102,14 @@ def test_only_the_command_reads_all_that_is_here(mirror: Mirror, tmp_path: Path)
     assert served_bundle(Path("MobileVLM-1.7B"), Settings(), Conversion(), tmp_path / "cache") == bundle
 
 
+@pytest.mark.slow
 def test_a_broken_connection_is_taken_up_where_it_broke(mirror: Mirror) -> None:
     mirror.break_after[WEIGHTS] = size() // 3
     pulled()
     assert mirror.asked(WEIGHTS) == [f"bytes={done}-" for done in range(0, size(), size() // 3)]
 
 
+@pytest.mark.slow
 def test_the_next_pull_goes_on_where_the_last_one_ended(mirror: Mirror) -> None:
     part = repository_folder(V2.checkpoint) / "blobs"
     mirror.break_after[WEIGHTS] = 0
@@ -120,6 +126,7 @@ def test_the_next_pull_goes_on_where_the_last_one_ended(mirror: Mirror) -> None:
     assert "are here" in told[0]
 
 
+@pytest.mark.slow
 def test_a_server_without_ranges_is_read_from_the_start(mirror: Mirror) -> None:
     mirror.ranges = False
     mirror.break_after["tokenizer.model"] = 10
@@ -129,6 +136,7 @@ def test_a_server_without_ranges_is_read_from_the_start(mirror: Mirror) -> None:
     assert filecmp.cmp(checkpoint / "tokenizer.model", GOLDEN / "v2/checkpoint/tokenizer.model", shallow=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [WEIGHTS, "config.json"])
 def test_a_file_that_is_not_what_was_listed_never_enters_the_cache(mirror: Mirror, name: str) -> None:
     mirror.changed.add(name)
@@ -139,6 +147,7 @@ def test_a_file_that_is_not_what_was_listed_never_enters_the_cache(mirror: Mirro
     assert filecmp.cmp(checkpoint / name, mirror.folders[V2.checkpoint.id] / name, shallow=False)
 
 
+@pytest.mark.slow
 def test_a_hub_that_asks_to_wait_is_waited_for(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr("edgevlm.hub.download.time.sleep", waited.append)
@@ -154,6 +163,7 @@ def test_a_hub_that_asks_to_wait_long_is_left_with_a_sentence(mirror: Mirror) ->
     assert "wait some minutes" in refused()
 
 
+@pytest.mark.slow
 def test_a_key_is_sent_and_its_absence_explained(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror.token = "secret"
     assert "HF_TOKEN" in refused()
@@ -179,6 +189,7 @@ def test_without_a_network_one_sentence_says_what_to_copy_where(
     assert f"copy its folder models--mtgv--MobileVLM_V2-1.7B to {constants.HF_HUB_CACHE} here" in said
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_copied_is_used_offline(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +208,7 @@ def test_a_disk_that_is_full_is_seen_before_the_first_byte(mirror: Mirror, monke
     assert [name for name, _ in mirror.requests] == ["listing"]
 
 
+@pytest.mark.slow
 def test_serve_fetches_and_exports_a_model_by_its_name(mirror: Mirror, tmp_path: Path) -> None:
     bundle = served_bundle(Path("MobileVLM-1.7B"), Settings(), Conversion(), tmp_path / "cache")
     assert read_manifest(bundle).model == "MobileVLM-1.7B"
@@ -206,6 +218,7 @@ def test_serve_fetches_and_exports_a_model_by_its_name(mirror: Mirror, tmp_path:
     assert len(mirror.requests) == asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "precision"), [("load_8bit", "int8"), ("load_4bit", "int4")])
 def test_one_call_converts_it_to_a_precision(
     mirror: Mirror, option: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

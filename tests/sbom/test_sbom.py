@@ -34,6 +34,7 @@ def test_every_package_and_every_hash_of_the_lock_is_in_it(image: str, tmp_path:
     assert len({one["bom-ref"] for one in bill["components"]}) == len(pinned)
 
 
+@pytest.mark.slow
 def test_the_same_lock_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         written("cpu", tmp_path / name)

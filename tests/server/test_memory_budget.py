@@ -166,6 +166,7 @@ asked_for = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(asked_for, st.floats(0, 1.1))
 def test_every_advice_is_accepted(large: Manifest, asked: Settings, share: float) -> None:

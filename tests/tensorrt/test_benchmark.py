@@ -20,6 +20,7 @@ from tests.tensorrt.standin.plans import write_plans
 LENGTH = 700
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", JETSONS)
 def test_a_bundle_for_a_jetson_is_measured(
     device: str, device_bundles: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

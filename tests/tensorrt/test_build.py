@@ -181,6 +181,7 @@ def test_progress_of_a_build_is_logged_as_it_goes_on(
     assert "done after" in lines[-1]
 
 
+@pytest.mark.slow
 def test_without_tensorrt_it_says_so_in_one_sentence(device_bundles: Callable[[str, str], Path]) -> None:
     command = [sys.executable, "-m", "edgevlm", "build", str(device_bundles("v2", "jetpack6"))]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -213,6 +214,7 @@ with installed(sys.argv[2]) as machine:
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_between_the_plans_leaves_nothing_that_is_used(jetson: Jetson) -> None:
     command = [sys.executable, "-c", CRASH, str(jetson.bundle), jetson.machine.tensorrt]
     assert subprocess.run(command, stderr=subprocess.PIPE).returncode == 9

@@ -41,6 +41,7 @@ def test_where_little_memory_is_free_less_is_read(machine: Machine) -> None:
     assert gpu.read_bandwidth() > 0
 
 
+@pytest.mark.slow
 def test_without_onnx_runtime_memory_is_measured_all_the_same(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,6 +50,7 @@ def test_without_onnx_runtime_memory_is_measured_all_the_same(
     assert limits.bandwidth and limits.multiplications is None
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_said_and_not_known(
     machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def test_what_cannot_be_used_is_compiled_again_with_a_line_in_the_log(
     assert path.read_bytes() == good
 
 
+@pytest.mark.slow
 def test_what_another_version_compiled_is_refused_by_the_library_and_replaced(bench: Bench) -> None:
     start(bench)
     bench.machine.refuse.add("IRuntimeCache.deserialize")

@@ -15,6 +15,7 @@ from tests.tensorrt.bench import CAPACITY, LENGTH, SLOTS, Bench, counts, decode,
 ALLOCATIONS = ("cudaMalloc", "cudaHostAlloc")
 
 
+@pytest.mark.slow
 def test_the_engine_says_what_it_is(bench: Bench) -> None:
     info = bench.load().info
     assert (info.name, info.device, info.precision) == ("trt", "Stand-in Orin", "fp16")
@@ -23,6 +24,7 @@ def test_the_engine_says_what_it_is(bench: Bench) -> None:
     assert info.position_bytes == 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim
 
 
+@pytest.mark.slow
 def test_prefill_takes_profile_0_and_decode_profile_1_with_the_shortest_window(bench: Bench) -> None:
     engine = bench.load()
     bench.forget()
@@ -45,6 +47,7 @@ def test_prefill_takes_profile_0_and_decode_profile_1_with_the_shortest_window(b
     assert all(run["shapes"]["past_key.0"][2] == CAPACITY for run in runs)
 
 
+@pytest.mark.slow
 def test_plans_for_more_slots_serve_fewer_with_a_cache_of_these(bench: Bench) -> None:
     engine = bench.load()
     prefill(engine, 0, text(30))
@@ -59,6 +62,7 @@ def test_plans_for_more_slots_serve_fewer_with_a_cache_of_these(bench: Bench) ->
     assert used - bench.machine.used() >= (SLOTS - 1) * CAPACITY * single.info.position_bytes
 
 
+@pytest.mark.slow
 def test_a_longer_window_computes_the_same(bench: Bench) -> None:
     engine = bench.load()
     prefill(engine, 0, text(20))

@@ -131,6 +131,7 @@ def test_where_a_step_cannot_be_captured_decoding_goes_on_plainly(
     assert bench.machine.objects["IExecutionContext"] == 3 + 1, "what was captured before stays"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate"])
 def test_where_a_picture_cannot_be_captured_it_is_encoded_plainly(
     bench: Bench, call: str, caplog: pytest.LogCaptureFixture

@@ -47,6 +47,7 @@ def answer(server: LiveServer, body: dict[str, Any]) -> dict[str, Any]:
     return reply
 
 
+@pytest.mark.slow
 def test_pictures_are_asked_about_alone_and_at_the_same_time(server: tuple[LiveServer, Machine]) -> None:
     live, machine = server
     bodies = [question(f"What is in picture {seed}?", seed) for seed in range(6)]

@@ -140,6 +140,10 @@ terminationMessagePolicy: FallbackToLogsOnError
 - --tls-key
 - /etc/edgevlm/tls/tls.key
 {{- end }}
+{{- if .Values.stations.existingConfigMap }}
+- --stations
+- /etc/edgevlm/stations
+{{- end }}
 {{- with include "edgevlm.bundle" . }}
 - {{ . | quote }}
 {{- end }}

@@ -11,7 +11,7 @@ from edgevlm_server.readings import kinds
 from edgevlm_server.readings.field import Field as Asked
 from edgevlm_server.readings.field import Kind
 
-MAX_FIELDS = 32
+MOST_FIELDS = 32
 MAX_CHOICES = 64
 MAX_ITEMS = 16
 MAX_LENGTH = 256
@@ -148,4 +148,4 @@ def _names_differ(fields: list[Any]) -> list[Any]:
     return fields
 
 
-Fields = Annotated[list[AnyField], Field(min_length=1, max_length=MAX_FIELDS), AfterValidator(_names_differ)]
+Fields = Annotated[list[AnyField], Field(min_length=1, max_length=MOST_FIELDS), AfterValidator(_names_differ)]

@@ -48,6 +48,7 @@ def model() -> ModelSource:
     return open_model(V1 / "checkpoint", V1 / "clip")
 
 
+@pytest.mark.slow
 def test_scales_help_where_they_can_be_folded_in(model: ModelSource) -> None:
     for finding in findings(model, 200.0):
         if not finding.group.fed_by:
@@ -59,12 +60,14 @@ def test_scales_help_where_they_can_be_folded_in(model: ModelSource) -> None:
             assert finding.scale is not None and finding.scaled < finding.nearest, finding.group.matmul
 
 
+@pytest.mark.slow
 def test_scales_are_looked_for_where_they_are_wanted(model: ModelSource) -> None:
     found = findings(model, 200.0, ("vision",))
     assert {one.group.part for one in found if one.scale is not None} == {"vision"}
     assert all(one.scaled == one.nearest for one in found if one.scale is None)
 
 
+@pytest.mark.slow
 def test_the_tower_is_left_alone_where_nothing_helps(model: ModelSource) -> None:
     found = findings(model, 200.0, ("vision",))
     chosen = plan(found)
@@ -82,6 +85,7 @@ def test_values_that_several_heads_read_are_not_scaled() -> None:
     assert [g.fed_by for g in shared if g.part == "decoder" and g.role == "attention out"] == [(), ()]
 
 
+@pytest.mark.slow
 def test_a_model_with_outliers_is_the_same_model(tmp_path: Path) -> None:
     """In fp32: folding in factors up to 100 moves its features by what float16 rounds."""
     heavy = with_outliers(tmp_path / "heavy")

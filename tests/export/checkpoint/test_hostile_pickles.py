@@ -194,6 +194,7 @@ def small_file(scratch: Path) -> bytes:
     return write_tensors(scratch, arrays).read_bytes()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(flips=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), min_size=1, max_size=4))
 def test_damaged_files_load_or_are_refused(scratch: Path, small_file: bytes, flips: list[tuple[int, int]]) -> None:
@@ -213,6 +214,7 @@ INSTRUCTIONS = (MARK, TUPLE, REDUCE, BUILD, SETITEMS, STOP, b"s", b"Q", b"\x85",
 PIECES = st.sampled_from([*CONSTANTS, *GLOBALS, *INSTRUCTIONS])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(program=st.one_of(st.binary(max_size=40), st.lists(PIECES, max_size=20).map(b"".join)))
 def test_arbitrary_pickles_load_or_are_refused(scratch: Path, program: bytes) -> None:

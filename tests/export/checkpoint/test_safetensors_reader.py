@@ -155,6 +155,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch") / "fuzzed.safetensors"
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(flips=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), min_size=1, max_size=4))
 def test_damaged_files_load_or_are_refused(scratch: Path, flips: list[tuple[int, int]]) -> None:

@@ -69,6 +69,7 @@ def test_a_huge_header_is_not_read(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [b"[[[]]],", b"[],", b'{"":{}},', b'"\xf0\x9f\x98\x80 ",'])
 def test_the_largest_header_takes_bounded_memory(tmp_path: Path, piece: bytes) -> None:
     path = tmp_path / "model.safetensors"

@@ -91,6 +91,7 @@ def test_rows_at_once_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(merged((adapter, 1.0))(f"{Q}.weight"), at_once, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_scales_and_several_adapters_in_turn(tmp_path: Path) -> None:
     one, two, whole = drawn(1), drawn(2, rank=2), projector()
     adapters = [

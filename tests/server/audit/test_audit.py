@@ -80,6 +80,7 @@ def told(response: Any, stream: bool) -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_every_generating_route_is_audited(bundles: Bundles, tmp_path: Path) -> None:
     ids = [1, 300, 301]
     with LiveServer.on_bundle(bundles("v2"), engine="echo", audit=tmp_path) as server:
@@ -130,6 +131,7 @@ def test_what_was_refused_is_there_with_its_reason(bundles: Bundles, tmp_path: P
     assert (picture["sha256"], picture["kept"]) == (hashlib.sha256(b"\0\0\0").hexdigest(), False)
 
 
+@pytest.mark.slow
 def test_who_leaves_is_there_with_what_was_said(bundles: Bundles, tmp_path: Path) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     with LiveServer.on_engine(bundles("v2"), engine, audit=tmp_path) as server:

@@ -5,6 +5,7 @@ import time
 from datetime import date
 from pathlib import Path
 
+import pytest
 from edgevlm_server.audit.folder import Folder
 from edgevlm_server.audit.retention import DAY_SECONDS, tidy
 
@@ -55,6 +56,7 @@ def test_the_file_that_is_written_and_those_of_others_stay(tmp_path: Path) -> No
     assert left(tmp_path) == others | {current.name, "readme", "2026-01-02-001.jsonl"}
 
 
+@pytest.mark.slow
 def test_a_running_audit_stays_within_its_size(tmp_path: Path) -> None:
     kept = Kept(tmp_path, outbox_bytes=2**24, most_bytes=100_000)
     for number in range(2000):

@@ -93,6 +93,7 @@ def test_zeros_that_are_known_are_there(tmp_path: Path) -> None:
     assert found["total_power_watts"] == pytest.approx(13.433384)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TREES)
 def test_what_is_taken_away_is_absent_and_not_zero(name: str, tmp_path: Path) -> None:
     whole = series(tmp_path / "whole", TREES[name])

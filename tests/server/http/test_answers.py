@@ -114,6 +114,7 @@ def check_tokens(answer: Gathered, alternatives: int) -> None:
             assert max(one.logprob for one in token.top_logprobs) >= token.logprob
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_an_answer_is_the_same_beside_others(client: OpenAI, server: LiveServer, name: str) -> None:
     fields = {"model": "v2", "messages": QUESTION, "max_tokens": 40, **CASES[name]}
@@ -237,6 +238,7 @@ def test_fields_that_ask_for_nothing_are_taken(server: LiveServer) -> None:
     assert server.chat("hi", max_tokens=2, **dict.fromkeys(everything)).status_code == 200
 
 
+@pytest.mark.slow
 def test_places_are_counted_an_answer(bundles: Callable[[str], Path]) -> None:
     engine = BabblingEngine(bundles("v2"), slots=2)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=1) as server:
@@ -258,6 +260,7 @@ def test_places_are_counted_an_answer(bundles: Callable[[str], Path]) -> None:
         assert metrics["edgevlm_requests_received_total"] == accepted + rejected == 2 + 2 + 3
 
 
+@pytest.mark.slow
 def test_a_failure_ends_all_answers(bundles: Callable[[str], Path]) -> None:
     class Lost(BabblingEngine):
         def decode(self, tokens: Any, lengths: Any) -> Any:

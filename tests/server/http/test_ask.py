@@ -31,6 +31,7 @@ def chat(server: LiveServer, *messages: dict[str, Any], **fields: Any) -> dict[s
     return body
 
 
+@pytest.mark.slow
 def test_the_command_that_people_type_first(echo_server: LiveServer, tmp_path: Path) -> None:
     curl = shutil.which("curl")
     assert curl is not None
@@ -170,6 +171,7 @@ def test_only_forms_within_the_limit_are_taken(echo_server: LiveServer) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses_forms_too(bundles: Callable[[str], Path]) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()

@@ -72,6 +72,7 @@ def test_eight_at_once_get_token_for_token_what_each_gets_alone(bundles: Bundles
         assert metrics['edgevlm_decode_batch_size_bucket{le="2.0"}'] < metrics["edgevlm_decode_batch_size_count"]
 
 
+@pytest.mark.slow
 def test_requests_share_steps(slow: tuple[LiveServer, SlowEngine]) -> None:
     server, engine = slow
     with ThreadPoolExecutor(4) as pool:
@@ -98,6 +99,7 @@ def leave(connection: socket.socket) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_frees_its_slot(slow: tuple[LiveServer, SlowEngine], stream: bool) -> None:
     server, engine = slow
@@ -110,6 +112,7 @@ def test_a_client_that_leaves_frees_its_slot(slow: tuple[LiveServer, SlowEngine]
     assert server.chat("next").json()["choices"][0]["message"]["content"].endswith("next ASSISTANT:")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_while_it_waits_is_forgotten(slow: tuple[LiveServer, SlowEngine], stream: bool) -> None:
     server, engine = slow
@@ -146,6 +149,7 @@ def test_one_too_many_is_told_when_to_come_back(slow: tuple[LiveServer, SlowEngi
     assert server.metrics()['edgevlm_admission_rejections_total{reason="queue_full"}'] == 1
 
 
+@pytest.mark.slow
 def test_an_engine_failure_ends_everyone_and_refuses_everyone_later(bundles: Bundles) -> None:
     engine = FailingEngine(bundles("v2"), slots=2, fail_at=12)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=8) as server:
@@ -165,6 +169,7 @@ def test_an_engine_failure_ends_everyone_and_refuses_everyone_later(bundles: Bun
         assert metrics['edgevlm_server_state{state="dead"}'] == 1
 
 
+@pytest.mark.slow
 def test_a_stream_that_has_begun_ends_with_an_error_event_and_no_done(bundles: Bundles) -> None:
     engine = FailingEngine(bundles("v2"), slots=2, fail_at=5)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
@@ -209,6 +214,7 @@ def test_a_prompt_that_the_engine_refuses_ends_one_request_alone(bundles: Bundle
         assert balanced(server)["edgevlm_requests_failed_total"] == 1
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_after_stray_bytes_is_noticed_too(slow: tuple[LiveServer, SlowEngine]) -> None:
     """The parser stops reading at bytes that belong to no request, and would never see the end behind them."""
     server, engine = slow
@@ -221,6 +227,7 @@ def test_a_client_that_leaves_after_stray_bytes_is_noticed_too(slow: tuple[LiveS
     assert engine.decoded < 60, "it went on to the end"
 
 
+@pytest.mark.slow
 def test_pictures_of_a_client_that_has_left_are_not_encoded(bundles: Bundles) -> None:
     engine = HangingSight(bundles("v2"), slots=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
@@ -235,6 +242,7 @@ def test_pictures_of_a_client_that_has_left_are_not_encoded(bundles: Bundles) ->
     assert engine.began == 1
 
 
+@pytest.mark.slow
 def test_bodies_that_never_come_take_no_place(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=2, max_queue=2) as server:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -249,6 +257,7 @@ def test_bodies_that_never_come_take_no_place(bundles: Bundles) -> None:
             connection.close()
 
 
+@pytest.mark.slow
 def test_refused_requests_do_not_shorten_the_advice_to_others(slow: tuple[LiveServer, SlowEngine]) -> None:
     server, _ = slow
     server.service.admission._seconds = 20
@@ -283,6 +292,7 @@ def test_slots_are_reused_by_many_more_requests_than_there_are_slots(bundles: Bu
         assert metrics["edgevlm_requests_failed_total"] == 0
 
 
+@pytest.mark.slow
 def test_stopping_ends_what_runs_with_an_error_after_the_drain(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1, seconds=0.05)
     replies: list[int] = []

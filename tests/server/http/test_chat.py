@@ -195,6 +195,7 @@ def test_a_text_at_the_limit_is_read_and_one_beyond_is_not(echo_server: LiveServ
     assert echo_server.chat("a" * (MAX_TEXT + 1)).json()["error"]["code"] == "context_length_exceeded"
 
 
+@pytest.mark.slow
 def test_a_body_of_many_megabytes_with_a_real_picture_passes(echo_server: LiveServer) -> None:
     padded = base64.b64decode(data_url().partition(",")[2]) + bytes(6 * 2**20)  # PNG readers stop at its end
     url = "data:image/png;base64," + base64.b64encode(padded).decode()

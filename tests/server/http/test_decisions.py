@@ -71,6 +71,7 @@ class Opinionated(SlowEngine):
         return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 2, 4])
 def test_probabilities_are_those_of_whole_answers(bundles: Bundles, slots: int) -> None:
     engine = Opinionated(bundles("v2"), slots)
@@ -90,6 +91,7 @@ def test_probabilities_are_those_of_whole_answers(bundles: Bundles, slots: int) 
     assert found["diagnostics"]["label_mass"] == pytest.approx(sum(map(math.exp, logs)), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_what_runs_beside_it_changes_nothing(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), max_length=400, max_batch=3) as server:
         given = [{"role": "user", "content": [PICTURE]}]
@@ -103,6 +105,7 @@ def test_what_runs_beside_it_changes_nothing(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_the_openai_client_reads_all_kinds(echo_server: LiveServer) -> None:
     with OpenAI(base_url=f"{echo_server.url}/v1", api_key="none", max_retries=0) as client:
         decision = client.decisions.create(
@@ -203,6 +206,7 @@ def test_a_message_that_is_full_still_gets_its_question(echo_server: LiveServer)
     assert post(echo_server, YES_NO, given=full)["answers"]
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
@@ -216,6 +220,7 @@ def test_a_full_queue_refuses(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_ends_the_scoring(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=2, seconds=0.05)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
@@ -230,6 +235,7 @@ def test_a_client_that_leaves_ends_the_scoring(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_an_engine_that_dies_is_said(bundles: Bundles) -> None:
     engine = FailingEngine(bundles("v2"), slots=2, fail_at=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:

@@ -227,6 +227,7 @@ def test_an_answer_is_taken_back_as_client_libraries_keep_it(echo_server: LiveSe
     assert answered(echo_server, CHAT, conversation({**ANSWER, **extra})) == plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "fields"),
     [

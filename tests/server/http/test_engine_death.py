@@ -23,6 +23,7 @@ def question(colour: int) -> list[dict[str, Any]]:
     return user(image_part(data_url((colour, colour, colour))), text_part())
 
 
+@pytest.mark.slow
 def test_a_vision_encoder_that_hangs_keeps_nobody_waiting(bundles: Bundles, caplog: pytest.LogCaptureFixture) -> None:
     engine = HangingSight(bundles("v2"), slots=2)
     with (
@@ -56,6 +57,7 @@ def test_a_vision_encoder_that_hangs_keeps_nobody_waiting(bundles: Bundles, capl
     assert engine.began == 1, "nothing else was begun on a dead engine"
 
 
+@pytest.mark.slow
 def test_a_vision_encoder_that_fails_ends_running_answers_too(bundles: Bundles) -> None:
     class Blind(SlowEngine):
         def encode_images(self, pixels: Floats) -> Floats:

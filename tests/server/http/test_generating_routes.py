@@ -35,6 +35,7 @@ def leave_early(server: LiveServer, path: str, request: dict[str, Any]) -> None:
         hasty.post(path, **request)
 
 
+@pytest.mark.slow
 def test_no_generating_route_is_left_out(echo_server: LiveServer) -> None:
     paths = echo_server.client.get("/openapi.json").json()["paths"]
     assert {path for path, methods in paths.items() if "500" in methods.get("post", {}).get("responses", {})} == set(
@@ -42,6 +43,7 @@ def test_no_generating_route_is_left_out(echo_server: LiveServer) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses_every_one(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     engine.gate.clear()
@@ -57,6 +59,7 @@ def test_a_full_queue_refuses_every_one(bundles: Bundles) -> None:
         assert server.metrics()['edgevlm_admission_rejections_total{reason="queue_full"}'] == len(REQUESTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", REQUESTS)
 def test_a_client_that_leaves_gives_its_place_back(bundles: Bundles, path: str) -> None:
     engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)
@@ -75,6 +78,7 @@ def test_a_client_that_leaves_gives_its_place_back(bundles: Bundles, path: str) 
         assert server.chat("still there?", max_tokens=2).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STREAMED)
 def test_so_does_one_that_leaves_a_stream(bundles: Bundles, path: str) -> None:
     engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)

@@ -30,6 +30,7 @@ def send_and_leave(server: LiveServer, body: bytes) -> None:
         connection.sendall((head + length).encode() + body)
 
 
+@pytest.mark.slow
 def test_who_leaves_while_it_is_queued_leaves_nothing_running(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", max_queue=100) as server:
         body = b'{"messages": [{"role": "user", "content": "tell me about the gauge"}]}'
@@ -49,6 +50,7 @@ def test_who_leaves_while_it_is_queued_leaves_nothing_running(bundles: Bundles) 
         assert total("requests_accepted") == ended
 
 
+@pytest.mark.slow
 def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
     monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(30) and Refused.BAD)
@@ -64,6 +66,7 @@ def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pyt
         let_go.set()
 
 
+@pytest.mark.slow
 def test_a_sensor_that_does_not_answer_keeps_no_request(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
     monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(30) and Refused.BAD)
@@ -83,6 +86,7 @@ def test_a_sensor_that_does_not_answer_keeps_no_request(bundles: Bundles, monkey
             let_go.set()
 
 
+@pytest.mark.slow
 def test_an_encoder_that_fails_is_noticed_though_nobody_waits(bundles: Bundles) -> None:
     class Blind(SlowEngine):
         began = False
@@ -104,6 +108,7 @@ def test_an_encoder_that_fails_is_noticed_though_nobody_waits(bundles: Bundles) 
         until(lambda: server.service.state == "dead", "the failure to be noticed")
 
 
+@pytest.mark.slow
 def test_closing_does_not_work_through_the_queue_of_pictures(bundles: Bundles) -> None:
     engine = SlowSight(bundles("v2"), slots=8)
     with ThreadPoolExecutor(6) as pool:

@@ -33,6 +33,7 @@ def client(echo_server: LiveServer) -> Iterator[OpenAI]:
         yield made
 
 
+@pytest.mark.slow
 def test_an_answer_is_the_chat_routes(echo_server: LiveServer, client: OpenAI) -> None:
     response = client.responses.create(model="v2", input=QUESTION, instructions="Be brief.", metadata={"line": "4"})
     strictly(response)
@@ -45,6 +46,7 @@ def test_an_answer_is_the_chat_routes(echo_server: LiveServer, client: OpenAI) -
     assert response.usage.output_tokens == chat["usage"]["completion_tokens"]
 
 
+@pytest.mark.slow
 def test_a_stream_is_typed_and_adds_up(client: OpenAI) -> None:
     whole = client.responses.create(model="v2", input=QUESTION)
     events = list(client.responses.create(model="v2", input=QUESTION, stream=True))
@@ -149,6 +151,7 @@ def test_a_picture_by_its_name(echo_server: LiveServer) -> None:
     assert error["param"] == "input.0.content"
 
 
+@pytest.mark.slow
 def test_a_stream_that_breaks_says_so(bundles: Callable[[str], Path]) -> None:
     engine = FailingEngine(bundles("v2"), slots=1, fail_at=3)
     with (

@@ -99,6 +99,7 @@ def test_nothing_can_be_sent_to_it(locked: LiveServer) -> None:
     assert locked.client.post("/", json={}).status_code == 405
 
 
+@pytest.mark.slow
 def test_it_can_be_switched_off(bundles: Callable[[str], Path]) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", no_page=True) as server:
         for path in TYPES:
@@ -106,6 +107,7 @@ def test_it_can_be_switched_off(bundles: Callable[[str], Path]) -> None:
         assert server.client.get("/health").status_code == 200
 
 
+@pytest.mark.slow
 def test_it_is_no_part_of_the_api(echo_server: LiveServer) -> None:
     paths = echo_server.client.get("/openapi.json").json()["paths"]
     assert "/v1/models" in paths

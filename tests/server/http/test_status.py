@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from edgevlm_server.device.device import Device
 from edgevlm_server.http.access.key_file import add_key
 from edgevlm_server.http.access.keys import KeyRing
@@ -22,6 +23,7 @@ from tests.server.engines import SlowEngine, until
 Bundles = Callable[[str], Path]
 
 
+@pytest.mark.slow
 def test_a_server_at_rest(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=3, max_queue=5, no_page=True) as server:
         response = server.client.get("/status")
@@ -38,6 +40,7 @@ def test_a_server_at_rest(bundles: Bundles) -> None:
     assert 0 <= found["uptime_seconds"] < 60
 
 
+@pytest.mark.slow
 def test_who_runs_and_who_waits(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1, seconds=0.02)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=4) as server, ThreadPoolExecutor(3) as pool:
@@ -50,6 +53,7 @@ def test_who_runs_and_who_waits(bundles: Bundles) -> None:
         until(lambda: server.client.get("/status").json()["slots"]["used"] == 0, "all to be through")
 
 
+@pytest.mark.slow
 def test_a_crowd_does_not_hide_the_last_requests(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", max_connections=1) as server:
         server.chat("hello", max_tokens=1)
@@ -60,6 +64,7 @@ def test_a_crowd_does_not_hide_the_last_requests(bundles: Bundles) -> None:
     assert only["route"] == "/v1/chat/completions"
 
 
+@pytest.mark.slow
 def test_the_last_requests_without_what_was_asked(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         body = {"messages": user(image_part(), text_part("A secret question")), "max_tokens": 3}
@@ -82,6 +87,7 @@ def test_the_last_requests_without_what_was_asked(bundles: Bundles) -> None:
     assert "/nothing" not in response.text
 
 
+@pytest.mark.slow
 def test_only_so_many_are_remembered(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         for number in range(MOST_REQUESTS + 3):
@@ -92,6 +98,7 @@ def test_only_so_many_are_remembered(bundles: Bundles) -> None:
     assert ids == [f"n{number}" for number in range(MOST_REQUESTS + 2, 2, -1)]
 
 
+@pytest.mark.slow
 def test_it_needs_a_key_where_others_do_and_names_clients(bundles: Bundles, tmp_path: Path) -> None:
     key = add_key(tmp_path / "keys", "camera-1")
     settings = Settings(engine="echo")
@@ -105,6 +112,7 @@ def test_it_needs_a_key_where_others_do_and_names_clients(bundles: Bundles, tmp_
     assert [(one["client"], one["status"]) for one in found] == [("camera-1", 200), (None, 401)]
 
 
+@pytest.mark.slow
 def test_it_is_answered_while_the_model_loads_and_after_the_engine_died(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         for state in ("loading", "draining", "dead"):
@@ -112,6 +120,7 @@ def test_it_is_answered_while_the_model_loads_and_after_the_engine_died(bundles:
             until(lambda state=state: server.client.get("/status").json()["state"] == state, state)  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_the_device_is_told_of(bundles: Bundles, tmp_path: Path) -> None:
     with machine(tmp_path, ORIN_NANO) as root, LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         server.service.device = Device(root)
@@ -121,6 +130,7 @@ def test_the_device_is_told_of(bundles: Bundles, tmp_path: Path) -> None:
     assert found["memory_total_bytes"] == 7_802_496 * 1024
 
 
+@pytest.mark.slow
 def test_a_sensor_that_hangs_holds_up_nothing_else(bundles: Bundles, tmp_path: Path) -> None:
     with machine(tmp_path, ORIN_NANO) as root, LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         server.service.device = device = Device(root)

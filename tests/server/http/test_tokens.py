@@ -52,6 +52,7 @@ def test_a_prompt_too_long_to_be_served_is_still_counted(echo_server: LiveServer
     assert post(echo_server, "/v1/chat/completions/input_tokens", body)["input_tokens"] > 2048
 
 
+@pytest.mark.slow
 @given(text=st.text(max_size=60))
 @settings(max_examples=60, deadline=None)
 def test_there_and_back(echo_server: LiveServer, text: str) -> None:

@@ -25,6 +25,7 @@ def features(key: int) -> Floats:
     return np.full((key + 1, 4), key, np.float32)  # 16 bytes a slot
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 7), max_size=60), st.integers(0, 300))
 def test_like_a_dictionary_that_forgets_the_least_recently_used(keys: list[int], max_bytes: int) -> None:
     async def play() -> None:

@@ -71,6 +71,7 @@ def test_an_unknown_name_is_a_404_that_says_what_to_do(echo_server: LiveServer) 
     assert "send it again" in error["message"]
 
 
+@pytest.mark.slow
 def test_a_second_question_by_name_encodes_nothing(bundles: Bundles) -> None:
     engine = SlowSight(bundles("v2"), slots=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
@@ -80,6 +81,7 @@ def test_a_second_question_by_name_encodes_nothing(bundles: Bundles) -> None:
         assert server.metrics()["edgevlm_mm_cache_hits_total"] == 1
 
 
+@pytest.mark.slow
 def test_a_client_cannot_reach_another_ones_picture(bundles: Bundles, tmp_path: Path) -> None:
     mine, theirs = add_key(tmp_path / "keys", "camera-1"), add_key(tmp_path / "keys", "camera-2")
     settings = Settings(engine="echo")
@@ -94,6 +96,7 @@ def test_a_client_cannot_reach_another_ones_picture(bundles: Bundles, tmp_path: 
         assert said(server, part("frame"), key=mine) == red
 
 
+@pytest.mark.slow
 def test_a_name_ends_with_the_features_it_stands_for(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         size = server.service.loaded().model.engine.info

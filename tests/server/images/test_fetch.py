@@ -137,6 +137,7 @@ def test_answers_that_are_none(behaviour: Behaviour) -> None:
     assert refused_from(behaviour) == "image_fetch_failed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "behaviour",
     [
@@ -161,6 +162,7 @@ def test_as_much_as_is_allowed_is_read() -> None:
     assert refused_from(answers(bytes(100_001))) == "image_too_large"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "start", [b"", OK, OK + b"content-length: 100\r\n\r\nab", OK + b"transfer-encoding: chunked\r\n\r\n"]
 )
@@ -168,6 +170,7 @@ def test_a_host_that_stalls_is_left(start: bytes) -> None:
     assert refused_from(then_waits(start), replace(LIMITS, fetch_seconds=0.3)) == "image_fetch_timeout"
 
 
+@pytest.mark.slow
 def test_a_host_that_drips_is_left() -> None:
     """Each byte comes in time; all of them together do not."""
     drip = repeats(OK + b"content-length: 90000\r\n\r\n", b"x", pause=0.02)
@@ -180,6 +183,7 @@ def test_a_port_where_nobody_listens() -> None:
     assert refusal(url, hosts).code == "image_fetch_failed"
 
 
+@pytest.mark.slow
 def test_a_host_is_not_flooded_through_this_server() -> None:
     lock, here, most = threading.Lock(), 0, 0
 
@@ -203,6 +207,7 @@ def test_a_host_is_not_flooded_through_this_server() -> None:
     assert 1 < most <= AT_ONE_HOST
 
 
+@pytest.mark.slow
 def test_a_host_that_hangs_does_not_hold_up_another() -> None:
     async def main(hanging: str, good: str, hosts: ImageHosts) -> tuple[bytes, list[object]]:
         fetcher = ImageFetcher(hosts, replace(LIMITS, fetch_seconds=3), resolve_to_here)

@@ -130,6 +130,7 @@ def test_https_with_another_name_or_authority(authority: trustme.CA) -> None:
             assert host.requests == []
 
 
+@pytest.mark.slow
 def test_https_where_there_is_none() -> None:
     with PictureHost(answers(PNG)) as host:
         limits = replace(LIMITS, fetch_seconds=1)

@@ -63,6 +63,7 @@ def pixels_or_error(intake: ImageIntake, data: bytes) -> NDArray[np.float32] | N
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @MANY
 @given(
     data=st.sampled_from(FILES),

@@ -24,6 +24,7 @@ Bundles = Callable[[str], Path]
 DECODED = "edgevlm_image_decode_seconds_count"
 
 
+@pytest.mark.slow
 def test_the_next_picture_is_decoded_while_one_is_encoded(bundles: Bundles) -> None:
     engine = HangingSight(bundles("v2"), slots=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server, ThreadPoolExecutor(1) as pool:
@@ -73,6 +74,7 @@ def test_a_machine_that_is_too_busy_is_no_fault_of_the_picture(
         assert ask(2).status_code == 200
 
 
+@pytest.mark.slow
 def test_the_pictures_of_one_request_do_not_stand_in_front_of_another_ones(bundles: Bundles) -> None:
     order: list[int] = []
 
@@ -100,6 +102,7 @@ def test_the_pictures_of_one_request_do_not_stand_in_front_of_another_ones(bundl
     assert order[1] == max(order), "the other request's picture, the brightest, comes second"
 
 
+@pytest.mark.slow
 def test_whoever_waits_for_the_same_broken_picture_gets_an_error_that_names_its_own_place(bundles: Bundles) -> None:
     bad = image_part("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ")
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server, ThreadPoolExecutor(8) as pool:

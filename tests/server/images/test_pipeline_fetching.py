@@ -100,6 +100,7 @@ def test_refusals_by_code_and_in_the_metrics(server: LiveServer) -> None:
     assert {f'edgevlm_image_fetches_total{{outcome="{o}"}}' for o in ("failed", "timeout", "too_large")} <= set(after)
 
 
+@pytest.mark.slow
 def test_what_is_fetched_meets_every_limit_of_what_is_sent(bundles: Callable[[str], Path]) -> None:
     cases = {
         answers(b"%PDF-1.7", content_type="image/png"): "image_unsupported",
@@ -116,6 +117,7 @@ def test_what_is_fetched_meets_every_limit_of_what_is_sent(bundles: Callable[[st
                 assert server.chat("still there?", max_tokens=4).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_silent_host_holds_up_nobody_else(bundles: Callable[[str], Path]) -> None:
     with PictureHost(then_waits(b"")) as silent:
         hosts = ImageHosts.parse(f"127.0.0.1:{silent.port}")

@@ -107,6 +107,7 @@ def test_limits_stand_beside_what_they_limit(server: LiveServer) -> None:
     assert found["edgevlm_prefix_cache_limit_bytes"] == 2_000
 
 
+@pytest.mark.slow
 def test_caches_say_how_full_they_are_and_what_gave_way(server: LiveServer, more: Callable[[], Series]) -> None:
     for shade in range(40):
         server.client.post(

@@ -132,6 +132,7 @@ def test_a_key_has_a_name_and_a_wrong_one_an_address(bundles: Bundles, tmp_path:
     assert (unknown.address, unknown.route) == ("127.0.0.1", "/v1/models")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_leaves_is_noted_with_what_was_done(bundles: Bundles, stream: bool) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
@@ -160,6 +161,7 @@ def test_who_leaves_the_queue_was_never_taken_in(bundles: Bundles) -> None:
     assert (found["left"].completion, stages(found["left"])[-1]) == (0, "queue")
 
 
+@pytest.mark.slow
 def test_an_error_within_a_stream_is_a_failure(bundles: Bundles) -> None:
     with LiveServer.on_engine(bundles("v2"), FailingEngine(bundles("v2"), slots=1, fail_at=20)) as server:
         records = Records(server)

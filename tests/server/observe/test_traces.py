@@ -85,6 +85,7 @@ def sent(bundles: Bundles) -> Callable[..., list[Any]]:
     return spans
 
 
+@pytest.mark.slow
 def test_a_request_is_a_span_with_its_stages_inside(sent: Callable[..., list[Any]]) -> None:
     read: list[RequestRecord] = []
 
@@ -109,6 +110,7 @@ def test_a_request_is_a_span_with_its_stages_inside(sent: Callable[..., list[Any
     assert known["gen_ai.request.model"] == "v2" and known["edgevlm.pictures"] == 1
 
 
+@pytest.mark.slow
 def test_what_is_no_parent_starts_a_trace_of_its_own(sent: Callable[..., list[Any]]) -> None:
     def ask(server: LiveServer, records: Records) -> None:
         for parent in ("", "nonsense", "00-0-0-01", "é" * 300):
@@ -120,6 +122,7 @@ def test_what_is_no_parent_starts_a_trace_of_its_own(sent: Callable[..., list[An
     assert not any(span.parent_span_id for span in spans)
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_trace_is_not_traced_and_probes_never_are(sent: Callable[..., list[Any]]) -> None:
     def ask(server: LiveServer, records: Records) -> None:
         server.client.get("/v1/models", headers={"traceparent": PARENT.removesuffix("01") + "00"})
@@ -129,6 +132,7 @@ def test_a_client_that_does_not_trace_is_not_traced_and_probes_never_are(sent: C
     assert sent(ask) == []
 
 
+@pytest.mark.slow
 def test_without_an_address_nothing_is_imported() -> None:
     code = (
         "import sys, edgevlm_server.run\n"

@@ -83,6 +83,7 @@ def ends(engine: EchoEngine, parts: list[int]) -> list[int]:
     return [end for end in chunk_ends(prompt, CHUNK) if end < len(prompt)]
 
 
+@pytest.mark.slow
 @given(prompts=prompts, most=st.sampled_from([0, 1, 8, 29, 60, 10_000]))
 @settings(max_examples=150, deadline=None)
 def test_never_a_wrong_hit_and_never_over_the_budget(prompts: list[list[int]], most: int) -> None:

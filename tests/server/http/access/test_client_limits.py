@@ -40,6 +40,7 @@ class Served:
         return self.server.client.post("/v1/chat/completions", json=body, headers=headers)
 
 
+@pytest.mark.slow
 def test_the_first_request_of_another_waits_for_one_of_the_flood_at_most(bundles: Bundles, tmp_path: Path) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     served = Served(bundles("v2"), tmp_path, engine, max_queue=16)
@@ -57,6 +58,7 @@ def test_the_first_request_of_another_waits_for_one_of_the_flood_at_most(bundles
         assert [answer.result().status_code for answer in flood] == [200] * 10
 
 
+@pytest.mark.slow
 def test_pictures_are_decoded_and_encoded_in_turn(bundles: Bundles, tmp_path: Path) -> None:
     served = Served(bundles("v2"), tmp_path, SlowSight(bundles("v2"), slots=8), max_queue=16)
     pictures = [data_url(size=(8, 8 + number)) for number in range(9)]
@@ -129,6 +131,7 @@ def test_requests_a_minute_on_every_route_that_takes_a_body(bundles: Bundles, tm
         assert served.chat("other").status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 def test_tokens_a_minute_are_those_of_prompt_and_answer(bundles: Bundles, tmp_path: Path, stream: bool) -> None:
     engine = SlowEngine(bundles("v2"), slots=1, seconds=0)
@@ -145,6 +148,7 @@ def test_tokens_a_minute_are_those_of_prompt_and_answer(bundles: Bundles, tmp_pa
         assert served.chat("other").status_code == 200
 
 
+@pytest.mark.slow
 def test_decisions_are_charged_too(bundles: Bundles, tmp_path: Path) -> None:
     engine = SlowEngine(bundles("v2"), slots=2, seconds=0)
     served = Served(bundles("v2"), tmp_path, engine, limit_tokens_per_minute=10_000)
@@ -160,6 +164,7 @@ def test_decisions_are_charged_too(bundles: Bundles, tmp_path: Path) -> None:
         assert used == answer.json()["usage"]["total_tokens"]
 
 
+@pytest.mark.slow
 def test_decisions_that_break_off_are_charged_too(bundles: Bundles, tmp_path: Path) -> None:
     engine = SlowEngine(bundles("v2"), slots=1, seconds=0.05)
     settings = {"limit_tokens_per_minute": 10_000, "request_timeout": 0.5}
@@ -178,6 +183,7 @@ def test_decisions_that_break_off_are_charged_too(bundles: Bundles, tmp_path: Pa
     assert record.prompt <= 10_000 - int(limits["x-ratelimit-remaining-tokens"]) <= 2 * record.prompt
 
 
+@pytest.mark.slow
 def test_without_keys_clients_are_addresses(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", limit_requests_per_minute=1) as server:
         assert server.chat("hi", max_tokens=1).status_code == 200
@@ -188,6 +194,7 @@ def test_without_keys_clients_are_addresses(bundles: Bundles) -> None:
             assert other.post("/v1/chat/completions", json=body).status_code == 200
 
 
+@pytest.mark.slow
 def test_pictures_kept_of_one_client(bundles: Bundles, tmp_path: Path) -> None:
     engine = SlowSight(bundles("v2"), slots=1)
     served = Served(bundles("v2"), tmp_path, engine, limit_pictures_kept=1)

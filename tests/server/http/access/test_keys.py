@@ -58,6 +58,8 @@ def test_the_route_table_is_known() -> None:
         ("GET", "/status"),
         ("GET", "/openapi.json"),
         ("GET", "/v1/models"),
+        ("GET", "/v1/stations"),
+        ("POST", "/v1/readings"),
         ("GET", "/v1/models/{model:path}"),
         ("GET", "/version"),
         ("POST", "/detokenize"),

@@ -60,6 +60,7 @@ def test_half_sent_small_bodies_are_in_nobodys_way(bundles: Bundles) -> None:
         assert len(server.service.admission.bodies.arriving) == 20
 
 
+@pytest.mark.slow
 def test_half_sent_large_bodies_lock_nobody_out(bundles: Bundles) -> None:
     """Not even for as long as they have only just begun."""
     with ExitStack() as stack:
@@ -78,6 +79,7 @@ def test_half_sent_large_bodies_lock_nobody_out(bundles: Bundles) -> None:
         assert server.metrics()['edgevlm_admission_rejections_total{reason="invalid_request"}'] == 1
 
 
+@pytest.mark.slow
 def test_a_large_body_waits_for_room_for_a_while(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime_bodies, "WAIT_SECONDS", 0.1)
     monkeypatch.setattr(runtime_bodies, "GRACE_SECONDS", 60)
@@ -89,6 +91,7 @@ def test_a_large_body_waits_for_room_for_a_while(bundles: Bundles, monkeypatch: 
         assert server.chat("hello").status_code == 200
 
 
+@pytest.mark.slow
 def test_of_several_slow_bodies_the_slowest_gives_way(bundles: Bundles) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=1, max_queue=1))
@@ -144,6 +147,7 @@ def test_a_client_that_leaves_within_its_body_is_no_error(
     assert not echo_server.service.admission.bodies.arriving
 
 
+@pytest.mark.slow
 def test_behind_a_body_without_end_the_connection_is_closed(echo_server: LiveServer) -> None:
     """The refusal is not the end of it: who sends on would keep the connection, and the server reading, for ever."""
     with socket.create_connection(echo_server.address, timeout=20) as connection:
@@ -158,6 +162,7 @@ def test_behind_a_body_without_end_the_connection_is_closed(echo_server: LiveSer
             pytest.fail("the server read on and on")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("length", "closes"),
     [(b"Transfer-Encoding: chunked", True), (b"Content-Length: 1000000000", True), (b"Content-Length: 60000", False)],

@@ -67,6 +67,7 @@ def test_whatever_is_json_is_read_as_json_is(value: Any, ascii: bool) -> None:
     assert outcome(body) == plainly(body) or has_long_name(value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 @given(VALUES, st.booleans(), st.data())
 def test_whatever_is_not_is_refused_as_it_would_be(value: Any, ascii: bool, data: st.DataObject) -> None:

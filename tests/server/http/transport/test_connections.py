@@ -57,11 +57,13 @@ def hasty(bundles: Bundles) -> Iterator[LiveServer]:
         yield server
 
 
+@pytest.mark.slow
 def test_who_says_nothing_is_told_nothing(hasty: LiveServer) -> None:
     with connected(hasty) as connection:
         assert rest(connection) == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [b"", GET])
 def test_a_head_that_does_not_come_to_its_end_is_told_so(hasty: LiveServer, before: bytes) -> None:
     """The first of a connection, or a later one."""
@@ -91,6 +93,7 @@ def test_what_never_becomes_a_request_is_counted_and_logged(
     assert hasty.metrics()[series] == before + 1
 
 
+@pytest.mark.slow
 def test_bytes_that_trickle_win_no_time(hasty: LiveServer) -> None:
     with connected(hasty) as connection:
         connection.settimeout(0.1)
@@ -105,6 +108,7 @@ def test_bytes_that_trickle_win_no_time(hasty: LiveServer) -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.slow
 def test_a_kept_connection_outlasts_the_time_for_a_head(hasty: LiveServer) -> None:
     with connected(hasty) as connection:
         assert served(connection)
@@ -112,6 +116,7 @@ def test_a_kept_connection_outlasts_the_time_for_a_head(hasty: LiveServer) -> No
         assert served(connection)
 
 
+@pytest.mark.slow
 def test_how_long_an_idle_connection_is_kept_is_a_setting(bundles: Bundles) -> None:
     with (
         LiveServer.on_bundle(bundles("v2"), engine="echo", keep_alive=1.0) as server,
@@ -138,6 +143,7 @@ def is_refused(connection: socket.socket) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_one_address_leaves_room_for_others(bundles: Bundles) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(
@@ -164,6 +170,7 @@ def test_all_addresses_together_have_a_bound(bundles: Bundles) -> None:
         until(lambda: serves_one(server, "127.0.0.4"), "the place to be free")
 
 
+@pytest.mark.slow
 def test_silent_connections_lock_nobody_out_for_long(bundles: Bundles) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(
@@ -180,6 +187,7 @@ def addresses(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.__dict__["fields"]["address"] for record in caplog.records if record.name == "edgevlm.access"]
 
 
+@pytest.mark.slow
 def test_a_trusted_proxy_speaks_for_many(bundles: Bundles, caplog: pytest.LogCaptureFixture) -> None:
     settings = {"max_connections_per_address": 1, "trusted_proxies": ("127.0.0.1", "127.1.0.0/16")}
     get = b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.9.8.7\r\n\r\n"
@@ -223,6 +231,7 @@ def test_whoever_is_not_let_in_is_not_counted() -> None:
 # -- the end of one side ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 def test_who_ends_its_side_with_its_request_gets_the_answer(
     bundles: Bundles, stream: bool, monkeypatch: pytest.MonkeyPatch
@@ -258,6 +267,7 @@ def test_who_ends_its_side_within_its_request_has_left(echo_server: LiveServer) 
     until(lambda: echo_server.service.admission.inside == 0, "everyone to leave")
 
 
+@pytest.mark.slow
 def test_who_ends_its_side_and_vanishes_during_a_stream_frees_its_slot(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     engine.seconds = 0.05

@@ -109,6 +109,7 @@ def test_so_is_that_of_a_body_beyond_the_limit(echo_server: LiveServer) -> None:
         assert answer(connection)[:2] == (413, "request_too_large")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"])
 def test_the_rest_of_a_body_has_a_deadline(bundles: Bundles, monkeypatch: pytest.MonkeyPatch, close: bytes) -> None:
     monkeypatch.setattr(h11_protocol, "REST_SECONDS", 0.5)
@@ -138,6 +139,7 @@ def test_the_rest_of_a_body_has_a_size(bundles: Bundles) -> None:
                 connection.sendall(b"x" * 100_000)
 
 
+@pytest.mark.slow
 def test_a_connection_is_kept_when_the_rest_has_come(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(h11_protocol, "REST_SECONDS", 0.5)
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server, connected(server) as connection:

@@ -46,6 +46,7 @@ def serving(bundle: Path, keys: Path | None = None, **settings: object) -> Itera
 # -- methods ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*GETS, *MODELS])
 def test_the_head_alone_of_all_that_can_be_got(echo_server: LiveServer, path: str) -> None:
     whole, head = echo_server.client.get(path), echo_server.client.head(path)
@@ -132,6 +133,7 @@ def test_a_path_without_its_prefix(path: str, root: str, expected: str) -> None:
     assert local_path(path, root) == expected
 
 
+@pytest.mark.slow
 def test_a_prefix_may_have_been_taken_off_or_not(bundles: Bundles) -> None:
     with serving(bundles("v2"), root_path="/edge/vlm") as server:
         for prefix in ("", "/edge/vlm"):
@@ -167,6 +169,7 @@ def test_a_server_without_keys_on_loopback_is_safe_from_rebinding(echo_server: L
 ASK = {"image": ("a.png", b"no picture", "image/png")}
 
 
+@pytest.mark.slow
 def test_a_page_of_another_site_sends_no_forms_here(echo_server: LiveServer, bundles: Bundles) -> None:
     """As a browser sends one, which asks nobody before."""
     page = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
@@ -192,6 +195,7 @@ def test_names_that_a_page_can_have(host: str) -> None:
     assert not is_private(host_name(host))
 
 
+@pytest.mark.slow
 def test_listed_names_are_allowed_and_no_others(bundles: Bundles, tmp_path: Path) -> None:
     add_key(tmp_path / "keys", "a")
     with serving(bundles("v2"), tmp_path / "keys", allowed_hosts=("vision.example",)) as server:
@@ -202,6 +206,7 @@ def test_listed_names_are_allowed_and_no_others(bundles: Bundles, tmp_path: Path
         assert status(server, "evil.example") == 200
 
 
+@pytest.mark.slow
 def test_a_server_with_keys_has_any_name(bundles: Bundles, tmp_path: Path) -> None:
     add_key(tmp_path / "keys", "a")
     with serving(bundles("v2"), tmp_path / "keys") as server:
@@ -268,6 +273,7 @@ def test_every_origin_may_if_that_is_said(bundles: Bundles) -> None:
 # -- the description -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_description_of_a_server_without_keys_asks_for_none(bundles: Bundles, tmp_path: Path) -> None:
     with serving(bundles("v2")) as server:
         description = server.client.get("/openapi.json").json()

@@ -127,6 +127,7 @@ def test_http_on_this_port_is_closed_without_a_word_in_the_log(site: Site, caplo
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_a_handshake_that_does_not_come_is_given_up(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_connection(site.server.address, timeout=20) as connection:
         until(lambda: site.open() == 1, "the connection to be counted")

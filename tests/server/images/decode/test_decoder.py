@@ -83,6 +83,7 @@ def test_a_strip_does_not_need_a_square_of_memory() -> None:
             assert made.decode(encode(plain(TEAL, size), "PNG")).getpixel((0, 0)) == PAD
 
 
+@pytest.mark.slow
 def test_memory_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """It holds, too, where a header has not said how much is needed."""
     monkeypatch.setattr(ImageLimits, "most_pixels", lambda limits, image_format: 4096 * 4096)

@@ -30,6 +30,7 @@ def padded_then_resized(image: Image.Image, size: int) -> Image.Image:
     return square.resize((size, size), Image.Resampling.BICUBIC)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "width, height",
     [
