@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from edgevlm_engines import Floats
 
+from edgevlm_server.filled.tree import Branch
 from edgevlm_server.runtime.sampling import SamplingParams
 
 MAX_TEXT = 32_768
@@ -69,6 +70,16 @@ class Structure:
     """Compiling it may take longer than its size tells."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """JSON that the server writes and the model fills, and the field that asked for it."""
+
+    root: Branch
+    place: str
+    always: bool
+    """Else only for a model that writes no JSON by itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """`max_tokens` `None`: as many as fit into the slot. `stop`: texts that end an answer, not part of it."""
@@ -87,6 +98,8 @@ class Generation:
     logprobs: int | None = None
     """Report each token's probability, with so many of the likeliest tokens beside it; `None`: do not."""
     structure: Structure | None = None
+    fill: Fill | None = None
+    """The same form, filled field by field where that can be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
