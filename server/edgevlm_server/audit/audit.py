@@ -1,7 +1,8 @@
 """The audit: a reader of records whose thread writes them down. It never waits, and says what it had to drop.
 
 The event loop only puts a reference into a bounded outbox; text, digest files and all of the disk's slowness are the
-thread's. Lines are written as they come and synced to the disk every few seconds and at the end, pictures at once.
+thread's. Lines are written ten times a second, and synced to the disk every few seconds and at the end. Pictures are
+written at once.
 """
 
 import logging
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 SYNC_SECONDS = 5.0
 """At most so much is lost with the power."""
+GATHER_SECONDS = 0.1
+"""Lines that come within it are written together."""
 TIDY_SECONDS = 3600.0
 CLOSE_SECONDS = 5.0
 """How long the end waits for a disk."""
@@ -102,6 +105,9 @@ class Audit:
             if time.monotonic() - synced >= SYNC_SECONDS:
                 self._sync()
                 synced = time.monotonic()
+            if not len(self._outbox):
+                # a thread that wakes for each line takes the interpreter from the event loop each time
+                self._outbox.wait_closed(GATHER_SECONDS)
         self._sync()
         self._folder.close()
 
@@ -124,9 +130,11 @@ class Audit:
 
     def _write_line(self, line: Line) -> None:
         self._say_losses()
-        kept = {one.sha256: self._folder.has(one.sha256) for one in line.exchange.pictures.values()}
-        self._append(line_of(line, kept if self._keeping.pictures else None))
+        self._append(line_of(line, self._kept(line) if self._keeping.pictures else None))
         self._metrics.audit_written.labels("request").inc()
+
+    def _kept(self, line: Line) -> dict[str, bool]:
+        return {one.sha256: self._folder.has(one.sha256) for one in line.exchange.pictures.values()}
 
     def _say_losses(self) -> None:
         """A line of its own, in front of the first that can be written again."""

@@ -26,7 +26,7 @@ class Outbox(Generic[Item]):
         self._most_bytes = most_bytes
         self._bytes = 0
         self._items: deque[tuple[Item, int]] = deque()
-        self._closed = False
+        self._closed = threading.Event()
         self._changed = threading.Condition()
 
     def put(self, item: Item) -> bool:
@@ -34,7 +34,7 @@ class Outbox(Generic[Item]):
         size = item.size
         with self._changed:
             full = len(self._items) >= MOST_ITEMS or self._bytes + size > self._most_bytes
-            if full or self._closed:
+            if full or self._closed.is_set():
                 return False
             self._items.append((item, size))
             self._bytes += size
@@ -47,7 +47,7 @@ class Outbox(Generic[Item]):
         It counts until it is `done`.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._items or self._closed, seconds)
+            self._changed.wait_for(lambda: self._items or self._closed.is_set(), seconds)
             return self._items[0][0] if self._items else None
 
     def done(self) -> None:
@@ -59,14 +59,18 @@ class Outbox(Generic[Item]):
     def close(self) -> None:
         """Nothing more is taken in; what is there may still be taken out."""
         with self._changed:
-            self._closed = True
+            self._closed.set()
             self._changed.notify()
+
+    def wait_closed(self, seconds: float) -> None:
+        """Until it is closed, or for so many seconds, whatever is put in meanwhile."""
+        self._closed.wait(seconds)
 
     @property
     def over(self) -> bool:
         """It is closed and nothing is left."""
         with self._changed:
-            return self._closed and not self._items
+            return self._closed.is_set() and not self._items
 
     def __len__(self) -> int:
         return len(self._items)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.live import LiveServer
+from tests.pictures import data_url
 from tests.server.engines import SlowEngine, until
 from tests.server.http.refusing import check_error
 
@@ -21,6 +22,12 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "/v1/completions": {"json": {"prompt": LONG}},
     "/v1/decisions": {
         "json": {"input": "a", "questions": [{"type": "predicate", "instructions": f"{n}?"} for n in range(32)]}
+    },
+    "/v1/readings": {
+        "json": {
+            "image": data_url(),
+            "fields": [{"name": "x", "question": LONG, "type": "text", "pattern": "[a-z]{200}", "max_length": 200}],
+        }
     },
     "/v1/responses": {"json": {"input": LONG}},
 }
