@@ -100,6 +100,8 @@ class Generation:
     structure: Structure | None = None
     fill: Fill | None = None
     """The same form, filled field by field where that can be done."""
+    min_confidence: float | None = None
+    """How sure an answer must be, or there is none; `None`: as sure as the server's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

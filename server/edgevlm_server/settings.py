@@ -24,6 +24,7 @@ from edgevlm_server.option_values import (
     path_prefix,
     port_number,
     positive_size,
+    probability,
     seconds,
     size,
     some_seconds,
@@ -194,6 +195,12 @@ class Settings:
         "folder of stations, one JSON file each: what /v1/readings reads there, and how (default: there are none)",
         "DIR",
         Path,
+    )
+    min_confidence: float = option(
+        0.0,
+        "how sure an answer must be, from 0 to 1, or it is refused; a request may say it itself",
+        "P",
+        probability,
     )
     audit: Path | None = option(
         None,
