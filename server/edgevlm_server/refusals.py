@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple, get_args
 
-Refused = Literal["by_model", "low_confidence"]
+Refused = Literal["by_model", "low_confidence", "out_of_range"]
 REFUSED: tuple[Refused, ...] = get_args(Refused)
 
 NOT_SURE = "The model is not sure enough of its answer."

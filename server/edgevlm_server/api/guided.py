@@ -46,9 +46,7 @@ Regex = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REGEX)]
 ChoiceText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHOICE)]
 Choices = Annotated[list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICES)]
 
-ANSWER = plan(
-    {"type": "object", "properties": {"answer": {"type": ["string", "null"]}}, "required": ["answer"]}
-)
+ANSWER = plan({"type": "object", "properties": {"answer": {"type": ["string", "null"]}}, "required": ["answer"]})
 """What a model that writes no JSON is asked for where any object will do."""
 
 FORMATS = by_type(
@@ -171,14 +169,14 @@ def filled(given: AnyText | AnyJson | SchemaJson | FlatSchemaJson | None, place:
     """
     if isinstance(given, AnyJson):
         return Fill(ANSWER, place, always=False)
-    if isinstance(given, SchemaJson):
-        given, place = given.json_schema, f"{place}.json_schema"
-    if not isinstance(given, JsonSchema) or given.fill is False:
+    asked = given.json_schema if isinstance(given, SchemaJson) else given
+    place = f"{place}.json_schema" if isinstance(given, SchemaJson) else place
+    if not isinstance(asked, JsonSchema) or asked.fill is False:
         return None
     try:
-        return Fill(plan(given.definition), f"{place}.schema", always=True)
+        return Fill(plan(asked.definition), f"{place}.schema", always=True)
     except Unfillable as error:
-        if given.fill:
+        if asked.fill:
             message = f"{place}.fill: This schema cannot be filled field by field: {error}."
             raise InvalidRequest(message, code="unsupported_schema", param=f"{place}.fill") from None
         return None

@@ -1,4 +1,4 @@
-"""Answers that are filled field by field, as pieces of text like any others. Knows readings, no tokens and no HTTP."""
+"""Answers that are filled field by field, as pieces of text like any others. Knows readings, no tokens, no HTTP."""
 
 import json
 import math
@@ -97,7 +97,6 @@ class FilledChoices(Choices):
         logprobs: bool = False,
     ) -> None:
         """`readings` come in the order of the leaves, `count` times; `usage` is that of all fields so far."""
-        super().__init__(())
         self._leaves = [*leaves(fill.root)]
         self._answered = [_Filling(fill, stop, logprobs) for _ in range(count)]
         self._readings = readings
@@ -112,10 +111,9 @@ class FilledChoices(Choices):
         """Of all fields so far."""
         return self._usage()
 
-    @property
-    def confidence(self) -> float:
-        """So far, of the field that is least sure."""
-        return min(one.confidence for one in self._answered)
+    def sureness(self, index: int) -> float:
+        """Of the field that is least sure, so far."""
+        return self._answered[index].confidence
 
     @property
     def refused(self) -> Refused | None:
@@ -123,7 +121,7 @@ class FilledChoices(Choices):
         return next((one.refused for one in self._answered if one.refused is not None), None)
 
     async def pieces(self) -> AsyncGenerator[tuple[int, Output], None]:
-        """Text as fields are read, and the end of each answer. Raises `ApiError` if the engine fails, `ClientLeft`."""
+        """Text as fields are read, then each answer's end. Raises `ApiError` if the engine fails, `ClientLeft`."""
         for index, filling in enumerate(self._answered):
             for leaf in self._leaves:
                 piece = filling.take(leaf, await anext(self._readings))

@@ -1,4 +1,4 @@
-"""A request for JSON becomes one question a leaf, each in the request's own conversation. Knows no HTTP and no tokens."""
+"""A request for JSON becomes a question a leaf, in the request's own conversation. Knows no HTTP, no tokens."""
 
 from dataclasses import dataclass, replace
 

@@ -49,7 +49,8 @@ def _list_of(leaf: Leaf) -> ListOf:
     item, most = leaf.schema["items"], max(leaf.schema.get("maxItems", MOST_ITEMS), 1)
     if "enum" in item:
         return ListOf(choices=tuple(labels(item["enum"])), max_items=min(most, len(item["enum"])))
-    return ListOf(max_items=min(most, MOST_ITEMS), max_length=max(min(item.get("maxLength", USUAL_TEXT), USUAL_TEXT), 1))
+    longest = min(item.get("maxLength", USUAL_TEXT), USUAL_TEXT)
+    return ListOf(max_items=min(most, MOST_ITEMS), max_length=max(longest, 1))
 
 
 def _items(leaf: Leaf, read: list[str]) -> list[Any]:

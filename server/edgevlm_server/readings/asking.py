@@ -66,9 +66,7 @@ class Asking(NamedTuple):
         """A field's question about pictures and nothing else."""
         return Ask(field, (Turn("user", (*pictures, self.refusal.behind(field.question)), place),), place)
 
-    async def prepare(
-        self, asks: Sequence[Ask], model: str | None, generation: Generation = USUAL
-    ) -> list[Asked]:
+    async def prepare(self, asks: Sequence[Ask], model: str | None, generation: Generation = USUAL) -> list[Asked]:
         """A sequence for each, ready to be queued; `model` is the name that the client asked for, if any.
 
         Where several answers are wanted, all sequences of the first come first. Prompts and grammars are made first,

@@ -60,9 +60,10 @@ def objects(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
         required = [name for name in members if name in needed]
         return {"type": "object", "properties": members, "required": required, "additionalProperties": False}
 
-    members = st.dictionaries(names, inner, min_size=1, max_size=4)
-    plain_ones = st.builds(needing, members, st.sets(names))
-    return plain_ones.flatmap(lambda one: st.sampled_from([one, one, {"anyOf": [one, {"type": "null"}]}]))
+    def or_null(one: Schema) -> st.SearchStrategy[Schema]:
+        return st.sampled_from([one, one, {"anyOf": [one, {"type": "null"}]}])
+
+    return st.builds(needing, st.dictionaries(names, inner, min_size=1, max_size=4), st.sets(names)).flatmap(or_null)
 
 
 nested = st.recursive(scalars, objects, max_leaves=6)
