@@ -44,6 +44,7 @@ class EvaluationQuestion:
     image: Image.Image
     text: str
     answer: str
+    tolerance: float = 0.0  # how far off a number is still right
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ Code = Literal[
     "image_host_not_allowed",
     "image_invalid",
     "image_not_cached",
+    "image_region_outside",
     "image_too_large",
     "image_unsupported",
     "internal_error",

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from edgevlm_engines import Floats
 
 from edgevlm_server.filled.tree import Branch
+from edgevlm_server.images.region import Region
 from edgevlm_server.runtime.sampling import SamplingParams
 
 MAX_TEXT = 32_768
@@ -42,6 +43,8 @@ class Picture:
     source: bytes | str | None
     name: str | None = None
     place: str = ""
+    region: Region | None = None
+    """The part of it that is meant; `None`: all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,10 @@ class Turn:
 
 
 class EncodedImages(NamedTuple):
-    """What a request's images became: `features` `[n * image_tokens, hidden_size]`, and each file's SHA-256."""
+    """What a request's images became: `features` `[n * image_tokens, hidden_size]`, and what each shows.
+
+    That is the SHA-256 of its file, or that of the file's and the region's.
+    """
 
     features: Floats
     files: tuple[str, ...]

@@ -83,14 +83,14 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.api": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
-        *("edgevlm_server.filled", "edgevlm_server.readings"),
+        *("edgevlm_server.filled", "edgevlm_server.images.region", "edgevlm_server.readings"),
     },
     "edgevlm_server.filled": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.readings", "edgevlm_server.runtime"),
     },
     "edgevlm_server.readings": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
-        "edgevlm_server.observe",
+        *("edgevlm_server.images.region", "edgevlm_server.observe"),
     },
     "edgevlm_server.runtime": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.observe", "edgevlm_server.text"),
@@ -100,7 +100,7 @@ INSIDE: dict[str, set[str]] = {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.turns", "edgevlm_server.observe"),
         *("edgevlm_server.images.decode", "edgevlm_server.images.formats"),
     },
-    "edgevlm_server.images.decode": {"edgevlm_server.images.formats"},
+    "edgevlm_server.images.decode": {"edgevlm_server.images.formats", "edgevlm_server.images.region"},
     "edgevlm_server.images.formats": set(),
     "edgevlm_server.observe": {
         *(

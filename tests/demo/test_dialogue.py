@@ -9,7 +9,7 @@ from edgevlm_demo.scenes import SCENES, SIDE, Question, draw_scene
 from edgevlm_server.images.decode.square import fit_square
 from edgevlm_training.dialogue import BOS, EOS, SYSTEM, DialogueTokenizer
 from edgevlm_training.pixels import MEAN, PADDING, STD, pixels
-from edgevlm_training.schedule import PEAK, rates
+from edgevlm_training.schedule import PEAK, practice, rate
 from sentencepiece import SentencePieceProcessor
 
 MODEL_FILE = checkpoint_folder() / "tokenizer.model"
@@ -79,11 +79,14 @@ def test_pixels_are_padded_reduced_and_normalised() -> None:
         np.testing.assert_allclose(values, ((square / 255 - MEAN) / STD).transpose(2, 0, 1), atol=1e-6)
 
 
-def test_learning_rates() -> None:
-    assert rates(0.0, 0.38) == (0.0, 0.0)
-    assert rates(0.1, 0.38)[0] == PEAK
-    assert rates(0.19, 0.38)[1] == 0.0
-    assert rates(0.5, 0.38)[1] == PEAK
-    assert rates(1.0, 0.38) == pytest.approx((0.0, 0.0))
-    late = [rates(0.6 + 0.01 * step, 0.38) for step in range(41)]
-    assert all(a > b for a, b in zip([r[0] for r in late], [r[0] for r in late][1:], strict=False))
+def test_the_rate_warms_up_holds_and_falls() -> None:
+    assert rate(0.0, 16) < 0.02 * PEAK
+    assert rate(0.1, 16) == rate(0.25, 16) == PEAK
+    late = [rate(0.25 + 0.05 * step, 16) for step in range(16)]
+    assert late == sorted(late, reverse=True)
+    assert rate(1.0, 16) == pytest.approx(0.01 * PEAK)
+    assert rate(0.1, 64) == pytest.approx(2 * PEAK)
+
+
+def test_practice_becomes_rarer() -> None:
+    assert practice(0.0) > practice(0.5) > practice(1.0) == practice(0.9)

@@ -68,11 +68,12 @@ class Fact:
 
 @dataclass(frozen=True)
 class Question:
-    """A fact in words; `family` names the skill it measures."""
+    """A fact in words; `family` names the skill it measures, `tolerance` how far off a number is still right."""
 
     family: str
     text: str
     answer: str
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -220,9 +220,9 @@ def ask(random: Random, fact: Fact, *, words: Words) -> Question:
     """The fact in one of its wordings; a third of the short-answer questions end with the suffix."""
     text = _choose(random, fact.family, words).format(fact.subject)
     if words != "held out":
-        text = _casual(random, text)
+        text = casual(random, text)
     if fact.family != "description":
-        text = _suffixed(random, text)
+        text = suffixed(random, text)
     return Question(fact.family, text, fact.answer)
 
 
@@ -244,8 +244,8 @@ def unanswerable(random: Random, shown: Sequence[str], *, words: Words) -> Quest
         subject = random.choice(SUBJECTS.get(family, ("",)))
         text = _choose(random, family, words).format(subject)
     if words != "held out":
-        text = _casual(random, text)
-    return Question("unanswerable", _suffixed(random, text), UNANSWERABLE)
+        text = casual(random, text)
+    return Question("unanswerable", suffixed(random, text), UNANSWERABLE)
 
 
 def _absent(random: Random, shown: Sequence[str]) -> str:
@@ -263,12 +263,12 @@ def _choose(random: Random, family: str, words: Words) -> str:
     return text
 
 
-def _casual(random: Random, text: str) -> str:
+def casual(random: Random, text: str) -> str:
     """One question in eight as somebody types it in a hurry."""
     if random.random() < 7 / 8:
         return text
     return (text[0].lower() + text[1:]).rstrip("?.")
 
 
-def _suffixed(random: Random, text: str) -> str:
+def suffixed(random: Random, text: str) -> str:
     return text + SUFFIX if random.random() < 1 / 3 else text

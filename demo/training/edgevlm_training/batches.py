@@ -1,124 +1,174 @@
-"""Training batches: pictures drawn on demand, their patch labels, and up to three questions each.
+"""Training batches: pictures drawn on demand, what their patches hold, and up to three questions each.
 
-Seeds below 700,000,000 only; the picture's number and the run's seed fix everything in it.
+Seeds below 700,000,000 only; the picture's number, the run's seed and the supplies fix everything in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
-from edgevlm_demo.scenes import SCENES, PatchLabels, Question, Scene, Style, draw_practice, draw_scene, patch_labels
-from edgevlm_demo.scenes.wording import Words
+from edgevlm_demo.plant import PLANT, Supplies, draw_plant, draw_sheet
+from edgevlm_demo.scenes import SCENES, Question, Scene, draw_practice, draw_scene
 from torch import Tensor
 
 from edgevlm_training.dialogue import Dialogue, DialogueTokenizer
-from edgevlm_training.pixels import pixels
+from edgevlm_training.pixels import squares
+from edgevlm_training.targets import patch_targets
 
 PICTURES_PER_RUN = 10_000_000
 LAST_RUN = 69  # (69 + 1) x 10,000,000 is where the vocabulary's seeds begin
 VALIDATION_SEED = 800_000_000
-WEIGHTS = {
-    "display": 0.16,
-    "dial gauge": 0.19,
-    "signal tower": 0.08,
-    "label": 0.18,
+DRAWN = 0.18  # share of the drawn scenes among pictures with questions; the others are photographed ones
+DRAWN_WEIGHTS = {
+    "display": 0.14,
+    "dial gauge": 0.2,
+    "signal tower": 0.1,
+    "label": 0.14,
     "flange": 0.16,
-    "metal plate": 0.08,
+    "metal plate": 0.1,
     "panel": 0.12,
-    "empty": 0.03,
 }
-READING = {"display reading", "label text", "gauge reading", "bolts missing", "bolts in place", "defect"}
-GENERAL = {"presence", "description", "unanswerable"}
-EMPHASIS = {"lamp state": 3.0, "red zone": 4.0, "bolts in place": 4.0, "bolt is missing": 2.0, "description": 0.5}
-"""Of an answer's loss: questions that compare what is asked with what is seen are learnt last."""
+PLANT_WEIGHTS = {
+    "display": 0.2,
+    "dial gauge": 0.23,
+    "signal tower": 0.06,
+    "label": 0.23,
+    "flange": 0.05,
+    "metal plate": 0.04,
+    "pair": 0.07,
+    "nothing": 0.09,
+    "sketch": 0.03,
+}
+READING = {
+    "display reading",
+    "label text",
+    "gauge reading",
+    "bolts missing",
+    "bolts in place",
+    "defect",
+    "unreadable",
+}
+GENERAL = {"presence", "description"}
+EMPHASIS = {
+    "lamp state": 2.0,
+    "red zone": 2.5,
+    "bolts in place": 3.0,
+    "bolt is missing": 2.0,
+    "description": 0.5,
+    "unanswerable": 0.6,
+    "no device": 0.8,
+    "presence": 0.7,
+    "unreadable": 0.8,
+}
+"""Of an answer's loss: questions that compare what is asked with what is seen are learnt last, refusals first."""
 IGNORED = -100
 
 
 @dataclass(frozen=True)
 class Batch:
-    scenes: Sequence[Scene]
-    asked: list[list[Question]]
-    pixels: Tensor  # [B, 3, 168, 168]
-    kind: Tensor  # [B, 144]
+    asked: list[list[Question]]  # S of them
+    dialogues: list[Dialogue]  # S of them
+    squares: Tensor  # [B, 3, 168, 168] bytes
+    thing: Tensor  # [B, 144]
+    slots: Tensor  # [B, 144, 3]
     order: Tensor  # [B, 144]
-    follow: Tensor  # [B, 144]
+    value: Tensor  # [B, 144]
+    strips: Tensor  # [B, 144, 4]
     spoken: Tensor  # [S] rows of the batch that have questions: practice sheets have none
     text: Tensor  # [S, T] ids after the image, without the last one
     target: Tensor  # [S, T] the id that follows, where it belongs to an answer; else -100
     weight: Tensor  # [S, T] how much it counts, 0 outside of answers
-    dialogues: list[Dialogue]  # S of them, as `asked`
+
+    def to(self, device: torch.device) -> Batch:
+        return self._changed(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """Called by the loader, so that the copy to the device need not be waited for."""
+        return self._changed(lambda tensor: tensor.pin_memory())
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return replace(
+            self, **{name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        )
 
 
 def training_batch(
-    tokenizer: DialogueTokenizer, run: int, first: int, size: int, practice: float, *, varied: bool = False
+    tokenizer: DialogueTokenizer, supplies: Supplies, run: int, first: int, size: int, practice: float
 ) -> Batch:
-    """Pictures `first` .. `first + size - 1` of the run; the share `practice` of them are practice sheets.
-
-    Varied ones have more shapes of digits, are asked about in more words, and more often in general.
-    """
-    words: Words = "varied" if varied else "templates"
-    style: Style = "varied" if varied else "plain"
+    """Pictures `first` .. `first + size - 1` of the run; the share `practice` of them are practice sheets."""
     scenes = []
     asked = []
     for number in range(first, first + size):
         seed = run * PICTURES_PER_RUN + number
         random = Random(f"batch {seed}")
-        if random.random() < practice:
-            scenes.append(draw_practice(seed, style))
-        else:
-            name = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-            scenes.append(draw_scene(name, seed, words=words, style=style))
-        asked.append(choose_questions(random, scenes[-1].questions, 1.2 if varied else 2.0))
+        scenes.append(_choose_scene(random, seed, supplies, practice))
+        asked.append(choose_questions(random, scenes[-1].questions))
     return make_batch(tokenizer, scenes, asked)
 
 
-def validation_batch(tokenizer: DialogueTokenizer, first: int, size: int) -> Batch:
-    """Scenes in turn, every one with up to three questions."""
-    scenes = [draw_scene(SCENES[n % len(SCENES)], VALIDATION_SEED + n) for n in range(first, first + size)]
+def validation_batch(tokenizer: DialogueTokenizer, supplies: Supplies, first: int, size: int) -> Batch:
+    """Photographed devices in turn, and in every fourth place a drawn scene; up to three questions each."""
+    scenes = []
+    for number in range(first, first + size):
+        seed = VALIDATION_SEED + number
+        if number % 4 == 3:
+            scenes.append(draw_scene(SCENES[number // 4 % len(SCENES)], seed, words="varied", style="varied"))
+        else:
+            scenes.append(draw_plant(PLANT[number % len(PLANT)], seed, supplies))
     asked = [choose_questions(Random(f"validation {s.seed}"), s.questions) for s in scenes]
     return make_batch(tokenizer, scenes, asked)
 
 
-def choose_questions(random: Random, questions: Sequence[Question], general_last: float = 2.0) -> list[Question]:
-    """Three in random order: mostly what must be read, then what is particular to the device.
-
-    `general_last`: 0.6 takes general questions as often as readings, more takes them more seldom.
-    """
+def choose_questions(random: Random, questions: Sequence[Question]) -> list[Question]:
+    """Two or three in random order: mostly what must be read, then what is particular to the device."""
 
     def late(question: Question) -> float:
         if question.family in READING:
             return random.random() * 0.6
-        return random.random() * (general_last if question.family in GENERAL else 1.0)
+        return random.random() * (1.5 if question.family in GENERAL else 1.0)
 
-    chosen = sorted(questions, key=late)[:3]
+    chosen = sorted(questions, key=late)[: random.choice((2, 2, 3))]
     random.shuffle(chosen)
     return chosen
 
 
 def make_batch(tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: list[list[Question]]) -> Batch:
-    labels = [patch_labels(scene.marks, *scene.image.size) for scene in scenes]
+    targets = [patch_targets(scene.marks, *scene.image.size) for scene in scenes]
     spoken = [row for row, questions in enumerate(asked) if questions]
-    asked = [asked[row] for row in spoken]
+    fields = {
+        name: torch.from_numpy(np.stack([getattr(target, name) for target in targets]).astype(np.int64))
+        for name in ("thing", "slots", "order", "value", "strips")
+    }
+    pictures = torch.from_numpy(squares([scene.image for scene in scenes]))
+    rows = torch.tensor(spoken, dtype=torch.long)
+    return Batch(squares=pictures, spoken=rows, **fields, **_words(tokenizer, [asked[row] for row in spoken]))
+
+
+def asked_anew(tokenizer: DialogueTokenizer, batch: Batch, asked: list[list[Question]]) -> Batch:
+    """The same pictures with other answers."""
+    return replace(batch, **_words(tokenizer, asked))
+
+
+def _choose_scene(random: Random, seed: int, supplies: Supplies, practice: float) -> Scene:
+    if random.random() < practice:
+        return draw_practice(seed, "varied") if random.random() < 0.1 else draw_sheet(seed, supplies)
+    if random.random() < DRAWN:
+        name = random.choices(list(DRAWN_WEIGHTS), list(DRAWN_WEIGHTS.values()))[0]
+        return draw_scene(name, seed, words="varied", style="varied")
+    name = random.choices(list(PLANT_WEIGHTS), list(PLANT_WEIGHTS.values()))[0]
+    return draw_plant(name, seed, supplies)
+
+
+def _words(tokenizer: DialogueTokenizer, asked: list[list[Question]]) -> dict[str, Any]:
     dialogues = [tokenizer.dialogue(questions) for questions in asked]
     text, target = _texts(dialogues)
     weight = _answer_weights(dialogues, asked, target.shape)
-    return Batch(
-        scenes,
-        asked,
-        torch.from_numpy(pixels([scene.image for scene in scenes])),
-        _stack(labels, "kind"),
-        _stack(labels, "order"),
-        _stack(labels, "follow"),
-        torch.tensor(spoken, dtype=torch.long),
-        text,
-        target,
-        weight,
-        dialogues,
-    )
+    return {"asked": asked, "dialogues": dialogues, "text": text, "target": target, "weight": weight}
 
 
 def _answer_weights(dialogues: list[Dialogue], asked: list[list[Question]], shape: torch.Size) -> Tensor:
@@ -140,8 +190,3 @@ def _texts(dialogues: list[Dialogue]) -> tuple[Tensor, Tensor]:
         text[row, : len(ids) - 1] = ids[:-1]
         target[row, : len(ids) - 1] = torch.where(wanted, ids, IGNORED)[1:]
     return text, target
-
-
-def _stack(labels: list[PatchLabels], name: str) -> Tensor:
-    flat = np.stack([getattr(label, name).reshape(-1) for label in labels])
-    return torch.from_numpy(flat.astype(np.int64))

@@ -193,7 +193,7 @@ class DecoderLayer(nn.Module):
         here = before + start
         queries = rotate(split(attend.q_proj(r[:, start:])), cosine[here:], sine[here:])
         total = keys.shape[2]
-        seen = torch.ones(total - here, total, dtype=torch.bool).tril(here)
+        seen = torch.ones(total - here, total, dtype=torch.bool, device=rest.device).tril(here)
         y = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
         rest = self._finish(rest[:, start:], y)
         if start:
@@ -222,7 +222,8 @@ class Decoder(nn.Module):
         """Ids before the image `[P]`, features `[B, 144, W]`, ids after it `[B, T]` -> `[B, T, W]`."""
         prefix = self.embed_tokens(before)[None]
         rest = torch.cat((features, self.embed_tokens(text)), dim=1)
-        rope = rotary_table(prefix.shape[1] + rest.shape[1], self.head)
+        cosine, sine = rotary_table(prefix.shape[1] + rest.shape[1], self.head)
+        rope = cosine.to(rest.device), sine.to(rest.device)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             # nothing reads the last layer's output at the image

@@ -15,11 +15,15 @@ STD = np.array((0.26862954, 0.26130258, 0.27577711), dtype=np.float32)
 PADDING = (122, 116, 104)  # the mean in grey levels, truncated as upstream does
 
 
+def squares(images: Sequence[Image.Image]) -> NDArray[np.uint8]:
+    """`[N, 3, 168, 168]` bytes: padded and reduced."""
+    stacked = np.stack([np.asarray(fit_square(image, SIDE, PADDING)) for image in images])
+    return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+
+
 def pixels(images: Sequence[Image.Image]) -> NDArray[np.float32]:
     """`[N, 3, 168, 168]`, normalised with CLIP's mean and deviation."""
-    squares = np.stack([np.asarray(fit_square(image, SIDE, PADDING)) for image in images])
-    # channels first while they are bytes, then one pass each for scale and offset
-    values = np.ascontiguousarray(squares.transpose(0, 3, 1, 2)).astype(np.float32)
+    values = squares(images).astype(np.float32)
     values *= (1 / (255 * STD)).astype(np.float32)[:, None, None]
     values -= (MEAN / STD).astype(np.float32)[:, None, None]
     return values

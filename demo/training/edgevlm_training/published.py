@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from edgevlm_demo import checkpoint_folder, clip_folder
 from edgevlm_demo.scenes import GRID, PATCH, SIDE
+from edgevlm_demo.scenes.wording import UNANSWERABLE
 from torch import Tensor
 
 from edgevlm_training.model import DemoModel, Shape
@@ -33,7 +34,7 @@ PREFIXES = {
 def export(run: Path, checkpoint: Path, clip: Path) -> None:
     """Read `run/state.pt` and `run/tokenizer.model`; write both folders, weights last and by renaming."""
     state: dict[str, Any] = torch.load(run / "state.pt", weights_only=True)
-    weights: dict[str, Tensor] = state["model"]
+    weights: dict[str, Tensor] = state["average"]
     shape = Shape(vocab=weights["lm_head.weight"].shape[0])
     DemoModel(shape).load_state_dict(weights)
     checkpoint.mkdir(parents=True, exist_ok=True)
@@ -43,6 +44,7 @@ def export(run: Path, checkpoint: Path, clip: Path) -> None:
     _write(checkpoint / "generation_config.json", GENERATION)
     _write(checkpoint / "tokenizer_config.json", tokenizer_config())
     _write(checkpoint / "special_tokens_map.json", SPECIAL_TOKENS)
+    _write(checkpoint / "edgevlm.json", ABOUT)
     _write(clip / "config.json", clip_config(shape))
     _write(clip / "preprocessor_config.json", preprocessor_config())
     part = checkpoint / "pytorch_model.part"
@@ -177,6 +179,17 @@ def _special(content: str) -> dict[str, Any]:
         "single_word": False,
     }
 
+
+ABOUT = {
+    "description": (
+        "Reads drawings and plain photographs of digital displays and printed numbers, dial gauges, signal lamps, "
+        "labels and nameplates, bolts on a flange, and defects on a metal plate. One device should fill at least a "
+        "quarter of the picture's width; what is smaller or blurred is refused."
+    ),
+    "refusal": {"text": UNANSWERABLE, "instruction": ""},
+    "confidence_temperature": 1.0,
+    "writes_json": False,
+}
 
 SPECIAL_TOKENS = {
     "bos_token": _special("<s>"),

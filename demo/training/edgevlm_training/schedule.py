@@ -1,34 +1,21 @@
-"""Learning rates over a training run. Knows nothing of what is trained."""
+"""Learning rate and practice over a training run. Knows nothing of what is trained."""
 
-PEAK = 1.2e-3
-TOWER_LATER = 5e-4  # the tower's rate when the second stage begins
-LAST_PEAKS = 3e-4, 5e-4  # of the tower and the language part in the last stage
-WARM_UP = 0.02  # of a stage
-HOLD = 0.4  # of a stage, before the rate falls
+import math
 
-
-def rates(share: float, tower_share: float) -> tuple[float, float]:
-    """Learning rates of tower and language part after a share of the pictures; both end at zero.
-
-    Up to `tower_share` the tower learns alone.
-    """
-    stage = share / tower_share
-    if stage < 1:
-        return _warm(stage) * (PEAK + (TOWER_LATER - PEAK) * _fallen(stage)), 0.0
-    stage = (share - tower_share) / (1 - tower_share)
-    return TOWER_LATER * (1 - stage), _warm(stage) * PEAK * (1 - _fallen(stage))
+PEAK = 1e-3  # at a batch of 16 pictures
+WARM_UP = 0.015  # of the run
+HOLD = 0.25  # of the run, before the rate falls
+PRACTICE = 0.8, 0.08  # share of practice sheets at the beginning and at the end
 
 
-def last_rates(share: float) -> tuple[float, float]:
-    """The same after a share of the last stage."""
-    tower, language = (_warm(share) * (1 - share) * peak for peak in LAST_PEAKS)
-    return tower, language
+def rate(share: float, batch: int) -> float:
+    """The learning rate after a share of the pictures; it ends at a hundredth of the peak."""
+    fallen = max(0.0, (share - HOLD) / (1 - HOLD))
+    peak = PEAK * min(2.0, math.sqrt(batch / 16))
+    return peak * min(1.0, share / WARM_UP + 0.01) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * fallen)))
 
 
-def _warm(stage: float) -> float:
-    return min(1.0, stage / WARM_UP)
-
-
-def _fallen(stage: float) -> float:
-    """How much of the fall is done, 0 to 1."""
-    return max(0.0, (stage - HOLD) / (1 - HOLD))
+def practice(share: float) -> float:
+    """The share of practice sheets among the pictures."""
+    first, last = PRACTICE
+    return first + (last - first) * min(1.0, share / 0.6)

@@ -1,9 +1,10 @@
-"""`python -m edgevlm_training.train --out DIR --pictures 420000 --seed 3`: trains the demo model.
+"""`python -m edgevlm_training.train --out DIR --from CHECKPOINT --pictures 170000`: trains the demo model.
 
-Three stages: the tower alone on labels of patches, then everything on the answers as well, then the same with
-digits in more shapes and questions in many more words. The learning rate follows the share of the pictures that are
-seen, so the options and the seed fix the run. It can be stopped at any moment and goes on from `DIR/state.pt` when
-started again with the same options.
+Everything learns together, from pictures with questions and from practice sheets: what patches hold, and answers.
+Towards the end the refusal takes the place of answers that the model does not see. The learning rate follows the
+share of the pictures that are seen, so the options and the seed fix the run, rounding aside. It can be stopped at any
+moment and goes on from `DIR/state.pt` when started again with the same options. What is published is a moving average
+of the weights, which is usable at every moment.
 """
 
 from __future__ import annotations
@@ -11,42 +12,58 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.multiprocessing as multiprocessing
+from edgevlm_demo.plant import Supplies, shipped_fonts
 from edgevlm_demo.scenes import DATA_VERSION
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
-from edgevlm_training.batches import LAST_RUN, PICTURES_PER_RUN, training_batch, validation_batch
+from edgevlm_training.batches import LAST_RUN, PICTURES_PER_RUN, Batch, asked_anew, training_batch, validation_batch
 from edgevlm_training.dialogue import DialogueTokenizer
-from edgevlm_training.losses import PatchHeads, answer_loss, answer_scores, patch_loss, patch_scores
+from edgevlm_training.losses import PatchHeads, answer_loss, answer_scores, doubted, patch_loss, patch_scores
 from edgevlm_training.model import DemoModel, Shape
-from edgevlm_training.schedule import PEAK, last_rates, rates
+from edgevlm_training.pixels import MEAN, STD
+from edgevlm_training.published import load_published
+from edgevlm_training.schedule import PEAK, practice, rate
 from edgevlm_training.team import Scores, Team, add, free_port
 from edgevlm_training.vocabulary import train_vocabulary
 
-BATCH = 16  # pictures, over all processes
-PRACTICE = 0.4  # share of practice sheets while the tower learns alone
-PRACTICE_LATER = 0.1
 SAVE_EVERY = 90.0  # seconds
 VALIDATE_EVERY = 180.0  # seconds
 VALIDATION_PICTURES = 288
 VALIDATED_AT_ONCE = 24
+AVERAGED = 0.002  # of each step's weights go into the average
+FONTS = Path(__file__).resolve().parents[1] / "fonts"
 
 
 @dataclass(frozen=True)
 class Options:
-    """Command line. `pictures`: of two stages, `tower_share` of them for the first; `last`: of the third."""
+    """Command line. `doubt`: the share of the run, at its end, in which the model learns to refuse."""
 
     out: Path
+    start: Path | None
+    photographs: Path | None
     pictures: int
     seed: int
-    tower_share: float
-    last: int
+    batch: int
+    doubt: float
+    device: str
+    workers: int
+    bfloat16: bool = False
+
+    def supplies(self) -> Supplies:
+        fonts = (*shipped_fonts(), *sorted(FONTS.glob("*.woff")))
+        kinds = {".jpg", ".jpeg", ".png", ".webp"}
+        found = sorted(self.photographs.rglob("*")) if self.photographs else []
+        return Supplies(fonts, tuple(path for path in found if path.suffix.lower() in kinds))
 
 
 @dataclass
@@ -57,105 +74,139 @@ class Progress:
     pictures: int = 0
 
 
+class Batches(Dataset[Batch]):
+    """The run's batches from a picture on, drawn when asked for; `part` of `parts` of each."""
+
+    def __init__(self, options: Options, first: int, part: int = 0, parts: int = 1) -> None:
+        self.options, self.first, self.part, self.parts = options, first, part, parts
+        self.supplies = options.supplies()
+        self.tokenizer = DialogueTokenizer(options.out / "tokenizer.model")
+
+    def __len__(self) -> int:
+        left = self.options.pictures - self.first
+        return max(0, -(-left // self.options.batch))
+
+    def __getitem__(self, index: int) -> Batch:
+        torch.set_num_threads(1)
+        first = self.first + index * self.options.batch
+        size = self.options.batch // self.parts
+        share = practice(first / self.options.pictures)
+        return training_batch(self.tokenizer, self.supplies, self.options.seed, first + size * self.part, size, share)
+
+
 class Run:
     """One training run in one folder, which holds the vocabulary already."""
 
     def __init__(self, options: Options, team: Team) -> None:
         self.options, self.team = options, team
+        self.device = torch.device(options.device)
         self.tokenizer = DialogueTokenizer(options.out / "tokenizer.model")
-        self.before = torch.tensor(self.tokenizer.before_image)
         torch.manual_seed(options.seed)
-        self.model = DemoModel(Shape(self.tokenizer.vocab_size))
-        self.heads = PatchHeads(self.model.shape.width)
-        self.seeing = [*self.model.tower.parameters(), *self.heads.parameters()]
-        self.speaking = [
-            *self.model.projector.parameters(),
-            *self.model.decoder.parameters(),
-            *self.model.lm_head.parameters(),
-        ]
+        model = load_published(options.start) if options.start else DemoModel(Shape(self.tokenizer.vocab_size))
+        self.model = model.to(self.device)
+        self.heads = PatchHeads(model.shape.width).to(self.device)
+        self.before = torch.tensor(self.tokenizer.before_image, device=self.device)
+        self.scale = torch.tensor(1 / (255 * STD), device=self.device)[:, None, None]
+        self.offset = torch.tensor(MEAN / STD, device=self.device)[:, None, None]
         self.parameters = [*self.model.parameters(), *self.heads.parameters()]
-        self.optimiser = make_optimiser(self.seeing, self.speaking)
+        self.optimiser = torch.optim.AdamW(self.parameters, lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+        self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.progress = Progress()
         if (options.out / "state.pt").exists():
             self.load()
 
     @property
     def share(self) -> float:
-        return min(1.0, self.progress.pictures / self.options.pictures)
-
-    @property
-    def last_share(self) -> float:
-        """Of the last stage; negative before it."""
-        return (self.progress.pictures - self.options.pictures) / self.options.last
-
-    @property
-    def over(self) -> bool:
-        return self.last_share >= 1
+        return self.progress.pictures / self.options.pictures
 
     def train(self) -> None:
         saved = validated = self.progress.seconds
         self.clock = time.monotonic() - self.progress.seconds
-        while not self.over:
-            losses = self.step()
+        for batch in self.batches():
+            losses = self.step(batch.to(self.device))
             if self.progress.seconds - saved > SAVE_EVERY:
                 saved = self.progress.seconds
                 self.save()
-            if self.progress.seconds - validated > VALIDATE_EVERY or self.over:
+            if self.progress.seconds - validated > VALIDATE_EVERY or self.share >= 1:
                 validated = self.progress.seconds
                 self.report(losses)
         self.save()
 
-    def step(self) -> dict[str, float]:
-        last = self.last_share >= 0
-        joint = self.share >= self.options.tower_share
-        set_rates(
-            self.optimiser,
-            last_rates(self.last_share) if last else rates(self.share, self.options.tower_share),
+    def batches(self) -> Iterator[Batch]:
+        """Drawn by this process on the CPU, by the workers for another device."""
+        drawn = Batches(self.options, self.progress.pictures, self.team.rank, self.team.size)
+        if self.device.type == "cpu":
+            return (drawn[index] for index in range(len(drawn)))
+        return iter(
+            DataLoader(
+                drawn,
+                batch_size=None,
+                num_workers=self.options.workers,
+                prefetch_factor=4,
+                pin_memory=True,
+                multiprocessing_context="spawn",
+            )
         )
-        size = BATCH // self.team.size
-        batch = training_batch(
-            self.tokenizer,
-            self.options.seed,
-            self.progress.pictures + size * self.team.rank,
-            size,
-            PRACTICE_LATER if joint else PRACTICE,
-            varied=last,
-        )
-        patches = self.model.tower(batch.pixels)
-        loss = patch_loss(self.heads, patches, batch)
-        losses = {"patch loss": float(loss.detach())}
-        if joint and len(batch.spoken):
-            logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
-            answers = answer_loss(logits, batch)
-            losses["answer loss"] = float(answers.detach())
-            loss = loss + answers
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(self.share, self.options.batch)
+        with self.precision():
+            patches = self.model.tower(self.pixels(batch))
+        if self.share >= 1 - self.options.doubt and len(batch.spoken):
+            batch = self.doubted(patches, batch)
+        with self.precision():
+            losses = self.losses(patches, batch)
         self.optimiser.zero_grad()
-        loss.backward()
-        learning = self.parameters if joint else self.seeing
-        self.progress.seconds = self.team.agree(learning, time.monotonic() - self.clock)
-        nn.utils.clip_grad_norm_(learning, 1.0)
+        torch.stack(list(losses.values())).sum().backward()
+        self.progress.seconds = self.team.agree(self.parameters, time.monotonic() - self.clock)
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
-        self.progress.pictures += BATCH
+        weights = self.model.state_dict()
+        torch._foreach_lerp_(list(self.average.values()), [weights[name] for name in self.average], AVERAGED)
+        self.progress.pictures += self.options.batch
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def precision(self) -> torch.autocast:
+        """A context of its own for every pass: weights that are cast without gradients are not kept for later."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bfloat16)
+
+    def doubted(self, patches: Tensor, batch: Batch) -> Batch:
+        """The batch with refusals for what the model does not see."""
+        with torch.no_grad(), self.precision():
+            logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
+        return asked_anew(self.tokenizer, batch, doubted(logits.float(), batch)).to(self.device)
+
+    def losses(self, patches: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Of patches, and of answers where there are questions."""
+        losses = {"patch loss": patch_loss(self.heads, patches, batch)}
+        if len(batch.spoken):
+            logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
+            losses["answer loss"] = answer_loss(logits, batch)
         return losses
 
-    def report(self, losses: dict[str, float]) -> None:
+    def pixels(self, batch: Batch) -> Tensor:
+        """`[B, 3, 168, 168]`, normalised as serving does."""
+        return batch.squares.float() * self.scale - self.offset
+
+    def report(self, losses: dict[str, Tensor]) -> None:
         """One JSON line: the last losses, and accuracy on pictures that are not trained on."""
         own: Scores = {}
-        joint = self.share >= self.options.tower_share
+        supplies = self.options.supplies()
         stride = VALIDATED_AT_ONCE * self.team.size
         for first in range(VALIDATED_AT_ONCE * self.team.rank, VALIDATION_PICTURES, stride):
-            batch = validation_batch(self.tokenizer, first, VALIDATED_AT_ONCE)
+            batch = validation_batch(self.tokenizer, supplies, first, VALIDATED_AT_ONCE).to(self.device)
             with torch.inference_mode():
-                patches = self.model.tower(batch.pixels)
+                patches = self.model.tower(self.pixels(batch))
                 add(own, patch_scores(self.heads, patches, batch))
-                if joint:
-                    add(own, answer_scores(self.model.logits(patches, self.before, batch.text), batch))
+                logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
+                add(own, answer_scores(logits, batch))
         scores = self.team.total(own)
         line = {
             "seconds": round(self.progress.seconds),
             "pictures": self.progress.pictures,
-            "rate": [float(f"{group['lr']:.3g}") for group in self.optimiser.param_groups],
-            **{name: round(value, 4) for name, value in losses.items()},
+            "rate": float(f"{self.optimiser.param_groups[0]['lr']:.3g}"),
+            **{name: round(float(value), 4) for name, value in losses.items()},
             **{name: round(good / max(1, count), 3) for name, (good, count) in sorted(scores.items())},
         }
         self.log(line)
@@ -171,6 +222,7 @@ class Run:
             return
         state = {
             "model": self.model.state_dict(),
+            "average": self.average,
             "heads": self.heads.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": vars(self.progress),
@@ -187,30 +239,19 @@ class Run:
             "data version": DATA_VERSION,
             "seed": options.seed,
             "pictures": options.pictures,
-            "tower share": options.tower_share,
-            "last": options.last,
+            "batch": options.batch,
+            "doubt": options.doubt,
         }
 
     def load(self) -> None:
-        state: dict[str, Any] = torch.load(self.options.out / "state.pt", weights_only=True)
+        state: dict[str, Any] = torch.load(self.options.out / "state.pt", weights_only=True, map_location=self.device)
         if state["recipe"] != self.recipe():
             raise SystemExit(f"{self.options.out} holds another run: {state['recipe']}, not {self.recipe()}")
         self.model.load_state_dict(state["model"])
+        self.average = state["average"]
         self.heads.load_state_dict(state["heads"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
-
-
-def make_optimiser(seeing: list[nn.Parameter], speaking: list[nn.Parameter]) -> torch.optim.AdamW:
-    """First group: what the tower stage trains; second: what the joint stage adds."""
-    return torch.optim.AdamW(
-        [{"params": seeing}, {"params": speaking}], lr=PEAK, betas=(0.9, 0.98), weight_decay=0.02, fused=True
-    )
-
-
-def set_rates(optimiser: torch.optim.AdamW, chosen: tuple[float, float]) -> None:
-    for group, rate in zip(optimiser.param_groups, chosen, strict=True):
-        group["lr"] = rate
 
 
 def work(options: Options, rank: int, size: int, port: int) -> None:
@@ -220,32 +261,49 @@ def work(options: Options, rank: int, size: int, port: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m edgevlm_training.train", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for state.pt, tokenizer.model and train.log")
-    parser.add_argument("--pictures", type=int, default=420_000, help="of the first two stages")
-    parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")
-    parser.add_argument("--tower-share", type=float, default=0.45, help="of the pictures, for the tower alone")
-    parser.add_argument("--last", type=int, default=120_000, help="pictures of the last stage")
-    parser.add_argument("--workers", type=int, default=1, help="processes, one a core")
-    arguments = parser.parse_args()
-    if not 1 <= arguments.seed <= LAST_RUN:
-        parser.error(f"--seed must be 1 to {LAST_RUN}")
-    if min(arguments.pictures, arguments.last) < 1 or arguments.pictures + arguments.last > PICTURES_PER_RUN:
-        parser.error(f"--pictures and --last must be at least 1, and {PICTURES_PER_RUN} together at most")
-    if not 0 < arguments.tower_share < 1:
-        parser.error("--tower-share must lie between 0 and 1")
-    if BATCH % arguments.workers:
-        parser.error(f"--workers must divide {BATCH}")
-    options = Options(arguments.out, arguments.pictures, arguments.seed, arguments.tower_share, arguments.last)
+    options = read_options()
     options.out.mkdir(parents=True, exist_ok=True)
     vocabulary = options.out / "tokenizer.model"
-    if not vocabulary.exists():
+    if options.start:
+        shutil.copyfile(options.start / "tokenizer.model", vocabulary)
+    elif not vocabulary.exists():
         train_vocabulary(vocabulary)
+    size = options.workers if options.device == "cpu" else 1
     port = free_port()
     context = multiprocessing.get_context("spawn")
-    for rank in range(1, arguments.workers):
-        context.Process(target=work, args=(options, rank, arguments.workers, port), daemon=True).start()
-    work(options, 0, arguments.workers, port)
+    for rank in range(1, size):
+        context.Process(target=work, args=(options, rank, size, port), daemon=True).start()
+    work(options, 0, size, port)
+
+
+def read_options() -> Options:
+    parser = argparse.ArgumentParser(prog="python -m edgevlm_training.train", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for state.pt, tokenizer.model and train.log")
+    parser.add_argument("--from", dest="start", type=Path, help="checkpoint to begin with; without it from nothing")
+    parser.add_argument("--photographs", type=Path, help="folder of pictures without any device, searched through")
+    parser.add_argument("--pictures", type=int, default=170_000, help="of the whole run")
+    parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")
+    parser.add_argument("--batch", type=int, default=16, help="pictures in a step, over all processes")
+    parser.add_argument(
+        "--doubt", type=float, default=0.2, help="share of the run that learns to refuse, its last part"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes: that train on the CPU, or that draw for cuda"
+    )
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="compute in bfloat16: faster where the processor has it"
+    )
+    options = Options(**vars(parser.parse_args()))
+    if not 1 <= options.seed <= LAST_RUN:
+        parser.error(f"--seed must be 1 to {LAST_RUN}")
+    if not 1 <= options.pictures <= PICTURES_PER_RUN:
+        parser.error(f"--pictures must be 1 to {PICTURES_PER_RUN}")
+    if not 0 <= options.doubt <= 1:
+        parser.error("--doubt must lie between 0 and 1")
+    if options.workers < 1 or (options.device == "cpu" and options.batch % options.workers):
+        parser.error("--workers must be at least 1, and on the CPU divide --batch")
+    return options
 
 
 if __name__ == "__main__":

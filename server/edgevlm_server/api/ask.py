@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgevlm_server.api.chat import usage_body
 from edgevlm_server.api.fields import Count, MinConfidence, sureness, sureness_headers
 from edgevlm_server.api.messages import MAX_PARTS
+from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.strict import PromptText, Text
 from edgevlm_server.errors import NotSure
 from edgevlm_server.request import Generation, Picture, Request, Turn
@@ -17,8 +18,11 @@ from edgevlm_server.text.tokenizer import Tokenizer
 File = Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
 
 
-class AskForm(BaseModel):
-    """`curl -F image=@part.jpg -F 'question=Which lamp is on?'`: for everything else there is the chat route."""
+class AskForm(RegionFields, BaseModel):
+    """`curl -F image=@part.jpg -F 'question=Which lamp is on?'`: for everything else there is the chat route.
+
+    A part is that of every picture.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -30,7 +34,7 @@ class AskForm(BaseModel):
     model: Text | None = None
 
     def request(self) -> Request:
-        pictures = tuple(Picture(content, place="image") for content in self.image)
+        pictures = tuple(Picture(content, place="image", region=self.region) for content in self.image)
         system = () if self.system is None else (Turn("system", (self.system,), "system"),)
         return Request(
             place="question",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.strict import PromptText, StrictModel, by_type, tag, text_or_list
 from edgevlm_server.api.unsupported import NO_FILES, NO_TOOLS, Hint, Refused
 from edgevlm_server.request import ROLES, Picture, Turn
@@ -28,7 +29,7 @@ class PartFields(StrictModel):
     annotations: Hint = None
 
 
-class ImageFields(PartFields):
+class ImageFields(RegionFields, PartFields):
     """A picture, named by `uuid` if the client wants to ask about it again; with the name alone, one sent before.
 
     `detail` has no effect: a MobileVLM image always takes the same number of positions.
@@ -136,7 +137,8 @@ def parts(content: str | Sequence[_Text | ImageFields], place: str) -> tuple[str
     if isinstance(content, str):
         return (content,)
     return tuple(
-        Picture(part.source, part.uuid, place) if isinstance(part, ImageFields) else part.text for part in content
+        Picture(part.source, part.uuid, place, part.region) if isinstance(part, ImageFields) else part.text
+        for part in content
     )
 
 

@@ -69,5 +69,5 @@ def local_time(seconds: float) -> str:
 
 
 def _picture(seen: Seen, kept: Mapping[str, bool] | None) -> dict[str, Any]:
-    body: dict[str, Any] = {"sha256": seen.sha256, "size": seen.size, "format": seen.format}
+    body: dict[str, Any] = {"sha256": seen.sha256, "size": seen.size, "format": seen.format, "region": seen.region}
     return body if kept is None else {**body, "kept": kept.get(seen.sha256, False)}

@@ -1,10 +1,12 @@
 """Pictures that were sent before: features by what a file holds, names by client. Event loop only; no pictures here.
 
-The key is the full SHA-256 of a file's bytes: never of pixels, whose shape it would leave out, and never of an id
-that the sender chose. A server has one model and one preprocessing, so these need not be part of it.
+The key is the full SHA-256 of a file's bytes, or of that and a region: never of pixels, whose shape it would leave
+out, and never of an id that the sender chose. A server has one model and one preprocessing, so these need not be part
+of it.
 """
 
 import asyncio
+import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,9 +15,15 @@ from typing import NamedTuple
 from edgevlm_engines import Floats
 
 from edgevlm_server.errors import Refusal
+from edgevlm_server.images.region import Region
 
 MOST_NAMES = 1024
 """Names that are kept of one client; the number of clients is the number of keys."""
+
+
+def part_digest(sha256: str, region: Region | None) -> str:
+    """What a part of a file is known by, in hexadecimal: all of it by the file's own SHA-256."""
+    return sha256 if region is None else hashlib.sha256(bytes.fromhex(sha256) + str(region).encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -51,26 +59,26 @@ class FeatureCache:
         """Of what is kept, by client."""
         self._under_way: dict[str, _Work] = {}
 
-    def find(self, sha256: str) -> Floats | None:
+    def find(self, digest: str) -> Floats | None:
         """The features, if they are there."""
-        if sha256 not in self._kept:
+        if digest not in self._kept:
             return None
-        self._kept.move_to_end(sha256)
-        return self._kept[sha256].features
+        self._kept.move_to_end(digest)
+        return self._kept[digest].features
 
     async def get(
-        self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str = ""
+        self, digest: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str = ""
     ) -> tuple[Floats, bool]:
         """The features, and whether they were there or on their way already; else they are made for the client.
 
         A refusal that `make` returns is raised for everyone who waits, and not kept. Who gives up waiting does not
         end the work of the others; the last one does.
         """
-        known = self.find(sha256)
+        known = self.find(digest)
         if known is not None:
             return known, True
-        shared = sha256 in self._under_way
-        work = self._under_way[sha256] if shared else self._begin(sha256, make, client)
+        shared = digest in self._under_way
+        work = self._under_way[digest] if shared else self._begin(digest, make, client)
         work.waiting += 1
         try:
             made = await asyncio.shield(work.task)
@@ -78,30 +86,30 @@ class FeatureCache:
             work.waiting -= 1
             if not work.waiting and not work.task.done():
                 # a newcomer must not join what is being given up
-                del self._under_way[sha256]
+                del self._under_way[digest]
                 work.task.cancel()
         if callable(made):
             raise made()
         return made, shared
 
-    def _begin(self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str) -> _Work:
-        work = self._under_way[sha256] = _Work(asyncio.ensure_future(self._make(sha256, make, client)))
-        work.task.add_done_callback(lambda done: self._over(sha256, work))
+    def _begin(self, digest: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str) -> _Work:
+        work = self._under_way[digest] = _Work(asyncio.ensure_future(self._make(digest, make, client)))
+        work.task.add_done_callback(lambda done: self._over(digest, work))
         return work
 
     async def _make(
-        self, sha256: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str
+        self, digest: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str
     ) -> Floats | Refusal:
         made = await make()
         if not callable(made):
             made.flags.writeable = False
-            self._keep(sha256, _Kept(made, client))
+            self._keep(digest, _Kept(made, client))
         return made
 
-    def _keep(self, sha256: str, new: _Kept) -> None:
+    def _keep(self, digest: str, new: _Kept) -> None:
         if new.features.nbytes > self._max_bytes:
             return
-        self._kept[sha256] = new
+        self._kept[digest] = new
         self.bytes += new.features.nbytes
         self._counts[new.client] += 1
         if self._most_of_one is not None and self._counts[new.client] > self._most_of_one:
@@ -109,17 +117,17 @@ class FeatureCache:
         while self.bytes > self._max_bytes:
             self._drop(next(iter(self._kept)))
 
-    def _drop(self, sha256: str) -> None:
-        dropped = self._kept.pop(sha256)
+    def _drop(self, digest: str) -> None:
+        dropped = self._kept.pop(digest)
         self.evicted += 1
         self.bytes -= dropped.features.nbytes
         self._counts[dropped.client] -= 1
         if not self._counts[dropped.client]:
             del self._counts[dropped.client]
 
-    def _over(self, sha256: str, work: _Work) -> None:
-        if self._under_way.get(sha256) is work:
-            del self._under_way[sha256]
+    def _over(self, digest: str, work: _Work) -> None:
+        if self._under_way.get(digest) is work:
+            del self._under_way[digest]
         if not work.task.cancelled():
             # nobody may be left to ask for it, and that is no mistake
             work.task.exception()
@@ -151,7 +159,3 @@ class PictureNames:
             return None
         names.move_to_end(name)
         return names[name]
-
-    def drop(self, client: str | None, name: str) -> None:
-        """Forget a name, if it is known."""
-        self._files.get(client, OrderedDict()).pop(name, None)

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from edgevlm_server.images.decode.decoder import ImageDecoder
 from edgevlm_server.images.decode.preprocess import normalise
-from edgevlm_server.images.formats.limits import ImageLimits, not_a_data_url, remote_disabled
+from edgevlm_server.images.decode.square import Square
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits, not_a_data_url, remote_disabled
+from edgevlm_server.images.region import Region
 
 _WHITESPACE = b" \t\r\n\f\v"
 _WHITESPACE_TEXT = _WHITESPACE.decode()  # what Python strips by itself is more, some control characters included
@@ -49,14 +52,22 @@ class ImageIntake:
         """The file in the text of an `image_url`; what it holds is not looked at yet."""
         return image_file(image_bytes(image_url, self._limits))
 
-    def pixels(self, data: bytes) -> NDArray[np.float32]:
-        """The picture in a file's bytes, decoded and preprocessed: float32 [3, S, S]."""
-        return normalise(self._decoder.decode(data), self._spec)
+    def squares(self, data: bytes, regions: Sequence[Region | None]) -> list[Square | ImageError]:
+        """Parts of the picture in a file's bytes, decoded and fitted: RGB, S x S pixels; or why there is none."""
+        return self._decoder.parts(data, regions)
 
-    def pixels_of_file(self, path: Path) -> NDArray[np.float32]:
+    def normalised(self, square: Square) -> NDArray[np.float32]:
+        """One of those as the vision encoder takes it: float32 [3, S, S]."""
+        return normalise(square, self._spec)
+
+    def pixels(self, data: bytes, region: Region | None = None) -> NDArray[np.float32]:
+        """The picture in a file's bytes, or a part of it, decoded and preprocessed: float32 [3, S, S]."""
+        return self.normalised(self._decoder.decode(data, region))
+
+    def pixels_of_file(self, path: Path, region: Region | None = None) -> NDArray[np.float32]:
         """The same for a file on disk, under the same limits. Raises OSError when it cannot be read."""
         with path.open("rb") as file:
-            return self.pixels(file.read(self._limits.max_bytes + 1))
+            return self.pixels(file.read(self._limits.max_bytes + 1), region)
 
     def close(self) -> None:
         """Ends the worker processes, after the pictures under way (at most `decode_seconds`)."""

@@ -10,20 +10,25 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from edgevlm_engines import Engine, Floats, Preprocessing
 
 from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable, let_go
-from edgevlm_server.images.cache import FeatureCache, PictureNames
-from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
+from edgevlm_server.images.cache import FeatureCache, PictureNames, part_digest
+from edgevlm_server.images.decode.square import Square
 from edgevlm_server.images.fetch import AT_ONCE, ImageFetcher
 from edgevlm_server.images.formats.header import format_of
 from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
+from edgevlm_server.images.parts import TOGETHER, PartDecoder
 from edgevlm_server.images.pool import FairPool
+from edgevlm_server.images.region import Region
+from edgevlm_server.images.same_file import Part, parts_of
 from edgevlm_server.observe.exchange import Seen
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.request import Client, EncodedImages, Picture
@@ -34,7 +39,7 @@ DECODE_WORKERS = 2
 RESOLVERS = AT_ONCE
 """Threads that wait for the name server, which may be silent about one name and not about another: one a fetch."""
 AHEAD = 1
-"""Pictures of one request that may be decoded while another of it is encoded."""
+"""Pictures of one request that may be decoded while another of it is encoded, beside others of the same files."""
 FETCHES = {
     "image_host_not_allowed": "not_allowed",
     "image_fetch_failed": "failed",
@@ -48,18 +53,23 @@ Look = Callable[[int, Seen, bytes | None], None]
 
 
 class Encoded(NamedTuple):
-    """One picture: `features` `[image_tokens, hidden_size]`, and its file's SHA-256."""
+    """One picture: `features` `[image_tokens, hidden_size]`, its file's SHA-256, and what its part is known by."""
 
     features: Floats
     sha256: str
+    digest: str
 
 
-class _Asking(NamedTuple):
-    """One request: its client, whose turn it is among its pictures, and who looks at them."""
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """One request: its client, its pictures, whose turn it is among them, and who looks at them."""
 
     client: Client
-    turn: asyncio.Lock
+    parts: list[Part]
     look: Look | None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    files: dict[int, asyncio.Task[ImageFile | Refusal]] = field(default_factory=dict)
+    """By the number of their first picture, as long as one of them is to come."""
 
 
 class _VisionFailed(Exception):
@@ -94,6 +104,7 @@ class ImagePipeline:
         self._resolving = ThreadPoolExecutor(RESOLVERS, "resolver")
         self._decoding = FairPool(DECODE_WORKERS, "picture")
         self._encoding = FairPool(1, "vision")
+        self._parts = PartDecoder(self._decoding, self._intake.squares, metrics)
         self.cache = FeatureCache(cache_bytes, most_of_one)
         self._names = PictureNames()
         self._closed = False
@@ -109,23 +120,24 @@ class ImagePipeline:
 
         `look` sees each picture before it is decoded. Raises `ApiError`: of several mistakes, the first picture's.
         """
+        if not pictures:
+            return EncodedImages(np.zeros((0, self._engine.info.hidden_size), np.float32), ())
         # one encoding of a request at a time: its other pictures must not stand in front of another request's
-        asking = _Asking(client, asyncio.Lock(), look)
-        begun: list[asyncio.Task[Encoded] | None] = []
+        asking = _Asking(client, parts_of(pictures), look)
+        begun: dict[int, asyncio.Task[Encoded]] = {}
         found: list[Encoded] = []
         try:
-            for index, picture in enumerate(pictures):
-                near = range(len(begun), min(len(pictures), index + 1 + AHEAD))
-                begun += [self._begin(number, pictures[number], asking) for number in near]
-                task = begun[index]
+            for number, (picture, first, last) in enumerate(asking.parts):
+                self._begin(number, begun, asking)
                 # in order: a name may be that of a picture just before
-                found.append(self._named(index, picture, asking) if task is None else await task)
+                found.append(await begun[number] if number in begun else self._named(number, picture, asking))
                 if picture.name is not None:
                     self._names.put(client.name, picture.name, found[-1].sha256)
+                if number == last:
+                    asking.files.pop(first, None)
         finally:
-            await _give_up([task for task in begun if task is not None])
-        none = np.zeros((0, self._engine.info.hidden_size), np.float32)
-        return EncodedImages(np.concatenate([none, *(one.features for one in found)]), tuple(e.sha256 for e in found))
+            await _give_up([*begun.values(), *asking.files.values()])
+        return EncodedImages(np.concatenate([one.features for one in found]), tuple(one.digest for one in found))
 
     def refuse(self) -> None:
         """Begin no more work: what is under way may end."""
@@ -140,47 +152,71 @@ class ImagePipeline:
         self._encoding.shutdown()
         self._intake.close()
 
-    def _begin(self, number: int, picture: Picture, asking: _Asking) -> "asyncio.Task[Encoded] | None":
-        """`None` for a name alone, which takes no time."""
-        if picture.source is None:
-            return None
-        return asyncio.create_task(self._sent(number, picture.source, picture.place, asking))
+    def _begin(self, number: int, begun: dict[int, "asyncio.Task[Encoded]"], asking: _Asking) -> None:
+        """A picture, the one behind it, and others of their files; but no name alone, which takes no time."""
+        parts = asking.parts
+        for near in range(number, min(len(parts), number + TOGETHER)):
+            along = near <= number + AHEAD or parts[near].first in asking.files
+            if along and near not in begun and parts[near].picture.source is not None:
+                begun[near] = asyncio.create_task(self._sent(near, asking))
+                self._read(parts[near], asking)
 
-    async def _sent(self, number: int, source: bytes | str, place: str, asking: _Asking) -> Encoded:
-        """A picture that is part of the request; from the cache if its file was sent before."""
+    def _read(self, part: Part, asking: _Asking) -> None:
+        if part.first not in asking.files:
+            assert part.picture.source is not None
+            asking.files[part.first] = asyncio.create_task(self._file(part.picture.source, asking.client.share))
+
+    async def _sent(self, number: int, asking: _Asking) -> Encoded:
+        """A picture that is part of the request; from the cache if it was sent before."""
+        picture, first, _ = asking.parts[number]
         share = asking.client.share
         try:
-            data, sha256 = await self._file(source, share)
+            file = await asking.files[first]
+            if callable(file):
+                raise file()
             if asking.look is not None:
-                asking.look(number, Seen(sha256, len(data), format_of(data)), data)
+                seen = Seen(file.sha256, len(file.data), format_of(file.data), _written(picture))
+                asking.look(number, seen, file.data if number == first else None)
             self._metrics.image_queries.inc()
-            features, known = await self.cache.get(sha256, lambda: self._decode_and_encode(data, asking), share)
+            digest = part_digest(file.sha256, picture.region)
+            make = partial(self._decode_and_encode, file, picture.region, asking)
+            features, known = await self.cache.get(digest, make, share)
         except ImageError as error:
-            raise InvalidRequest(str(error), code=error.code, param=place) from None
+            raise InvalidRequest(str(error), code=error.code, param=picture.place) from None
         if known:
             self._metrics.image_hits.inc()
-        return Encoded(features, sha256)
+        return Encoded(features, file.sha256, digest)
 
     def _named(self, number: int, picture: Picture, asking: _Asking) -> Encoded:
-        """A picture that this client sent before under this name."""
+        """A picture that this client sent before under this name; of its parts, one that was sent so."""
         assert picture.name is not None, "the schema asks for one of the two"
-        client = asking.client.name
         self._metrics.image_queries.inc()
-        sha256 = self._names.get(client, picture.name)
-        features = None if sha256 is None else self.cache.find(sha256)
+        sha256 = self._names.get(asking.client.name, picture.name)
+        digest = "" if sha256 is None else part_digest(sha256, picture.region)
+        features = self.cache.find(digest)
         if sha256 is None or features is None:
-            self._names.drop(client, picture.name)
+            what = "picture" if picture.region is None else "such part of a picture"
             raise NotFound(
-                "No picture is stored under this uuid (any more); send it again with its image_url.",
+                f"No {what} is stored under this uuid (any more); send it again with its image_url.",
                 code="image_not_cached",
                 param=picture.place,
             )
         self._metrics.image_hits.inc()
         if asking.look is not None:
-            asking.look(number, Seen(sha256), None)
-        return Encoded(features, sha256)
+            asking.look(number, Seen(sha256, region=_written(picture)), None)
+        return Encoded(features, sha256, digest)
 
-    async def _file(self, source: bytes | str, share: str) -> ImageFile:
+    async def _file(self, source: bytes | str, share: str) -> ImageFile | Refusal:
+        """A refusal, where several pictures wait for it."""
+        try:
+            return await self._file_of(source, share)
+        except ImageError as error:
+            let_go(error)
+            return error.again
+        except Unavailable:
+            return Unavailable.draining
+
+    async def _file_of(self, source: bytes | str, share: str) -> ImageFile:
         if isinstance(source, bytes):
             return await self._decoding.run(share, lambda: image_file(source))
         url, address = source, remote_address(source)
@@ -212,39 +248,27 @@ class ImagePipeline:
         )
         return [str(address[0]) for *_, address in found]
 
-    async def _decode_and_encode(self, data: bytes, asking: _Asking) -> Floats | Refusal:
+    async def _decode_and_encode(self, file: ImageFile, region: Region | None, asking: _Asking) -> Floats | Refusal:
+        square = await self._parts.get(file, region, asking.client.share)
+        if callable(square):
+            return square
         try:
-            pixels = await self._decode(data, asking.client.share)
             async with asking.turn:
-                return await self._encode(pixels, asking.client.share)
-        except ImageError as error:
-            let_go(error)
-            return error.again
-        except ImageWorkerBusy:
-            log.warning("The machine is too busy to decode a picture in time.")
-            return Unavailable.too_busy_to_decode
-        except ImageWorkerError:
-            log.exception("No picture can be decoded.")
-            return Unavailable.undecoded
+                return await self._encode(square, asking.client.share)
         except Unavailable:
             return Unavailable.draining
         except _VisionFailed:
             return Unavailable.dead
 
-    async def _decode(self, data: bytes, share: str) -> Floats:
+    async def _encode(self, square: Square, share: str) -> Floats:
         start = time.monotonic()
-        pixels = await self._decoding.run(share, lambda: self._intake.pixels(data))
-        self._metrics.image_decode.observe(time.monotonic() - start)
-        return pixels
-
-    async def _encode(self, pixels: Floats, share: str) -> Floats:
-        start = time.monotonic()
-        encoded = await self._encoding.run(share, lambda: self._encode_now(pixels))
+        encoded = await self._encoding.run(share, lambda: self._encode_now(square))
         self._metrics.image_encode.observe(time.monotonic() - start)
         return encoded
 
-    def _encode_now(self, pixels: Floats) -> Floats:
+    def _encode_now(self, square: Square) -> Floats:
         """In the encoder's thread."""
+        pixels = self._intake.normalised(square)
         self._encode_began = began = time.monotonic()
         try:
             features: Floats = self._engine.encode_images(pixels[np.newaxis])[0]
@@ -259,7 +283,12 @@ class ImagePipeline:
             self._encode_began = None
 
 
-async def _give_up(tasks: Sequence["asyncio.Task[Encoded]"]) -> None:
+def _written(picture: Picture) -> str | None:
+    """The part that is meant, for the audit."""
+    return None if picture.region is None else str(picture.region)
+
+
+async def _give_up(tasks: Sequence["asyncio.Task[Any]"]) -> None:
     """Harmless for those that have ended."""
     for task in tasks:
         task.cancel()

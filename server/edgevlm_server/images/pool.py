@@ -23,9 +23,13 @@ class FairPool:
 
     async def run(self, client: str, work: Callable[[], Result]) -> Result:
         """Do it in a thread when it is this client's turn. Raises `Unavailable` once the pool is closed."""
+        return await self.run_what(client, lambda: work)
+
+    async def run_what(self, client: str, choose: Callable[[], Callable[[], Result]]) -> Result:
+        """The same with work that is chosen, on the event loop, only when the turn has come."""
         await self._turn(client)
         try:
-            done = self._submit(work)
+            done = self._submit(choose())
         except BaseException:
             self._pass_on()
             raise

@@ -12,11 +12,15 @@ MOST_TEXT = 32_768
 
 
 class Seen(NamedTuple):
-    """A picture's file: its SHA-256, its size in bytes and its format; these two are `None` for a name alone."""
+    """A picture's file: its SHA-256, its size in bytes and its format; these two are `None` for a name alone.
+
+    `region` is the part of it that was looked at; `None`: all of it.
+    """
 
     sha256: str
     size: int | None = None
     format: str | None = None
+    region: str | None = None
 
 
 @dataclass(slots=True)

@@ -61,7 +61,7 @@ def test_a_line_tells_of_question_and_answer(bundles: Bundles, tmp_path: Path, s
     assert all(answer["finish_reason"] == "length" for answer in line["answers"])
     assert all(0 < answer["confidence"] <= 1 for answer in line["answers"])
     digest = hashlib.sha256(picture).hexdigest()
-    assert line["pictures"] == [{"sha256": digest, "size": len(picture), "format": "PNG"}]
+    assert line["pictures"] == [{"sha256": digest, "size": len(picture), "format": "PNG", "region": None}]
     assert (line["status"], line["outcome"], line["code"]) == (200, "ok", None)
     assert before - 1 < datetime.fromisoformat(line["time"]).timestamp() < time.time()
     assert not (tmp_path / "pictures").exists()

@@ -50,7 +50,7 @@ lists = st.builds(
     st.integers(1, 3),
 )
 plain = st.sampled_from([{"type": "boolean"}, {"const": 5}, {"enum": [1, 2.5]}, {"enum": [True, False]}])
-scalars = (numbers | strings | choices | lists | plain).flatmap(_optionally)
+scalars: st.SearchStrategy[Schema] = st.one_of(numbers, strings, choices, lists, plain).flatmap(_optionally)
 
 
 def objects(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:

@@ -33,6 +33,9 @@ def address(name: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode((EXAMPLES / name).read_bytes()).decode()}"
 
 
+MODEL = "edgevlm-demo"
+
+
 def messages(name: str, text: str | None = None) -> list[Body]:
     picture = {"type": "image_url", "image_url": {"url": address(name)}}
     return [{"role": "user", "content": [picture, {"type": "text", "text": text or QUESTIONS[name]}]}]
@@ -144,7 +147,7 @@ def test_what_is_not_seen_is_a_refusal_elsewhere(demo: LiveServer, client: OpenA
         lamp: Literal["none", "red", "amber", "green"]
 
     asked: Any = {
-        "model": "edgevlm-demo",
+        "model": MODEL,
         "messages": messages("gauge.jpg", "Which lamp is on?"),
         "response_format": Panel,
     }
@@ -163,9 +166,7 @@ def test_a_refusal_in_the_responses_api(client: OpenAI) -> None:
 
     picture: Any = {"type": "input_image", "image_url": address("gauge.jpg"), "detail": "auto"}
     content: Any = [picture, {"type": "input_text", "text": "Which lamp is on?"}]
-    answer = client.responses.parse(
-        model="edgevlm-demo", input=[{"role": "user", "content": content}], text_format=Panel
-    )
+    answer = client.responses.parse(model=MODEL, input=[{"role": "user", "content": content}], text_format=Panel)
     [message] = answer.output
     assert message.type == "message" and message.content[0].type == "refusal"
     assert message.content[0].refusal == REFUSAL
@@ -183,8 +184,8 @@ def test_pydantic_reads_what_was_filled(client: OpenAI) -> None:
         lamp: Literal["red", "amber"] | None
 
     def parsed(kind: type[BaseModel]) -> BaseModel | None:
-        asked: Any = {"model": "edgevlm-demo", "messages": messages("gauge.jpg"), "response_format": kind}
-        return client.chat.completions.parse(**asked).choices[0].message.parsed  # type: ignore[no-any-return]
+        asked: Any = {"model": MODEL, "messages": messages("gauge.jpg"), "response_format": kind}
+        return client.chat.completions.parse(**asked).choices[0].message.parsed
 
     assert parsed(Gauge) == Gauge(value=3.0)
     assert isinstance(parsed(Reading), Reading)
@@ -250,7 +251,7 @@ def test_a_field_that_is_cut_short_ends_the_answer(demo: LiveServer, client: Ope
         serial: str
 
     asked: Any = {
-        "model": "edgevlm-demo",
+        "model": MODEL,
         "messages": messages("label.jpg"),
         "response_format": Label,
         "max_tokens": 2,

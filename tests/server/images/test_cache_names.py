@@ -142,6 +142,3 @@ def test_a_client_that_uses_many_names_loses_only_its_own() -> None:
     assert [names.get("busy", str(number)) for number in (7, 8, 9)] == [None, "08", "09"]
     assert names.get("quiet", "mine") == "00"
     assert names.get("busy", "mine") is None
-    names.drop("stranger", "mine")
-    names.drop("quiet", "mine")
-    assert names.get("quiet", "mine") is None

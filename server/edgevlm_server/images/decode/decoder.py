@@ -10,14 +10,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from PIL import Image
 
 from edgevlm_server.images.decode import worker as worker_process
-from edgevlm_server.images.formats.header import read_header
-from edgevlm_server.images.formats.limits import ImageLimits, invalid
+from edgevlm_server.images.formats.header import ImageHeader, read_header
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits, invalid, region_outside
+from edgevlm_server.images.region import Region
 
 _START_SECONDS = 30.0
 _PATIENCE = 4
@@ -50,30 +54,32 @@ class ImageDecoder:
         for worker in self._workers:
             self._idle.put(worker)
 
-    def decode(self, data: bytes) -> Image.Image:
-        """The picture in mode RGB, padded and resized to `size` x `size`. Blocks, also for a free worker.
+    def decode(self, data: bytes, region: Region | None = None) -> Image.Image:
+        """One part of a picture, or all of it: see `parts`. Raises ImageError too."""
+        [part] = self.parts(data, [region])
+        if isinstance(part, ImageError):
+            raise part
+        return part
 
-        Raises ImageError when the picture is refused, is damaged or takes more than `decode_seconds` of processor
-        time, ImageWorkerBusy when the machine does not come to it, and ImageWorkerError when no worker can be
-        started or the decoder is closed.
+    def parts(self, data: bytes, regions: Sequence[Region | None]) -> list[Image.Image | ImageError]:
+        """Each part in mode RGB, padded and resized to `size` x `size`. Blocks, also for a free worker.
+
+        The file is decoded once; but a large JPEG at a fraction for all of it, and whole for what is cut out of it.
+        An ImageError stands where the picture is refused, is damaged or takes more than `decode_seconds` of
+        processor time, or where the part is outside of it. Raises ImageWorkerBusy when the machine does not come
+        to it, and ImageWorkerError when no worker can be started or the decoder is closed.
         """
-        header = read_header(data, self._limits)
-        request = worker_process.REQUEST.pack(
-            len(data),
-            header.format.encode(),
-            header.width * header.height,
-            header.scale,
-            self._size,
-            *self._pad_colour,
-        )
-        status, pixels = self._ask(request, data)
-        if status == worker_process.UNSUPPORTED:
-            raise self._limits.unsupported()
-        if status == worker_process.TOO_MUCH_MEMORY:
-            raise self._limits.too_much_memory()
-        if status != worker_process.OK:
-            raise invalid()
-        return Image.frombytes("RGB", (self._size, self._size), pixels)
+        try:
+            header = read_header(data, self._limits)
+        except ImageError as error:
+            return [error.again() for _ in regions]
+        made: dict[int, Image.Image | ImageError] = {}
+        for decoded_as, numbers in _by_scale(header, regions):
+            while numbers:
+                answers = self._some_parts(data, decoded_as, [regions[number] for number in numbers])
+                made.update(zip(numbers, answers, strict=False))
+                numbers = numbers[len(answers) :]
+        return [made[number] for number in range(len(regions))]
 
     def close(self) -> None:
         """Ends the processes, after the pictures under way. From then on `decode` raises ImageWorkerError."""
@@ -83,14 +89,31 @@ class ImageDecoder:
                 worker.stop()
                 self._idle.put(worker)  # for those who still wait: they see that it is closed
 
-    def _ask(self, request: bytes, data: bytes) -> tuple[bytes, bytes]:
+    def _some_parts(
+        self, data: bytes, header: ImageHeader, regions: Sequence[Region | None]
+    ) -> list[Image.Image | ImageError]:
+        """The first one at least: those behind one that ends the process are not begun."""
+        texts = worker_process.BETWEEN.join("" if region is None else str(region) for region in regions).encode()
+        request = worker_process.REQUEST.pack(
+            len(texts),
+            len(data),
+            header.format.encode(),
+            header.width * header.height,
+            header.scale,
+            self._size,
+            *self._pad_colour,
+        )
         worker = self._idle.get()
         try:
             if self._closed:
                 raise ImageWorkerError("the image decoder is closed")
-            return worker.ask(request, data, 3 * self._size * self._size)
+            answers = worker.ask((request, texts, data), len(regions), 3 * self._size * self._size)
         finally:
             self._idle.put(worker)
+        return [one if isinstance(one, ImageError) else self._picture(one) for one in answers]
+
+    def _picture(self, pixels: bytes) -> Image.Image:
+        return Image.frombytes("RGB", (self._size, self._size), pixels)
 
     def __enter__(self) -> "ImageDecoder":
         return self
@@ -112,12 +135,12 @@ class _Worker:
         self._limits = limits
         self._process: _Process | None = None
 
-    def ask(self, request: bytes, data: bytes, reply_length: int) -> tuple[bytes, bytes]:
-        """Status and pixels. Raises ImageError for a picture that is too slow or ends the process."""
+    def ask(self, request: Sequence[bytes], parts: int, length: int) -> list[bytes | ImageError]:
+        """Each part's pixels, or why there are none; at least the first one's."""
         try:
-            return self._ready().ask(request, data, reply_length)
+            return self._ready().ask(request, parts, length)
         except _NotAccepted:  # it died while idle
-            return self._ready().ask(request, data, reply_length)
+            return self._ready().ask(request, parts, length)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -174,12 +197,12 @@ class _Process:
         self._process.wait()
         self._socket.close()
 
-    def ask(self, request: bytes, data: bytes, reply_length: int) -> tuple[bytes, bytes]:
-        """Status, and `reply_length` bytes where it is OK."""
+    def ask(self, request: Sequence[bytes], parts: int, length: int) -> list[bytes | ImageError]:
+        """Each part's `length` bytes, or why there are none; fewer if the process ends in the middle of one."""
         try:
-            deadline = time.monotonic() + _PATIENCE * self._limits.decode_seconds
-            self._hand_over(request, data, deadline)
-            return self._answer(reply_length, deadline)
+            deadline = self._deadline()
+            self._hand_over(request, deadline)
+            return self._answers(parts, length, deadline)
         except TimeoutError:
             self.kill()
             raise ImageWorkerBusy("an image worker was not done in time") from None
@@ -187,9 +210,9 @@ class _Process:
             self.kill()
             raise
 
-    def _hand_over(self, request: bytes, data: bytes, deadline: float) -> None:
+    def _hand_over(self, request: Sequence[bytes], deadline: float) -> None:
         try:
-            for part in (request, data):
+            for part in request:
                 self._set_timeout(deadline)
                 self._socket.sendall(part)
             accepted = self._receive(1, deadline)
@@ -198,15 +221,36 @@ class _Process:
         if accepted != worker_process.ACCEPTED:
             raise _NotAccepted("an image worker broke the protocol")
 
-    def _answer(self, reply_length: int, deadline: float) -> tuple[bytes, bytes]:
+    def _answers(self, parts: int, length: int, deadline: float) -> list[bytes | ImageError]:
+        decoded = self._reply(worker_process.SIZE.size, deadline, invalid)
+        if isinstance(decoded, ImageError):
+            return [decoded.again() for _ in range(parts)]
+        outside = partial(region_outside, *worker_process.SIZE.unpack(decoded))
+        answers: list[bytes | ImageError] = []
+        while len(answers) < parts and (not answers or self._process.poll() is None):
+            answers.append(self._reply(length, self._deadline(), outside))
+        return answers
+
+    def _reply(self, length: int, deadline: float, outside: Callable[[], ImageError]) -> bytes | ImageError:
         try:
             status = self._receive(1, deadline)
-            if status not in worker_process.STATUSES:
-                raise invalid()
-            return status, self._receive(reply_length, deadline) if status == worker_process.OK else b""
+            if status == worker_process.OK:
+                return self._receive(length, deadline)
         except (EOFError, ConnectionError):
             self.kill()
-            raise (self._limits.too_slow() if self._process.returncode == -signal.SIGPROF else invalid()) from None
+            return self._limits.too_slow() if self._process.returncode == -signal.SIGPROF else invalid()
+        refusals = {
+            worker_process.UNSUPPORTED: self._limits.unsupported,
+            worker_process.TOO_MUCH_MEMORY: self._limits.too_much_memory,
+            worker_process.OUTSIDE: outside,
+            worker_process.INVALID: invalid,
+        }
+        if status not in refusals:
+            self.kill()
+        return refusals.get(status, invalid)()
+
+    def _deadline(self) -> float:
+        return time.monotonic() + _PATIENCE * self._limits.decode_seconds
 
     def _receive(self, length: int, deadline: float) -> bytes:
         received = bytearray()
@@ -223,6 +267,19 @@ class _Process:
         if remaining <= 0:
             raise TimeoutError
         self._socket.settimeout(remaining)
+
+
+def _by_scale(header: ImageHeader, regions: Sequence[Region | None]) -> Iterator[tuple[ImageHeader, list[int]]]:
+    """How to decode a picture, and the numbers of the regions for which it is so decoded."""
+    numbers = range(len(regions))
+    cut = [number for number in numbers if header.scale > 1 and _is_cut(regions[number])]
+    yield header, [number for number in numbers if number not in cut]
+    # the square that the encoder takes may need every pixel of a small part
+    yield replace(header, scale=1), cut
+
+
+def _is_cut(region: Region | None) -> bool:
+    return region is not None and region.cut is not None
 
 
 def _command(limits: ImageLimits) -> list[str]:

@@ -11,6 +11,9 @@ from PIL import Image
 _BAND_PIXELS = 4_194_304  # 16 MB in Pillow's four bytes a pixel: one band up to 2048 x 2048
 _EXACT_SIDE = 4096
 
+Square = Image.Image
+"""As wide as high: what the vision encoder takes, in three bytes a pixel."""
+
 
 def fit_square(image: Image.Image, size: int, pad_colour: tuple[int, int, int]) -> Image.Image:
     """Pads an RGB picture on both sides to a square, then resizes that to `size` x `size` pixels.

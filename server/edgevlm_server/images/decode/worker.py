@@ -1,8 +1,9 @@
 """The process that decodes pictures: it may crash, hang or be killed. Knows Pillow and one socket, no more.
 
-It answers requests on file descriptor 0, one at a time, and ends when that closes. A request is `REQUEST` and
-the file's bytes. The reply is ACCEPTED as soon as all of it is read, then a status byte, then for OK the RGB
-bytes of the square picture. Lengths are fixed by the request and nothing is pickled.
+It answers requests on file descriptor 0, one at a time, and ends when that closes. A request is `REQUEST`, the texts
+of the parts that are wanted, and the file's bytes. The reply is ACCEPTED as soon as all of it is read, then a status
+byte for the file, for OK its `SIZE` when upright, and then for each part a status byte, for OK the RGB bytes of the
+square picture. Lengths are fixed by the request and nothing is pickled.
 """
 
 import os
@@ -11,16 +12,23 @@ import signal
 import struct
 import sys
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 from PIL import Image
 
+from edgevlm_server.images.decode.part import Colour, part_of
 from edgevlm_server.images.decode.rgb import UnsupportedMode, decode_rgb, load_heic_reader
 from edgevlm_server.images.decode.square import fit_square
+from edgevlm_server.images.region import OutsideError, Region
 
-REQUEST = struct.Struct("!I4sIBI3B")  # length, format, pixels at most, draft scale, size of the square, its colour
+REQUEST = struct.Struct("!HI4sIBI3B")
+"""Lengths of the parts' texts and of the file, format, pixels at most, draft scale, size of a square, its colour."""
+SIZE = struct.Struct("!II")
 READY, ACCEPTED = b"R", b"A"
-OK, UNSUPPORTED, TOO_MUCH_MEMORY, INVALID = b"0", b"1", b"2", b"3"
-STATUSES = (OK, UNSUPPORTED, TOO_MUCH_MEMORY, INVALID)
+OK, UNSUPPORTED, TOO_MUCH_MEMORY, INVALID, OUTSIDE = b"0", b"1", b"2", b"3", b"4"
+BETWEEN = "\n"
+"""Stands between the parts' texts; that of the whole is empty."""
 
 _SOCKET, _STDERR = 0, 2
 
@@ -40,29 +48,56 @@ def serve(memory_bytes: int, seconds: float) -> None:
     _write(READY)
     os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR)  # libraries print about damaged pictures
     while header := _read(REQUEST.size):
-        length, *request = REQUEST.unpack(header)
+        texts, length, *request = REQUEST.unpack(header)
+        parts = _read(texts).decode().split(BETWEEN)
         data = _read(length)
         _write(ACCEPTED)
-        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process
-        status, pixels = _answer(data, *request)
+        _answer(parts, data, seconds, *request)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _write(status + pixels)
 
 
 def _answer(
-    data: bytes, image_format: bytes, max_pixels: int, scale: int, size: int, *pad_colour: int
-) -> tuple[bytes, bytes]:
+    parts: list[str],
+    data: bytes,
+    seconds: float,
+    image_format: bytes,
+    max_pixels: int,
+    scale: int,
+    size: int,
+    *around: int,
+) -> None:
     Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow then warns above it, and the warning is an error
-    red, green, blue = pad_colour
+    red, green, blue = around
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process
+    status, image = _tried(lambda: decode_rgb(data, image_format.rstrip(b"\0").decode(), scale))
+    _write(status)
+    if image is None:
+        return
+    _write(SIZE.pack(*image.size))
+    for part in parts:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        status, square = _tried(partial(_square, image, part, size, (red, green, blue)))
+        _write(status)
+        if square is not None:
+            _write(square.tobytes())
+
+
+def _square(image: Image.Image, part: str, size: int, around: Colour) -> Image.Image:
+    region = Region.read(part)
+    return fit_square(image if region is None else part_of(image, region, around), size, around)
+
+
+def _tried(work: Callable[[], Image.Image]) -> tuple[bytes, Image.Image | None]:
     try:
-        image = decode_rgb(data, image_format.rstrip(b"\0").decode(), scale)
-        return OK, fit_square(image, size, (red, green, blue)).tobytes()
+        return OK, work()
     except UnsupportedMode:
-        return UNSUPPORTED, b""
+        return UNSUPPORTED, None
+    except OutsideError:
+        return OUTSIDE, None
     except MemoryError:
-        return TOO_MUCH_MEMORY, b""
+        return TOO_MUCH_MEMORY, None
     except Exception:  # Pillow raises OSError, ValueError, SyntaxError and more for damaged files
-        return INVALID, b""
+        return INVALID, None
 
 
 def _confine(memory_bytes: int) -> None:

@@ -12,6 +12,7 @@ ImageErrorCode = Literal[
     "image_unsupported",
     "image_too_large",
     "image_invalid",
+    "image_region_outside",
     "remote_images_disabled",
     "image_host_not_allowed",
     "image_fetch_failed",
@@ -128,6 +129,13 @@ def _spelled(image_format: ImageFormat) -> str:
 
 def invalid() -> ImageError:
     return ImageError("image_invalid", "The picture is damaged or incomplete and cannot be decoded.")
+
+
+def region_outside(width: int, height: int) -> ImageError:
+    return ImageError(
+        "image_region_outside",
+        f"The part to be cut out reaches beyond the picture, which has {width} x {height} pixels when it is upright.",
+    )
 
 
 def not_a_data_url() -> ImageError:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from edgevlm_server.images.decode import decoder as decoder_module
+from edgevlm_server.images.decode import worker
 from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
 from edgevlm_server.images.formats.limits import ImageLimits
 
@@ -93,8 +94,11 @@ def test_process_killed_while_it_decodes() -> None:
         assert_right(made)
 
 
-ACCEPT = "import os, struct\nos.write(0, b'R')\nn, = struct.unpack('!I', os.read(0, 20)[:4])\n"
+ACCEPT = (
+    f"import os, struct\nos.write(0, b'R')\nn = sum(struct.unpack('!HI', os.read(0, {worker.REQUEST.size})[:6]))\n"
+)
 ACCEPT += "while n > 0: n -= len(os.read(0, n))\n"
+DECODED = f"b'A0' + bytes({worker.SIZE.size})"
 
 
 @pytest.mark.parametrize(
@@ -103,9 +107,11 @@ ACCEPT += "while n > 0: n -= len(os.read(0, n))\n"
         ACCEPT + "os.write(0, b'A'); os.kill(os.getpid(), 11)",
         ACCEPT + "os.write(0, b'A'); os._exit(1)",
         ACCEPT + "os.write(0, b'AX' + bytes(4000)); os.read(0, 1)",
-        ACCEPT + "os.write(0, b'A0' + bytes(50))",
+        ACCEPT + f"os.write(0, {DECODED}); os._exit(1)",
+        ACCEPT + f"os.write(0, {DECODED} + b'X' + bytes(4000)); os.read(0, 1)",
+        ACCEPT + f"os.write(0, {DECODED} + b'0' + bytes(50))",
     ],
-    ids=["crash", "exit", "unknown status", "too few bytes"],
+    ids=["crash", "exit", "unknown status", "no part", "unknown status of a part", "too few bytes"],
 )
 def test_worker_that_fails_on_a_picture(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with decoder() as made:
@@ -136,7 +142,7 @@ def test_program_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_reply_that_is_too_long_does_not_reach_the_next_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = ACCEPT + f"os.write(0, b'A0' + bytes({3 * SIZE * SIZE}) + b'A0junk'); os.read(0, 1)"
+    script = ACCEPT + f"os.write(0, {DECODED} + b'0' + bytes({3 * SIZE * SIZE}) + b'0junk'); os.read(0, 1)"
     with decoder() as made:
         with monkeypatch.context() as patch:
             patch.setattr(decoder_module, "_command", lambda limits: [sys.executable, "-c", script])
