@@ -166,6 +166,6 @@ class GenerationFields(SamplingFields, GuidedFields, OtherServersFields):
             choices=self.n or 1,
             logprobs=logprobs,
             structure=structure(self) if self.model_fields_set & GuidedFields.model_fields.keys() else None,
-            fill=filled(self.response_format, "response_format"),
+            fill=None if self.response_format is None else filled(self.response_format, "response_format"),
             **others,
         )

@@ -19,12 +19,10 @@ class Reader:
     writes_json: bool
 
 
-def fill_of(request: Request, *, writes_json: bool) -> Fill | None:
-    """How its answer is filled; `None`: the model writes it as a whole. Raises `InvalidRequest`."""
-    fill = request.generation.fill
-    if fill is None or not (fill.always or not writes_json):
-        return None
-    if fill.always and not any(isinstance(part, Picture) for turn in request.turns for part in turn.parts):
+def fill_of(request: Request, fill: Fill, *, writes_json: bool) -> Fill | None:
+    """`None` if the model writes the answer as a whole after all. Raises `InvalidRequest`."""
+    shows = any(isinstance(part, Picture) for turn in request.turns for part in turn.parts)
+    if not (shows if fill.always else not writes_json):
         return None
     _check(request)
     return fill

@@ -29,7 +29,8 @@ class Way(NamedTuple):
 
 def way_of(wanted: Request, arrival: Arrival, service: Service, loaded: Loaded) -> Way:
     """Raises `InvalidRequest` for what the way that it goes has no place for."""
-    fill = fill_of(wanted, writes_json=loaded.model.about.writes_json)
+    asked = wanted.generation.fill
+    fill = asked and fill_of(wanted, asked, writes_json=loaded.model.about.writes_json)
     least = wanted.generation.min_confidence
     judge = Judge(loaded.model.about.refusal.text, service.settings.min_confidence if least is None else least)
     if fill is not None:
