@@ -190,17 +190,17 @@ class Settings:
     no_page: bool = option(
         False, "do not serve the page at / where people can try the model in a browser", parse=yes_or_no
     )
-    stations: Path | None = option(
-        None,
-        "folder of stations, one JSON file each: what /v1/readings reads there, and how (default: there are none)",
-        "DIR",
-        Path,
-    )
     min_confidence: float = option(
         0.0,
         "how sure an answer must be, from 0 to 1, or it is refused; a request may say it itself",
         "P",
         probability,
+    )
+    stations: Path | None = option(
+        None,
+        "folder of stations, one JSON file each: what /v1/readings reads there, and how (default: there are none)",
+        "DIR",
+        Path,
     )
     audit: Path | None = option(
         None,

@@ -184,6 +184,9 @@ class Station(_Answer):
 
     name: str
     has_source: bool
+    crop: str | None = None
+    rotate: str | float | None = None
+    deskew: str | None = None
     min_confidence: float | None = None
     fields: list[dict[str, Any]]
 

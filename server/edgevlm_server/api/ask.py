@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from edgevlm_server.api.chat import usage_body
 from edgevlm_server.api.fields import Count, MinConfidence, sureness, sureness_headers
 from edgevlm_server.api.messages import MAX_PARTS
 from edgevlm_server.api.region import RegionFields
-from edgevlm_server.api.strict import PromptText, Text
+from edgevlm_server.api.strict import PromptText, Text, form_number
 from edgevlm_server.errors import NotSure
 from edgevlm_server.request import Generation, Picture, Request, Turn
 from edgevlm_server.runtime.output import Output, Usage
@@ -30,7 +30,7 @@ class AskForm(RegionFields, BaseModel):
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
     system: PromptText | None = None
     max_tokens: Count | None = None
-    min_confidence: MinConfidence | None = None
+    min_confidence: Annotated[MinConfidence, BeforeValidator(form_number)] | None = None
     model: Text | None = None
 
     def request(self) -> Request:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from edgevlm_server.guided.grammar import or_refusal
+from edgevlm_server.images.region import Region
 from edgevlm_server.refusals import same_words
 
 Reason = Literal["refused", "low_confidence", "out_of_range", "unfinished"]
@@ -39,12 +40,16 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """`question` is asked as it is; a value that is less sure than `min_confidence` does not count."""
+    """`question` is asked as it is; a value that is less sure than `min_confidence` does not count.
+
+    `region` is the part of each picture that it is about; `None`: the one that is meant anyway.
+    """
 
     name: str
     question: str
     kind: Kind
     min_confidence: float | None = None
+    region: Region | None = None
 
 
 class Refusal(NamedTuple):

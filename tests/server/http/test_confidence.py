@@ -144,7 +144,7 @@ def test_a_form_has_a_status_for_it(server: LiveServer) -> None:
     assert server.client.post("/ask", files=sent(form)).status_code == 200
 
 
-@pytest.mark.parametrize("text", ["much", "1.5", "-1", "1e-1", "nan"])
+@pytest.mark.parametrize("text", ["much", "1.5", "-1", "", "nan"])
 def test_a_form_takes_a_number_from_0_to_1(server: LiveServer, text: str) -> None:
     response = server.client.post("/ask", files=sent({"question": "hello", "min_confidence": text}))
     assert (response.status_code, response.json()["error"]["param"]) == (400, "min_confidence")

@@ -1,13 +1,13 @@
 """The fields of `/ask`, as people send them, to the values of its model. Knows no HTTP and no multipart."""
 
-import re
 from typing import Any
 
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.body.multipart import FormField, invalid_form
 
 TEXTS = (
-    *("question", "system", "max_tokens", "min_confidence", "model", "fields", "station", "crop", "rotate", "deskew"),
+    *("question", "system", "max_tokens", "min_confidence", "model"),
+    *("fields", "station", "crop", "rotate", "deskew"),
 )
 """Fields that are texts, even where they are sent as files. Any other file is a picture, whatever its name is."""
 PICTURES = ("image", "image[]", "images", "images[]", "file", "file[]", "files", "files[]", "picture", "photo")
@@ -58,14 +58,11 @@ def _is_path(content: bytes) -> bool:
         return False
 
 
-def _value(field: FormField) -> str | int | float:
+def _value(field: FormField) -> str | int:
     text = _text(field)
     # `0x10`, `1_000` and the like stay texts, which are no numbers for the model
-    if field.name == "max_tokens" and re.fullmatch(r"[0-9]{1,9}", text):
-        return int(text)
-    if field.name == "min_confidence" and re.fullmatch(r"[0-9]{0,9}\.?[0-9]{1,18}", text):
-        return float(text)
-    return text
+    number = text.isascii() and text.isdecimal() and len(text) < 10
+    return int(text) if field.name == "max_tokens" and number else text
 
 
 def _text(field: FormField) -> str:
