@@ -46,13 +46,17 @@ class Version(_Answer):
 
 
 class ModelCard(_Answer):
-    """OpenAI's shape, with vLLM's `max_model_len`: positions of one prompt with its answer."""
+    """OpenAI's shape, with vLLM's `max_model_len`: positions of one prompt with its answer.
+
+    `description` is what the model's maker says that it can read, for people; often empty.
+    """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: Literal["edgevlm"] = "edgevlm"
     max_model_len: int
+    description: str
 
 
 class ModelList(_Answer):

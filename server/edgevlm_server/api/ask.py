@@ -26,7 +26,7 @@ class AskForm(RegionFields, BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    question: PromptText
+    question: Annotated[PromptText, Field(examples=["What does the gauge read?"])]
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
     system: PromptText | None = None
     max_tokens: Count | None = None

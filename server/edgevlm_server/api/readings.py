@@ -91,7 +91,10 @@ class ReadingsForm(Readable):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    fields: Annotated[Fields, BeforeValidator(_parsed)] | None = None
+    fields: Annotated[
+        Annotated[Fields, BeforeValidator(_parsed)] | None,
+        Field(examples=[[{"name": "pressure", "question": "What does the gauge read?", "type": "number"}]]),
+    ] = None
     min_confidence: Annotated[Share, BeforeValidator(form_number)] | None = None
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
 

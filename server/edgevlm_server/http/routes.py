@@ -148,5 +148,8 @@ async def _body(request: Request, service: Service, model: type[Model]) -> Model
 def _card(service: Service) -> answers.ModelCard:
     model = service.loaded().model
     return answers.ModelCard(
-        id=model.manifest.model, created=service.started, max_model_len=model.engine.info.max_length
+        id=model.manifest.model,
+        created=service.started,
+        max_model_len=model.engine.info.max_length,
+        description=model.about.description,
     )
