@@ -160,7 +160,7 @@ LIBRARIES: dict[str, set[str]] = {
     "concurrent": {
         *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_server.images.pool"),
         "edgevlm_engines.ort",
-        "edgevlm.commands.evaluate",
+        "edgevlm.evaluation.asking",
     },
 }
 """Folders or files that may import a library."""
