@@ -93,6 +93,8 @@ class Generation:
     logprobs: int | None = None
     """Report each token's probability, with so many of the likeliest tokens beside it; `None`: do not."""
     structure: Structure | None = None
+    min_confidence: float | None = None
+    """How sure an answer must be, or there is none; `None`: as sure as the server's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

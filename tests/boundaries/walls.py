@@ -99,7 +99,13 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats", "edgevlm_server.images.region"},
     "edgevlm_server.images.formats": set(),
     "edgevlm_server.observe": {
-        *("edgevlm_server.device", "edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.version"),
+        *(
+            "edgevlm_server.device",
+            "edgevlm_server.errors",
+            "edgevlm_server.refusals",
+            "edgevlm_server.settings",
+            "edgevlm_server.version",
+        ),
     },
     "edgevlm_server.device": set(),
     "edgevlm_server.audit": {"edgevlm_server.observe", "edgevlm_server.settings"},

@@ -19,7 +19,7 @@ from edgevlm_server.api.field_bodies import Fields, Share
 from edgevlm_server.api.messages import MAX_PARTS, ImagePart
 from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.stations import STATION_NAME
-from edgevlm_server.api.strict import Text
+from edgevlm_server.api.strict import Text, form_number
 from edgevlm_server.api.unsupported import ClientFields
 from edgevlm_server.readings.field import Field as Asked
 from edgevlm_server.readings.field import Reading
@@ -86,14 +86,6 @@ def _parsed(value: Any) -> Any:
         raise PydanticCustomError("json", "It must be a JSON list of fields") from None
 
 
-def _number(value: Any) -> Any:
-    """A form's text that is a number."""
-    try:
-        return float(value)
-    except ValueError:
-        return value
-
-
 class ReadingsForm(Readable):
     """`curl -F image=@part.jpg -F station=press-4`, or with `fields` as JSON in the place of a station."""
 
@@ -103,7 +95,7 @@ class ReadingsForm(Readable):
         Annotated[Fields, BeforeValidator(_parsed)] | None,
         Field(examples=[[{"name": "pressure", "question": "What does the gauge read?", "type": "number"}]]),
     ] = None
-    min_confidence: Annotated[Share, BeforeValidator(_number)] | None = None
+    min_confidence: Annotated[Share, BeforeValidator(form_number)] | None = None
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
 
     @property

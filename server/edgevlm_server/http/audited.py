@@ -39,6 +39,6 @@ class OverheardChoices(Choices):
     async def pieces(self) -> AsyncGenerator[tuple[int, Output], None]:
         async with aclosing(super().pieces()) as pieces:
             async for index, piece in pieces:
-                confidence = self._answers[index].confidence
-                self._exchange.heard(index, piece.text, piece.finish_reason, confidence)
+                text, confidence = piece.text or piece.withheld, self._answers[index].confidence
+                self._exchange.heard(index, text, piece.finish_reason, confidence, piece.refused)
                 yield index, piece

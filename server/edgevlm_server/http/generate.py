@@ -11,12 +11,13 @@ from typing import NamedTuple
 from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter
+from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter, sureness_headers
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest
 from edgevlm_server.http.audited import OverheardChoices, note_question
 from edgevlm_server.http.visit import Arrival, Count, charge, count_request, enter
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
 from edgevlm_server.prepare import prepare
+from edgevlm_server.refusals import Judge
 from edgevlm_server.request import Generation
 from edgevlm_server.runtime.bodies import Arriving
 from edgevlm_server.runtime.output import Answer, Choices, ClientLeft, Output, Ticket, when_all_ended
@@ -56,6 +57,8 @@ class Queued(NamedTuple):
             self.record.ran([one.began for one in sequences], [one.prefilled for one in sequences])
             usage = choices.usage
             self.record.counted(usage.prompt, usage.cached, usage.completion)
+            if usage.completion:
+                self.record.judged(choices.confidence, choices.refused)
 
     def failed(self, error: ApiError) -> str:
         """The events for what went wrong after the first of them was sent."""
@@ -129,11 +132,12 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read
 
 
 def _choices(queued: Queued, loaded: Loaded, service: Service) -> Choices:
-    generation, tokenizer = queued.generation, loaded.model.tokenizer
+    generation, tokenizer, least = queued.generation, loaded.model.tokenizer, queued.generation.min_confidence
+    judge = Judge(loaded.model.about.refusal.text, service.settings.min_confidence if least is None else least)
 
     def answer(ticket: Ticket) -> Answer:
         text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=generation.keep_space)
-        return Answer(ticket, tokenizer, text, service.metrics, queued.record.arrived)
+        return Answer(ticket, tokenizer, text, judge, service.metrics, queued.record.arrived)
 
     answers, exchange = [answer(ticket) for ticket in queued.tickets], queued.record.exchange
     return Choices(answers) if exchange is None else OverheardChoices(answers, exchange)
@@ -143,8 +147,8 @@ async def _whole(queued: Queued, choices: Choices) -> Response:
     with queued.noted(choices):
         answers = await choices.whole()
     queued.record.enter("send")
-    body = queued.writer.whole(answers, choices.usage)
-    return PlainTextResponse(body) if isinstance(body, str) else JSONResponse(body)
+    body, headers = queued.writer.whole(answers, choices.usage), sureness_headers(answers)
+    return PlainTextResponse(body, headers=headers) if isinstance(body, str) else JSONResponse(body, headers=headers)
 
 
 async def _streamed(queued: Queued, choices: Choices) -> Response:

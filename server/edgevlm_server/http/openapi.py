@@ -23,6 +23,7 @@ ERRORS = {
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The body is of another media type.",
+    422: "The answer is less sure than the request asks for; `x-confidence` says how sure it is.",
     429: "The queue is full, or this client has reached a limit; `retry-after` says when to come again, in seconds.",
     500: "The engine failed on this request.",
     503: "The model is loading, the server is shutting down or its engine is dead; see `retry-after`.",

@@ -28,9 +28,10 @@ from edgevlm_server.http.visit import Arrival, Visit, count_request, enter
 from edgevlm_server.http.waves import Waves
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST
 from edgevlm_server.readings.asking import Ask, Asking
-from edgevlm_server.readings.field import Field, Reading
+from edgevlm_server.readings.field import Field, Reading, Reason
 from edgevlm_server.readings.station import Station, at_least
 from edgevlm_server.readings.views import in_part, views
+from edgevlm_server.refusals import Refused
 from edgevlm_server.request import Picture
 from edgevlm_server.runtime.output import ClientLeft
 from edgevlm_server.runtime.sequence import Sequence
@@ -110,7 +111,10 @@ async def _receive(arrival: Arrival, service: Service, stations: Stations) -> _O
     read = partial(read_json_or_form, arrival.request, ReadingsRequest, ReadingsForm, service.settings.max_body)
     asked = await arrival.deadline.within(lambda: service.admission.receive(arrival.client.share, read))
     arrival.record.enter("prepare")
-    return _own_order(asked) if asked.station is None else _station_order(asked, _found(stations, asked.station))
+    least = service.settings.min_confidence
+    if asked.station is None:
+        return _own_order(asked, least)
+    return _station_order(asked, _found(stations, asked.station), least)
 
 
 def _found(stations: Stations, name: str) -> Station:
@@ -120,20 +124,20 @@ def _found(stations: Stations, name: str) -> Station:
     return station
 
 
-def _own_order(asked: Readable) -> _Order:
+def _own_order(asked: Readable, least: float) -> _Order:
     if not asked.pictures:
         raise _no_picture("There is no picture to read from")
-    fields = at_least(asked.asked, asked.min_confidence)
+    fields = at_least(asked.asked, asked.min_confidence, least)
     return _Order(None, asked.model, fields, in_part(asked.pictures, asked.own_region), "fields")
 
 
-def _station_order(asked: Readable, station: Station) -> _Order:
+def _station_order(asked: Readable, station: Station, least: float) -> _Order:
     pictures = asked.pictures
     if not pictures:
         if station.source is None:
             raise _no_picture("There is no picture, and the station has no address of one")
         pictures = (Picture(station.source, place="station"),)
-    fields = at_least(station.fields, asked.min_confidence, station.min_confidence)
+    fields = at_least(station.fields, asked.min_confidence, station.min_confidence, least)
     pictures = in_part(pictures, asked.own_region, station.region)
     return _Order(station.name, asked.model, fields, pictures, "station.fields")
 
@@ -165,10 +169,18 @@ async def _answer(asking: Asking, ready: _Ready, waves: Waves) -> dict[str, Any]
         usage = waves.usage
         record.ran([one.began for one in waves.begun], [one.prefilled for one in waves.begun])
         record.counted(usage.prompt, usage.cached, usage.completion)
+        if found:
+            record.judged(min(one.confidence for one in found), _refused(found))
         if record.exchange is not None:
             record.exchange.decided = [reading_body(one) for one in found]
     record.enter("send")
     return readings_body(asking.loaded.model.manifest.model, ready.station, found, usage)
+
+
+def _refused(found: list[Reading]) -> Refused | None:
+    """Why one of them has no value, if the model cannot tell, or is not sure."""
+    reasons: dict[Reason | None, Refused] = {"refused": "by_model", "low_confidence": "low_confidence"}
+    return next((reasons[one.reason] for one in found if one.reason in reasons), None)
 
 
 def _sent(body: dict[str, Any], request: Request, headers: dict[str, str]) -> Response:

@@ -65,7 +65,7 @@ async def responses(request: Request, service: Served) -> Response:
 @generation.post(
     "/ask",
     response_model=answers.FormAnswer,
-    responses=may_answer(GENERATING, {"text/plain": "The answer alone, unless `Accept` asks for JSON."}),
+    responses=may_answer((*GENERATING, 422), {"text/plain": "The answer alone, unless `Accept` asks for JSON."}),
     openapi_extra=takes(AskForm, {}, "multipart/form-data"),
 )
 async def ask(request: Request, service: Served) -> Response:

@@ -16,8 +16,9 @@ from edgevlm_server.guided.grammar import GrammarError
 from edgevlm_server.observe.record import RequestRecord
 from edgevlm_server.prepare import read_prompt, room_left
 from edgevlm_server.readings.field import Field, Heard, Reading, Refusal, grammar, read
+from edgevlm_server.refusals import Judge
 from edgevlm_server.request import Client, EncodedImages, Picture, Request, Structure, Turn
-from edgevlm_server.runtime.output import Answer, Ticket
+from edgevlm_server.runtime.output import Answer, Ticket, joined
 from edgevlm_server.runtime.sequence import Sequence as Asked
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
@@ -88,7 +89,8 @@ class Asking(NamedTuple):
         """One after the other, as they are whole. Raises `ApiError` if the engine fails, `ClientLeft`."""
         left = iter(fields)
         async for ticket in tickets:
-            yield read(next(left), await self._heard(ticket), self.refusal)
+            field = next(left)
+            yield read(field, await self._heard(ticket, field), self.refusal)
 
     async def _prompt(self, one: Ask, model: str | None) -> _Prompt:
         request = Request(place=one.place, model=model, turns=one.turns)
@@ -111,12 +113,12 @@ class Asking(NamedTuple):
             constraint=prompt.constraint,
         )
 
-    async def _heard(self, ticket: Ticket) -> Heard:
-        tokenizer = self.loaded.model.tokenizer
-        answer = Answer(ticket, tokenizer, Detokenizer(tokenizer), self.service.metrics, self.record.arrived)
-        pieces = [piece async for piece in answer.pieces()]
-        text = "".join(piece.text for piece in pieces)
-        return Heard(text, pieces[-1].finish_reason == "stop", ticket.sequence.confidence)
+    async def _heard(self, ticket: Ticket, field: Field) -> Heard:
+        tokenizer, metrics = self.loaded.model.tokenizer, self.service.metrics
+        judge = Judge(self.refusal.text, field.min_confidence or 0.0)
+        answer = Answer(ticket, tokenizer, Detokenizer(tokenizer), judge, metrics, self.record.arrived)
+        whole = joined([piece async for piece in answer.pieces()])
+        return Heard(whole.text or whole.withheld, whole.finish_reason == "stop", answer.confidence)
 
 
 def _structure(one: Ask, refusal: Refusal) -> Structure:
