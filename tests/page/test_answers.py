@@ -77,6 +77,16 @@ def test_only_what_is_sure_looks_like_a_reading(
     assert heard == (f"Answer: 0.0 ({word.lower()})" if word else "Answer: 0.0")
 
 
+def test_the_demo_model_s_own_answers(visitor: Visitor, tmp_path: Path) -> None:
+    visitor.choose(EXAMPLES / "gauge.jpg")
+    assert visitor.ask("What does the gauge read?") == "3.0"
+    assert re.fullmatch(r"(Sure|Fairly sure) .*%", visitor.verdict())
+    visitor.choose(EXAMPLES / "wall.jpg")
+    assert visitor.ask("What does the gauge read?") == CANNOT
+    assert visitor.verdict() == "The model cannot tell"
+    assert look(visitor)[0] < 20
+
+
 def test_answers_stay_when_another_picture_comes(visitor: Visitor) -> None:
     visitor.choose(EXAMPLES / "gauge.jpg")
     assert visitor.ask("What does the gauge read?") == "3.0"
