@@ -94,6 +94,7 @@ def test_the_corners_of_what_comes_out_come_from_the_corners(corners: tuple[tupl
         assert math.isclose((d * x + e * y + f) / below, expected_y, abs_tol=1e-3)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 400), st.floats(0, 359.9))
 def test_what_is_computed_has_its_bounds(width: int, height: int, degrees: float) -> None:
