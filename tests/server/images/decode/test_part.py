@@ -137,6 +137,19 @@ def test_a_part_of_a_file_is_the_file_cut_beforehand(image_format: str, box: tup
 
 
 @LINUX
+@pytest.mark.parametrize("degrees", [7.5, 45, -100])
+def test_a_file_turned_at_any_angle_is_the_picture_turned_beforehand(degrees: float) -> None:
+    """It then has more pixels than the file, whose header they are held to."""
+    turned = PICTURE.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=PAD)
+    assert turned.width * turned.height > PICTURE.width * PICTURE.height
+    with decoder() as made:
+        for _ in range(2):
+            assert same(
+                made.decode(encode(PICTURE, "PNG"), region(rotate=degrees)), made.decode(encode(turned, "PNG"))
+            )
+
+
+@LINUX
 def test_a_part_is_one_of_the_upright_picture() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held so that the picture must be turned by a quarter
