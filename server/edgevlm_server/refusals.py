@@ -1,9 +1,10 @@
 """When an answer is none: the model says that it cannot tell, or it is not sure enough. Knows texts, no HTTP."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
-Refused = Literal["by_model", "low_confidence"]
-REFUSED: tuple[Refused, ...] = get_args(Refused)
+Refused = Literal["by_model", "low_confidence", "out_of_range"]
+REFUSED: tuple[Refused, ...] = ("by_model", "low_confidence")
+"""What can be said of any answer; only JSON can also hold a value that its schema does not allow."""
 
 NOT_SURE = "The model is not sure enough of its answer."
 """What stands in place of such an answer."""

@@ -67,6 +67,7 @@ INSIDE: dict[str, set[str]] = {
         *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),
         *("edgevlm_server.http.access", "edgevlm_server.http.body", "edgevlm_server.http.transport"),
         *("edgevlm_server.device", "edgevlm_server.observe", "edgevlm_server.readings"),
+        "edgevlm_server.filled",
     },
     "edgevlm_server.http.access": {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.service", "edgevlm_server.settings"),
@@ -82,7 +83,10 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.api": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
-        *("edgevlm_server.images.region", "edgevlm_server.readings"),
+        *("edgevlm_server.filled", "edgevlm_server.images.region", "edgevlm_server.readings"),
+    },
+    "edgevlm_server.filled": {
+        *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.readings", "edgevlm_server.runtime"),
     },
     "edgevlm_server.readings": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),

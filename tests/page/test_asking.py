@@ -37,7 +37,7 @@ def test_a_file_is_asked_about_and_then_comes_from_the_cache(visitor: Visitor) -
         "Describe the image.",
         "What is the serial number on the label?",
     ]
-    share = visitor.page.locator(".turn .bar > span").first.evaluate("part => part.style.width")
+    share = visitor.page.locator(".turn .figures .bar > span").first.evaluate("part => part.style.width")
     assert float(share.removesuffix("%")) == pytest.approx(100 * cached / prompt, abs=0.01)
 
 

@@ -22,8 +22,14 @@ _NAMED = [
     {"type": "text", "text": "How many bolts are missing?"},
 ]
 
+_PART = [
+    {"type": "image_url", "image_url": {"url": LAMP}, "crop": "pct:50,15,50,70", "rotate": -3},
+    {"type": "text", "text": "Which lamp is on?"},
+]
+
 CHAT: dict[str, Any] = {
     "a picture and a question": {"messages": [{"role": "user", "content": _SHOWN}], "max_tokens": 16},
+    "a part of a picture, turned a little": {"messages": [{"role": "user", "content": _PART}], "max_tokens": 16},
     "text alone": {"messages": [{"role": "user", "content": "What can you see?"}], "max_tokens": 16},
     "a picture to ask about again": {"messages": [{"role": "user", "content": _NAMED}], "max_tokens": 16},
     "the same picture by its name": {
@@ -54,9 +60,18 @@ COMPLETION: dict[str, Any] = {
 
 _INPUT = [{"type": "input_image", "image_url": GAUGE}, {"type": "input_text", "text": "What does the gauge read?"}]
 
+_STRAIGHT = [
+    {"type": "input_image", "image_url": GAUGE, "deskew": "pct:10,4 90,6 89,96 9,94"},
+    {"type": "input_text", "text": "What does the gauge read?"},
+]
+
 RESPONSES: dict[str, Any] = {
     "text alone": {"input": "What can you see?", "max_output_tokens": 16},
     "a picture and a question": {"input": [{"role": "user", "content": _INPUT}], "max_output_tokens": 16},
+    "what lies between four corners, straightened": {
+        "input": [{"role": "user", "content": _STRAIGHT}],
+        "max_output_tokens": 16,
+    },
 }
 
 DECISIONS: dict[str, Any] = {

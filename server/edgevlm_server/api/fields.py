@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 from pydantic import Discriminator, Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
-from edgevlm_server.api.guided import GuidedFields, structure
+from edgevlm_server.api.guided import GuidedFields, filled, structure
 from edgevlm_server.api.strict import StrictModel, Text, tag
 from edgevlm_server.api.unsupported import ClientFields, Hint, OtherServersFields
 from edgevlm_server.errors import ApiError
@@ -166,5 +166,6 @@ class GenerationFields(SamplingFields, GuidedFields, OtherServersFields):
             choices=self.n or 1,
             logprobs=logprobs,
             structure=structure(self) if self.model_fields_set & GuidedFields.model_fields.keys() else None,
+            fill=None if self.response_format is None else filled(self.response_format, "response_format"),
             **others,
         )

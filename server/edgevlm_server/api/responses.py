@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 
 from edgevlm_server.api.chat import Body, logprob_entries
 from edgevlm_server.api.fields import Count, MinConfidence, SamplingFields, TopLogprobs, sureness
-from edgevlm_server.api.guided import TextFormat, wanted_format
+from edgevlm_server.api.guided import TextFormat, filled, wanted_format
 from edgevlm_server.api.input_items import Input, conversation
 from edgevlm_server.api.strict import PromptText, StrictModel
 from edgevlm_server.api.unsupported import NOTHING_KEPT, Effort, Hint, Refused, ToolFields
@@ -106,6 +106,7 @@ class ResponsesRequest(SamplingFields, ToolFields):
                 max_tokens=self.max_output_tokens,
                 logprobs=(self.top_logprobs or 0) if self.wants_logprobs else None,
                 structure=None if self.text is None else self.text.structure(),
+                fill=None if self.text is None else filled(self.text.format, "text.format"),
                 min_confidence=self.min_confidence,
             ),
             stream=bool(self.stream),

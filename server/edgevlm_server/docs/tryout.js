@@ -5,13 +5,12 @@ import { button, labelled, make } from "./elements.js";
 import { frame, withPictures } from "./pictures.js";
 import { resolved, takesFiles } from "./schema.js";
 
+const MOST_ROWS = 24;
 const FORM = "as a form with files";
 const PICTURE = "docs/gauge.jpg"; // what a field for files begins with
 
 export function tryOut(method, path, operation, components) {
-  const place = make("input");
-  place.value = path;
-  place.spellcheck = false;
+  const place = line(path);
   const shown = make("pre");
   shown.hidden = true;
   shown.tabIndex = 0;
@@ -46,9 +45,7 @@ function bodyOf(operation, components) {
 
 function jsonBody(value) {
   const { shown, whole, elements } = withPictures(JSON.stringify(value, null, 2));
-  const text = make("textarea");
-  text.value = shown;
-  text.spellcheck = false;
+  const text = area(shown);
   return {
     element: [make("div", "pictures", ...elements), labelled("Body", text)],
     body: () => ({ headers: { "content-type": "application/json" }, body: whole(text.value) }),
@@ -73,14 +70,28 @@ function elementsOf(fields) {
   return fields.map((field) => field.element);
 }
 
+function line(value) {
+  const input = make("input");
+  input.value = value;
+  input.spellcheck = false;
+  return input;
+}
+
+// As high as what it holds, within bounds.
+function area(value) {
+  const input = make("textarea");
+  input.value = value;
+  input.rows = Math.min(MOST_ROWS, value.split("\n").length);
+  input.spellcheck = false;
+  return input;
+}
+
 // Each field has its name, its element, its values as they are now, and whether it begins with one.
 
 function text(name, { examples = [] }) {
   const [first = ""] = examples;
   const example = typeof first === "string" ? first : JSON.stringify(first, null, 2);
-  const input = make(example.includes("\n") ? "textarea" : "input");
-  input.value = example;
-  input.spellcheck = false;
+  const input = example.includes("\n") ? area(example) : line(example);
   const values = () => (input.value === "" ? [] : [input.value]);
   return { name, element: labelled(name, input), values, begun: example !== "" };
 }

@@ -77,8 +77,9 @@ export class Turn {
     const shown = this.part("verdict");
     shown.hidden = words === "";
     shown.textContent = words;
-    if (words && typeof confidence === "number") {
-      if (!refused) shown.prepend(bar(confidence));
+    // how sure the model is that it cannot tell helps nobody at a line
+    if (words && !refused) {
+      shown.prepend(bar(confidence));
       shown.append(element("span", "hint", percent(confidence)));
     }
     return kind;

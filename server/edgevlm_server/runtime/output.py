@@ -6,6 +6,7 @@ request side by side. Knows no engine, no wire shapes and no HTTP.
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import abc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -237,8 +238,45 @@ class Answer:
         return (self._text.finish(), ()) if self._tokens is None else self._tokens.finish()
 
 
-class Choices:
+class Choices(ABC):
     """The answers to one request, in the order of their index."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def usage(self) -> Usage:
+        """So far. A prompt counts once, however many answers it gets."""
+
+    @abstractmethod
+    def sureness(self, index: int) -> float:
+        """How sure the model is of one of them, so far."""
+
+    @property
+    @abstractmethod
+    def refused(self) -> Refused | None:
+        """Why one of them is none."""
+
+    @abstractmethod
+    def pieces(self) -> AsyncGenerator[tuple[int, Output], None]:
+        """Pieces of all answers as they come, each with the index of its answer."""
+
+    @property
+    def confidence(self) -> float:
+        """So far, of the one that is least sure."""
+        return min(map(self.sureness, range(len(self))))
+
+    async def whole(self) -> list[Output]:
+        """Every answer to its end. Raises what `pieces` raises."""
+        pieces: list[list[Output]] = [[] for _ in range(len(self))]
+        async for index, piece in self.pieces():
+            pieces[index].append(piece)
+        return [joined(one) for one in pieces]
+
+
+class SideBySide(Choices):
+    """Each a sequence of its own."""
 
     def __init__(self, answers: abc.Sequence[Answer]) -> None:
         self._answers = tuple(answers)
@@ -257,22 +295,14 @@ class Choices:
             completion=sum(usage.completion for usage in each),
         )
 
-    @property
-    def confidence(self) -> float:
-        """So far, of the one that is least sure."""
-        return min(answer.confidence for answer in self._answers)
+    def sureness(self, index: int) -> float:
+        """Of the tokens so far."""
+        return self._answers[index].confidence
 
     @property
     def refused(self) -> Refused | None:
         """Why one of them is none."""
         return next((answer.refused for answer in self._answers if answer.refused is not None), None)
-
-    async def whole(self) -> list[Output]:
-        """Every answer to its end. Raises what `Answer.pieces` raises."""
-        pieces: list[list[Output]] = [[] for _ in self._answers]
-        async for index, piece in self.pieces():
-            pieces[index].append(piece)
-        return [joined(one) for one in pieces]
 
     async def pieces(self) -> AsyncGenerator[tuple[int, Output], None]:
         """Pieces of all answers as they come, each with the index of its answer."""

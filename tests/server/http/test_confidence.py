@@ -12,6 +12,7 @@ from openai import OpenAI
 
 from tests.live import LiveServer, sse
 from tests.manifests import change_part
+from tests.pictures import data_url
 from tests.server.engines import DoubtfulEngine
 
 Bundles = Callable[[str], Path]
@@ -246,3 +247,24 @@ def test_the_audit_keeps_what_was_held_back(bundles: Bundles, tmp_path: Path) ->
     told, held = [json.loads(line)["answers"] for file in files for line in file.read_text().splitlines()]
     assert told == [{"text": text, "finish_reason": "length", "confidence": near(ASKED), "refused": None}]
     assert held == [{**told[0], "finish_reason": "stop", "refused": "low_confidence"}]
+
+
+def test_readings_keep_to_the_servers_default_and_are_noted(bundles: Bundles) -> None:
+    fields = [{"name": "lamp", "question": "Which?", "type": "choice", "choices": ["red", "green"]}]
+    body = {"image": data_url(), "fields": fields}
+    engine = DoubtfulEngine(bundles("v2"), 2, SURE)
+    with LiveServer.on_engine(bundles("v2"), engine, min_confidence=0.5) as server:
+        [doubtful] = server.client.post("/v1/readings", json=body).json()["fields"]
+        assert (doubtful["value"], doubtful["reason"]) == (None, "low_confidence")
+        last = server.client.get("/status").json()["last_requests"][0]
+        assert (last["confidence"], last["refused"]) == (doubtful["confidence"], "low_confidence")
+        assert server.metrics()['edgevlm_answers_refused_total{reason="low_confidence"}'] == 1
+        [taken] = server.client.post("/v1/readings", json={**body, "min_confidence": 0}).json()["fields"]
+        assert taken["value"] is not None
+
+
+def test_the_description_of_the_api_names_status_and_heads(server: LiveServer) -> None:
+    document = server.client.get("/openapi.json").json()
+    answers = document["paths"]["/ask"]["post"]["responses"]
+    assert {"x-confidence", "x-refused", "x-request-id"} <= {*answers["422"]["headers"], *answers["200"]["headers"]}
+    assert "422" not in document["paths"]["/v1/chat/completions"]["post"]["responses"]
