@@ -72,7 +72,9 @@ def _says_something(keyword: str, value: Any) -> bool:
     if keyword == "format":
         # one of the generator's own stands beside a pattern that says the same
         return value in FORMATS
-    return keyword == "const" or value is not None
+    # an older draft's way to say that a bound is not exclusive
+    no = value is False and keyword in ("exclusiveMinimum", "exclusiveMaximum")
+    return keyword == "const" or (value is not None and not no)
 
 
 def _target(root: Schema, ref: str) -> Schema:

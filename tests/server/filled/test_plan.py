@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import pytest
 from edgevlm_server.filled.asks import Reader, asks, fill_of
+from edgevlm_server.filled.bounds import holds
 from edgevlm_server.filled.plan import MOST_LEAVES, plan
 from edgevlm_server.filled.questions import questions, words
 from edgevlm_server.filled.tree import Unfillable, leaves
@@ -59,6 +60,12 @@ def test_there_is_an_end_to_it() -> None:
     levels = {f"l{n}": reading(a={"$ref": f"#/$defs/l{n + 1}"}, b={"$ref": f"#/$defs/l{n + 1}"}) for n in range(30)}
     with pytest.raises(Unfillable, match="too large"):
         plan({**reading(a={"$ref": "#/$defs/l0"}), "$defs": {**levels, "l30": NUMBER}})
+
+
+def test_a_bound_that_is_not_exclusive_in_an_older_way_excludes_nothing() -> None:
+    schema = reading(a={**NUMBER, "minimum": -5, "exclusiveMinimum": False, "exclusiveMaximum": False})
+    [leaf] = leaves(plan(schema))
+    assert holds(leaf.schema, 0) and holds(leaf.schema, -5) and not holds(leaf.schema, -6)
 
 
 def asked(schema: Body) -> list[str | None]:
