@@ -13,6 +13,7 @@ from edgevlm.cli import CommandError
 if TYPE_CHECKING:
     import numpy as np
     from edgevlm_server.images.intake import ImageIntake
+    from edgevlm_server.images.region import Region
     from numpy.typing import NDArray
 
 FOR_PNG = {
@@ -35,13 +36,13 @@ Picture = str | os.PathLike[str] | bytes | PillowPicture
 """A file's path, its bytes, or a picture of Pillow."""
 
 
-def picture_pixels(intake: "ImageIntake", picture: Picture) -> "NDArray[np.float32]":
-    """`[3, size, size]`. Raises `CommandError`, naming the picture, for one that cannot be read."""
+def picture_pixels(intake: "ImageIntake", picture: Picture, region: "Region | None" = None) -> "NDArray[np.float32]":
+    """`[3, size, size]`, of all of it or of a part. Raises `CommandError`, naming it, if it cannot be read."""
     name = str(picture) if isinstance(picture, str | os.PathLike) else "The picture"
     try:
         if isinstance(picture, str | os.PathLike):
-            return intake.pixels_of_file(Path(picture))
-        return intake.pixels(picture if isinstance(picture, bytes) else _saved(picture))
+            return intake.pixels_of_file(Path(picture), region)
+        return intake.pixels(picture if isinstance(picture, bytes) else _saved(picture), region)
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror or error}.") from None
     except (ImageError, ImageWorkerError) as error:

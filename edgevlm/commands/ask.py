@@ -3,12 +3,16 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgevlm_server.option_values import at_least_one
 from edgevlm_server.settings import Settings, from_arguments
 from edgevlm_server.settings import add_arguments as add_settings
 
 from edgevlm.cli import CommandError
+
+if TYPE_CHECKING:
+    from edgevlm_server.images.region import Region
 
 SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Of pictures, also of those that are refused: the sentence then is about the question that is missing."""
@@ -25,7 +29,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="bundle, checkpoint, or name of a published model to ask (default: the demo model)",
     )
+    add_region(parser)
     add_answering(parser)
+
+
+def add_region(parser: argparse.ArgumentParser) -> None:
+    """The part of each picture that is looked at."""
+    group = parser.add_argument_group("part of the pictures")
+    group.add_argument(
+        "--crop", metavar="X,Y,WIDTH,HEIGHT", help="look at this part, in pixels, or in percent: pct:25,10,50,30"
+    )
+    group.add_argument("--rotate", metavar="DEGREES", help="turn it clockwise")
+    group.add_argument(
+        "--deskew",
+        metavar="CORNERS",
+        help="in place of --crop: straighten what lies between four corners 'x,y x,y x,y x,y', from the top left one "
+        "clockwise",
+    )
+
+
+def chosen_region(arguments: argparse.Namespace) -> "Region | None":
+    """What those options say. Raises `CommandError`."""
+    from edgevlm_server.images.region import Region, RegionError
+
+    try:
+        return Region.parse(arguments.crop, arguments.rotate, arguments.deskew)
+    except RegionError as error:
+        raise CommandError(f"--{error.field}: {error}.") from None
 
 
 def add_answering(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(
             f"What do you want to ask? Give a question after the picture: edgevlm ask {question} '...'"
         )
+    region = chosen_region(arguments)
     with LocalModel.load(arguments.model, offline_settings(arguments)) as model:
-        features = model.features(pictures)
+        features = model.features(pictures, region)
         for piece in model.answer(
             [Turn("user", (*[Mark.IMAGE] * len(pictures), question))], features, arguments.max_tokens
         ):

@@ -4,9 +4,7 @@
 """
 
 import argparse
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +15,7 @@ from edgevlm.evaluation.published.question import NAMES
 from edgevlm.key_file import read_key
 
 if TYPE_CHECKING:
-    from edgevlm_demo.evaluation import EvaluationQuestion
-
-    from edgevlm.evaluation.answerers import Answerer
+    from edgevlm.evaluation.forms import Way
     from edgevlm.evaluation.published.target import Target
 
 
@@ -35,7 +31,16 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures", type=at_least_one, default=100, metavar="N", help="pictures per scene (default: 100)"
     )
-    parser.add_argument("--engine", action="store_true", help="ask the engine directly, without HTTP")
+    parser.add_argument(
+        "--engine",
+        action="store_true",
+        help="ask the engine directly, without HTTP; this also finds the confidence temperature that fits best",
+    )
+    parser.add_argument(
+        "--forms",
+        action="store_true",
+        help="ask each question freely, in JSON and as a reading's field, and compare",
+    )
     parser.add_argument(
         "--answers", type=Path, metavar="FILE", help="write every question with its answer as JSON lines"
     )
@@ -75,7 +80,9 @@ def _add_who(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.url is not None and (arguments.model is not None or getattr(arguments, "engine", False)):
         raise CommandError("--url asks a server that has its own model: leave out --model and --engine.")
-    return _demo(arguments) if arguments.set == "demo" else _published(arguments)
+    if arguments.set != "demo":
+        return _published(arguments)
+    return _forms(arguments) if arguments.forms else _demo(arguments)
 
 
 def _published(arguments: argparse.Namespace) -> int:
@@ -120,49 +127,48 @@ def _demo(arguments: argparse.Namespace) -> int:
     from edgevlm_demo.evaluation import SETS, comparison, evaluation_questions, family_scores, table
 
     from edgevlm.evaluation.answerers import answerer
+    from edgevlm.evaluation.asking import answered
+    from edgevlm.evaluation.calibration import report
     from edgevlm.evaluation.files import Record, write_answers, write_sheet
 
     records: list[Record] = []
     with answerer(arguments.model, arguments.url, directly=arguments.engine) as ask:
         for name, chosen in SETS.items():
             questions = evaluation_questions(arguments.pictures, **chosen._asdict())
-            records += [Record(name, question, said) for question, said in _answered(ask, questions, name)]
+            records += [Record(name, question, said) for question, said in answered(ask, questions, name)]
     if arguments.answers is not None:
         write_answers(arguments.answers, records)
     if arguments.sheet is not None:
         write_sheet(arguments.sheet, records)
     scores = {
         name: family_scores(
-            (record.question.family, record.said, record.question.answer) for record in records if record.set == name
+            (record.question.family, record.said.text, record.question.answer)
+            for record in records
+            if record.set == name
         )
         for name in SETS
     }
     print(table(scores[next(iter(SETS))]))
-    print(comparison(scores), end="")
+    print(comparison(scores))
+    print(report([record.judged for record in records if not record.said.refused]))
     return 0
 
 
-def _answered(
-    ask: "Answerer", questions: "Iterable[EvaluationQuestion]", name: str
-) -> "Iterator[tuple[EvaluationQuestion, str]]":
-    """Each question with what was said, in order, several at a time."""
-    from tqdm import tqdm
+def _forms(arguments: argparse.Namespace) -> int:
+    from edgevlm_demo.evaluation import evaluation_questions
 
-    waiting: deque[tuple[EvaluationQuestion, Future[str]]] = deque()
-    with ThreadPoolExecutor(ask.concurrent) as pool, tqdm(desc=name, unit=" questions", disable=None) as progress:
-        for question in questions:
-            waiting.append((question, pool.submit(ask, question)))
-            # drawings are made as they are needed: thousands of them would fill the memory
-            while len(waiting) >= 4 * ask.concurrent:
-                yield _first(waiting)
-                progress.update()
-        while waiting:
-            yield _first(waiting)
-            progress.update()
+    from edgevlm.evaluation.answerers import answerer
+    from edgevlm.evaluation.asking import answered
+    from edgevlm.evaluation.files import Record
+    from edgevlm.evaluation.forms import WAYS
+    from edgevlm.evaluation.ways import Asked, report
 
-
-def _first(
-    waiting: deque[tuple["EvaluationQuestion", Future[str]]],
-) -> "tuple[EvaluationQuestion, str]":
-    question, future = waiting.popleft()
-    return question, future.result()
+    if arguments.engine or arguments.answers or arguments.sheet:
+        raise CommandError("--forms are asked of a server, for one table: leave out --engine, --answers and --sheet.")
+    found: dict[Way, list[Asked]] = {}
+    for way in WAYS:
+        with answerer(arguments.model, arguments.url, way=way) as ask:
+            questions = evaluation_questions(arguments.pictures)
+            found[way] = [Record(way, question, said).asked for question, said in answered(ask, questions, way)]
+    print(report(found))
+    return 0

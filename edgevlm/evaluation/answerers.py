@@ -6,19 +6,24 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.evaluation.forms import Way, form_of, worded
+from edgevlm.evaluation.said import TEMPERATURES, Asked, Said
 from edgevlm.http_client import ExchangeError, Server, fetch
 from edgevlm.own_server import own_server
+from edgevlm.pictures import PillowPicture, picture_pixels
 
 if TYPE_CHECKING:
-    from edgevlm_demo.evaluation import EvaluationQuestion
+    from edgevlm_server.images.intake import ImageIntake
     from edgevlm_server.model import Model
 
 MAX_TOKENS = 40
 SECONDS = 120
+ANSWER = "answer"
+"""The name of the only value that is asked for."""
 
 
 class Answerer(Protocol):
@@ -26,69 +31,147 @@ class Answerer(Protocol):
 
     concurrent: int
 
-    def __call__(self, question: "EvaluationQuestion") -> str: ...
+    def __call__(self, question: Asked) -> Said: ...
 
 
 @contextmanager
-def answerer(bundle: Path | None, url: str | None, *, directly: bool) -> Iterator[Answerer]:
+def answerer(
+    bundle: Path | None, url: str | None, *, directly: bool = False, way: Way = "free"
+) -> Iterator[Answerer]:
     """What was asked for: a running server, the engine itself, or a server that lives as long as the evaluation."""
     if url is not None:
-        yield HttpAnswerer(Server.at(url))
+        yield HttpAnswerer(Server.at(url), way)
     elif directly:
-        from edgevlm_server.model import load_model
-        from edgevlm_server.settings import Settings
-
-        model = load_model(find_bundle(bundle), Settings.offline())
-        try:
-            yield EngineAnswerer(model)
-        finally:
-            model.engine.close()
+        with _engine_answerer(find_bundle(bundle)) as engine:
+            yield engine
     else:
         with own_server(find_bundle(bundle)) as own:
-            yield HttpAnswerer(Server.at(own))
+            yield HttpAnswerer(Server.at(own), way)
+
+
+@contextmanager
+def _engine_answerer(bundle: Path) -> Iterator["EngineAnswerer"]:
+    from edgevlm_server.images.formats.limits import ImageLimits
+    from edgevlm_server.images.intake import ImageIntake
+    from edgevlm_server.model import load_model
+    from edgevlm_server.settings import Settings
+
+    model = load_model(bundle, Settings.offline())
+    intake = ImageIntake(ImageLimits(), model.manifest.preprocessing, workers=1)
+    try:
+        yield EngineAnswerer(model, intake)
+    finally:
+        intake.close()
+        model.engine.close()
 
 
 class EngineAnswerer:
-    """One question after another in this process."""
+    """One question after another in this process, each answer with its confidence at all temperatures."""
 
     concurrent = 1
 
-    def __init__(self, model: "Model") -> None:
+    def __init__(self, model: "Model", intake: "ImageIntake") -> None:
         self._model = model
+        self._intake = intake
 
-    def __call__(self, question: "EvaluationQuestion") -> str:
-        from edgevlm_server.images.decode.preprocess import preprocess
-        from edgevlm_server.offline import answer, encode
+    def __call__(self, question: Asked) -> Said:
+        from edgevlm_server.offline import begun, encode, steps
+        from edgevlm_server.refusals import Judge
+        from edgevlm_server.runtime.logprobs import chosen_logprobs
+        from edgevlm_server.text.detokenizer import Detokenizer
         from edgevlm_server.text.prompt import Mark, Turn
 
-        features = encode(self._model, [preprocess(question.image, self._model.manifest.preprocessing)])
+        features = encode(self._model, [picture_pixels(self._intake, question.image)])
         turns = [Turn("user", (Mark.IMAGE, question.text))]
-        return "".join(answer(self._model, turns, features, max_tokens=MAX_TOKENS))
+        sequence = begun(self._model, turns, features, max_tokens=MAX_TOKENS)
+        pieces, curve = Detokenizer(self._model.tokenizer), [0.0] * len(TEMPERATURES)
+        text = ""
+        for token, logits in steps(self._model, sequence):
+            text += pieces.push(token)
+            logprobs = (chosen_logprobs(logits[None], [token], temperature)[0] for temperature in TEMPERATURES)
+            curve = [sum(pair) for pair in zip(curve, logprobs, strict=True)]
+        text += pieces.finish()
+        refused = Judge(self._model.about.refusal.text).refused(text, sequence.confidence) is not None
+        return Said(text, sequence.confidence, refused, tuple(curve))
 
 
 class HttpAnswerer:
-    """The chat endpoint of a server, with the picture as a PNG in a data URL."""
+    """A running server, with the picture as a PNG in a data URL: in a chat, in JSON, or as a reading."""
 
     concurrent = 8
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, way: Way = "free") -> None:
         self._server = server
+        self._ask = {"free": self._free, "json": self._json, "field": self._field}[way]
 
-    def __call__(self, question: "EvaluationQuestion") -> str:
-        file = io.BytesIO()
-        question.image.save(file, "PNG")
-        picture = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    def __call__(self, question: Asked) -> Said:
+        return self._ask(question)
+
+    def _free(self, question: Asked) -> Said:
+        choice = self._chat(question, {})
+        with self._expected():
+            return Said(choice["message"]["content"], choice["confidence"], choice["refused"] is not None)
+
+    def _json(self, question: Asked) -> Said:
+        properties = {ANSWER: form_of(question.text).leaf()}
+        schema = {"type": "object", "properties": properties, "required": [ANSWER], "additionalProperties": False}
+        form = {"type": "json_schema", "json_schema": {"name": ANSWER, "schema": schema}}
+        choice = self._chat(question, {"response_format": form})
+        with self._expected():
+            return _typed(_value(choice["message"]["content"]), choice["confidence"])
+
+    def _field(self, question: Asked) -> Said:
+        fields = [form_of(question.text).field(ANSWER, question.text)]
+        found = self._post("/v1/readings", {"image": data_url(question.image), "fields": fields})
+        with self._expected():
+            [field] = found["fields"]
+            return _typed(field["value"], field["confidence"])
+
+    def _chat(self, question: Asked, more: dict[str, Any]) -> Any:
         content = [
-            {"type": "image_url", "image_url": {"url": picture}},
+            {"type": "image_url", "image_url": {"url": data_url(question.image)}},
             {"type": "text", "text": question.text},
         ]
-        body = {"messages": [{"role": "user", "content": content}], "max_tokens": MAX_TOKENS, "temperature": 0}
+        messages = [{"role": "user", "content": content}]
+        body = {"messages": messages, "max_tokens": MAX_TOKENS, "temperature": 0, **more}
+        found = self._post("/v1/chat/completions", body)
+        with self._expected():
+            return found["choices"][0]
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
         try:
-            answer = fetch(self._server, "POST", "/v1/chat/completions", json.dumps(body).encode(), seconds=SECONDS)
+            answer = fetch(self._server, "POST", path, json.dumps(body).encode(), seconds=SECONDS)
         except ExchangeError as error:
             raise CommandError(f"{self._server.url} does not answer: {error}.") from None
+        if answer.status != 200:
+            raise CommandError(f"{self._server.url} gave no answer (status {answer.status}).")
+        with self._expected():
+            return json.loads(answer.body)
+
+    @contextmanager
+    def _expected(self) -> Iterator[None]:
         try:
-            text: str = json.loads(answer.body)["choices"][0]["message"]["content"]
+            yield
         except (ValueError, LookupError, TypeError):
-            raise CommandError(f"{self._server.url} gave no answer (status {answer.status}).") from None
-        return text
+            raise CommandError(f"{self._server.url} gave an answer of another form than edgevlm's.") from None
+
+
+def _value(content: str | None) -> object:
+    """Of JSON; an answer that was cut off or has another form stays as it is, for it is wrong."""
+    if content is None:
+        return None
+    try:
+        return json.loads(content)[ANSWER]
+    except (ValueError, LookupError):
+        return content
+
+
+def _typed(value: object, confidence: float) -> Said:
+    return Said(worded(value), confidence, value is None)
+
+
+def data_url(image: PillowPicture) -> str:
+    """A picture as chat messages hold it."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

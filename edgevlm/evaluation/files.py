@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgevlm.cli import CommandError
+from edgevlm.evaluation.calibration import Judged
+from edgevlm.evaluation.forms import REFUSAL, same_number
+from edgevlm.evaluation.said import Said
+from edgevlm.evaluation.ways import Asked
 
 if TYPE_CHECKING:
     from edgevlm_demo.evaluation import EvaluationQuestion
@@ -20,13 +24,27 @@ class Record(NamedTuple):
 
     set: str
     question: "EvaluationQuestion"
-    said: str
+    said: Said
 
     @property
     def right(self) -> bool:
         from edgevlm_demo.evaluation import is_right
 
-        return is_right(self.said, self.question.answer)
+        return is_right(self.said.text, self.question.answer)
+
+    @property
+    def judged(self) -> Judged:
+        """For calibration; all questions about a picture are in the same half."""
+        return Judged(self.right, self.said.confidence, self.question.seed % 2, self.said.curve)
+
+    @property
+    def asked(self) -> Asked:
+        """For a comparison of forms: numbers are compared as numbers, since JSON has no `2.90`."""
+        from edgevlm_demo.evaluation import is_right
+
+        truth = self.question.answer
+        right = self.right or same_number(self.said.text, truth)
+        return Asked(self.question.family, is_right(REFUSAL, truth), right, self.said.refused)
 
 
 STYLE = """
@@ -49,7 +67,8 @@ def write_answers(path: Path, records: Sequence[Record]) -> None:
                 "seed": record.question.seed,
                 "family": record.question.family,
                 "question": record.question.text,
-                "answer": record.said,
+                "answer": record.said.text,
+                "confidence": round(record.said.confidence, 6),
                 "truth": record.question.answer,
                 "right": record.right,
             },
@@ -82,7 +101,7 @@ def _figures(records: Sequence[Record]) -> Iterator[str]:
 
 def _line(record: Record) -> str:
     question, said, truth = (
-        html.escape(text) for text in (record.question.text, record.said, record.question.answer)
+        html.escape(text) for text in (record.question.text, record.said.text, record.question.answer)
     )
     if record.right:
         return f"<p>{question}<br><b>{said}</b></p>"

@@ -21,6 +21,7 @@ from edgevlm.plans import ensure_plans
 if TYPE_CHECKING:
     from edgevlm_engines import Floats
     from edgevlm_engines.names import Precision
+    from edgevlm_server.images.region import Region
     from edgevlm_server.runtime.sampling import SamplingParams
     from edgevlm_server.settings import Settings
     from edgevlm_server.text.prompt import Turn
@@ -52,9 +53,12 @@ class LocalModel:
     def name(self) -> str:
         return self._model.manifest.model
 
-    def features(self, pictures: Sequence[Picture]) -> "Floats":
-        """Of all pictures in order. Raises `CommandError`, naming the picture, for one that cannot be read."""
-        return encode(self._model, [picture_pixels(self._intake, picture) for picture in pictures])
+    def features(self, pictures: Sequence[Picture], region: "Region | None" = None) -> "Floats":
+        """Of all pictures in order, or of the same part of each.
+
+        Raises `CommandError`, naming the picture, for one that cannot be read.
+        """
+        return encode(self._model, [picture_pixels(self._intake, picture, region) for picture in pictures])
 
     def answer(
         self, turns: "Sequence[Turn]", features: "Floats", max_tokens: int, sampling: "SamplingParams | None" = None

@@ -10,6 +10,7 @@ ApiError
 ├── RequestTimeout        408  the head or the body did not arrive in time
 ├── PayloadTooLarge       413
 ├── UnsupportedMediaType  415
+├── NotSure               422  the answer is less sure than was asked for
 ├── HeadTooLarge          431
 ├── QueueFull             429  try again in `retry_after` seconds
 ├── RateLimited           429  this client has used what it may use; others are served
@@ -48,6 +49,7 @@ Code = Literal[
     "invalid_http",
     "invalid_json",
     "invalid_value",
+    "low_confidence",
     "method_not_allowed",
     "missing_api_key",
     "model_loading",
@@ -155,6 +157,14 @@ class PayloadTooLarge(ApiError):
 class UnsupportedMediaType(ApiError):
     status = 415
     type = "invalid_request_error"
+
+
+class NotSure(ApiError):
+    status = 422
+    type = "invalid_request_error"
+
+    def __init__(self, message: str, headers: Mapping[str, str]) -> None:
+        super().__init__(message, code="low_confidence", headers=headers)
 
 
 class HeadTooLarge(ApiError):

@@ -31,23 +31,34 @@ def answer(
 
     Raises `TooLong` for a prompt that leaves no room; a limit above the room ends where the room does.
     """
+    text = Detokenizer(model.tokenizer)
+    for token in generate(model, begun(model, turns, features, max_tokens=max_tokens, sampling=sampling)):
+        yield text.push(token)
+    yield text.finish()
+
+
+def begun(
+    model: Model,
+    turns: abc.Sequence[Turn],
+    features: Floats,
+    *,
+    max_tokens: int | None = None,
+    sampling: SamplingParams | None = None,
+) -> Sequence:
+    """The answer before its first token. Raises `TooLong`."""
     tokens = np.array(
         encode_conversation(model.tokenizer, model.manifest.prompt, model.engine.info.image_tokens, turns), np.int64
     )
     room = model.engine.info.max_length - len(tokens)
     if room < 1:
         raise TooLong(f"The prompt takes {len(tokens)} of {model.engine.info.max_length} positions; shorten it.")
-    sequence = Sequence(
+    return Sequence(
         prompt=tokens,
         features=features,
         max_tokens=min(max_tokens or room, room),
         stop_ids=frozenset(model.manifest.prompt.stop_ids),
         sampling=sampling or SamplingParams(),
     )
-    text = Detokenizer(model.tokenizer)
-    for token in generate(model, sequence):
-        yield text.push(token)
-    yield text.finish()
 
 
 def encode(model: Model, pixels: abc.Sequence[NDArray[np.float32]]) -> Floats:
@@ -58,12 +69,17 @@ def encode(model: Model, pixels: abc.Sequence[NDArray[np.float32]]) -> Floats:
 
 def generate(model: Model, sequence: Sequence) -> Iterator[int]:
     """Run one sequence in slot 0 to its end; the end token is among the tokens."""
+    return (token for token, _ in steps(model, sequence))
+
+
+def steps(model: Model, sequence: Sequence) -> Iterator[tuple[int, Floats]]:
+    """The same, each token with the logits `[vocab_size]` that it was chosen from."""
     logits = prefill(model, sequence)
     while True:
         token = sequence.sampler.sample(logits)
         [logprob] = chosen_logprobs(logits[np.newaxis], [token], model.about.confidence_temperature)
         sequence.take(token, logprob)
-        yield token
+        yield token, logits
         if sequence.finish_reason is not None:
             return
         last = np.array([token], np.int64)

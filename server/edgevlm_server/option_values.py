@@ -72,6 +72,16 @@ def above_zero(text: str) -> float:
     return value
 
 
+def probability(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("a number from 0 to 1 is needed")
+    return value
+
+
 def yes_or_no(text: str) -> bool:
     if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
         raise argparse.ArgumentTypeError("yes or no is needed")

@@ -10,6 +10,7 @@ from edgevlm_server.errors import InvalidRequest, NotFound
 from edgevlm_server.guided.constraint import Constraint
 from edgevlm_server.model import Model
 from edgevlm_server.request import MAX_TEXT, EncodedImages, Generation, Picture, Request, Turn
+from edgevlm_server.runtime.sampling import SamplingParams
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.text import prompt
 from edgevlm_server.text.prompt import Mark
@@ -54,9 +55,8 @@ class Prepared(NamedTuple):
 def prepare(request: Request, model: Model, max_images: int) -> Prepared:
     """Raises `ApiError` for what cannot be served; short enough for the event loop, since texts are bounded."""
     ids, pictures = read_prompt(request, model, max_images)
-    generation, vocab_size = request.generation, model.tokenizer.vocab_size
-    if any(token >= vocab_size for token, _ in generation.sampling.logit_bias):
-        raise _invalid(f"The model has the tokens 0 to {vocab_size - 1}.", "logit_bias")
+    generation = request.generation
+    check_biases(generation.sampling, model)
     if generation.ignore_eos and generation.structure is not None:
         raise _invalid(
             "A structured answer ends where its structure ends, so it cannot ignore the end token.", "ignore_eos"
@@ -73,6 +73,13 @@ def prepare(request: Request, model: Model, max_images: int) -> Prepared:
         stop_ids=frozenset() if generation.ignore_eos else frozenset(model.manifest.prompt.stop_ids),
         generation=generation,
     )
+
+
+def check_biases(sampling: SamplingParams, model: Model) -> None:
+    """Raises `InvalidRequest` for the bias of a token outside the vocabulary."""
+    size = model.tokenizer.vocab_size
+    if any(token >= size for token, _ in sampling.logit_bias):
+        raise _invalid(f"The model has the tokens 0 to {size - 1}.", "logit_bias")
 
 
 def read_prompt(request: Request, model: Model, max_images: int) -> Prompt:

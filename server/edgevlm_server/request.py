@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from edgevlm_engines import Floats
 
+from edgevlm_server.filled.tree import Branch
 from edgevlm_server.images.region import Region
 from edgevlm_server.runtime.sampling import SamplingParams
 
@@ -75,6 +76,16 @@ class Structure:
     """Compiling it may take longer than its size tells."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """JSON that the server writes and the model fills, and the field that asked for it."""
+
+    root: Branch
+    place: str
+    always: bool
+    """Else only for a model that writes no JSON by itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """`max_tokens` `None`: as many as fit into the slot. `stop`: texts that end an answer, not part of it."""
@@ -93,6 +104,10 @@ class Generation:
     logprobs: int | None = None
     """Report each token's probability, with so many of the likeliest tokens beside it; `None`: do not."""
     structure: Structure | None = None
+    fill: Fill | None = None
+    """The same form, filled field by field where that can be done."""
+    min_confidence: float | None = None
+    """How sure an answer must be, or there is none; `None`: as sure as the server's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

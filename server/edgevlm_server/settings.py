@@ -24,6 +24,7 @@ from edgevlm_server.option_values import (
     path_prefix,
     port_number,
     positive_size,
+    probability,
     seconds,
     size,
     some_seconds,
@@ -188,6 +189,12 @@ class Settings:
     )
     no_page: bool = option(
         False, "do not serve the page at / where people can try the model in a browser", parse=yes_or_no
+    )
+    min_confidence: float = option(
+        0.0,
+        "how sure an answer must be, from 0 to 1, or it is refused; a request may say it itself",
+        "P",
+        probability,
     )
     stations: Path | None = option(
         None,

@@ -67,6 +67,7 @@ INSIDE: dict[str, set[str]] = {
         *("edgevlm_server", "edgevlm_server.api", "edgevlm_server.runtime", "edgevlm_server.text"),
         *("edgevlm_server.http.access", "edgevlm_server.http.body", "edgevlm_server.http.transport"),
         *("edgevlm_server.device", "edgevlm_server.observe", "edgevlm_server.readings"),
+        "edgevlm_server.filled",
     },
     "edgevlm_server.http.access": {
         *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.service", "edgevlm_server.settings"),
@@ -82,7 +83,10 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.api": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
-        *("edgevlm_server.images.region", "edgevlm_server.readings"),
+        *("edgevlm_server.filled", "edgevlm_server.images.region", "edgevlm_server.readings"),
+    },
+    "edgevlm_server.filled": {
+        *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.readings", "edgevlm_server.runtime"),
     },
     "edgevlm_server.readings": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
@@ -99,7 +103,13 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats", "edgevlm_server.images.region"},
     "edgevlm_server.images.formats": set(),
     "edgevlm_server.observe": {
-        *("edgevlm_server.device", "edgevlm_server.errors", "edgevlm_server.settings", "edgevlm_server.version"),
+        *(
+            "edgevlm_server.device",
+            "edgevlm_server.errors",
+            "edgevlm_server.refusals",
+            "edgevlm_server.settings",
+            "edgevlm_server.version",
+        ),
     },
     "edgevlm_server.device": set(),
     "edgevlm_server.audit": {"edgevlm_server.observe", "edgevlm_server.settings"},
@@ -150,7 +160,7 @@ LIBRARIES: dict[str, set[str]] = {
     "concurrent": {
         *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_server.images.pool"),
         "edgevlm_engines.ort",
-        "edgevlm.commands.evaluate",
+        "edgevlm.evaluation.asking",
     },
 }
 """Folders or files that may import a library."""

@@ -53,6 +53,7 @@ EVERY_SETTING: Values = {
     "requestTimeout": 120.5,
     "drainTimeout": 12.5,
     "engineTimeout": 90,
+    "minConfidence": 0.25,
     "metricsPort": 9090,
     "metricsClients": True,
     "metricsAliases": "vllm",

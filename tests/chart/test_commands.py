@@ -66,7 +66,8 @@ def test_every_setting_arrives(rendered: Rendered) -> None:
     assert (asked.metrics_aliases, asked.log_format) == ("vllm", "text")
     limits = (asked.limit_requests_at_once, asked.limit_requests_per_minute, asked.limit_tokens_per_minute)
     assert (*limits, asked.limit_pictures_kept, asked.request_timeout) == (4, 60, 1_500_000, 20, 120.5)
-    assert len(EVERY_SETTING) == 39
+    assert asked.min_confidence == 0.25
+    assert len(EVERY_SETTING) == 40
 
 
 def test_with_a_certificate_everyone_speaks_https(rendered: Rendered) -> None:

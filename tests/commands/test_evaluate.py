@@ -58,3 +58,29 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
     arguments = ["eval", "demo", "--engine", "--model", str(demo_model), "--pictures", "1"]
     assert main([*arguments, "--answers", str(tmp_path / "absent" / "file")]) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_three_ways_to_ask_stand_side_by_side(demo_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "demo", "--forms", "--model", str(demo_model), "--pictures", "1"]) == 0
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
+    rows = {line[0].removeprefix("| "): line[1:] for line in lines if len(line) > 4}
+    for family in ("display reading", "gauge reading", "label text", "unanswerable"):
+        _, free, _, field, *_ = rows[family]
+        assert free == field == "100.0", family
+
+
+@pytest.mark.parametrize("other", [["--engine"], ["--answers", "file"], ["--sheet", "file"]])
+def test_the_three_ways_make_one_table(other: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "demo", "--forms", *other]) == 1
+    assert "leave out --engine, --answers and --sheet" in capsys.readouterr().err
+
+
+def test_confidence_is_judged_and_a_temperature_found_by_the_engine_alone(
+    demo_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["eval", "demo", "--model", str(demo_model), "--pictures", "1"]
+    assert main(arguments) == 0
+    over_http = capsys.readouterr().out
+    assert "Expected calibration error" in over_http and "temperature" not in over_http
+    assert main([*arguments, "--engine"]) == 0
+    assert "Too few wrong answers to fit a temperature" in capsys.readouterr().out

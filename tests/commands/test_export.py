@@ -30,6 +30,20 @@ def test_a_whole_bundle_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureF
     assert export(bundle) == EXIT_FAILED
 
 
+def test_what_is_said_of_the_model_may_come_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    about = tmp_path / "about.json"
+    about.write_text('{"description": "gauges"}')
+    assert export(tmp_path / "bundle", "--about", str(about)) == 0
+    assert read_manifest(tmp_path / "bundle").about.description == "gauges"
+    about.write_text('{"descripton": "gauges"}')
+    assert (
+        export(tmp_path / "other", "--about", str(about), "--calibrate", "drawings", "--precision", "int8")
+        == EXIT_FAILED
+    )
+    assert "about.json cannot be used: descripton" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
 def test_what_is_there_and_not_whole_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = tmp_path / "bundle"
     assert export(bundle) == 0

@@ -39,6 +39,31 @@ def test_it_says_what_the_command_says(bundle: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
+def test_the_command_looks_at_a_part(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Image.open(PICTURE) as picture:
+        width, height = picture.size
+        cut = picture.convert("RGB").crop((0, 0, width // 2, height // 2)).transpose(Image.Transpose.ROTATE_90)
+    part = ["--crop", f"0,0,{width // 2},{height // 2}", "--rotate", "-90"]
+    assert main(["ask", str(PICTURE), QUESTION, "--model", str(bundle), "--max-tokens", "8", *part]) == 0
+    assert capsys.readouterr().out.strip() == asked(bundle, cut) != asked(bundle, PICTURE)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--crop", "1,2,3"], "--crop: It must be"),
+        (["--rotate", "left"], "--rotate: It must be"),
+        (["--crop", "0,0,1,1", "--deskew", "0,0 1,0 1,1 0,1"], "--deskew: It cuts"),
+    ],
+)
+def test_a_part_that_cannot_be_meant_is_refused_before_anything_is_loaded(
+    bundle: Path, options: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", str(PICTURE), QUESTION, "--model", str(bundle / "none"), *options]) != 0
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_picture_may_be_bytes_or_pillows_or_one_of_several(bundle: Path) -> None:
     answer = asked(bundle, str(PICTURE))
     assert asked(bundle, PICTURE.read_bytes()) == answer

@@ -27,6 +27,7 @@ from edgevlm_server.images.formats.header import read_header
 from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import read_url
 from edgevlm_server.images.intake import image_bytes
+from edgevlm_server.images.region import Region, RegionError
 from pydantic import ValidationError
 
 from edgevlm.bench.events import EventParser
@@ -72,6 +73,15 @@ def picture(data: bytes) -> None:
     assert 0 < header.width * header.height <= LIMITS.most_pixels(header.format)
 
 
+def region(data: bytes) -> None:
+    """Lines for a crop, a turn and corners, each alone and all together; what is read is written and read again."""
+    crop, rotate, deskew, *_ = [*data.decode("utf-8", "replace").split("\n"), "", "", ""]
+    for fields in ((crop, None, None), (None, rotate, None), (None, None, deskew), (crop, rotate, deskew)):
+        with suppress(RegionError):
+            read = Region.parse(*fields)
+            assert Region.read("" if read is None else str(read)) == read
+
+
 def events(data: bytes) -> None:
     """A stream of events, which is the same however the network cuts it."""
     whole, pieces = EventParser(), EventParser()
@@ -110,7 +120,7 @@ def manifest(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
-        *(chat, responses, form, picture_url, picture, events),
+        *(chat, responses, form, picture_url, picture, region, events),
         *(safetensors, torch_archive, pickle, manifest),
     )
 }

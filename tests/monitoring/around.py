@@ -66,7 +66,7 @@ CERTAINTY = Row(
     [
         Panel(
             "Confidence of decisions",
-            "Mean probability of the likeliest answer.",
+            "Mean probability that the model, left alone, would give the likeliest answer.",
             [("{{instance}}", mean("edgevlm_decision_confidence"))],
             "percentunit",
         ),
@@ -77,10 +77,20 @@ CERTAINTY = Row(
             "percentunit",
         ),
         Panel(
-            "Probability of a token",
-            "Of answers whose probabilities were asked for.",
-            [("{{instance}}", mean("edgevlm_answer_token_probability"))],
+            "Confidence of answers",
+            "Mean, and what nine of ten answers reach.",
+            [
+                ("{{instance}} mean", mean("edgevlm_answer_confidence")),
+                ("{{instance}} 9 of 10", quantile(0.1, "edgevlm_answer_confidence")),
+            ],
             "percentunit",
+        ),
+        Panel(
+            "Refusals",
+            "Of the model itself, and of answers that are not sure enough, in a second.",
+            [("{{reason}}", per_second("edgevlm_answers_refused_total", "reason"))],
+            "reqps",
+            stacked=True,
         ),
     ],
     folded=True,

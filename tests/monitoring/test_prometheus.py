@@ -71,7 +71,7 @@ def test_panels_are_not_empty(scraper: Prometheus, seen: list[Seen]) -> None:
     empty = {used.purpose for used in in_dashboard() if not scraper.ask(used.expression)}
     assert empty == {
         *("Where the time goes", "Found in caches"),
-        *("Confidence of decisions", "Would it answer so by itself?", "Probability of a token"),
+        *("Confidence of decisions", "Would it answer so by itself?"),
     }
 
 

@@ -63,10 +63,15 @@ class Visitor:
         self.page.locator(".turn:first-child:not([aria-busy])").wait_for()
         return self.page.locator(".turn .answer").first.inner_text()
 
+    def verdict(self) -> str:
+        """How sure the newest answer is, as the page puts it; "" if it says nothing of that."""
+        shown = self.page.locator(".turn .verdict").first
+        return shown.inner_text().replace("\n", " ") if shown.is_visible() else ""
+
     def figures(self) -> dict[str, str]:
-        """What stands below the newest answer."""
+        """What the details of the newest answer hold, folded or not."""
         turn = self.page.locator(".turn").first
-        return dict(zip(turn.locator("dt").all_inner_texts(), turn.locator("dd").all_inner_texts(), strict=True))
+        return dict(zip(turn.locator("dt").all_text_contents(), turn.locator("dd").all_text_contents(), strict=True))
 
     def alert(self) -> str:
         """The error of the newest question."""

@@ -13,16 +13,23 @@ from edgevlm.demo_bundle import find_bundle
 from tests.live import LiveServer
 from tests.page.conftest import FLAGS, visit
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
+QUESTIONS = (
+    ("wall.jpg", "What does the gauge read?"),
+    ("display.jpg", "What does the display read?"),
+    ("gauge.jpg", "What does the gauge read?"),
+)
+
 
 def main(path: Path) -> None:
     with LiveServer.on_bundle(find_bundle(None)) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        screen = {"width": 1100, "height": 760}
+        screen = {"width": 1100, "height": 1020}
         with visit(browser, server, viewport=screen, device_scale_factor=1.5, color_scheme="light") as visitor:
             visitor.state()
-            visitor.page.get_by_role("button", name="A dial gauge").click()
-            visitor.ask("Describe the image.")
-            visitor.ask("What does the gauge read?")
+            for name, question in QUESTIONS:
+                visitor.choose(EXAMPLES / name)
+                visitor.ask(question)
             # neither a blinking cursor nor a button under the mouse
             visitor.page.evaluate("document.activeElement.blur(); getSelection().removeAllRanges()")
             visitor.page.mouse.move(0, 0)

@@ -32,6 +32,7 @@ def fill(visitor: Visitor) -> None:
     visitor.page.context.set_offline(True)
     visitor.ask("Are you there?")
     assert visitor.alert() == "The server cannot be reached."
+    visitor.page.get_by_role("button", name="Mark a part").click()
     visitor.page.context.set_offline(False)
 
 
@@ -98,6 +99,8 @@ def test_the_keyboard_is_enough(visitor: Visitor) -> None:
     assert visitor.answer() == "A dial gauge that reads 3.0."
     assert visitor.focus() == "question"
     tab(2)
+    assert visitor.focus() == "export"
+    visitor.page.get_by_text("The same with curl").focus()
     visitor.page.keyboard.press("Enter")
     visitor.page.locator("#command").wait_for()
     assert tab() == "save"
@@ -123,6 +126,6 @@ def test_a_screen_reader_hears_the_answer_once_it_is_whole(visitor: Visitor) -> 
     assert visitor.page.evaluate("heard") == [
         "The picture gauge.jpg is chosen.",
         "Asking.",
-        "Answer: A dial gauge that reads 3.0.",
+        "Answer: A dial gauge that reads 3.0. (sure)",
     ]
     assert visitor.page.locator("#say").get_attribute("role") == "status"

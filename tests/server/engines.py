@@ -66,6 +66,28 @@ class SlowEngine(EchoEngine):
         time.sleep(self.seconds)
 
 
+class DoubtfulEngine(SlowEngine):
+    """Says what the echo engine says, and each token has the probability `sure`, and one other token the rest."""
+
+    def __init__(self, bundle: Path, slots: int, sure: float, end: float | None = None) -> None:
+        """`end` is the probability of the end token, by default the same."""
+        super().__init__(bundle, slots, seconds=0)
+        self.sure, self.end = sure, sure if end is None else end
+
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        return self._doubt(super().prefill(slot, start, tokens, features))
+
+    def decode(self, tokens: Tokens, lengths: Tokens) -> Floats:
+        return np.stack([self._doubt(row) for row in super().decode(tokens, lengths)])
+
+    def _doubt(self, logits: Floats) -> Floats:
+        best = int(logits.argmax())
+        sure = self.end if best == 2 else self.sure
+        out = np.full_like(logits, -30)
+        out[best], out[best - 1] = np.log(sure), np.log(1 - sure)
+        return out
+
+
 class FailingEngine(SlowEngine):
     """Raises in its `fail_at`th decode."""
 

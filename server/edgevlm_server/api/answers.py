@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgevlm_server.refusals import Refused
+
 
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -44,13 +46,17 @@ class Version(_Answer):
 
 
 class ModelCard(_Answer):
-    """OpenAI's shape, with vLLM's `max_model_len`: positions of one prompt with its answer."""
+    """OpenAI's shape, with vLLM's `max_model_len`: positions of one prompt with its answer.
+
+    `description` is what the model's maker says that it can read, for people; often empty.
+    """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: Literal["edgevlm"] = "edgevlm"
     max_model_len: int
+    description: str
 
 
 class ModelList(_Answer):
@@ -91,13 +97,22 @@ class ChatUsage(BaseModel):
     prompt_tokens_details: CachedTokens
 
 
+class Sure(BaseModel):
+    """`confidence`: how likely the model was to give this answer, 0 to 1. `refused`: why it is none."""
+
+    confidence: float
+    refused: Refused | None
+
+
 class ChatMessage(BaseModel):
+    """`refusal` stands in place of the content where the answer is not sure enough."""
+
     role: Literal["assistant"]
-    content: str
-    refusal: None
+    content: str | None
+    refusal: str | None
 
 
-class ChatChoice(BaseModel):
+class ChatChoice(Sure):
     index: int
     message: ChatMessage
     logprobs: dict[str, Any] | None
@@ -115,7 +130,7 @@ class ChatCompletion(BaseModel):
     usage: ChatUsage
 
 
-class CompletionChoice(BaseModel):
+class CompletionChoice(Sure):
     index: int
     text: str
     logprobs: dict[str, Any] | None
@@ -138,6 +153,8 @@ class FormAnswer(_Answer):
 
     answer: str
     finish_reason: Literal["stop", "length"]
+    confidence: float
+    refused: Literal["by_model"] | None
     model: str
     usage: ChatUsage
 
@@ -171,6 +188,9 @@ class Station(_Answer):
 
     name: str
     has_source: bool
+    crop: str | None = None
+    rotate: str | float | None = None
+    deskew: str | None = None
     min_confidence: float | None = None
     fields: list[dict[str, Any]]
 
@@ -206,12 +226,17 @@ class OutputText(BaseModel):
     logprobs: list[dict[str, Any]]
 
 
-class OutputMessage(BaseModel):
+class OutputRefusal(BaseModel):
+    type: Literal["refusal"]
+    refusal: str
+
+
+class OutputMessage(Sure):
     type: Literal["message"]
     id: str
     status: Literal["completed", "incomplete"]
     role: Literal["assistant"]
-    content: list[OutputText] = Field(min_length=1, max_length=1)
+    content: list[OutputText | OutputRefusal] = Field(min_length=1, max_length=1)
 
 
 class OpenResponse(BaseModel):
@@ -240,7 +265,10 @@ class OpenResponse(BaseModel):
 
 
 class Diagnostics(_Answer):
-    """`label_mass`: how likely the model is to say any of the given answers; 0 to 1."""
+    """`label_mass`: how likely the model is to say any of the given answers; 0 to 1.
+
+    An answer's `confidence` is the probability of the likeliest of them, times that.
+    """
 
     label_mass: float
 
@@ -249,6 +277,7 @@ class PredicateAnswer(_Answer):
     type: Literal["predicate"]
     name: str | None
     probability: float
+    confidence: float
     diagnostics: Diagnostics
 
 
@@ -284,7 +313,8 @@ class ScoreAnswer(_Answer):
 
 
 class Decision(_Answer):
-    """OpenAI's shape, with `diagnostics` in addition. Answers are in the questions' order."""
+    """OpenAI's shape, with `diagnostics` and a predicate's `confidence` in addition. Answers are in the questions'
+    order."""
 
     object: Literal["decision"]
     model: str

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from edgevlm_server.api.chat import usage_body
-from edgevlm_server.api.fields import Count
+from edgevlm_server.api.fields import Count, MinConfidence, sureness, sureness_headers
 from edgevlm_server.api.messages import MAX_PARTS
 from edgevlm_server.api.region import RegionFields
-from edgevlm_server.api.strict import PromptText, Text
+from edgevlm_server.api.strict import PromptText, Text, form_number
+from edgevlm_server.errors import NotSure
 from edgevlm_server.request import Generation, Picture, Request, Turn
 from edgevlm_server.runtime.output import Output, Usage
 from edgevlm_server.text.tokenizer import Tokenizer
@@ -25,10 +26,11 @@ class AskForm(RegionFields, BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    question: PromptText
+    question: Annotated[PromptText, Field(examples=["What does the gauge read?"])]
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
     system: PromptText | None = None
     max_tokens: Count | None = None
+    min_confidence: Annotated[MinConfidence, BeforeValidator(form_number)] | None = None
     model: Text | None = None
 
     def request(self) -> Request:
@@ -38,7 +40,7 @@ class AskForm(RegionFields, BaseModel):
             place="question",
             model=self.model,
             turns=(*system, Turn("user", (*pictures, self.question), "image")),
-            generation=Generation(max_tokens=self.max_tokens),
+            generation=Generation(max_tokens=self.max_tokens, min_confidence=self.min_confidence),
         )
 
     def writer(self, model: str, tokenizer: Tokenizer) -> "TextWriter":
@@ -56,8 +58,13 @@ class TextWriter:
     """The answer alone."""
 
     def whole(self, answers: Sequence[Output], usage: Usage) -> dict[str, Any] | str:
-        """With a line break, as a terminal wants it."""
+        """With a line break, as a terminal wants it. Raises `NotSure`: a form has no other place for a refusal."""
         [answer] = answers
+        if answer.refusal:
+            raise NotSure(answer.refusal, sureness_headers(answers))
+        return self._body(answer, usage)
+
+    def _body(self, answer: Output, usage: Usage) -> dict[str, Any] | str:
         return f"{answer.text}\n"
 
 
@@ -67,11 +74,11 @@ class JsonWriter(TextWriter):
     def __init__(self, model: str) -> None:
         self._model = model
 
-    def whole(self, answers: Sequence[Output], usage: Usage) -> dict[str, Any] | str:
-        [answer] = answers
+    def _body(self, answer: Output, usage: Usage) -> dict[str, Any] | str:
         return {
             "answer": answer.text,
             "finish_reason": answer.finish_reason,
+            **sureness(answer),
             "model": self._model,
             "usage": usage_body(usage),
         }

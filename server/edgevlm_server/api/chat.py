@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from edgevlm_server.api.fields import Count, GenerationFields, StreamOptions, TopLogprobs
+from edgevlm_server.api.fields import Count, GenerationFields, MinConfidence, StreamOptions, TopLogprobs, sureness
 from edgevlm_server.api.messages import Messages, conversation
 from edgevlm_server.api.unsupported import OPEN_TURN, Call, Effort, Hint, Refused, ToolFields
 from edgevlm_server.errors import ApiError
 from edgevlm_server.request import Request
 from edgevlm_server.runtime.logprobs import Alternative
-from edgevlm_server.runtime.output import FinishReason, Output, Usage
+from edgevlm_server.runtime.output import Output, Usage
 from edgevlm_server.runtime.written import Written, alternative
 from edgevlm_server.text.tokenizer import Tokenizer
 
@@ -30,6 +30,7 @@ class ChatRequest(GenerationFields, ToolFields):
     max_completion_tokens: Count | None = None
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
+    min_confidence: MinConfidence | None = None
 
     functions: Hint = None
     function_call: Call = None
@@ -62,7 +63,7 @@ class ChatRequest(GenerationFields, ToolFields):
             place="messages",
             model=self.model,
             turns=conversation(self.messages),
-            generation=self.generation(limit, logprobs),
+            generation=self.generation(limit, logprobs, min_confidence=self.min_confidence),
             stream=bool(self.stream),
         )
 
@@ -105,9 +106,10 @@ class ChatWriter(EventWriter):
         choices = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": answer.text, "refusal": None},
+                "message": {"role": "assistant", "content": _content(answer), "refusal": answer.refusal},
                 "logprobs": self._logprobs(answer.tokens),
                 "finish_reason": answer.finish_reason,
+                **sureness(answer),
             }
             for index, answer in enumerate(answers)
         ]
@@ -120,25 +122,27 @@ class ChatWriter(EventWriter):
     def piece(self, index: int, output: Output, usage: Usage) -> str:
         """A piece of text, the end, or both as two events: clients expect the end to come with an empty delta."""
         text = self._chunk(index, {"content": output.text}, usage, output.tokens) if output.text else ""
-        end = self._chunk(index, {}, usage, reason=output.finish_reason) if output.finish_reason else ""
-        return text + end
+        refusal = self._chunk(index, {"refusal": output.refusal}, usage) if output.refusal else ""
+        return text + refusal + (self._end(index, output, usage) if output.finish_reason else "")
 
-    def _chunk(
-        self,
-        index: int,
-        delta: Body,
-        usage: Usage,
-        tokens: Sequence[Written] = (),
-        reason: FinishReason | None = None,
-    ) -> str:
+    def _chunk(self, index: int, delta: Body, usage: Usage, tokens: Sequence[Written] = ()) -> str:
         logprobs = self._logprobs(tokens) if delta.get("content") else None
-        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        return self._choice_event(choice, usage)
+        return self._choice_event(
+            {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": None}, usage
+        )
+
+    def _end(self, index: int, output: Output, usage: Usage) -> str:
+        end = {"index": index, "delta": {}, "logprobs": None, "finish_reason": output.finish_reason}
+        return self._choice_event({**end, **sureness(output)}, usage)
 
     def _logprobs(self, tokens: Sequence[Written]) -> Body | None:
         if self._tokenizer is None:
             return None
         return {"content": logprob_entries(tokens, self._tokenizer), "refusal": None}
+
+
+def _content(answer: Output) -> str | None:
+    return None if answer.refusal else answer.text
 
 
 def new_head(prefix: str, kind: str, model: str) -> Body:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field
 
 from edgevlm_server.api.chat import Body, EventWriter, new_head, usage_body
-from edgevlm_server.api.fields import GenerationFields, StreamOptions, TopLogprobs
+from edgevlm_server.api.fields import GenerationFields, StreamOptions, TopLogprobs, sureness
 from edgevlm_server.api.strict import PromptText, tag
 from edgevlm_server.api.unsupported import Refused
 from edgevlm_server.request import Request
@@ -46,7 +46,7 @@ class CompletionRequest(GenerationFields):
             place="prompt",
             model=self.model,
             prompt=self._prompt,
-            generation=self.generation(self.max_tokens, self.logprobs, keep_space=True),
+            generation=self.generation(self.max_tokens, self.logprobs, keep_space=True, min_confidence=0.0),
             stream=bool(self.stream),
         )
 
@@ -83,7 +83,8 @@ class CompletionWriter(EventWriter):
 
     def _choice(self, index: int, output: Output) -> Body:
         logprobs = None if self._logprobs is None else self._logprobs[index].of(output.tokens)
-        return {"index": index, "text": output.text, "logprobs": logprobs, "finish_reason": output.finish_reason}
+        choice = {"index": index, "text": output.text, "logprobs": logprobs, "finish_reason": output.finish_reason}
+        return {**choice, **sureness(output)} if output.finish_reason else choice
 
 
 class _Listing:

@@ -1,11 +1,12 @@
 """Questions with a fixed set of answers, and how likely each is, in the shape of OpenAI's decisions. Knows no HTTP.
 
 A probability is that of one answer against the others that were given: they add up to 1. How much of what the model
-would say these answers cover together is `label_mass`; near 0, the model would rather say something else.
+would say these answers cover together is `label_mass`; near 0, the model would rather say something else. Confidence
+is what both make of the likeliest answer: how likely the model, left alone, would be to give it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -151,33 +152,29 @@ def answer(question: AnyQuestion, logprobs: Sequence[Sequence[float]]) -> dict[s
     shares = _shares(logs)
     head = {"type": question.type, "name": question.name}
     # spellings can begin alike, but none is the whole of another, so all of them together are at most 1
-    diagnostics = {"diagnostics": {"label_mass": min(1.0, math.fsum(map(math.exp, logs)))}}
-    if isinstance(question, Predicate):
-        return {**head, "probability": shares[0], **diagnostics}
+    mass = min(1.0, math.fsum(map(math.exp, logs)))
     best = shares.index(max(shares))
+    sure = {"confidence": shares[best] * mass}
+    diagnostics = {"diagnostics": {"label_mass": mass}}
+    if isinstance(question, Predicate):
+        return {**head, "probability": shares[0], **sure, **diagnostics}
     if isinstance(question, Choice):
         values = [option.value for option in question.choices]
         listed = [{"value": value, "probability": share} for value, share in zip(values, shares, strict=True)]
         return {
             **head,
             "choice": values[best],
-            "confidence": shares[best],
+            **sure,
             "probabilities": listed,
             **diagnostics,
         }
     return {
         **head,
         "score": math.fsum(level * share for level, share in enumerate(shares)),
-        "confidence": shares[best],
+        **sure,
         "probabilities": _levels(question, shares),
         **diagnostics,
     }
-
-
-def confidence(body: Mapping[str, Any]) -> float:
-    """Of an answer's body: the probability of its likeliest answer. A predicate's own is that of yes."""
-    share: float = body.get("confidence") or max(body["probability"], 1 - body["probability"])
-    return share
 
 
 def decision(model: str, answers: list[dict[str, Any]], usage: Usage) -> dict[str, Any]:

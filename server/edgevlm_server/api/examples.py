@@ -1,19 +1,35 @@
-"""Requests to try, for the API's description. Tests send each of them."""
+"""Requests to try, for the API's description, with real pictures in them. Tests send each of them."""
 
+from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
-PICTURE = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
-)
-"""One red pixel: short enough to be read, and a picture all the same."""
+_PICTURES = Path(__file__).parents[1] / "docs"
 
-_QUESTION = {"type": "text", "text": "Which lamp is on?"}
-_SHOWN = [{"type": "image_url", "image_url": {"url": PICTURE}}, _QUESTION]
-_NAMED = [{"type": "image_url", "image_url": {"url": PICTURE}, "uuid": "line-4-frame-17"}, _QUESTION]
+
+def _picture(name: str) -> str:
+    """A small picture of those that the API's page has, as a data URL."""
+    return "data:image/jpeg;base64," + b64encode((_PICTURES / name).read_bytes()).decode("ascii")
+
+
+LAMP = _picture("lamp.jpg")
+GAUGE = _picture("gauge.jpg")
+FLANGE = _picture("flange.jpg")
+
+_SHOWN = [{"type": "image_url", "image_url": {"url": LAMP}}, {"type": "text", "text": "Which lamp is on?"}]
+_NAMED = [
+    {"type": "image_url", "image_url": {"url": FLANGE}, "uuid": "line-4-frame-17"},
+    {"type": "text", "text": "How many bolts are missing?"},
+]
+
+_PART = [
+    {"type": "image_url", "image_url": {"url": LAMP}, "crop": "pct:50,15,50,70", "rotate": -3},
+    {"type": "text", "text": "Which lamp is on?"},
+]
 
 CHAT: dict[str, Any] = {
     "a picture and a question": {"messages": [{"role": "user", "content": _SHOWN}], "max_tokens": 16},
+    "a part of a picture, turned a little": {"messages": [{"role": "user", "content": _PART}], "max_tokens": 16},
     "text alone": {"messages": [{"role": "user", "content": "What can you see?"}], "max_tokens": 16},
     "a picture to ask about again": {"messages": [{"role": "user", "content": _NAMED}], "max_tokens": 16},
     "the same picture by its name": {
@@ -42,16 +58,25 @@ COMPLETION: dict[str, Any] = {
     "token ids": {"prompt": [1, 72, 105], "max_tokens": 4, "logprobs": 2},
 }
 
-_INPUT = [{"type": "input_image", "image_url": PICTURE}, {"type": "input_text", "text": "Which lamp is on?"}]
+_INPUT = [{"type": "input_image", "image_url": GAUGE}, {"type": "input_text", "text": "What does the gauge read?"}]
+
+_STRAIGHT = [
+    {"type": "input_image", "image_url": GAUGE, "deskew": "pct:10,4 90,6 89,96 9,94"},
+    {"type": "input_text", "text": "What does the gauge read?"},
+]
 
 RESPONSES: dict[str, Any] = {
     "text alone": {"input": "What can you see?", "max_output_tokens": 16},
     "a picture and a question": {"input": [{"role": "user", "content": _INPUT}], "max_output_tokens": 16},
+    "what lies between four corners, straightened": {
+        "input": [{"role": "user", "content": _STRAIGHT}],
+        "max_output_tokens": 16,
+    },
 }
 
 DECISIONS: dict[str, Any] = {
     "yes or no, about a picture": {
-        "input": [{"role": "user", "content": [{"type": "input_image", "image_url": PICTURE}]}],
+        "input": [{"role": "user", "content": [{"type": "input_image", "image_url": FLANGE}]}],
         "questions": [{"type": "predicate", "name": "missing", "instructions": "Is a bolt missing?"}],
     },
     "pick one, and how much": {
@@ -75,23 +100,23 @@ DECISIONS: dict[str, Any] = {
 
 READINGS: dict[str, Any] = {
     "a number and a choice": {
-        "image": PICTURE,
+        "image": GAUGE,
         "fields": [
             {"name": "pressure", "question": "What does the gauge read?", "type": "number", "unit": "bar"},
             {"name": "lamp", "question": "Which lamp is on?", "type": "choice", "choices": ["red", "amber", "green"]},
         ],
     },
-    "a text, a count, and yes or no": {
-        "images": [{"type": "image_url", "image_url": {"url": PICTURE}}],
+    "a count, yes or no, and a text that is not there": {
+        "images": [{"type": "image_url", "image_url": {"url": FLANGE}}],
         "fields": [
+            {"name": "missing", "question": "How many bolts are missing?", "type": "integer", "maximum": 12},
+            {"name": "incomplete", "question": "Is a bolt missing?", "type": "boolean"},
             {
                 "name": "serial",
                 "question": "What is the serial number on the label?",
                 "type": "text",
                 "pattern": "[0-9A-Z-]+",
             },
-            {"name": "missing", "question": "How many bolts are missing?", "type": "integer", "maximum": 12},
-            {"name": "defect", "question": "Does the plate have a defect?", "type": "boolean"},
         ],
         "min_confidence": 0.5,
     },

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.guided import Regex
+from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.strict import StrictModel, by_type, tag
 from edgevlm_server.readings import kinds
 from edgevlm_server.readings.field import Field as Asked
@@ -35,8 +36,11 @@ def _all_different(choices: list[str]) -> list[str]:
 Choices = Annotated[list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICES), AfterValidator(_all_different)]
 
 
-class FieldBody(StrictModel):
-    """`question` is asked as it is. Below `min_confidence` there is no value, but the reason `low_confidence`."""
+class FieldBody(RegionFields, StrictModel):
+    """`question` is asked as it is. Below `min_confidence` there is no value, but the reason `low_confidence`.
+
+    A part of its own is one of the picture as it was sent, whatever part the others are about.
+    """
 
     name: Name
     question: QuestionText
@@ -48,7 +52,13 @@ class FieldBody(StrictModel):
 
     def field(self) -> Asked:
         """In the server's terms."""
-        return Asked(name=self.name, question=self.question, kind=self.kind(), min_confidence=self.min_confidence)
+        return Asked(
+            name=self.name,
+            question=self.question,
+            kind=self.kind(),
+            min_confidence=self.min_confidence,
+            region=self.own_region,
+        )
 
 
 class NumberBounds(FieldBody):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 from pydantic import Discriminator, Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
-from edgevlm_server.api.guided import GuidedFields, structure
+from edgevlm_server.api.guided import GuidedFields, filled, structure
 from edgevlm_server.api.strict import StrictModel, Text, tag
 from edgevlm_server.api.unsupported import ClientFields, Hint, OtherServersFields
 from edgevlm_server.errors import ApiError
@@ -26,6 +26,8 @@ MAX_LOGPROBS = 20
 Count = Annotated[int, Field(ge=1)]
 TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+MinConfidence = Annotated[float, Field(ge=0, le=1)]
+"""How sure an answer must be; one that is not is refused."""
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -68,6 +70,21 @@ class GenerateRequest(Protocol):
     def writer(self, model: str, tokenizer: Tokenizer) -> ResponseWriter:
         """How its answers are written; must not keep hold of the request's pictures."""
         ...
+
+
+def sureness(answer: Output) -> dict[str, Any]:
+    """How sure a whole answer is, and why it is none, as every route names it."""
+    assert answer.confidence is not None, "the last piece has it"
+    return {"confidence": round(answer.confidence, 6), "refused": answer.refused}
+
+
+def sureness_headers(answers: Sequence[Output]) -> dict[str, str]:
+    """The same in the head, for whoever reads no body; several answers are not told apart there."""
+    if len(answers) > 1:
+        return {}
+    known = sureness(answers[0])
+    head = {"x-confidence": f"{known['confidence']:.4f}"}
+    return head if known["refused"] is None else {**head, "x-refused": known["refused"]}
 
 
 class StreamOptions(StrictModel):
@@ -133,10 +150,11 @@ class GenerationFields(SamplingFields, GuidedFields, OtherServersFields):
             raise PydanticCustomError("logit_bias", "Its keys must be token ids")
         return value
 
-    def generation(self, max_tokens: int | None, logprobs: int | None, *, keep_space: bool = False) -> Generation:
+    def generation(self, max_tokens: int | None, logprobs: int | None, **others: Any) -> Generation:
         """What is wanted. Raises `InvalidRequest` for an answer's form that cannot be followed.
 
-        `max_tokens` and `logprobs` are as in `Generation`: the routes have different fields for them.
+        `max_tokens` and `logprobs` are as in `Generation`, and so are `others`: the routes have different fields for
+        them.
         """
         biases = (self.logit_bias or {}).items()
         return Generation(
@@ -145,8 +163,9 @@ class GenerationFields(SamplingFields, GuidedFields, OtherServersFields):
             min_tokens=self.min_tokens or 0,
             ignore_eos=bool(self.ignore_eos),
             stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
-            keep_space=keep_space,
             choices=self.n or 1,
             logprobs=logprobs,
             structure=structure(self) if self.model_fields_set & GuidedFields.model_fields.keys() else None,
+            fill=None if self.response_format is None else filled(self.response_format, "response_format"),
+            **others,
         )

@@ -9,9 +9,11 @@ from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.strict import StrictModel, Text, by_type, tag
 from edgevlm_server.errors import InvalidRequest
+from edgevlm_server.filled.plan import plan
+from edgevlm_server.filled.tree import Unfillable
 from edgevlm_server.guided.grammar import GrammarError, any_object, one_of, that_matches, valid_json
 from edgevlm_server.guided.json_schema import MAX_REGEX
-from edgevlm_server.request import MAX_TEXT, Structure
+from edgevlm_server.request import MAX_TEXT, Fill, Structure
 
 MAX_CHOICES = 256
 MAX_CHOICE = 256
@@ -44,6 +46,9 @@ Regex = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REGEX)]
 ChoiceText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHOICE)]
 Choices = Annotated[list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICES)]
 
+ANSWER = plan({"type": "object", "properties": {"answer": {"type": ["string", "null"]}}, "required": ["answer"]})
+"""What a model that writes no JSON is asked for where any object will do."""
+
 FORMATS = by_type(
     {name: name for name in ("text", "json_object", "json_schema")},
     "It must have the type 'text', 'json_object' or 'json_schema'",
@@ -61,13 +66,17 @@ class AnyJson(StrictModel):
 
 
 class JsonSchema(StrictModel):
-    """`name` and `description` are the client's own; with `strict` or without, the schema is always followed."""
+    """`name` and `description` are the client's own; with `strict` or without, the schema is always followed.
+
+    `fill` says how: `true` field by field, or not at all; `false` in one piece; else field by field where it can be.
+    """
 
     name: Text
     description: Text | None = None
     # pydantic keeps the plain name for itself
     definition: Schema = Field(alias="schema")
     strict: bool | None = None
+    fill: bool | None = None
 
 
 class SchemaJson(StrictModel):
@@ -151,6 +160,26 @@ def wanted_format(given: AnyText | AnyJson | SchemaJson | FlatSchemaJson | None,
         yield Wanted(f"{place}.json_schema.schema", partial(valid_json, given.json_schema.definition))
     if isinstance(given, FlatSchemaJson):
         yield Wanted(f"{place}.schema", partial(valid_json, given.definition))
+
+
+def filled(given: AnyText | AnyJson | SchemaJson | FlatSchemaJson | None, place: str) -> Fill | None:
+    """How a response format at `place` is filled field by field, if it can be; it is one that can be followed.
+
+    Raises `InvalidRequest` where it must be filled and cannot.
+    """
+    if isinstance(given, AnyJson):
+        return Fill(ANSWER, place, always=False)
+    asked = given.json_schema if isinstance(given, SchemaJson) else given
+    place = f"{place}.json_schema" if isinstance(given, SchemaJson) else place
+    if not isinstance(asked, JsonSchema) or asked.fill is False:
+        return None
+    try:
+        return Fill(plan(asked.definition), f"{place}.schema", always=True)
+    except Unfillable as error:
+        if asked.fill:
+            message = f"{place}.fill: This schema cannot be filled field by field: {error}."
+            raise InvalidRequest(message, code="unsupported_schema", param=f"{place}.fill") from None
+        return None
 
 
 def _wanted(fields: GuidedFields) -> Iterator[Wanted]:

@@ -38,19 +38,32 @@ class EarlierText(StrictModel):
     text: PromptText
 
 
+class EarlierRefusal(StrictModel):
+    """An earlier answer that was none."""
+
+    type: Literal["refusal"]
+    refusal: PromptText
+
+    @property
+    def text(self) -> str:
+        """What was said in place of an answer."""
+        return self.refusal
+
+
 InputPart = Annotated[
     Annotated[InputText, tag("input_text")]
     | Annotated[InputImage, tag("input_image")]
-    | Annotated[EarlierText, tag("output_text")],
+    | Annotated[EarlierText, tag("output_text")]
+    | Annotated[EarlierRefusal, tag("refusal")],
     by_type(
-        {name: name for name in ("input_text", "input_image", "output_text")},
-        "A content part must have the type 'input_text', 'input_image' or 'output_text'",
+        {name: name for name in ("input_text", "input_image", "output_text", "refusal")},
+        "A content part must have the type 'input_text', 'input_image', 'output_text' or 'refusal'",
     ),
 ]
 
 
 class InputMessage(StrictModel):
-    """`id`, `status` and `phase` stand in answers that are sent back."""
+    """`id`, `status`, `phase`, `confidence` and `refused` stand in answers that are sent back."""
 
     type: Literal["message"] | None = None
     role: Literal["system", "developer", "user", "assistant"]
@@ -62,6 +75,8 @@ class InputMessage(StrictModel):
     id: Hint = None
     status: Hint = None
     phase: Hint = None
+    confidence: Hint = None
+    refused: Hint = None
 
     def turn(self, place: str) -> Turn:
         """In the prompt's terms."""

@@ -107,10 +107,17 @@ class Message(StrictModel):
     reasoning_details: Hint = None
     thinking_blocks: Hint = None
     provider_specific_fields: Hint = None
-    refusal: Annotated[Any, Refused("Send what the assistant said as 'content'")] = None
+    refusal: PromptText | None = None
     audio: Annotated[Any, Refused("This server keeps no audio; send the text as 'content'")] = None
     tool_calls: Annotated[Any, Refused(NO_TOOLS)] = None
     function_call: Annotated[Any, Refused(NO_TOOLS)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_refusal_is_what_was_said(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("content") and data.get("refusal"):
+            return {**data, "content": data["refusal"]}
+        return data
 
     def turn(self, place: str) -> Turn:
         """In the prompt's terms."""

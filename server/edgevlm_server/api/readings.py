@@ -17,8 +17,9 @@ from edgevlm_server.api.ask import File
 from edgevlm_server.api.chat import new_head, usage_body
 from edgevlm_server.api.field_bodies import Fields, Share
 from edgevlm_server.api.messages import MAX_PARTS, ImagePart
+from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.stations import STATION_NAME
-from edgevlm_server.api.strict import Text
+from edgevlm_server.api.strict import Text, form_number
 from edgevlm_server.api.unsupported import ClientFields
 from edgevlm_server.readings.field import Field as Asked
 from edgevlm_server.readings.field import Reading
@@ -30,8 +31,8 @@ COLUMNS = ("time", "station", "name", "value", "unit", "confidence", "reason")
 StationName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=f"^{STATION_NAME}$")]
 
 
-class Readable(BaseModel):
-    """What both ways to ask have. `min_confidence` is for fields without one of their own."""
+class Readable(RegionFields, BaseModel):
+    """What both ways to ask have. `min_confidence`, and the part of a picture, are for what says none itself."""
 
     fields: Fields | None = None
     station: StationName | None = None
@@ -51,7 +52,7 @@ class Readable(BaseModel):
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """None, if the station has an address of its own."""
+        """With parts of their own, if they say any. None, if the station has an address."""
         raise NotImplementedError
 
 
@@ -72,7 +73,7 @@ class ReadingsRequest(Readable, ClientFields):
         if self.image is not None:
             return (Picture(self.image, place="image"),)
         parts = enumerate(self.images or ())
-        return tuple(Picture(part.source, part.uuid, f"images.{index}") for index, part in parts)
+        return tuple(Picture(part.source, part.uuid, f"images.{index}", part.own_region) for index, part in parts)
 
 
 def _parsed(value: Any) -> Any:
@@ -85,21 +86,16 @@ def _parsed(value: Any) -> Any:
         raise PydanticCustomError("json", "It must be a JSON list of fields") from None
 
 
-def _number(value: Any) -> Any:
-    """A form's text that is a number."""
-    try:
-        return float(value)
-    except ValueError:
-        return value
-
-
 class ReadingsForm(Readable):
     """`curl -F image=@part.jpg -F station=press-4`, or with `fields` as JSON in the place of a station."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    fields: Annotated[Fields, BeforeValidator(_parsed)] | None = None
-    min_confidence: Annotated[Share, BeforeValidator(_number)] | None = None
+    fields: Annotated[
+        Annotated[Fields, BeforeValidator(_parsed)] | None,
+        Field(examples=[[{"name": "pressure", "question": "What does the gauge read?", "type": "number"}]]),
+    ] = None
+    min_confidence: Annotated[Share, BeforeValidator(form_number)] | None = None
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
 
     @property

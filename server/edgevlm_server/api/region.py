@@ -69,6 +69,12 @@ class RegionFields(BaseModel):
         return self
 
     @property
+    def own_region(self) -> Region | None:
+        """The same where several places may say it: all of the picture is `Region()`, and `None` says nothing."""
+        said = any(one not in (None, "") for one in (self.crop, self.rotate, self.deskew))
+        return (self.region or Region()) if said else None
+
+    @property
     def region(self) -> Region | None:
         """`None`: all of the picture, as it is."""
         return Region.parse(self.crop, self.rotate, self.deskew)

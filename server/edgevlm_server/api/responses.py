@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from edgevlm_server.api.chat import Body, logprob_entries
-from edgevlm_server.api.fields import Count, SamplingFields, TopLogprobs
-from edgevlm_server.api.guided import TextFormat, wanted_format
+from edgevlm_server.api.fields import Count, MinConfidence, SamplingFields, TopLogprobs, sureness
+from edgevlm_server.api.guided import TextFormat, filled, wanted_format
 from edgevlm_server.api.input_items import Input, conversation
 from edgevlm_server.api.strict import PromptText, StrictModel
 from edgevlm_server.api.unsupported import NOTHING_KEPT, Effort, Hint, Refused, ToolFields
 from edgevlm_server.errors import ApiError
 from edgevlm_server.request import Generation, Request, Structure, Turn
-from edgevlm_server.runtime.output import FinishReason, Output, Usage
+from edgevlm_server.runtime.output import Output, Usage, joined
 from edgevlm_server.runtime.written import Written
 from edgevlm_server.text.tokenizer import Tokenizer
 
@@ -74,6 +74,7 @@ class ResponsesRequest(SamplingFields, ToolFields):
     text: TextOptions | None = None
     include: list[Included] | None = None
     top_logprobs: TopLogprobs | None = None
+    min_confidence: MinConfidence | None = None
     metadata: Metadata | None = None
 
     reasoning: Reasoning | None = None
@@ -105,6 +106,8 @@ class ResponsesRequest(SamplingFields, ToolFields):
                 max_tokens=self.max_output_tokens,
                 logprobs=(self.top_logprobs or 0) if self.wants_logprobs else None,
                 structure=None if self.text is None else self.text.structure(),
+                fill=None if self.text is None else filled(self.text.format, "text.format"),
+                min_confidence=self.min_confidence,
             ),
             stream=bool(self.stream),
         )
@@ -133,43 +136,44 @@ class ResponsesWriter:
         self._created = int(time.time())
         self._with_logprobs = asked.wants_logprobs
         self._number = 0
-        self._text = ""
-        self._tokens: list[Written] = []
-        self._reason: FinishReason | None = None
+        self._answer = Output("")
+        """As far as it has come."""
+        self._placed = False
+        """Clients know where its text, or a refusal, will stand."""
 
     def whole(self, answers: Sequence[Output], usage: Usage) -> Body:
-        [answer] = answers
-        self._text, self._reason = answer.text, answer.finish_reason
-        self._tokens = list(answer.tokens)
+        [self._answer] = answers
         return self._response(self._status, usage)
 
     def begin(self, index: int, usage: Usage) -> str:
-        """That there is a response, and where its text will stand."""
+        """That there is a response, and that it will be a message."""
         begun = self._response("in_progress", None)
         item = {**self._message("in_progress"), "content": []}
         return (
             self._event("response.created", response=begun)
             + self._event("response.in_progress", response=begun)
             + self._event("response.output_item.added", output_index=0, item=item)
-            + self._event("response.content_part.added", **self._place, part=self._part())
         )
 
     def piece(self, index: int, output: Output, usage: Usage) -> str:
-        """A piece of text."""
-        self._reason = output.finish_reason or self._reason
+        """A piece of text, or what stands in its place."""
+        placed = (
+            "" if self._placed else self._event("response.content_part.added", **self._place, part=_empty(output))
+        )
+        self._placed = True
+        self._answer = joined([self._answer, output])
+        if output.refusal:
+            return placed + self._event("response.refusal.delta", **self._place, delta=output.refusal)
         if not output.text:
-            return ""
-        self._text += output.text
-        self._tokens += output.tokens
+            return placed
         tokens = self._logprobs(output.tokens)
-        return self._event("response.output_text.delta", **self._place, delta=output.text, logprobs=tokens)
+        return placed + self._event("response.output_text.delta", **self._place, delta=output.text, logprobs=tokens)
 
     def end(self, usage: Usage) -> str:
         """All of the text once more, and the whole response."""
         whole = self._response(self._status, usage)
-        tokens = self._logprobs(self._tokens)
         return (
-            self._event("response.output_text.done", **self._place, text=self._text, logprobs=tokens)
+            self._done()
             + self._event("response.content_part.done", **self._place, part=self._part())
             + self._event("response.output_item.done", output_index=0, item=self._message(self._status))
             + self._event(f"response.{self._status}", response=whole)
@@ -184,19 +188,22 @@ class ResponsesWriter:
 
     @property
     def _status(self) -> str:
-        return "incomplete" if self._reason == "length" else "completed"
+        return "incomplete" if self._answer.finish_reason == "length" else "completed"
 
     @property
     def _place(self) -> Body:
         return {"item_id": self._item, "output_index": 0, "content_index": 0}
 
+    def _done(self) -> str:
+        if self._answer.refusal:
+            return self._event("response.refusal.done", **self._place, refusal=self._answer.refusal)
+        tokens = self._logprobs(self._answer.tokens)
+        return self._event("response.output_text.done", **self._place, text=self._answer.text, logprobs=tokens)
+
     def _part(self) -> Body:
-        return {
-            "type": "output_text",
-            "text": self._text,
-            "annotations": [],
-            "logprobs": self._logprobs(self._tokens),
-        }
+        if self._answer.refusal:
+            return {"type": "refusal", "refusal": self._answer.refusal}
+        return {**_empty(self._answer), "text": self._answer.text, "logprobs": self._logprobs(self._answer.tokens)}
 
     def _message(self, status: str) -> Body:
         return {
@@ -205,6 +212,7 @@ class ResponsesWriter:
             "status": status,
             "role": "assistant",
             "content": [self._part()],
+            **(sureness(self._answer) if status in ("completed", "incomplete") else {}),
         }
 
     def _response(self, status: str, usage: Usage | None) -> Body:
@@ -242,6 +250,13 @@ class ResponsesWriter:
         body = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
         return f"event: {kind}\ndata: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n"
+
+
+def _empty(answer: Output) -> Body:
+    """The part of an answer before its text."""
+    if answer.refusal:
+        return {"type": "refusal", "refusal": ""}
+    return {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
 
 
 def _text_format(asked: ResponsesRequest) -> Body:

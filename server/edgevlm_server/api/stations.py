@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgevlm_server.api.field_bodies import Fields, Share
+from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.strict import StrictModel, Text, invalid
 from edgevlm_server.guided.grammar import GrammarError
 from edgevlm_server.readings.station import Station
@@ -13,7 +14,7 @@ from edgevlm_server.readings.station import Station
 STATION_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?"
 
 
-class StationFile(StrictModel):
+class StationFile(RegionFields, StrictModel):
     """`source`: the address of its picture, for requests that send none; its host must be one of `--image-hosts`."""
 
     source: Text | None = None
@@ -27,6 +28,7 @@ class StationFile(StrictModel):
             fields=tuple(field.field() for field in self.fields),
             source=self.source,
             min_confidence=self.min_confidence,
+            region=self.own_region,
             body=self.model_dump(exclude={"source"}, exclude_none=True),
         )
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from edgevlm_server.refusals import Refused
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -68,7 +70,10 @@ class StageTime(_Part):
 
 
 class LastRequest(_Part):
-    """One that is over: nothing of what was asked or answered. `time` in Unix seconds; stages in their order."""
+    """One that is over: nothing of what was asked or answered. `time` in Unix seconds; stages in their order.
+
+    `confidence` is that of its answer, of several the least; `refused` says why one is none.
+    """
 
     time: float
     id: str
@@ -82,6 +87,8 @@ class LastRequest(_Part):
     prompt_tokens: int
     cached_tokens: int
     tokens: int
+    confidence: float | None
+    refused: Refused | None
     stages: list[StageTime]
 
 

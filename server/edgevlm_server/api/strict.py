@@ -52,6 +52,14 @@ def _needed(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(field.alias or name for name, field in model.model_fields.items() if field.is_required())
 
 
+def form_number(value: Any) -> Any:
+    """A form's text that is a number."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
 def tag(name: str) -> Tag:
     """Tags begin with a character that no field has, so that they can be left out of an error's path."""
     return Tag(f"~{name}")

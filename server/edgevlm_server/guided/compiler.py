@@ -5,6 +5,7 @@ so in a process of its own.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -39,8 +40,8 @@ MOST_BYTES = 48 * 2**20
 heap does not give all of it back."""
 SIMPLE_BYTES = 2 * 2**20
 """What one counts as that cannot grow beyond what its size tells."""
-REMEMBERED = 256
-"""Grammars that were refused: they are not tried again."""
+REMEMBERED = 4096
+"""Grammars that were tried, by their digests: none is tried twice, whether it was refused or only had to give way."""
 
 
 class Vocabulary:
@@ -69,7 +70,8 @@ class GrammarCompiler:
         self._quick = ThreadPoolExecutor(QUICK_WORKERS, "grammar")
         self._thorough = ThreadPoolExecutor(1, "large grammar")
         self._compiled: OrderedDict[str, Constraint] = OrderedDict()
-        self._refused: OrderedDict[str, None] = OrderedDict()
+        self._tried: OrderedDict[bytes, int | None] = OrderedDict()
+        """What each takes; `None` for one that was refused."""
         self._alive: WeakSet[Weight] = WeakSet()
         """Of all grammars that are kept, or that an answer still follows."""
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -100,7 +102,7 @@ class GrammarCompiler:
         try:
             return await asyncio.wait_for(self._in_turn(turn, structure), SECONDS)
         except ConstraintFailed:
-            self._remember(structure.grammar)
+            self._remember(structure.grammar, None)
             raise InvalidRequest(
                 f"{structure.place}: It cannot be used: it is invalid, contradicts itself or is too complex.",
                 code="unsupported_schema",
@@ -112,8 +114,6 @@ class GrammarCompiler:
 
     async def _in_turn(self, turn: asyncio.Lock, structure: Structure) -> Constraint:
         async with turn:
-            if structure.grammar in self._refused:
-                raise ConstraintFailed
             # another request of the client may have brought it meanwhile
             known = self._compiled.get(structure.grammar)
             return known or await self._compile_beside(structure)
@@ -127,14 +127,22 @@ class GrammarCompiler:
 
     async def _weigh(self, structure: Structure) -> int:
         """Bytes that it will take. Raises `ConstraintFailed`, or `OSError` if it cannot be tried."""
+        digest = _digest(structure.grammar)
+        if digest in self._tried:
+            self._tried.move_to_end(digest)
+            return _size(self._tried[digest])
         if not structure.risky:
             return SIMPLE_BYTES
-        size = await self._run(self._quick, lambda: tried(structure.grammar, QUICK))
+        found = await self._try(structure.grammar)
+        self._remember(structure.grammar, found)
+        return _size(found)
+
+    async def _try(self, grammar: str) -> int | None:
+        """What it takes; `None` for one that is refused."""
+        size = await self._run(self._quick, lambda: tried(grammar, QUICK))
         if size is Refused.TOO_SLOW:
-            size = await self._run(self._thorough, lambda: tried(structure.grammar, THOROUGH))
-        if isinstance(size, Refused):
-            raise ConstraintFailed
-        return size
+            size = await self._run(self._thorough, lambda: tried(grammar, THOROUGH))
+        return None if isinstance(size, Refused) else size
 
     def _make_room(self, weight: Weight) -> None:
         """Raises `Unavailable` where too many large ones are in use."""
@@ -147,10 +155,10 @@ class GrammarCompiler:
     def _weight(self) -> int:
         return sum(weight.size for weight in self._alive)
 
-    def _remember(self, grammar: str) -> None:
-        self._refused[grammar] = None
-        while len(self._refused) > REMEMBERED:
-            self._refused.popitem(last=False)
+    def _remember(self, grammar: str, size: int | None) -> None:
+        self._tried[_digest(grammar)] = size
+        while len(self._tried) > REMEMBERED:
+            self._tried.popitem(last=False)
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
         if self._closed:
@@ -169,3 +177,13 @@ class GrammarCompiler:
     def _vocabulary(self) -> LLTokenizer:
         described = Vocabulary(self._tokenizer, self._bos_id, self._end_ids[0])
         return LLTokenizer(TokenizerWrapper(described), eos_token=self._end_ids)
+
+
+def _size(found: int | None) -> int:
+    if found is None:
+        raise ConstraintFailed
+    return found
+
+
+def _digest(grammar: str) -> bytes:
+    return hashlib.sha256(grammar.encode()).digest()

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from edgevlm_server.api import answers, examples
-from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, confidence, decision, to_score
+from edgevlm_server.api.decisions import AnyQuestion, DecisionRequest, answer, decision, to_score
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.audited import note_questions
@@ -157,7 +157,8 @@ async def _score(
             record.enter("score", began)
     found = ready.answers(scored)
     for one in found:
-        service.metrics.weighed(confidence(one), one["diagnostics"]["label_mass"])
+        service.metrics.weighed(one["confidence"], one["diagnostics"]["label_mass"])
+    record.judged(min(one["confidence"] for one in found))
     if record.exchange is not None:
         record.exchange.decided = found
     record.enter("send")

@@ -11,18 +11,16 @@ from typing import NamedTuple
 from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter
+from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter, sureness_headers
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest
-from edgevlm_server.http.audited import OverheardChoices, note_question
-from edgevlm_server.http.visit import Arrival, Count, charge, count_request, enter
+from edgevlm_server.http.audited import Overheard, note_question
+from edgevlm_server.http.visit import Arrival, Count, count_request, enter
+from edgevlm_server.http.waves import Waves
+from edgevlm_server.http.ways import way_of
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
-from edgevlm_server.prepare import prepare
-from edgevlm_server.request import Generation
 from edgevlm_server.runtime.bodies import Arriving
-from edgevlm_server.runtime.output import Answer, Choices, ClientLeft, Output, Ticket, when_all_ended
-from edgevlm_server.runtime.sequence import Sequence
+from edgevlm_server.runtime.output import Choices, ClientLeft, Output
 from edgevlm_server.service import Loaded, Service
-from edgevlm_server.text.detokenizer import Detokenizer
 
 log = logging.getLogger(__name__)
 
@@ -35,38 +33,30 @@ Read = Callable[[Arriving], Awaitable[GenerateRequest]]
 class Queued(NamedTuple):
     """What is kept of a request once it is queued: its pictures need not wait for the answers."""
 
-    tickets: list[Ticket]
-    generation: Generation
+    waves: Waves
+    choices: Choices
     stream: bool
     writer: ResponseWriter
     record: RequestRecord
 
-    def end(self) -> None:
-        """Nobody waits for the answers any more. Harmless when they are over."""
-        for ticket in self.tickets:
-            ticket.end("cancelled")
-
     @contextmanager
-    def noted(self, choices: Choices) -> Iterator[None]:
+    def noted(self) -> Iterator[None]:
         """What came of the answers within the block, in the record."""
         try:
             yield
         finally:
-            sequences = [ticket.sequence for ticket in self.tickets]
+            sequences, choices = self.waves.begun, self.choices
             self.record.ran([one.began for one in sequences], [one.prefilled for one in sequences])
             usage = choices.usage
             self.record.counted(usage.prompt, usage.cached, usage.completion)
+            if usage.completion:
+                self.record.judged(choices.confidence, choices.refused)
 
     def failed(self, error: ApiError) -> str:
         """The events for what went wrong after the first of them was sent."""
         assert isinstance(self.writer, StreamWriter)
         self.record.code = error.code
         return self.writer.error(error)
-
-    def expire(self) -> None:
-        """The time for the answers is up. Harmless when they are over."""
-        for ticket in self.tickets:
-            ticket.expire()
 
 
 async def generate(request: Request, service: Service, read: Read) -> Response:
@@ -78,16 +68,14 @@ async def generate(request: Request, service: Service, read: Read) -> Response:
         loaded = service.loaded()
         record.model = loaded.model.manifest.model
         queued = await _accept(arrival, service, loaded, read, count)
-    service.metrics.accepted.inc(len(queued.tickets))
-    choices = _choices(queued, loaded, service)
     try:
-        response = await (_streamed(queued, choices) if queued.stream else _whole(queued, choices))
+        response = await (_streamed(queued) if queued.stream else _whole(queued))
         response.headers.update(service.admission.limits.headers(arrival.client.share))
         return response
     except ClientLeft:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     except BaseException:
-        queued.end()
+        queued.waves.end()
         raise
 
 
@@ -103,73 +91,50 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read
     count.answers, most = wanted.generation.choices, service.admission.slots
     if count.answers > most:
         raise InvalidRequest(f"n: This server can give at most {most} answers.", code="invalid_value", param="n")
-    model = loaded.model
-    with enter(arrival, service.admission, count.answers) as visit:
-
-        async def prepared() -> list[Sequence]:
-            ready = prepare(wanted, model, service.settings.max_images)
-            structure = wanted.generation.structure
-            constraint = None if structure is None else await loaded.grammars.compile(structure, client.share)
-            record.look_at(len(ready.pictures))
-            images = await loaded.pictures.encode(ready.pictures, client, record.look)
-            return ready.sequences(images, constraint)
-
-        sequences = await service.prepare(visit.work(), prepared)
-        writer = asked.writer(model.manifest.model, model.tokenizer)
-        # nothing is awaited between queueing and what ends it, so no ticket is left without an owner
+    way = way_of(wanted, arrival, service, loaded)
+    with enter(arrival, service.admission, min(most, way.sequences)) as visit:
+        sequences = await service.prepare(visit.work(), way.prepare)
+        writer = asked.writer(loaded.model.manifest.model, loaded.model.tokenizer)
         record.enter("queue")
-        tickets = [loaded.batcher.submit(sequence, client.share) for sequence in sequences]
-        queued = Queued(tickets, wanted.generation, wanted.stream, writer, record)
-        # from here on the answers' ends give the places back
-        when_all_ended(tickets, lambda served: visit.over(served=served))
-        when_all_ended(tickets, lambda served: charge(service, client, sequences))
-        visit.watch.when_here(queued.end)
-        deadline.when_here(queued.expire)
-    return queued
+        waves = Waves(service, loaded.batcher, client, visit, sequences)
+        count.answers = len(waves.tickets)
+    choices = way.choices(waves)
+    if record.exchange is not None:
+        choices = Overheard(choices, record.exchange)
+    return Queued(waves, choices, wanted.stream, writer, record)
 
 
-def _choices(queued: Queued, loaded: Loaded, service: Service) -> Choices:
-    generation, tokenizer = queued.generation, loaded.model.tokenizer
-
-    def answer(ticket: Ticket) -> Answer:
-        text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=generation.keep_space)
-        return Answer(ticket, tokenizer, text, service.metrics, queued.record.arrived)
-
-    answers, exchange = [answer(ticket) for ticket in queued.tickets], queued.record.exchange
-    return Choices(answers) if exchange is None else OverheardChoices(answers, exchange)
-
-
-async def _whole(queued: Queued, choices: Choices) -> Response:
-    with queued.noted(choices):
+async def _whole(queued: Queued) -> Response:
+    choices = queued.choices
+    with queued.noted():
         answers = await choices.whole()
     queued.record.enter("send")
-    body = queued.writer.whole(answers, choices.usage)
-    return PlainTextResponse(body) if isinstance(body, str) else JSONResponse(body)
+    body, headers = queued.writer.whole(answers, choices.usage), sureness_headers(answers)
+    return PlainTextResponse(body, headers=headers) if isinstance(body, str) else JSONResponse(body, headers=headers)
 
 
-async def _streamed(queued: Queued, choices: Choices) -> Response:
-    pieces = choices.pieces()
+async def _streamed(queued: Queued) -> Response:
+    pieces = queued.choices.pieces()
     # an engine that refuses the request now still answers with a status of its own
-    with queued.noted(choices):
+    with queued.noted():
         first = await anext(pieces)
-    events = _events(queued, choices, first, pieces)
+    events = _events(queued, first, pieces)
     return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 async def _events(
     queued: Queued,
-    choices: Choices,
     first: tuple[int, Output],
     rest: AsyncGenerator[tuple[int, Output], None],
 ) -> AsyncIterator[str]:
-    writer = queued.writer
+    writer, choices = queued.writer, queued.choices
     assert isinstance(writer, StreamWriter), "only routes that have events ask for a stream"
     try:
         for index in range(len(choices)):
             if begin := writer.begin(index, choices.usage):
                 yield begin
         yield writer.piece(*first, choices.usage)
-        with queued.noted(choices):
+        with queued.noted():
             async with aclosing(rest):
                 async for index, piece in rest:
                     yield writer.piece(index, piece, choices.usage)
@@ -183,4 +148,4 @@ async def _events(
         log.exception("An answer broke off.")
         yield queued.failed(EngineFailed())
     finally:
-        queued.end()
+        queued.waves.end()

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from edgevlm_server.api.answers import ErrorAnswer
+from edgevlm_server.refusals import REFUSED
 
 REFERENCE = "#/components/schemas/{model}"
 
@@ -23,6 +24,7 @@ ERRORS = {
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The body is of another media type.",
+    422: "The answer is less sure than the request asks for; `x-confidence` says how sure it is.",
     429: "The queue is full, or this client has reached a limit; `retry-after` says when to come again, in seconds.",
     500: "The engine failed on this request.",
     503: "The model is loading, the server is shutting down or its engine is dead; see `retry-after`.",
@@ -46,13 +48,30 @@ _KEYS = {
 _REQUEST_ID = {"x-request-id": {"description": "Also in the server's log.", "schema": {"type": "string"}}}
 _RETRY = {"retry-after": {"description": "Seconds, 1 to 60.", "schema": {"type": "integer"}}}
 
+_SURE = {
+    "x-confidence": {
+        "description": "How sure the model is of the answer, 0 to 1; not of several answers, nor with `stream`.",
+        "schema": {"type": "number"},
+    },
+    "x-refused": {
+        "description": "Why the answer is none; absent if it is one.",
+        "schema": {"enum": list(REFUSED)},
+    },
+}
+
 Answers = dict[int | str, dict[str, Any]]
 
 
-def may_answer(errors: tuple[int, ...], others: Mapping[str, str] | None = None) -> Answers:
-    """What a route may answer: these errors, and beside JSON `others`, media types with what they hold."""
+def may_answer(errors: tuple[int, ...], others: Mapping[str, str] | None = None, *, sure: bool = False) -> Answers:
+    """What a route may answer: these errors, and beside JSON `others`, media types with what they hold.
+
+    `sure`: its head says how sure a single answer is.
+    """
     made: Answers = {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in sorted(errors)}
     made[200] = {"description": "The answer."}
+    for status in (200, 422) if sure else ():
+        if status in made:
+            made[status]["headers"] = _SURE
     if others:
         made[200]["content"] = {media_type: {"schema": {"description": text}} for media_type, text in others.items()}
     return made
@@ -100,8 +119,10 @@ def _finish(operation: dict[str, Any], keyed: bool) -> None:
     found = operation["responses"]
     if not keyed:
         found.pop("401", None)
-    found.pop("422", None)  # FastAPI's own refusal, which no route gives
+    if found.get("422", {}).get("description") != ERRORS[422]:
+        found.pop("422", None)  # FastAPI's own refusal, which no route gives
     for status, answer in found.items():
-        answer["headers"] = {**_REQUEST_ID, **(_RETRY if status in ("429", "503") else {})}
+        own = answer.get("headers", {})
+        answer["headers"] = {**own, **_REQUEST_ID, **(_RETRY if status in ("429", "503") else {})}
     if "401" in found:
         operation["security"] = [{name: []} for name in _KEYS]

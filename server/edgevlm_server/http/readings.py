@@ -28,8 +28,10 @@ from edgevlm_server.http.visit import Arrival, Visit, count_request, enter
 from edgevlm_server.http.waves import Waves
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST
 from edgevlm_server.readings.asking import Ask, Asking
-from edgevlm_server.readings.field import Field, Reading
+from edgevlm_server.readings.field import Field, Reading, Reason
 from edgevlm_server.readings.station import Station, at_least
+from edgevlm_server.readings.views import in_part, views
+from edgevlm_server.refusals import Refused
 from edgevlm_server.request import Picture
 from edgevlm_server.runtime.output import ClientLeft
 from edgevlm_server.runtime.sequence import Sequence
@@ -51,9 +53,20 @@ class _Order(NamedTuple):
 
     def asks(self, asking: Asking) -> list[Ask]:
         """A question a field."""
+        shown = views(self.pictures, self.fields, self.place)
         return [
-            asking.about(field, self.pictures, f"{self.place}.{index}") for index, field in enumerate(self.fields)
+            asking.about(field, pictures, f"{self.place}.{index}")
+            for index, (field, pictures) in enumerate(zip(self.fields, shown, strict=True))
         ]
+
+
+class _Ready(NamedTuple):
+    """What is kept of a request once it is prepared: its pictures need not wait for the answers."""
+
+    station: str | None
+    fields: tuple[Field, ...]
+    sequences: list[Sequence]
+    visit: Visit
 
 
 @router.post(
@@ -73,14 +86,13 @@ async def readings(request: Request, service: Served, stations: Known) -> Respon
         loaded = service.loaded()
         arrival.record.model = loaded.model.manifest.model
         asking = Asking(service, loaded, arrival.client, arrival.record)
-        order = await _receive(arrival, service, stations)
-        sequences, visit = await _accept(arrival, asking, order)
+        ready = await _accept(arrival, asking, stations)
         # nothing is awaited before its first wave is queued, so it is either rejected or accepted
         arrival.record.enter("queue")
-        waves = Waves(service, loaded.batcher, arrival.client, visit, sequences)
+        waves = Waves(service, loaded.batcher, arrival.client, ready.visit, ready.sequences)
         count.answers = len(waves.tickets)
     try:
-        body = await _answer(asking, order, waves)
+        body = await _answer(asking, ready, waves)
         return _sent(body, request, service.admission.limits.headers(arrival.client.share))
     except ClientLeft:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
@@ -99,7 +111,10 @@ async def _receive(arrival: Arrival, service: Service, stations: Stations) -> _O
     read = partial(read_json_or_form, arrival.request, ReadingsRequest, ReadingsForm, service.settings.max_body)
     asked = await arrival.deadline.within(lambda: service.admission.receive(arrival.client.share, read))
     arrival.record.enter("prepare")
-    return _own_order(asked) if asked.station is None else _station_order(asked, _found(stations, asked.station))
+    least = service.settings.min_confidence
+    if asked.station is None:
+        return _own_order(asked, least)
+    return _station_order(asked, _found(stations, asked.station), least)
 
 
 def _found(stations: Stations, name: str) -> Station:
@@ -109,19 +124,21 @@ def _found(stations: Stations, name: str) -> Station:
     return station
 
 
-def _own_order(asked: Readable) -> _Order:
+def _own_order(asked: Readable, least: float) -> _Order:
     if not asked.pictures:
         raise _no_picture("There is no picture to read from")
-    return _Order(None, asked.model, at_least(asked.asked, asked.min_confidence), asked.pictures, "fields")
+    fields = at_least(asked.asked, asked.min_confidence, least)
+    return _Order(None, asked.model, fields, in_part(asked.pictures, asked.own_region), "fields")
 
 
-def _station_order(asked: Readable, station: Station) -> _Order:
+def _station_order(asked: Readable, station: Station, least: float) -> _Order:
     pictures = asked.pictures
     if not pictures:
         if station.source is None:
             raise _no_picture("There is no picture, and the station has no address of one")
         pictures = (Picture(station.source, place="station"),)
-    fields = at_least(station.fields, asked.min_confidence, station.min_confidence)
+    fields = at_least(station.fields, asked.min_confidence, station.min_confidence, least)
+    pictures = in_part(pictures, asked.own_region, station.region)
     return _Order(station.name, asked.model, fields, pictures, "station.fields")
 
 
@@ -129,32 +146,41 @@ def _no_picture(reason: str) -> InvalidRequest:
     return InvalidRequest(f"images: {reason}.", code="invalid_value", param="images")
 
 
-async def _accept(arrival: Arrival, asking: Asking, order: _Order) -> tuple[list[Sequence], Visit]:
-    """Prepare; the caller gives the places back."""
+async def _accept(arrival: Arrival, asking: Asking, stations: Stations) -> _Ready:
+    """Read, check and prepare; the caller gives the places back."""
     service, record = asking.service, arrival.record
+    order = await _receive(arrival, service, stations)
     record.answers = len(order.fields)
     if record.exchange is not None:
         record.exchange.asked("\n".join(field.question for field in order.fields))
     with enter(arrival, service.admission, min(service.admission.slots, len(order.fields))) as visit:
         prepared = partial(asking.prepare, order.asks(asking), order.model)
-        return await service.prepare(visit.work(), prepared), visit
+        return _Ready(order.station, order.fields, await service.prepare(visit.work(), prepared), visit)
 
 
-async def _answer(asking: Asking, order: _Order, waves: Waves) -> dict[str, Any]:
+async def _answer(asking: Asking, ready: _Ready, waves: Waves) -> dict[str, Any]:
     """Raises `ApiError` if the engine fails, `ClientLeft`."""
     record, found = asking.record, list[Reading]()
     try:
-        async for reading in asking.readings(waves.each(), order.fields):
+        async for reading in asking.readings(waves.each(), ready.fields):
             found.append(reading)
             asking.service.metrics.read(reading.reason or "read")
     finally:
         usage = waves.usage
         record.ran([one.began for one in waves.begun], [one.prefilled for one in waves.begun])
         record.counted(usage.prompt, usage.cached, usage.completion)
+        if found:
+            record.judged(min(one.confidence for one in found), _refused(found))
         if record.exchange is not None:
             record.exchange.decided = [reading_body(one) for one in found]
     record.enter("send")
-    return readings_body(asking.loaded.model.manifest.model, order.station, found, usage)
+    return readings_body(asking.loaded.model.manifest.model, ready.station, found, usage)
+
+
+def _refused(found: list[Reading]) -> Refused | None:
+    """Why one of them has no value, if the model cannot tell, or is not sure."""
+    reasons: dict[Reason | None, Refused] = {"refused": "by_model", "low_confidence": "low_confidence"}
+    return next((reasons[one.reason] for one in found if one.reason in reasons), None)
 
 
 def _sent(body: dict[str, Any], request: Request, headers: dict[str, str]) -> Response:

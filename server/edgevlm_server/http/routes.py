@@ -32,7 +32,7 @@ TYPED_EVENTS = {"text/event-stream": "With `stream`: typed events, `response.com
 @generation.post(
     "/v1/chat/completions",
     response_model=answers.ChatCompletion,
-    responses=may_answer(GENERATING, EVENTS),
+    responses=may_answer(GENERATING, EVENTS, sure=True),
     openapi_extra=takes(ChatRequest, examples.CHAT),
 )
 async def chat_completions(request: Request, service: Served) -> Response:
@@ -43,7 +43,7 @@ async def chat_completions(request: Request, service: Served) -> Response:
 @generation.post(
     "/v1/completions",
     response_model=answers.Completion,
-    responses=may_answer(GENERATING, EVENTS),
+    responses=may_answer(GENERATING, EVENTS, sure=True),
     openapi_extra=takes(CompletionRequest, examples.COMPLETION),
 )
 async def completions(request: Request, service: Served) -> Response:
@@ -54,7 +54,7 @@ async def completions(request: Request, service: Served) -> Response:
 @generation.post(
     "/v1/responses",
     response_model=answers.OpenResponse,
-    responses=may_answer(GENERATING, TYPED_EVENTS),
+    responses=may_answer(GENERATING, TYPED_EVENTS, sure=True),
     openapi_extra=takes(ResponsesRequest, examples.RESPONSES),
 )
 async def responses(request: Request, service: Served) -> Response:
@@ -65,7 +65,9 @@ async def responses(request: Request, service: Served) -> Response:
 @generation.post(
     "/ask",
     response_model=answers.FormAnswer,
-    responses=may_answer(GENERATING, {"text/plain": "The answer alone, unless `Accept` asks for JSON."}),
+    responses=may_answer(
+        (*GENERATING, 422), {"text/plain": "The answer alone, unless `Accept` asks for JSON."}, sure=True
+    ),
     openapi_extra=takes(AskForm, {}, "multipart/form-data"),
 )
 async def ask(request: Request, service: Served) -> Response:
@@ -148,5 +150,8 @@ async def _body(request: Request, service: Service, model: type[Model]) -> Model
 def _card(service: Service) -> answers.ModelCard:
     model = service.loaded().model
     return answers.ModelCard(
-        id=model.manifest.model, created=service.started, max_model_len=model.engine.info.max_length
+        id=model.manifest.model,
+        created=service.started,
+        max_model_len=model.engine.info.max_length,
+        description=model.about.description,
     )

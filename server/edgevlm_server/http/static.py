@@ -5,7 +5,7 @@ browsers are told to see to that.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -23,26 +23,25 @@ TYPES = {
     ".jpg": "image/jpeg",
 }
 
-DOCS_POLICY = (
+SHARED = (FILES / "look.css", FILES / "icon.svg")
+"""What `/docs` loads too, under its own path: it is there without the page."""
+
+POLICY = (
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
     "connect-src 'self'",
+    # blob: the picture that was chosen, before it is sent anywhere
+    "img-src 'self' blob:",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
-)
-
-PAGE_POLICY = (
-    *DOCS_POLICY,
-    # blob: the picture that was chosen, before it is sent anywhere
-    "img-src 'self' blob:",
     "require-trusted-types-for 'script'",
     "trusted-types 'none'",
 )
 
 DOCS_HEADERS = {
-    "content-security-policy": "; ".join(DOCS_POLICY),
+    "content-security-policy": "; ".join(POLICY),
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     # names carry no version: a browser asks each time, and is told 304 until a new version is installed
@@ -51,7 +50,6 @@ DOCS_HEADERS = {
 
 PAGE_HEADERS = {
     **DOCS_HEADERS,
-    "content-security-policy": "; ".join(PAGE_POLICY),
     "permissions-policy": "camera=(self), microphone=(), geolocation=()",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -60,18 +58,18 @@ PAGE_HEADERS = {
 
 def page_router() -> APIRouter:
     """`/`, and `/page/NAME` for what it loads: to try the model in a browser."""
-    return _router(FILES, "index.html", "/", "/page", PAGE_HEADERS)
+    return _router(FILES.iterdir(), "index.html", "/", "/page", PAGE_HEADERS)
 
 
 def docs_router() -> APIRouter:
     """`/docs`, and `/docs/NAME` for what it loads: the API's description, to be read and tried."""
-    return _router(DOCS, "docs.html", "/docs", "/docs", DOCS_HEADERS)
+    return _router((*DOCS.iterdir(), *SHARED), "docs.html", "/docs", "/docs", DOCS_HEADERS)
 
 
-def _router(folder: Path, first: str, path: str, prefix: str, headers: Mapping[str, str]) -> APIRouter:
+def _router(files: Iterable[Path], first: str, path: str, prefix: str, headers: Mapping[str, str]) -> APIRouter:
     """The files are read once, here: no request reaches the disk."""
     router = APIRouter()
-    for file in sorted(folder.iterdir()):
+    for file in sorted(files):
         send = _sender(file.read_bytes(), TYPES[file.suffix], headers)
         is_page = file.name == first
         name = path if is_page else f"{prefix}/{file.name}"

@@ -20,7 +20,7 @@ from edgevlm_server.http.openapi import may_answer
 from edgevlm_server.observe.levels import Levels, Name
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.recent import WINDOW, Recent
-from edgevlm_server.observe.record import RequestRecord
+from edgevlm_server.observe.record import RequestRecord, rounded
 from edgevlm_server.version import version
 
 router = APIRouter(tags=["operation"])
@@ -95,5 +95,7 @@ def _request(record: RequestRecord) -> LastRequest:
         prompt_tokens=record.prompt,
         cached_tokens=record.cached,
         tokens=record.completion,
+        confidence=rounded(record.confidence),
+        refused=record.refused,
         stages=[StageTime(stage=one.stage, seconds=round(one.seconds, 4)) for one in record.passed],
     )

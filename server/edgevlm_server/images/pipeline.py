@@ -153,25 +153,28 @@ class ImagePipeline:
         self._intake.close()
 
     def _begin(self, number: int, begun: dict[int, "asyncio.Task[Encoded]"], asking: _Asking) -> None:
-        """A picture, the one behind it, and others of their files; but no name alone, which takes no time."""
+        """A picture and the one behind it, each with others of its file; but no name alone, which takes no time."""
         parts = asking.parts
-        for near in range(number, min(len(parts), number + TOGETHER)):
-            along = near <= number + AHEAD or parts[near].first in asking.files
-            if along and near not in begun and parts[near].picture.source is not None:
-                begun[near] = asyncio.create_task(self._sent(near, asking))
-                self._read(parts[near], asking)
+        for near in range(number, min(len(parts), number + 1 + AHEAD)):
+            if near in begun or parts[near].picture.source is None:
+                continue
+            for other in range(near, min(len(parts), near + TOGETHER)):
+                if parts[other].first == parts[near].first and other not in begun:
+                    begun[other] = asyncio.create_task(self._sent(other, asking))
 
-    def _read(self, part: Part, asking: _Asking) -> None:
+    def _read(self, part: Part, asking: _Asking) -> "asyncio.Task[ImageFile | Refusal]":
+        """A part's file, once for all of its parts."""
         if part.first not in asking.files:
             assert part.picture.source is not None
             asking.files[part.first] = asyncio.create_task(self._file(part.picture.source, asking.client.share))
+        return asking.files[part.first]
 
     async def _sent(self, number: int, asking: _Asking) -> Encoded:
         """A picture that is part of the request; from the cache if it was sent before."""
         picture, first, _ = asking.parts[number]
         share = asking.client.share
         try:
-            file = await asking.files[first]
+            file = await self._read(asking.parts[number], asking)
             if callable(file):
                 raise file()
             if asking.look is not None:

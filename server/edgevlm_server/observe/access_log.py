@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from edgevlm_server.observe.record import RequestRecord, plain
+from edgevlm_server.observe.record import RequestRecord, plain, rounded
 
 log = logging.getLogger("edgevlm.access")
 
@@ -39,5 +39,6 @@ def fields(record: RequestRecord) -> dict[str, Any]:
     if record.answers:
         known |= {"pictures": record.pictures, "answers": record.answers}
         known |= {"prompt_tokens": record.prompt, "cached_tokens": record.cached, "tokens": record.completion}
+        known |= {"confidence": rounded(record.confidence), "refused": record.refused}
     known |= {f"{one.stage}_seconds": round(one.seconds, 6) for one in record.passed}
     return {name: value for name, value in known.items() if value is not None}

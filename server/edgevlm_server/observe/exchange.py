@@ -25,17 +25,19 @@ class Seen(NamedTuple):
 
 @dataclass(slots=True)
 class Said:
-    """One answer, as far as it came; `confidence` is the geometric mean of its tokens' probabilities, if known."""
+    """One answer, as far as it came, also one that the client did not get; `refused` says why it is none."""
 
     pieces: list[str] = field(default_factory=list)
     finish_reason: str | None = None
-    confidence: float | None = None
+    confidence: float = 1.0
+    refused: str | None = None
 
     def body(self) -> dict[str, Any]:
         return {
             "text": "".join(self.pieces),
             "finish_reason": self.finish_reason,
-            "confidence": None if self.confidence is None else round(self.confidence, 6),
+            "confidence": round(self.confidence, 6),
+            "refused": self.refused,
         }
 
 
@@ -65,11 +67,11 @@ class Exchange:
         if self.keep is not None and data is not None and picture.format is not None:
             self.keep(picture, data)
 
-    def heard(self, index: int, text: str, finish_reason: str | None, confidence: float | None) -> None:
+    def heard(self, index: int, text: str, finish_reason: str | None, confidence: float, refused: str | None) -> None:
         """A piece of an answer."""
         said = self.said.setdefault(index, Said())
         said.pieces.append(text)
-        said.finish_reason, said.confidence = finish_reason, confidence
+        said.finish_reason, said.confidence, said.refused = finish_reason, confidence, refused
 
     @property
     def answers(self) -> list[Mapping[str, Any]]:

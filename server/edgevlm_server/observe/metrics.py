@@ -29,6 +29,7 @@ from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.recent import Rate
 from edgevlm_server.observe.request_metrics import RequestMetrics
 from edgevlm_server.observe.vllm_names import WithVllmNames
+from edgevlm_server.refusals import REFUSED, Refused
 from edgevlm_server.settings import Settings
 from edgevlm_server.version import commit, version
 
@@ -126,14 +127,20 @@ class Metrics:
         )
         self.request_prompt = histogram("request_prompt_tokens", "Positions of one prompt.", TOKEN_BUCKETS)
         self.request_generation = histogram("request_generation_tokens", "Tokens of one answer.", TOKEN_BUCKETS)
-        self.token_probability = histogram(
-            "answer_token_probability",
-            "How sure the model was: the geometric mean of the probabilities of an answer's tokens, of answers whose "
-            "probabilities were asked for.",
-            SHARE_BUCKETS,
-        )
         self._confidence = histogram(
-            "decision_confidence", "Probability of the likeliest answer to a decision's question.", SHARE_BUCKETS
+            "answer_confidence", "How sure the model was of an answer: the probability of its tokens.", SHARE_BUCKETS
+        )
+        self._refused = counter(
+            "answers_refused",
+            "Answers that are none; by_model: it says that it cannot tell, low_confidence: it is not sure enough.",
+            "reason",
+            values=REFUSED,
+        )
+        self._decided = histogram(
+            "decision_confidence",
+            "How sure the model was of the likeliest answer to a decision's question: the probability that, left "
+            "alone, it would give that one.",
+            SHARE_BUCKETS,
         )
         self._label_mass = histogram(
             "decision_label_mass",
@@ -190,9 +197,15 @@ class Metrics:
         self._generation_tokens.inc(tokens)
         self.tokens.add(tokens)
 
+    def answered(self, confidence: float, refused: Refused | None) -> None:
+        """Note one whole answer."""
+        self._confidence.observe(confidence)
+        if refused is not None:
+            self._refused.labels(refused).inc()
+
     def weighed(self, confidence: float, label_mass: float) -> None:
         """Note one answered question of a decisions request."""
-        self._confidence.observe(confidence)
+        self._decided.observe(confidence)
         self._label_mass.observe(label_mass)
 
     def read(self, result: str) -> None:

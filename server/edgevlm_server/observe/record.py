@@ -8,7 +8,7 @@ Whoever learns something writes it there once:
     key check           client
     refusals            code, the error's
     body reader         bytes received
-    generating routes   model, pictures, answers, tokens, and the stages as they are entered
+    generating routes   model, pictures, answers, tokens, how sure it is, and the stages as they are entered
 
 When the last byte is out, or the client has left, the envelope closes the record and hands it to each of its
 `Readers`. A reader is a function of one finished record: it changes nothing in it, and comes after the answer.
@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from edgevlm_server.errors import Code
 from edgevlm_server.observe.exchange import Exchange, Seen
+from edgevlm_server.refusals import Refused
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,10 @@ class RequestRecord:
     cached: int = 0
     completion: int = 0
     """See `counted`."""
+    confidence: float | None = None
+    """Of the answer that is least sure, 0 to 1."""
+    refused: Refused | None = None
+    """Why an answer is none."""
 
     status: int = 0
     """0: the answer never began."""
@@ -128,6 +133,10 @@ class RequestRecord:
     def counted(self, prompt: int, cached: int, completion: int) -> None:
         """Positions of the prompt, how many of them had been computed before, and tokens of the answers, so far."""
         self.prompt, self.cached, self.completion = prompt, cached, completion
+
+    def judged(self, confidence: float, refused: Refused | None = None) -> None:
+        """How sure the answers are, so far."""
+        self.confidence, self.refused = confidence, refused
 
     def close(self) -> None:
         """It is over: nothing is written any more."""
@@ -173,6 +182,11 @@ def record_of(scope: Mapping[str, Any]) -> RequestRecord:
 def plain(text: str) -> str:
     """A text that a client sent, as it may be shown: one line of plain characters, not too long."""
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:120])
+
+
+def rounded(confidence: float | None) -> float | None:
+    """A confidence as it may be shown."""
+    return None if confidence is None else round(confidence, 6)
 
 
 Reader = Callable[[RequestRecord], None]

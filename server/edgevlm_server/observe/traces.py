@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from edgevlm_server.observe.record import Reader, RequestRecord, plain
+from edgevlm_server.observe.record import Reader, RequestRecord, plain, rounded
 from edgevlm_server.settings import SettingsError
 from edgevlm_server.version import version
 
@@ -79,9 +79,9 @@ def _reader(tracer: "Tracer") -> Reader:
     return read
 
 
-def _attributes(record: RequestRecord) -> Mapping[str, str | int]:
+def _attributes(record: RequestRecord) -> Mapping[str, str | float]:
     """By OpenTelemetry's names where it has some."""
-    known: dict[str, str | int | None] = {
+    known: dict[str, str | float | None] = {
         "http.request.method": plain(record.method),
         "http.route": record.route,
         "http.response.status_code": record.status,
@@ -101,5 +101,7 @@ def _attributes(record: RequestRecord) -> Mapping[str, str | int]:
             "edgevlm.cached_tokens": record.cached,
             "edgevlm.pictures": record.pictures,
             "edgevlm.answers": record.answers,
+            "edgevlm.confidence": rounded(record.confidence),
+            "edgevlm.refused": record.refused,
         }
     return {name: value for name, value in known.items() if value is not None}

@@ -1,6 +1,7 @@
 // The camera of this device: a live view, and a picture out of it. Knows no server.
 
-import { $, jpeg } from "./picture.js";
+import { $ } from "./elements.js";
+import { jpeg } from "./picture.js";
 
 // `chosen(file)` is called for each picture taken.
 export function watchCamera(chosen) {

@@ -2,13 +2,13 @@
 
 import { question } from "./server.js";
 
-export function command(picture, text, withKey) {
+export function command(name, part, text, withKey) {
   const url = new URL("v1/chat/completions", document.baseURI);
-  const [before, after] = JSON.stringify(question("\0", text)).split("\\u0000", 2);
+  const [before, after] = JSON.stringify(question("\0", part, text)).split("\\u0000", 2);
   const key = withKey ? ` \\\n    -H "Authorization: Bearer $EDGEVLM_KEY"` : "";
   return (
     `{ printf %s ${quoted(`${before}data:;base64,`)}\n` +
-    `  base64 < ${quoted(picture.name)} | tr -d '\\n'\n` +
+    `  base64 < ${quoted(name)} | tr -d '\\n'\n` +
     `  printf %s ${quoted(after)}\n` +
     `} | curl ${quoted(url.href)}${key} \\\n` +
     `    -H 'Content-Type: application/json' -d @-\n`

@@ -1,111 +1,95 @@
-// The page: what is chosen, what is asked, who may ask. Joins the other files.
+// The page: what is chosen, what is asked, which view is seen. Joins the other files.
 
+import { key, modelName, watchAccess } from "./access.js";
+import { addTurn, watchAnswers } from "./answers.js";
 import { watchCamera } from "./camera.js";
 import { command } from "./curl.js";
-import { $, dataUrl, smaller, watchSources } from "./picture.js";
-import { ask, modelName, question } from "./server.js";
+import { $ } from "./elements.js";
+import { spoken, watchMarker } from "./marker.js";
+import { draw, isWhole, keepInAddress, partOfAddress, WHOLE } from "./part.js";
+import { dataUrl, smaller, watchSources } from "./picture.js";
+import { ask, question } from "./server.js";
 import { watchStatus } from "./status.js";
 import { Turn } from "./turn.js";
 
-const KEY = "edgevlm-key";
-const RETRY_SECONDS = 3;
 const TOO_LARGE = ["request_too_large", "image_too_large"];
+const SEEN_SIDE = 240; // pixels of the drawing of the marked part
 
 let picture = null; // {file, name, url for this page, data: a promise of the data URL for the server}
+let part = partOfAddress();
 let running = null; // AbortController of the question under way
-let greetings = 0; // a later one makes what an earlier one hears void: it had another key
-let key = sessionStorage.getItem(KEY) ?? "";
-
-// ---- the server and the key
-
-async function greet() {
-  const mine = ++greetings;
-  try {
-    const model = await modelName(key);
-    if (mine !== greetings) return;
-    $("state").textContent = model;
-    $("state").dataset.state = "ready";
-    $("key-form").hidden = true;
-    $("forget").hidden = key === "";
-    lookAtStatus();
-  } catch (error) {
-    if (mine !== greetings) return;
-    $("state").textContent = error.status === 401 ? "locked" : error.message;
-    $("state").dataset.state = error.status === 401 ? "locked" : "waiting";
-    if (error.status === 401) askForKey(error);
-    else setTimeout(greet, 1000 * (error.retryAfter || RETRY_SECONDS));
-  }
-}
-
-function askForKey(error) {
-  $("key-why").textContent = key === "" ? error.message : `The key was not accepted. ${error.message}`;
-  $("key-form").hidden = false;
-  $("key").focus();
-}
-
-function keep(value) {
-  key = value;
-  if (value === "") sessionStorage.removeItem(KEY);
-  else sessionStorage.setItem(KEY, value);
-}
-
-$("key").addEventListener("input", () => $("key").setCustomValidity(""));
-$("key-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const value = $("key").value.trim();
-  if (!/^[!-~]+$/.test(value)) {
-    $("key").setCustomValidity("A key is one word of plain letters, digits and signs.");
-    $("key").reportValidity();
-    return;
-  }
-  keep(value);
-  await greet();
-  if ($("key-form").hidden) {
-    $("key").value = "";
-    $($("status-view").hidden ? "question" : "status-title").focus();
-  }
-});
-
-$("forget").addEventListener("click", () => {
-  keep("");
-  $("forget").hidden = true;
-  greet();
-});
 
 // ---- the picture
 
-function choose(file, suggestion) {
-  running?.abort();
+// As it is chosen by hand, the part that is marked stays: the camera may stand still.
+function choose(file) {
   if (picture) URL.revokeObjectURL(picture.url);
   picture = { file, name: file.name, url: URL.createObjectURL(file), data: dataUrl(file) };
   $("stage").classList.add("filled");
   $("empty").hidden = true;
   $("unseen").hidden = true;
-  $("preview").hidden = false;
+  $("frame").hidden = false;
   $("preview").alt = file.name;
   $("preview").src = picture.url;
   $("about").textContent = `${file.name}, ${size(file.size)}`;
-  $("answers").replaceChildren();
-  $("answers-part").hidden = true;
   $("missing").textContent = "";
   $("say").textContent = `The picture ${file.name} is chosen.`;
-  if (suggestion) $("question").value = suggestion;
+  $("part-tools").hidden = false;
+  showPart(part);
   // on a phone it would open the keyboard over the picture
   if (!matchMedia("(pointer: coarse)").matches) $("question").focus();
-  showCommand();
+}
+
+// One that comes with what to ask about it.
+function chooseAs(file, thePart, text) {
+  changePart(thePart);
+  $("question").value = text;
+  choose(file);
 }
 
 $("preview").addEventListener("load", () => {
   const { naturalWidth: width, naturalHeight: height } = $("preview");
+  $("frame").style.setProperty("--ratio", width / height);
   $("about").textContent += `, ${width} × ${height}`;
+  showPart(part);
 });
 $("preview").addEventListener("error", () => {
-  $("preview").hidden = true;
+  $("frame").hidden = true;
   $("unseen").hidden = false;
+  showPart(part);
 });
 
 function size(bytes) {
   return bytes < 2 ** 20 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+// ---- the part of it that is asked about
+
+const mark = watchMarker((crop) => {
+  changePart({ ...part, crop });
+  $("say").textContent = crop ? `Marked: ${spoken(crop)}.` : "The whole picture.";
+});
+
+$("rotate").addEventListener("click", () => {
+  changePart({ ...part, rotate: (part.rotate + 90) % 360 });
+  $("say").textContent = part.rotate ? `Turned by ${part.rotate} degrees.` : "Upright.";
+});
+
+function changePart(next) {
+  part = next;
+  keepInAddress(part);
+  showPart(part);
+}
+
+// In words too: it holds also for a picture that this browser cannot show.
+function showPart({ crop, rotate }) {
+  mark(crop, picture !== null && !$("frame").hidden);
+  $("seen").hidden = picture === null || isWhole(part);
+  $("seen-part").hidden = $("preview").naturalWidth === 0;
+  if (!$("seen-part").hidden) draw($("seen-part"), $("preview"), part, SEEN_SIDE);
+  const words = [crop && "the marked part", rotate && `turned by ${rotate}°`].filter((text) => text);
+  $("seen-words").textContent = `Asked about: ${words.join(", ")}`;
+  showCommand();
 }
 
 // ---- the question and its answer
@@ -142,39 +126,42 @@ function missing(sentence, isMissing, where) {
 }
 
 async function answer(text) {
-  const turn = new Turn(text);
+  const asked = { ...picture, part, text };
+  const turn = new Turn({ text, name: asked.name, part, model: modelName() }, () => chooseAs(asked.file, asked.part, text));
+  turn.picture($("preview"));
+  addTurn(turn);
   const { signal } = (running = new AbortController());
   busy(true);
   $("say").textContent = "Asking.";
   try {
-    const body = question(await picture.data, text);
-    for await (const chunk of ask(body, key, signal)) turn.add(chunk);
+    const body = question(await asked.data, asked.part, text);
+    for await (const chunk of ask(body, key(), signal)) turn.add(chunk);
     $("say").textContent = turn.finish();
   } catch (error) {
     $("say").textContent = signal.aborted ? "Stopped." : "";
     if (signal.aborted) turn.stopped();
-    else failed(turn, error, text);
+    else failed(turn, error, asked);
   } finally {
     running = null;
     busy(false);
   }
 }
 
-function failed(turn, error, text) {
+function failed(turn, error, asked) {
   turn.failed(error.message);
-  if (error.status === 401) greet();
-  if (TOO_LARGE.includes(error.code)) {
-    turn.offer("Send a smaller copy", async () => {
-      choose(await smaller(picture.file), text);
-      answer(text);
-    });
-  }
+  if (error.status === 401 || error.status === 0) greet();
+  const again = async () => {
+    chooseAs(await smaller(asked.file), asked.part, asked.text);
+    answer(asked.text);
+  };
+  if (TOO_LARGE.includes(error.code)) turn.offer("Send a smaller copy", again);
+  // the browser may read what the server does not, as a phone's own pictures
+  else if (error.code === "image_unsupported" && !$("frame").hidden) turn.offer("Send a copy as JPEG", again);
 }
 
 // the focus goes along: a button that vanishes would leave it nowhere
 function busy(isBusy) {
   const wasOn = document.activeElement;
-  $("answers-part").hidden = $("answers").childElementCount === 0;
   $("go").disabled = isBusy;
   $("stop").hidden = !isBusy;
   if (isBusy && wasOn === $("go")) $("stop").focus();
@@ -191,7 +178,7 @@ function showCommand() {
   $("save").download = picture.name;
   $("copied").textContent = "";
   const text = $("question").value.trim() || $("question").placeholder;
-  $("command").textContent = command(picture, text, key !== "");
+  $("command").textContent = command(picture.name, part, text, key() !== "");
 }
 
 $("copy").addEventListener("click", async () => {
@@ -208,7 +195,11 @@ $("copy").addEventListener("click", async () => {
 
 // ---- the two views
 
-const lookAtStatus = watchStatus(() => key, greet);
+const greet = watchAccess(
+  () => lookAtStatus(),
+  () => $($("status-view").hidden ? "question" : "status-title").focus(),
+);
+const lookAtStatus = watchStatus(key, greet);
 
 function view() {
   const status = location.hash === "#status";
@@ -221,13 +212,15 @@ function view() {
 }
 
 addEventListener("hashchange", () => {
+  const wasHidden = $("questions-view").hidden;
   view();
   if (!$("status-view").hidden) $("status-title").focus();
-  // the browser itself did not find it: it was hidden
-  if (location.hash === "#question") $("question").focus();
+  // the browser itself did not find it
+  if (location.hash === "#question" && wasHidden) $("question").focus();
 });
 
 view();
-watchSources(choose);
+watchAnswers();
+watchSources(choose, (file, text) => chooseAs(file, WHOLE, text));
 watchCamera(choose);
 greet();

@@ -1,12 +1,12 @@
 // The ways a picture comes in: chosen, dropped, pasted, an example. Hands over files; knows no server.
 
-export const $ = (id) => document.getElementById(id);
+import { $ } from "./elements.js";
 
 const QUALITY = 0.92;
 const SMALLER_SIDE = 2048; // pixels; several times what a model looks at
 
-// `chosen(file, question)` is called for each picture; only an example comes with a question.
-export function watchSources(chosen) {
+// `chosen(file)` is called for each picture, `example(file, question)` for each example.
+export function watchSources(chosen, example) {
   for (const input of [$("file"), $("capture")]) {
     input.addEventListener("change", () => {
       if (input.files[0]) chosen(input.files[0]);
@@ -19,7 +19,7 @@ export function watchSources(chosen) {
     button.addEventListener("click", async () => {
       const { file, question } = button.dataset;
       const content = await (await fetch(`page/${file}`)).blob();
-      chosen(new File([content], file, { type: content.type }), question);
+      example(new File([content], file, { type: content.type }), question);
     });
   }
   document.addEventListener("paste", (event) => take(event, event.clipboardData, chosen));

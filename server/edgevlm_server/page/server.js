@@ -1,6 +1,9 @@
 // The API as the page uses it. Knows requests and errors, nothing of what is on the screen.
 
+import { fields } from "./part.js";
 import { events } from "./sse.js";
+
+const SILENCE_SECONDS = 10; // a server that says nothing for so long is gone
 
 // What went wrong, in the server's words where it had any. `status` is 0 if it did not answer.
 export class ServerError extends Error {
@@ -12,19 +15,25 @@ export class ServerError extends Error {
   }
 }
 
-export async function modelName(key) {
-  const response = await call("v1/models", key, {});
-  return (await response.json()).data[0].id;
+// The one that is served: its id, and what its maker says that it can read.
+export async function model(key) {
+  return (await (await call("v1/models", key, {})).json()).data[0];
+}
+
+// Whether the server is there and takes questions; no key is needed to know.
+export async function isReady() {
+  const limit = { signal: AbortSignal.timeout(1000 * SILENCE_SECONDS) };
+  return call("ready", "", limit).then(() => true, () => false);
 }
 
 export async function serverStatus(key) {
   return (await call("status", key, {})).json();
 }
 
-// The body of a question about a picture, which is a data URL.
-export function question(picture, text) {
+// The body of a question about a picture, which is a data URL, or about a part of it.
+export function question(picture, part, text) {
   const parts = [
-    { type: "image_url", image_url: { url: picture } },
+    { type: "image_url", image_url: { url: picture }, ...fields(part) },
     { type: "text", text },
   ];
   return { messages: [{ role: "user", content: parts }] };

@@ -1,8 +1,8 @@
 // The status view: how the server and its device are, and the last requests. Knows elements, and when to look again.
 
-import { $ } from "./picture.js";
+import { $, bar, element } from "./elements.js";
 import { serverStatus } from "./server.js";
-import { bar, seconds } from "./turn.js";
+import { seconds } from "./turn.js";
 
 const SECONDS = 2;
 const GIB = 2 ** 30;
@@ -145,13 +145,6 @@ function about(one) {
 }
 
 // ---- words
-
-function element(name, classes = "", text = "") {
-  const made = document.createElement(name);
-  if (classes) made.className = classes;
-  made.textContent = text;
-  return made;
-}
 
 function also(one, other) {
   return [one, other].filter((text) => text).join(", ");

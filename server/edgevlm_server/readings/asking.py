@@ -16,11 +16,14 @@ from edgevlm_server.guided.grammar import GrammarError
 from edgevlm_server.observe.record import RequestRecord
 from edgevlm_server.prepare import read_prompt, room_left
 from edgevlm_server.readings.field import Field, Heard, Reading, Refusal, grammar, read
-from edgevlm_server.request import Client, EncodedImages, Picture, Request, Structure, Turn
-from edgevlm_server.runtime.output import Answer, Ticket
+from edgevlm_server.refusals import Judge
+from edgevlm_server.request import Client, EncodedImages, Generation, Picture, Request, Structure, Turn
+from edgevlm_server.runtime.output import Answer, Ticket, joined
 from edgevlm_server.runtime.sequence import Sequence as Asked
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
+
+USUAL = Generation()
 
 MOST_VIEWS = 32
 """Pictures, and parts of pictures, that all fields of a request look at together."""
@@ -29,12 +32,14 @@ MOST_VIEWS = 32
 class Ask(NamedTuple):
     """A field and the conversation whose last words are its question. `place` is where it stands in the request.
 
-    A picture that several fields are asked about must be the same object in all of them.
+    A picture that several fields are asked about must be the same object in all of them. `form` is where the form of
+    the answer stands, if that is elsewhere.
     """
 
     field: Field
     turns: tuple[Turn, ...]
     place: str
+    form: str | None = None
 
 
 class _Prompt(NamedTuple):
@@ -61,10 +66,11 @@ class Asking(NamedTuple):
         """A field's question about pictures and nothing else."""
         return Ask(field, (Turn("user", (*pictures, self.refusal.behind(field.question)), place),), place)
 
-    async def prepare(self, asks: Sequence[Ask], model: str | None) -> list[Asked]:
+    async def prepare(self, asks: Sequence[Ask], model: str | None, generation: Generation = USUAL) -> list[Asked]:
         """A sequence for each, ready to be queued; `model` is the name that the client asked for, if any.
 
-        Prompts and grammars first, then each picture is encoded once. Raises `ApiError`.
+        Where several answers are wanted, all sequences of the first come first. Prompts and grammars are made first,
+        then each picture is encoded once. Raises `ApiError`.
         """
         prompts = [await self._prompt(one, model) for one in asks]
         views = {id(picture): picture for prompt in prompts for picture in prompt.pictures}
@@ -80,7 +86,8 @@ class Asking(NamedTuple):
         # fields that look at the same share its features
         parts = {one: _part(encoded, one) for one in {*shown}}
         return [
-            self._sequence(one.field, prompt, parts[seen])
+            self._sequence(one.field, prompt, parts[seen], generation, number)
+            for number in range(generation.choices)
             for one, prompt, seen in zip(asks, prompts, shown, strict=True)
         ]
 
@@ -88,7 +95,8 @@ class Asking(NamedTuple):
         """One after the other, as they are whole. Raises `ApiError` if the engine fails, `ClientLeft`."""
         left = iter(fields)
         async for ticket in tickets:
-            yield read(next(left), await self._heard(ticket), self.refusal)
+            field = next(left)
+            yield read(field, await self._heard(ticket, field), self.refusal)
 
     async def _prompt(self, one: Ask, model: str | None) -> _Prompt:
         request = Request(place=one.place, model=model, turns=one.turns)
@@ -98,33 +106,38 @@ class Asking(NamedTuple):
         await asyncio.sleep(0)  # many long texts take a while, and others wait for their tokens
         return _Prompt(np.array(ids, np.int64), pictures, constraint)
 
-    def _sequence(self, field: Field, prompt: _Prompt, images: EncodedImages) -> Asked:
+    def _sequence(
+        self, field: Field, prompt: _Prompt, images: EncodedImages, generation: Generation, number: int
+    ) -> Asked:
         manifest, room = self.loaded.model.manifest, self.loaded.model.engine.info.max_length - len(prompt.ids)
         # a token stands for a byte at least; then there are the first space and the end
         longest = max(field.kind.longest, len(self.refusal.text.encode())) + 2
         return Asked(
             prompt.ids,
             images.features,
-            min(longest, room),
+            min(longest, room, generation.max_tokens or room),
             frozenset(manifest.prompt.stop_ids),
+            generation.sampling,
             images=images.files,
-            constraint=prompt.constraint,
+            constraint=prompt.constraint.fresh(),
+            number=number,
         )
 
-    async def _heard(self, ticket: Ticket) -> Heard:
-        tokenizer = self.loaded.model.tokenizer
-        answer = Answer(ticket, tokenizer, Detokenizer(tokenizer), self.service.metrics, self.record.arrived)
-        pieces = [piece async for piece in answer.pieces()]
-        text = "".join(piece.text for piece in pieces)
-        return Heard(text, pieces[-1].finish_reason == "stop", ticket.sequence.confidence)
+    async def _heard(self, ticket: Ticket, field: Field) -> Heard:
+        tokenizer, metrics = self.loaded.model.tokenizer, self.service.metrics
+        judge = Judge(self.refusal.text, field.min_confidence or 0.0)
+        answer = Answer(ticket, tokenizer, Detokenizer(tokenizer), judge, metrics, self.record.arrived)
+        whole = joined([piece async for piece in answer.pieces()])
+        return Heard(whole.text or whole.withheld, whole.finish_reason == "stop", answer.confidence)
 
 
 def _structure(one: Ask, refusal: Refusal) -> Structure:
+    place = one.form or one.place
     try:
         # small as it may be, each is tried: a pattern is the client's, and what a trial finds is less than a guess
-        return Structure(grammar(one.field, refusal), one.place, risky=True)
+        return Structure(grammar(one.field, refusal), place, risky=True)
     except GrammarError as error:
-        raise InvalidRequest(f"{one.place}: {error}", code=error.code, param=one.place) from None
+        raise InvalidRequest(f"{place}: {error}", code=error.code, param=place) from None
 
 
 def _part(encoded: EncodedImages, numbers: Sequence[int]) -> EncodedImages:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from edgevlm_server.guided.grammar import or_refusal
+from edgevlm_server.images.region import Region
+from edgevlm_server.refusals import same_words
 
 Reason = Literal["refused", "low_confidence", "out_of_range", "unfinished"]
 """Why there is no value: the model said that it cannot tell, it was not sure enough, its value is not an allowed one,
@@ -38,12 +40,16 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """`question` is asked as it is; a value that is less sure than `min_confidence` does not count."""
+    """`question` is asked as it is; a value that is less sure than `min_confidence` does not count.
+
+    `region` is the part of each picture that it is about; `None`: the one that is meant anyway.
+    """
 
     name: str
     question: str
     kind: Kind
     min_confidence: float | None = None
+    region: Region | None = None
 
 
 class Refusal(NamedTuple):
@@ -58,7 +64,7 @@ class Refusal(NamedTuple):
 
     def is_said(self, text: str) -> bool:
         """Whether an answer is nothing but this; white space, final dot and case aside."""
-        return _bare(text) == _bare(self.text)
+        return same_words(text) == same_words(self.text)
 
 
 class Heard(NamedTuple):
@@ -102,7 +108,3 @@ def read(field: Field, heard: Heard, refusal: Refusal) -> Reading:
         return Reading(field, raw, heard.confidence, field.kind.read(raw))
     except OutOfRange:
         return null("out_of_range")
-
-
-def _bare(text: str) -> str:
-    return " ".join(text.split()).removesuffix(".").casefold()

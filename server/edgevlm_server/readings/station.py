@@ -4,16 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edgevlm_server.images.region import Region
 from edgevlm_server.readings.field import Field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Station:
-    """`source` is the address of its picture, for requests that send none; `body` all else, as its file has it."""
+    """`source` is the address of its picture, for requests that send none; `body` all else, as its file has it.
+
+    `region` is the part of its pictures that is meant, unless a request or a field says another.
+    """
 
     name: str
     fields: tuple[Field, ...]
     source: str | None = None
+    region: Region | None = None
     min_confidence: float | None = None
     body: Mapping[str, Any]
 

@@ -5,15 +5,16 @@ request side by side. Knows no engine, no wire shapes and no HTTP.
 """
 
 import asyncio
-import math
 import time
+from abc import ABC, abstractmethod
 from collections import abc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from edgevlm_server.errors import AnswerTimeout, Refusal
 from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.refusals import NOT_SURE, Judge, Refused
 from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.runtime.written import TokenTexts, Written
@@ -51,7 +52,7 @@ Event = Token | End
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A piece of an answer's text, or all of it; the last piece carries the `finish_reason`.
+    """A piece of an answer's text, or all of it; the last piece carries what stands below the `finish_reason`.
 
     `tokens` are those that the text came from, if their probabilities were asked for: joined they are the text.
     """
@@ -59,6 +60,14 @@ class Output:
     text: str
     finish_reason: FinishReason | None = None
     tokens: tuple[Written, ...] = ()
+    confidence: float | None = None
+    """Of the whole answer, 0 to 1."""
+    refused: Refused | None = None
+    """Why it is none."""
+    refusal: str | None = None
+    """What stands in place of the text."""
+    withheld: str = ""
+    """That text, which no client gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +143,28 @@ class Answer:
     """Reads a ticket's events once, from the first to the last."""
 
     def __init__(
-        self, ticket: Ticket, tokenizer: Tokenizer, text: Detokenizer, metrics: Metrics, arrived: float
+        self,
+        ticket: Ticket,
+        tokenizer: Tokenizer,
+        text: Detokenizer,
+        judge: Judge,
+        metrics: Metrics,
+        arrived: float,
     ) -> None:
         self._ticket = ticket
+        self._judge = judge
         self._text = text
         self._tokens = None if ticket.sequence.logprobs is None else TokenTexts(tokenizer, text)
         """The text's tokens, if their probabilities are asked for."""
         self._metrics = metrics
         self._arrived = arrived
         self._count = 0
-        self._logprob = 0.0
-        """Of all tokens together, if their probabilities are asked for."""
+        self._said: list[Output] = []
+        """Its pieces so far."""
+        self.confidence = 1.0
+        """Of what it has said so far."""
+        self.refused: Refused | None = None
+        """Why it is none; known at its end."""
 
     @property
     def number(self) -> int:
@@ -157,13 +177,11 @@ class Answer:
         sequence = self._ticket.sequence
         return Usage(len(sequence.prompt), sequence.reused, self._count)
 
-    @property
-    def confidence(self) -> float | None:
-        """The geometric mean of its tokens' probabilities so far, if they were asked for."""
-        return math.exp(self._logprob / self._count) if self._tokens is not None and self._count else None
-
     async def pieces(self) -> AsyncIterator[Output]:
-        """Pieces of text, then one with a finish reason. Raises `ApiError` if the engine failed, `ClientLeft`."""
+        """Pieces of text, then one with a finish reason. Raises `ApiError` if the engine failed, `ClientLeft`.
+
+        An answer that may turn out not to be sure enough comes in one piece.
+        """
         last, stopped = self._arrived, False
         async for event in self._ticket.events():
             if isinstance(event, End):
@@ -175,12 +193,16 @@ class Answer:
             (self._metrics.inter_token if self._count else self._metrics.first_token).observe(now - last)
             last = now
             self._count += 1
+            self.confidence = event.confidence
             text, tokens = self._push(event)
+            piece = Output(text, tokens=tokens)
             stopped = self._text.stopped is not None
             if stopped:
                 self._ticket.end("stop")
-            if text:
-                yield Output(text, tokens=tokens)
+            if piece.text:
+                self._said.append(piece)
+                if not self._judge.least:
+                    yield piece
 
     def _last(self, end: End) -> Output:
         # with its stop string the answer was whole, whatever became of the engine's next step
@@ -192,24 +214,69 @@ class Answer:
         self._metrics.end_to_end.observe(time.monotonic() - self._arrived)
         self._metrics.request_prompt.observe(self.usage.prompt)
         self._metrics.request_generation.observe(self.usage.completion)
-        if (confidence := self.confidence) is not None:
-            self._metrics.token_probability.observe(confidence)
-        text, tokens = self._finish()
         reason: FinishReason = "length" if end.reason == "length" and self._text.stopped is None else "stop"
-        return Output(text, reason, tokens)
+        text, tokens = self._finish()
+        return self._judged(Output(text, reason, tokens))
+
+    def _judged(self, last: Output) -> Output:
+        """The last piece, or the whole answer if nothing was let out before; or what stands in its place."""
+        whole = joined([*self._said, last])
+        self.refused = self._judge.refused(whole.text, self.confidence)
+        self._metrics.answered(self.confidence, self.refused)
+        known = replace(whole if self._judge.least else last, confidence=self.confidence, refused=self.refused)
+        if self.refused != "low_confidence":
+            return known
+        # what stands there now is whole
+        return replace(known, text="", tokens=(), finish_reason="stop", refusal=NOT_SURE, withheld=whole.text)
 
     def _push(self, token: Token) -> tuple[str, tuple[Written, ...]]:
         if self._tokens is None or token.logprobs is None:
             return self._text.push(token.id), ()
-        self._logprob += token.logprobs.chosen.logprob
         return self._tokens.push(token.id, token.logprobs)
 
     def _finish(self) -> tuple[str, tuple[Written, ...]]:
         return (self._text.finish(), ()) if self._tokens is None else self._tokens.finish()
 
 
-class Choices:
+class Choices(ABC):
     """The answers to one request, in the order of their index."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def usage(self) -> Usage:
+        """So far. A prompt counts once, however many answers it gets."""
+
+    @abstractmethod
+    def sureness(self, index: int) -> float:
+        """How sure the model is of one of them, so far."""
+
+    @property
+    @abstractmethod
+    def refused(self) -> Refused | None:
+        """Why one of them is none."""
+
+    @abstractmethod
+    def pieces(self) -> AsyncGenerator[tuple[int, Output], None]:
+        """Pieces of all answers as they come, each with the index of its answer."""
+
+    @property
+    def confidence(self) -> float:
+        """So far, of the one that is least sure."""
+        return min(map(self.sureness, range(len(self))))
+
+    async def whole(self) -> list[Output]:
+        """Every answer to its end. Raises what `pieces` raises."""
+        pieces: list[list[Output]] = [[] for _ in range(len(self))]
+        async for index, piece in self.pieces():
+            pieces[index].append(piece)
+        return [joined(one) for one in pieces]
+
+
+class SideBySide(Choices):
+    """Each a sequence of its own."""
 
     def __init__(self, answers: abc.Sequence[Answer]) -> None:
         self._answers = tuple(answers)
@@ -228,12 +295,14 @@ class Choices:
             completion=sum(usage.completion for usage in each),
         )
 
-    async def whole(self) -> list[Output]:
-        """Every answer to its end. Raises what `Answer.pieces` raises."""
-        pieces: list[list[Output]] = [[] for _ in self._answers]
-        async for index, piece in self.pieces():
-            pieces[index].append(piece)
-        return [_joined(one) for one in pieces]
+    def sureness(self, index: int) -> float:
+        """Of the tokens so far."""
+        return self._answers[index].confidence
+
+    @property
+    def refused(self) -> Refused | None:
+        """Why one of them is none."""
+        return next((answer.refused for answer in self._answers if answer.refused is not None), None)
 
     async def pieces(self) -> AsyncGenerator[tuple[int, Output], None]:
         """Pieces of all answers as they come, each with the index of its answer."""
@@ -256,9 +325,10 @@ class Choices:
             await _give_up(reading)
 
 
-def _joined(pieces: abc.Sequence[Output]) -> Output:
+def joined(pieces: abc.Sequence[Output]) -> Output:
+    """Pieces of one answer, the last of them included, as one."""
     text = "".join(piece.text for piece in pieces)
-    return Output(text, pieces[-1].finish_reason, tuple(token for piece in pieces for token in piece.tokens))
+    return replace(pieces[-1], text=text, tokens=tuple(token for piece in pieces for token in piece.tokens))
 
 
 def _next(stream: AsyncIterator[Output]) -> "asyncio.Task[Output | None]":

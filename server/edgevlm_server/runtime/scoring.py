@@ -1,7 +1,7 @@
 """How likely the model is to say each of some given answers. Knows sequences and tokens, no text and no HTTP.
 
-An answer is fed to the model token by token, its end token last, whatever the model itself would say; the logarithms
-of the tokens' probabilities add up to that of the answer. So answers of any length compare: `1` is not `10`. The
+An answer is fed to the model token by token, its end token last, whatever the model itself would say; how sure it is
+of them together is how likely the answer is. So answers of any length compare: `1` is not `10`. The
 prompt that they share is computed once and then taken from the prefix cache, as far as that reaches.
 """
 
@@ -36,23 +36,18 @@ class ForcedTokens:
 
 
 def forced(prompt: Tokens, images: EncodedImages, answer: abc.Sequence[int], number: int) -> Sequence:
-    """A sequence that says `answer` behind the prompt, and reports how likely each of its tokens was."""
-    sequence = Sequence(
-        prompt, images.features, len(answer), frozenset(), images=images.files, logprobs=0, number=number
-    )
+    """A sequence that says `answer` behind the prompt."""
+    sequence = Sequence(prompt, images.features, len(answer), frozenset(), images=images.files, number=number)
     sequence.sampler = Sampler(SamplingParams(), ForcedTokens(answer))
     return sequence
 
 
 async def logprob(ticket: Ticket) -> float:
     """The natural logarithm of the probability of a forced answer. Raises `ApiError`, `ClientLeft`."""
-    total = 0.0
     async for event in ticket.events():
-        if not isinstance(event, End):
-            assert event.logprobs is not None, "forced sequences report them"
-            total += event.logprobs.chosen.logprob
-        elif event.error is not None:
-            raise event.error()
-        elif event.reason == "cancelled":
-            raise ClientLeft
-    return total
+        if isinstance(event, End):
+            if event.error is not None:
+                raise event.error()
+            if event.reason == "cancelled":
+                raise ClientLeft
+    return ticket.sequence.logprob

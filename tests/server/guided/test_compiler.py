@@ -10,7 +10,7 @@ import pytest
 from edgevlm_server.errors import InvalidRequest, Unavailable
 from edgevlm_server.guided import compiler as module
 from edgevlm_server.guided.compiler import MOST_BYTES, QUICK, GrammarCompiler
-from edgevlm_server.guided.constraint import ConstraintFailed
+from edgevlm_server.guided.constraint import Constraint, ConstraintFailed
 from edgevlm_server.guided.grammar import one_of, valid_json
 from edgevlm_server.guided.sandbox import MAX_BYTES, Refused
 from edgevlm_server.request import Structure
@@ -155,17 +155,23 @@ def test_the_steps_of_a_grammar_are_limited_here_too(
         compiler.constraint(structure)
 
 
-def test_only_the_grammars_used_last_are_kept(
+def test_only_the_grammars_used_last_are_kept_and_none_is_tried_twice(
     compiler: GrammarCompiler, weigh: Callable[[Try], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "KEPT", 2)
+    tried: list[str] = []
     compiled: list[str] = []
 
     def light(grammar: str, seconds: float) -> int:
-        compiled.append(grammar)
+        tried.append(grammar)
         return 1
 
+    def noted(structure: Structure) -> Constraint:
+        compiled.append(structure.grammar)
+        return GrammarCompiler.constraint(compiler, structure)
+
     weigh(light)
+    monkeypatch.setattr(compiler, "constraint", noted)
 
     async def run() -> None:
         for number in (1, 2, 1, 3, 1, 2):
@@ -173,3 +179,4 @@ def test_only_the_grammars_used_last_are_kept(
 
     asyncio.run(run())
     assert compiled == [numbered(number).grammar for number in (1, 2, 3, 2)]
+    assert tried == [numbered(number).grammar for number in (1, 2, 3)]

@@ -58,6 +58,8 @@ def test_json_is_given_to_who_asks_for_it(echo_server: LiveServer, tmp_path: Pat
     assert body == {
         "answer": choice["message"]["content"],
         "finish_reason": choice["finish_reason"],
+        "confidence": choice["confidence"],
+        "refused": None,
         "model": "v2",
         "usage": usage,
     }

@@ -36,7 +36,10 @@ def test_a_whole_answer_has_every_key_of_openais_shape(echo_server: LiveServer) 
         "message": {"role": "assistant", "content": choice["message"]["content"], "refusal": None},
         "logprobs": None,
         "finish_reason": "stop",
+        "confidence": choice["confidence"],
+        "refused": None,
     }
+    assert 0 < choice["confidence"] <= 1
     assert choice["message"]["content"].endswith("USER: hello ASSISTANT:")
     usage = body["usage"]
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]

@@ -76,8 +76,8 @@ def test_a_client_that_leaves_gives_its_place_back(bundles: Bundles, path: str) 
         # far from all that was asked for
         assert engine.decoded < 60
         metrics = server.metrics()
-        # of a decision's many short sequences those under way may just have come to their end
-        assert metrics["edgevlm_requests_cancelled_total"] == 1 or path == "/v1/decisions"
+        # of many short sequences those under way may just have come to their end
+        assert metrics["edgevlm_requests_cancelled_total"] == 1 or path in ("/v1/decisions", "/v1/readings")
         assert metrics["edgevlm_requests_accepted_total"] < 60
         assert metrics["edgevlm_requests_accepted_total"] == sum(
             metrics[f"edgevlm_requests_{how}_total"] for how in ("completed", "failed", "cancelled")

@@ -131,14 +131,25 @@ def test_the_process_is_described(server: LiveServer) -> None:
     assert 0 < found["edgevlm_uptime_seconds"] < 3600
 
 
-def test_how_sure_the_model_is_where_it_is_known(server: LiveServer, more: Callable[[], Series]) -> None:
-    server.chat("hello", max_tokens=3)
-    assert "edgevlm_answer_token_probability_count" not in more()
-    choice = server.chat("hello", max_tokens=3, logprobs=True).json()["choices"][0]
+QUESTION = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 12}
+
+
+def test_how_sure_the_model_is_of_every_answer(server: LiveServer, more: Callable[[], Series]) -> None:
+    answer = server.client.post("/v1/chat/completions", json=QUESTION | {"n": 2}).json()
     grown = more()
-    assert grown["edgevlm_answer_token_probability_count"] == 1
-    assert len(choice["logprobs"]["content"]) == 3
-    assert 0 < grown["edgevlm_answer_token_probability_sum"] <= 1
+    assert grown["edgevlm_answer_confidence_count"] == 2
+    sure = [choice["confidence"] for choice in answer["choices"]]
+    assert grown["edgevlm_answer_confidence_sum"] == pytest.approx(sum(sure), abs=1e-5)
+    assert not any(name.startswith("edgevlm_answers_refused") for name in grown)
+
+
+def test_answers_that_are_none_are_counted_by_their_reason(server: LiveServer, more: Callable[[], Series]) -> None:
+    for text, least in (("Unanswerable", 0), ("zebra", 0.5), ("Unanswerable", 0.5), ("zebra", 0)):
+        fields = {"structured_outputs": {"choice": [text]}, "min_confidence": least, "max_tokens": 30}
+        assert server.client.post("/v1/chat/completions", json=QUESTION | fields).status_code == 200
+    grown = more()
+    assert grown['edgevlm_answers_refused_total{reason="by_model"}'] == 2
+    assert grown['edgevlm_answers_refused_total{reason="low_confidence"}'] == 1
 
 
 def test_decisions_tell_how_sure_and_how_far_the_model_refuses(
@@ -149,7 +160,7 @@ def test_decisions_tell_how_sure_and_how_far_the_model_refuses(
     response = server.client.post("/v1/decisions", json={"input": "A flange.", "questions": [question, pick]})
     yes, colour = response.json()["answers"]
     grown = more()
-    sure = [max(yes["probability"], 1 - yes["probability"]), colour["confidence"]]
+    sure = [yes["confidence"], colour["confidence"]]
     mass = [one["diagnostics"]["label_mass"] for one in (yes, colour)]
     assert grown["edgevlm_decision_confidence_count"] == grown["edgevlm_decision_label_mass_count"] == 2
     assert grown["edgevlm_decision_confidence_sum"] == pytest.approx(sum(sure))

@@ -11,7 +11,7 @@ from edgevlm_server.http.access.hosts import refused_origin
 from edgevlm_server.http.transport.envelope import ErrorResponse
 
 READABLE = (
-    *("x-request-id", "retry-after", "x-should-retry"),
+    *("x-request-id", "retry-after", "x-should-retry", "x-confidence", "x-refused"),
     *(f"x-ratelimit-{what}-{kind}" for what in ("limit", "remaining", "reset") for kind in ("requests", "tokens")),
 )
 """What of an answer's head a page may read, beside what it always may."""

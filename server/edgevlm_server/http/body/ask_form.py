@@ -5,7 +5,10 @@ from typing import Any
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.http.body.multipart import FormField, invalid_form
 
-TEXTS = ("question", "system", "max_tokens", "model", "fields", "station", "crop", "rotate", "deskew")
+TEXTS = (
+    *("question", "system", "max_tokens", "min_confidence", "model"),
+    *("fields", "station", "crop", "rotate", "deskew"),
+)
 """Fields that are texts, even where they are sent as files. Any other file is a picture, whatever its name is."""
 PICTURES = ("image", "image[]", "images", "images[]", "file", "file[]", "files", "files[]", "picture", "photo")
 """Fields whose contents can only be meant as pictures."""

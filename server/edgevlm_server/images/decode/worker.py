@@ -74,6 +74,7 @@ def _answer(
     if image is None:
         return
     _write(SIZE.pack(*image.size))
+    Image.MAX_IMAGE_PIXELS = None  # a part has bounds of its own, which a turn may need
     for part in parts:
         signal.setitimer(signal.ITIMER_PROF, seconds)
         status, square = _tried(partial(_square, image, part, size, (red, green, blue)))

@@ -94,6 +94,7 @@ def test_the_corners_of_what_comes_out_come_from_the_corners(corners: tuple[tupl
         assert math.isclose((d * x + e * y + f) / below, expected_y, abs_tol=1e-3)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 400), st.floats(0, 359.9))
 def test_what_is_computed_has_its_bounds(width: int, height: int, degrees: float) -> None:
@@ -133,6 +134,19 @@ def test_a_part_of_a_file_is_the_file_cut_beforehand(image_format: str, box: tup
         whole = Image.open(io.BytesIO(data)).convert("RGB")
         beforehand = made.decode(encode(whole.crop(box), "PNG"))
         assert same(made.decode(data, region(crop=f"{left},{top},{right - left},{bottom - top}")), beforehand)
+
+
+@LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize("degrees", [30, 45, -120])
+def test_a_file_turned_at_any_angle_is_the_picture_turned_beforehand(degrees: float) -> None:
+    """It then has more pixels than the file, to whose header the decoding is held."""
+    picture = noise(170, 130).resize((1700, 1300))
+    turned = picture.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=PAD)
+    assert turned.width * turned.height > picture.width * picture.height
+    data, beforehand = (encode(image, "PNG", compress_level=1) for image in (picture, turned))
+    with decoder() as made:
+        assert same(made.decode(data, region(rotate=degrees)), made.decode(beforehand))
 
 
 @LINUX

@@ -13,7 +13,7 @@ import pytest
 from edgevlm_server.images.decode import decoder as decoder_module
 from edgevlm_server.images.decode import worker
 from edgevlm_server.images.decode.decoder import ImageWorkerBusy, ImageWorkerError
-from edgevlm_server.images.formats.limits import ImageLimits
+from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 
 from tests.processes import children
 from tests.server.images.image_files import jpeg_with_scans
@@ -206,3 +206,15 @@ def test_worker_imports_little() -> None:
     names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "PIL" in names
     assert not {"numpy", "pydantic", "fastapi", "starlette", "onnxruntime", "asyncio", "edgevlm_engines"} & set(names)
+
+
+def test_a_part_that_ends_the_process_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process answers one part and dies over the next one; what stands behind it is asked of a new process."""
+    script = ACCEPT + f"os.write(0, {DECODED} + b'0' + bytes({3 * SIZE * SIZE})); os._exit(1)"
+    with decoder() as made:
+        with monkeypatch.context() as patch:
+            patch.setattr(decoder_module, "_command", lambda limits: [sys.executable, "-c", script])
+            first, died, behind = made.parts(GOOD, [None, None, None])
+        assert not isinstance(first, ImageError) and not isinstance(behind, ImageError)
+        assert isinstance(died, ImageError) and died.code == "image_invalid"
+        assert_right(made)

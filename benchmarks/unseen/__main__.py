@@ -1,0 +1,105 @@
+"""How the demo model fares on pictures by other hands: `python -m benchmarks.unseen [BUNDLE | --url URL]`.
+
+Needs fonts of Debian's packages, which it names if they are missing, and for photographs the extra `unseen`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.command import run_command
+from benchmarks.machine import heading
+from benchmarks.unseen import fonts, nothing
+from benchmarks.unseen.families import FAMILIES, PHOTOGRAPHS, questions
+from benchmarks.unseen.sheet import write_sheet
+from benchmarks.unseen.tally import Result, judged, report
+from edgevlm.cli import CommandError
+from edgevlm.evaluation import calibration
+from edgevlm.evaluation.answerers import Answerer, answerer
+from edgevlm.evaluation.asking import answered
+from edgevlm.evaluation.forms import WAYS
+
+
+def results(ask: Answerer, families: Sequence[str], pictures: int, seed: int) -> Iterator[Result]:
+    """Every question of these families with its answer."""
+    for family in families:
+        asked = questions(family, pictures, seed)
+        yield from (Result(question, said) for question, said in answered(ask, asked, family))
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    if options.url and (options.bundle or options.engine):
+        raise CommandError("--url asks a server that has its own model: leave out BUNDLE and --engine.")
+    if options.engine and options.form != "free":
+        raise CommandError("The engine is asked freely: leave out --form or --engine.")
+    families = _chosen(options.family)
+    fonts.check()
+    if PHOTOGRAPHS in families:
+        nothing.check()
+    bundle = None if options.bundle in (None, "demo") else Path(options.bundle)
+    with answerer(bundle, options.url, directly=options.engine, way=options.form) as ask:
+        found = list(results(ask, families, options.pictures, options.seed))
+    print(f"{heading()}\n\n{report(found)}\n\n{calibration.report(judged(found))}")
+    if options.answers:
+        options.answers.write_text("".join(map(_line, found)), encoding="utf-8")
+    if options.sheet:
+        write_sheet(options.sheet, [one.question for one in found], [_shown(one) for one in found])
+
+
+def _chosen(named: Sequence[str]) -> list[str]:
+    """Families whose name begins as one of these; all of them if there are none."""
+    chosen = [family for family in FAMILIES if not named or family.startswith(tuple(named))]
+    if not chosen:
+        raise CommandError(f"There is no such family. There are: {'; '.join(FAMILIES)}")
+    return chosen
+
+
+def _shown(result: Result) -> str:
+    return f"{result.said.text} ({result.outcome}, {result.said.confidence:.2f})"
+
+
+def _line(result: Result) -> str:
+    question, said = result.question, result.said
+    fields = {
+        "family": question.family,
+        "question": question.text,
+        "answer": said.text,
+        "truth": str(question.truth),
+        "outcome": result.outcome,
+        "confidence": round(said.confidence, 6),
+    }
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.unseen", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
+    )
+    parser.add_argument("bundle", nargs="?", help="folder made by 'edgevlm export' (default: demo, the demo model)")
+    parser.add_argument("--url", help="ask a running server, for example http://127.0.0.1:8000")
+    parser.add_argument(
+        "--engine", action="store_true", help="ask the engine directly, and find the temperature that fits best"
+    )
+    parser.add_argument(
+        "--form",
+        choices=WAYS,
+        default="free",
+        help="how to ask: freely, in JSON, or as a reading's field (default: free)",
+    )
+    parser.add_argument("--pictures", type=int, default=30, metavar="N", help="of each family (default: 30)")
+    parser.add_argument(
+        "--family", action="append", default=[], help="only those whose name begins so; again for more"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="other pictures of the same kinds (default: 0)")
+    parser.add_argument("--answers", type=Path, metavar="FILE", help="write every answer as JSON lines")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="write the pictures with their answers as PNG")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,1 @@
+"""JSON that a server writes and a model fills, field by field."""

@@ -1,0 +1,154 @@
+"""What a schema asks for: which can be filled, which cannot and why, and with which words each value is asked for."""
+
+from typing import Any, Literal
+
+import pytest
+from edgevlm_server.filled.asks import Reader, asks, fill_of
+from edgevlm_server.filled.bounds import holds
+from edgevlm_server.filled.plan import MOST_LEAVES, plan
+from edgevlm_server.filled.questions import questions, words
+from edgevlm_server.filled.tree import Unfillable, leaves
+from edgevlm_server.readings.field import Refusal
+from edgevlm_server.request import Fill, Generation, Picture, Request, Turn
+from pydantic import BaseModel, Field
+
+from tests.server.filled.test_text import reading
+
+Body = dict[str, Any]
+NUMBER = {"type": "number"}
+READER = Reader(Refusal("No.", "Say no."), writes_json=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({"type": "array", "items": reading(a=NUMBER)}, "a list of anything but"),
+        ({"type": "array", "prefixItems": [NUMBER]}, "any value is allowed"),
+        ({"anyOf": [reading(a=NUMBER), reading(b=NUMBER)]}, "one of several things"),
+        ({"type": "object"}, "there is nothing to ask"),
+        ({"type": "object", "patternProperties": {"^a": NUMBER}}, "not all keys"),
+        ({"type": "object", "required": ["a"]}, "not all keys"),
+        ({}, "any value is allowed"),
+        (True, "any value is allowed"),
+        ({"$ref": "#"}, "it refers to itself"),
+        ({"$ref": "#/$defs/none"}, "leads nowhere"),
+        ({"allOf": [NUMBER, {"minimum": 3}]}, "several schemas"),
+        ({"type": "string", "format": "ipv6"}, "a text of the format"),
+        ({"type": "string", "pattern": "a|^b"}, "anchors within"),
+        ({"enum": ["5", 5]}, "look alike"),
+        ({"enum": [[1], [2]]}, "neither texts nor numbers"),
+        ({"enum": ["", "a"]}, "no answer looks like"),
+        ({"type": "string", "enum": [5]}, "no value is allowed"),
+    ],
+)
+def test_what_cannot_be_filled_says_why(value: Any, why: str) -> None:
+    with pytest.raises(Unfillable, match=why):
+        plan(reading(a=value))
+
+
+@pytest.mark.parametrize("schema", [{"type": "array", "items": {"enum": ["a", "b"]}}, {"enum": ["a", "b"]}])
+def test_what_is_no_object_is_left_to_the_model(schema: Body) -> None:
+    with pytest.raises(Unfillable, match="no object"):
+        plan(schema)
+
+
+def test_there_is_an_end_to_it() -> None:
+    assert plan(reading(**{f"v{n}": NUMBER for n in range(MOST_LEAVES)}))
+    with pytest.raises(Unfillable, match=f"more than {MOST_LEAVES}"):
+        plan(reading(**{f"v{n}": NUMBER for n in range(MOST_LEAVES + 1)}))
+    # each level names the next one twice
+    levels = {f"l{n}": reading(a={"$ref": f"#/$defs/l{n + 1}"}, b={"$ref": f"#/$defs/l{n + 1}"}) for n in range(30)}
+    with pytest.raises(Unfillable, match="too large"):
+        plan({**reading(a={"$ref": "#/$defs/l0"}), "$defs": {**levels, "l30": NUMBER}})
+
+
+def test_a_bound_that_is_not_exclusive_in_an_older_way_excludes_nothing() -> None:
+    schema = reading(a={**NUMBER, "minimum": -5, "exclusiveMinimum": False, "exclusiveMaximum": False})
+    [leaf] = leaves(plan(schema))
+    assert holds(leaf.schema, 0) and holds(leaf.schema, -5) and not holds(leaf.schema, -6)
+
+
+def asked(schema: Body) -> list[str | None]:
+    return [*questions([*leaves(plan(schema))]).values()]
+
+
+def test_names_become_words() -> None:
+    assert words("oilPressure_bar") == "oil pressure bar"
+    assert words("HTTPStatus-OK") == "HTTP status OK"
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"a": NUMBER}, [None]),
+        ({"value": {**NUMBER, "title": "Value"}}, [None]),
+        ({"a": {**NUMBER, "title": "Volts", "description": "How many volts?"}}, ["How many volts?"]),
+        ({"a": {**NUMBER, "title": "How many volts?"}}, ["How many volts?"]),
+        (
+            {"oilPressure": NUMBER, "is_open": {"type": "boolean"}},
+            ["What is the oil pressure?", "Yes or no: is open?"],
+        ),
+        (
+            {"left": reading(value=NUMBER), "parts": {"type": "array", "items": {"type": "string"}}},
+            ["What is the left value?", "What are the parts?"],
+        ),
+        (
+            {side: reading(v={**NUMBER, "description": "How much?"}) for side in ("left", "right")},
+            ["left v: How much?", "right v: How much?"],
+        ),
+    ],
+)
+def test_what_is_asked(properties: Body, expected: list[str | None]) -> None:
+    assert asked(reading(**properties)) == expected
+
+
+def test_pydantic_models_are_asked_by_their_descriptions() -> None:
+    class Gauge(BaseModel):
+        """A round thing."""
+
+        value: float = Field(description="What does the gauge read?", ge=0)
+
+    class Panel(BaseModel):
+        gauge: Gauge | None
+        lamp: Literal["red", "green"] | None = Field(None, description="Which lamp is on?")
+
+    assert asked(Panel.model_json_schema()) == ["What does the gauge read?", "Which lamp is on?"]
+
+
+PICTURE = Picture(b"x")
+
+
+def texts(schema: Body, *parts: str | Picture, reader: Reader = READER) -> list[tuple[str | Picture, ...]]:
+    fill = Fill(plan(schema), "place", always=True)
+    turns = (Turn("system", ("Be brief.",)), Turn("user", parts))
+    given = asks(Request(place="messages", turns=turns), fill, reader, None)
+    assert all(one.turns[0] == turns[0] for one in given)
+    return [one.turns[-1].parts for one in given]
+
+
+def test_the_users_text_gives_way_or_stays_in_front() -> None:
+    two = reading(a=NUMBER, b=NUMBER)
+    writer = Reader(READER.refusal, writes_json=True)
+    a, b = "What is the a?", "What is the b?"
+    assert texts(two, PICTURE, "Read it.") == [(PICTURE, a, "Say no."), (PICTURE, b, "Say no.")]
+    assert texts(two, PICTURE, "Read it.", reader=writer) == [
+        (PICTURE, "Read it.", a, "Say no."),
+        (PICTURE, "Read it.", b, "Say no."),
+    ]
+    assert texts(reading(a=NUMBER), "How much?", PICTURE) == [("How much?", PICTURE, "Say no.")]
+    assert texts(reading(a=NUMBER), PICTURE) == [(PICTURE, a, "Say no.")]
+
+
+@pytest.mark.parametrize(
+    ("parts", "always", "writes_json", "is_filled"),
+    [
+        ((PICTURE, "a"), True, True, True),
+        (("a",), True, True, False),
+        ((PICTURE, "a"), False, True, False),
+        (("a",), False, False, True),
+    ],
+)
+def test_when_it_is_filled(parts: Any, always: bool, writes_json: bool, is_filled: bool) -> None:
+    fill = Fill(plan(reading(a=NUMBER)), "place", always)
+    request = Request(place="messages", turns=(Turn("user", parts),), generation=Generation(fill=fill))
+    assert (fill_of(request, fill, writes_json=writes_json) is fill) == is_filled

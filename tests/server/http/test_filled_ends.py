@@ -1,0 +1,94 @@
+"""However an answer that is filled field by field ends, its sequences and its places end with it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.live import LiveServer, sse
+from tests.pictures import image_part, text_part, user
+from tests.server.engines import BabblingEngine, FailingEngine, SlowEngine, until
+from tests.server.http.refusing import check_error
+from tests.server.http.test_decisions import balanced
+from tests.server.http.test_filled import Body, form, obj
+from tests.server.http.test_generating_routes import leave_early
+
+Bundles = Callable[[str], Path]
+
+LONG = {"type": ["string", "null"], "pattern": "^[a-z]{200}$"}
+FOUR = obj(dict.fromkeys("abcd", LONG))
+SHORT = obj({name: {"type": ["string", "null"], "pattern": "^[a-z]{3}$"} for name in "abcd"})
+
+
+def request(schema: Body, **fields: Any) -> Body:
+    return {"messages": user(image_part(), text_part()), "response_format": form(schema), **fields}
+
+
+def ask(server: LiveServer, schema: Body, **fields: Any) -> httpx.Response:
+    return server.client.post("/v1/chat/completions", json=request(schema, **fields))
+
+
+def test_more_fields_than_slots_come_in_waves(bundles: Bundles) -> None:
+    with LiveServer.on_engine(bundles("v2"), BabblingEngine(bundles("v2"), 2, seconds=0)) as server:
+        answers = [ask(server, SHORT, **fields).json() for fields in ({}, {}, {"n": 2})]
+        texts = [choice["message"]["content"] for answer in answers for choice in answer["choices"]]
+        assert len(texts) == 4 and len({*texts}) == 1, "greedy answers are the same, alone or beside others"
+        assert [*json.loads(texts[0])] == ["a", "b", "c", "d"]
+        one, _, two = (answer["usage"] for answer in answers)
+        assert two["prompt_tokens"] == one["prompt_tokens"]
+        assert two["completion_tokens"] == 2 * one["completion_tokens"]
+        balanced(server)
+
+
+@pytest.mark.slow
+def test_who_leaves_leaves_nothing_running(bundles: Bundles) -> None:
+    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)
+    with LiveServer.on_engine(bundles("v2"), engine) as server:
+        leave_early(server, "/v1/chat/completions", {"json": request(FOUR)})
+        balanced(server)
+        assert engine.decoded < 100
+
+
+@pytest.mark.slow
+def test_time_that_is_up_ends_it_in_any_wave(bundles: Bundles) -> None:
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.05)
+    with LiveServer.on_engine(bundles("v2"), engine, request_timeout=1.5) as server:
+        check_error(ask(server, FOUR), 504, "answer_timeout")
+        balanced(server)
+
+
+@pytest.mark.slow
+def test_an_engine_that_fails_before_any_text_is_a_503(bundles: Bundles) -> None:
+    with LiveServer.on_engine(bundles("v2"), FailingEngine(bundles("v2"), slots=2, fail_at=2)) as server:
+        assert ask(server, FOUR).status_code == 503
+        balanced(server)
+
+
+@pytest.mark.slow
+def test_one_that_fails_behind_it_is_the_last_event(bundles: Bundles) -> None:
+    schema = obj({"a": {"type": ["string", "null"], "pattern": "^[a-z]$"}, "b": LONG})
+    with LiveServer.on_engine(bundles("v2"), FailingEngine(bundles("v2"), slots=2, fail_at=100)) as server:
+        with server.client.stream("POST", "/v1/chat/completions", json=request(schema, stream=True)) as response:
+            events = [event for event in sse(response) if not isinstance(event, str)]
+        assert events[1]["choices"][0]["delta"]["content"].startswith('{"a": ')
+        assert events[-1]["error"]["type"]
+        balanced(server)
+
+
+def test_the_audit_has_what_was_written_and_what_was_withheld(bundles: Bundles, tmp_path: Path) -> None:
+    narrow = obj({"a": {"type": "integer", "minimum": 5, "maximum": 4}})
+    with LiveServer.on_bundle(bundles("v2"), engine="echo", audit=tmp_path) as server:
+        whole = ask(server, SHORT).json()["choices"][0]
+        none = ask(server, narrow).json()["choices"][0]
+        until(lambda: len([*lines(tmp_path)]) == 2, "both lines")
+    [first], [second] = (line["answers"] for line in lines(tmp_path))
+    assert first["text"] == whole["message"]["content"]
+    assert none["message"]["content"] is None and second["refused"] == none["refused"] == "out_of_range"
+    assert json.loads(second["text"]).keys() == {"a"}
+
+
+def lines(folder: Path) -> list[Body]:
+    return [json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text().splitlines()]
