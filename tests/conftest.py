@@ -20,6 +20,7 @@ CASES = ("v1", "v2", "v2-headdim80-bf16")
 
 MARKS = {
     "arm": "arm",
+    "benchmarks/unseen/test_drawings.py": "tools",
     "page": "browser",
     "containers": "container",
     "chart": "tools",

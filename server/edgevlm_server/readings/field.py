@@ -16,6 +16,10 @@ class OutOfRange(Exception):
     """An answer of the right form stands for no allowed value."""
 
 
+class CutShort(Exception):
+    """An answer would have gone on where its form ends."""
+
+
 class Kind(Protocol):
     """What values a field has, and how a model writes them."""
 
@@ -34,7 +38,7 @@ class Kind(Protocol):
         ...
 
     def read(self, text: str) -> Any:
-        """The value of an answer in this form. Raises `OutOfRange`."""
+        """The value of an answer in this form. Raises `OutOfRange`, `CutShort`."""
         ...
 
 
@@ -108,3 +112,5 @@ def read(field: Field, heard: Heard, refusal: Refusal) -> Reading:
         return Reading(field, raw, heard.confidence, field.kind.read(raw))
     except OutOfRange:
         return null("out_of_range")
+    except CutShort:
+        return null("unfinished")

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from edgevlm_server.guided.grammar import alternatives, matching
-from edgevlm_server.readings.field import OutOfRange
+from edgevlm_server.readings.field import CutShort, OutOfRange
 
 WHOLE_DIGITS = 12
 DECIMALS = 3
@@ -74,14 +74,17 @@ class Text:
 
     @property
     def longest(self) -> int:
-        return 4 * self.max_length
+        return 4 * (self.max_length + 1)
 
     def form(self) -> str:
         if self.pattern is None:
-            return _text(_VISIBLE, r"[^\r\n]", self.max_length)
+            # one more, so that a text that is too long shows
+            return _text(_VISIBLE, r"[^\r\n]", self.max_length + 1)
         return f"{matching(self.pattern)} & {_text(_VISIBLE, _ANY, self.max_length)}"
 
     def read(self, text: str) -> str:
+        if len(text) > self.max_length:
+            raise CutShort
         return text
 
 

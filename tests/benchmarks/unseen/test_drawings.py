@@ -17,14 +17,6 @@ from tests.boundaries.walls import imports
 DRAWN = [family for family in FAMILIES if family != PHOTOGRAPHS]
 
 
-@pytest.fixture(autouse=True)
-def with_fonts() -> None:
-    try:
-        fonts.check()
-    except CommandError as error:
-        pytest.skip(str(error))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("family", DRAWN)
 def test_the_seed_determines_everything(family: str) -> None:
@@ -78,8 +70,6 @@ def test_nothing_is_shared_with_the_training() -> None:
 
 
 def test_photographs_are_all_to_be_refused() -> None:
-    pytest.importorskip("skimage")
-    pytest.importorskip("sklearn")
     asked = questions(PHOTOGRAPHS, 20, seed=0)
     assert all(question.truth.refuse for question in asked)
     assert {"What can you see?", "What does the gauge read?"} <= {question.text for question in asked}

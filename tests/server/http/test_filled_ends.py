@@ -14,7 +14,7 @@ from tests.server.engines import BabblingEngine, FailingEngine, SlowEngine, unti
 from tests.server.http.refusing import check_error
 from tests.server.http.test_decisions import balanced
 from tests.server.http.test_filled import Body, form, obj
-from tests.server.http.test_generating_routes import leave_early
+from tests.server.http.test_generating_routes import leave_once_accepted
 
 Bundles = Callable[[str], Path]
 
@@ -47,7 +47,7 @@ def test_more_fields_than_slots_come_in_waves(bundles: Bundles) -> None:
 def test_who_leaves_leaves_nothing_running(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
-        leave_early(server, "/v1/chat/completions", {"json": request(FOUR)})
+        leave_once_accepted(server, "/v1/chat/completions", {"json": request(FOUR)})
         balanced(server)
         assert engine.decoded < 100
 
