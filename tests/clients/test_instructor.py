@@ -26,9 +26,11 @@ def test_a_demanded_tool_call_is_told_what_to_use(demo: LiveServer, run_script: 
 
 def test_a_schema_is_followed_whole_in_parts_and_when_asked_again(demo: LiveServer, run_script: Script) -> None:
     seen = ask(run_script, demo, "schema", "schema_partial", "provider_schema", "schema_asked_again")
-    *answers, error = seen.pop("schema_asked_again")
+    first, again, error = seen.pop("schema_asked_again")
     assert seen == dict.fromkeys(seen, READING)
-    assert [json.loads(answer).keys() for answer in answers] == [READING.keys()] * 2
+    assert json.loads(first).keys() == READING.keys()
+    # what instructor says then is no question about the picture, and the demo model cannot tell
+    assert again is None
     assert error == "ValidationError"
 
 

@@ -76,6 +76,6 @@ def test_fields_that_are_listed_are_taken(demo: LiveServer) -> None:
     values |= {"max_tokens": 4, "max_completion_tokens": 4, "min_tokens": 1, "ignore_eos": True, "n": 2}
     values |= {"logprobs": True, "top_logprobs": 2, "logit_bias": {"5": 1}, "presence_penalty": 0.1}
     values |= {"frequency_penalty": 0.1, "repetition_penalty": 1.1, "stream": True}
-    values |= {"stream_options": {"include_usage": True}}
+    values |= {"stream_options": {"include_usage": True}, "min_confidence": 0.0}
     assert names == set(values)
     assert demo.chat("hi", **values).is_success

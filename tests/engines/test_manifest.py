@@ -63,7 +63,7 @@ def test_a_change_is_told_with_both_digests(bundle: Path, word: str) -> None:
 
 def test_an_older_bundle_is_to_be_exported_again(bundle: Path) -> None:
     (bundle / MANIFEST).write_text(json.dumps({**content(bundle), "format": 3}))
-    assert refusal(bundle).endswith("has format 3, and this version reads 4; export the model again.")
+    assert refusal(bundle).endswith("has format 3, and this version reads 5; export the model again.")
 
 
 def test_a_pipe_is_not_waited_for(bundle: Path) -> None:
