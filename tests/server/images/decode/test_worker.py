@@ -210,7 +210,9 @@ def test_worker_imports_little() -> None:
 
 def test_a_part_that_ends_the_process_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process answers one part and dies over the next one; what stands behind it is asked of a new process."""
-    script = ACCEPT + f"os.write(0, {DECODED} + b'0' + bytes({3 * SIZE * SIZE})); os._exit(1)"
+    script = ACCEPT + f"os.write(0, {DECODED} + b'0' + bytes({3 * SIZE * SIZE}))\n"
+    # had it died at once, the next part would be the first of a new process
+    script += "import time; time.sleep(0.5); os._exit(1)"
     with decoder() as made:
         with monkeypatch.context() as patch:
             patch.setattr(decoder_module, "_command", lambda limits: [sys.executable, "-c", script])
