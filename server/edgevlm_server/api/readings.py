@@ -15,7 +15,8 @@ from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.ask import File
 from edgevlm_server.api.chat import new_head, usage_body
-from edgevlm_server.api.field_bodies import Fields, Share
+from edgevlm_server.api.field_bodies import Fields
+from edgevlm_server.api.fields import MinConfidence
 from edgevlm_server.api.messages import MAX_PARTS, ImagePart
 from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.stations import STATION_NAME
@@ -36,7 +37,7 @@ class Readable(RegionFields, BaseModel):
 
     fields: Fields | None = None
     station: StationName | None = None
-    min_confidence: Share | None = None
+    min_confidence: MinConfidence | None = None
     model: Text | None = None
 
     @model_validator(mode="after")
@@ -95,7 +96,7 @@ class ReadingsForm(Readable):
         Annotated[Fields, BeforeValidator(_parsed)] | None,
         Field(examples=[[{"name": "pressure", "question": "What does the gauge read?", "type": "number"}]]),
     ] = None
-    min_confidence: Annotated[Share, BeforeValidator(form_number)] | None = None
+    min_confidence: Annotated[MinConfidence, BeforeValidator(form_number)] | None = None
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
 
     @property

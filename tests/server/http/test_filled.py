@@ -13,6 +13,7 @@ from openai import OpenAI
 from pydantic import BaseModel
 
 from tests.live import LiveServer, sse
+from tests.server.http.refusing import check_error
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 REFUSAL = "I cannot see that in the image."
@@ -283,3 +284,34 @@ def test_a_schema_that_must_be_filled_and_cannot_is_told_why(demo: LiveServer) -
     error = demo.client.post("/v1/chat/completions", json=body).json()["error"]
     assert error["code"] == "unsupported_schema" and error["param"] == "response_format.json_schema.fill"
     assert "a list of anything but texts and given values" in error["message"]
+
+
+def test_a_schema_that_must_be_filled_needs_a_picture(demo: LiveServer) -> None:
+    text = "Which lamp is on?"
+    schema = obj({"lamp": LAMP})
+    format = {"type": "json_schema", "name": "reading", "schema": schema, "fill": True}
+    chat = {"messages": [{"role": "user", "content": text}], "response_format": form(schema, fill=True)}
+    completion = {"prompt": text, "response_format": form(schema, fill=True)}
+    responses = {"input": text, "text": {"format": format}}
+    for route, body, param in (
+        ("/v1/chat/completions", chat, "response_format.json_schema.fill"),
+        ("/v1/completions", completion, "response_format.json_schema.fill"),
+        ("/v1/responses", responses, "text.format.fill"),
+    ):
+        response = demo.client.post(route, json=body)
+        assert check_error(response, 400, "invalid_value")["param"] == param
+
+
+def test_a_text_completion_goes_on_with_its_prompt(demo: LiveServer) -> None:
+    def usage(prompt: str) -> Body:
+        body = {"prompt": prompt, "response_format": {"type": "json_object"}, "max_tokens": 4}
+        response = demo.client.post("/v1/completions", json=body)
+        assert response.status_code == 200, response.text
+        return response.json()["usage"]  # type: ignore[no-any-return]
+
+    assert usage("lamp " * 40)["prompt_tokens"] > usage("lamp")["prompt_tokens"] + 30
+
+
+def test_any_step_of_a_number_can_be_followed(demo: LiveServer) -> None:
+    found = choice(demo, "gauge.jpg", obj({"value": {**NUMBER, "multipleOf": 1e-30}}))
+    assert found["message"]["content"] == '{"value": 3.0}'
