@@ -8,10 +8,10 @@ import pytest
 from tests.live import LiveServer
 from tests.pictures import data_url
 from tests.server.engines import FailingEngine, SlowEngine, until
+from tests.server.http.leaving import leave_once_accepted
 from tests.server.http.readings.bodies import LONG, TEXT, post
 from tests.server.http.refusing import check_error
 from tests.server.http.test_decisions import balanced
-from tests.server.http.test_generating_routes import leave_once_accepted
 
 Bundles = Callable[[str], Path]
 
