@@ -201,7 +201,11 @@ class Metrics:
         """Note one whole answer."""
         self._confidence.observe(confidence)
         if refused is not None:
-            self._refused.labels(refused).inc()
+            self.refused(refused)
+
+    def refused(self, why: Refused) -> None:
+        """Note one whole answer that is none, where only a reader can tell."""
+        self._refused.labels(why).inc()
 
     def weighed(self, confidence: float, label_mass: float) -> None:
         """Note one answered question of a decisions request."""

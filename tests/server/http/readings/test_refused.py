@@ -94,8 +94,24 @@ def test_what_is_not_there_is_a_404(echo_server: LiveServer) -> None:
     assert echo_server.client.get("/v1/stations").json() == {"object": "list", "data": []}
 
 
+@pytest.mark.parametrize(
+    ("fields", "code", "part"),
+    [
+        ("[{", "invalid_json", "fields: The text is not valid JSON."),
+        ("[NaN]", "invalid_json", "not valid JSON"),
+        ("[" * 5_000, "invalid_json", "not valid JSON"),
+        ('[{"name": "a", "name": "b"}]', "invalid_json", "not valid JSON"),
+        (f"[{'1,' * 60_000}1]", "too_many_values", "fields: The text holds too many values."),
+    ],
+)
+def test_json_in_a_form_has_the_bounds_of_a_body(
+    echo_server: LiveServer, still_serving: None, fields: str, code: str, part: str
+) -> None:
+    error = check_error(send(echo_server, "lamp.png", fields=fields), 400, code)
+    assert error["param"] == "fields" and part in error["message"]
+
+
 def test_forms_say_what_is_wrong_in_them(echo_server: LiveServer) -> None:
-    assert check_error(send(echo_server, "lamp.png", fields="[{"), 400, "invalid_value")["param"] == "fields"
     assert check_error(send(echo_server, "lamp.png", fields="[]"), 400, "invalid_value")["param"] == "fields"
     unsure = send(echo_server, "lamp.png", fields=json.dumps([TEXT]), min_confidence="much")
     assert check_error(unsure, 400, "invalid_value")["param"] == "min_confidence"
