@@ -132,7 +132,7 @@ class Metrics:
         )
         self._refused = counter(
             "answers_refused",
-            "Answers that are none; by_model: it says that it cannot tell, low_confidence: it is not sure enough.",
+            "Answers that are refusals; by_model: it says it cannot tell, low_confidence: it is not sure enough.",
             "reason",
             values=REFUSED,
         )

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,13 +120,15 @@ def test_an_object_in_an_object_is_filled_in_its_order(demo: LiveServer) -> None
     assert found["message"]["content"] == '{"display": {"value": 3.7}, "gauge": 10.0, "unit": "bar"}'
 
 
-def test_all_fields_are_counted_and_share_the_picture(demo: LiveServer) -> None:
-    picture = {"display": PANEL["properties"]["display"]}
-    one = post(demo, "panel.jpg", obj(picture), "Read the panel.").json()["usage"]
-    both = post(demo, "panel.jpg", PANEL, "Read the panel.").json()["usage"]
+def test_all_fields_are_counted_and_share_the_picture(demo_model: Path) -> None:
+    with LiveServer.on_bundle(demo_model) as server:
+        both = post(server, "panel.jpg", PANEL, "Read the panel.").json()["usage"]
+        display = {"display": PANEL["properties"]["display"]}
+        one = post(server, "panel.jpg", obj(display), "Read the panel.").json()["usage"]
     assert 1.8 * one["prompt_tokens"] < both["prompt_tokens"] < 2.2 * one["prompt_tokens"]
     assert both["completion_tokens"] > one["completion_tokens"]
-    assert both["prompt_tokens_details"]["cached_tokens"] > both["prompt_tokens"] / 2
+    # nothing was asked before: it is the second field that finds the picture
+    assert 0.8 * one["prompt_tokens"] < both["prompt_tokens_details"]["cached_tokens"] < one["prompt_tokens"]
 
 
 OR_NULL = {"anyOf": [LAMP, {"type": "null"}]}
@@ -235,11 +238,15 @@ def test_probabilities_are_the_fields(demo: LiveServer) -> None:
             _, events = streamed(demo, "gauge.jpg", schema, **fields)
             text = "".join(event["delta"].get("content") or "" for event in events)
             listed = [one for event in events if event["logprobs"] for one in event["logprobs"]["content"]]
+            confidence = events[-1]["confidence"]
         else:
             found = choice(demo, "gauge.jpg", schema, "Read it.", **fields)
             text, listed = found["message"]["content"], found["logprobs"]["content"]
+            confidence = found["confidence"]
         assert "".join(one["token"] for one in listed) == text
         assert all(one["logprob"] <= 0 and one["top_logprobs"] == [] for one in listed)
+        # a piece for each field, and the least sure is that of the whole
+        assert min(math.exp(one["logprob"]) for one in listed) == pytest.approx(confidence, rel=1e-4)
 
 
 def test_a_stop_text_cuts_what_is_written(demo: LiveServer) -> None:

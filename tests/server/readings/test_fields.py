@@ -194,7 +194,7 @@ def test_numbers_are_read_as_they_are_written(number: Decimal, unit: str | None,
     assert said(Number(unit=unit), text).value == float(number)
 
 
-@given(st.lists(LINES, min_size=1, max_size=6, unique_by=lambda one: (one.lower(), one.upper())), st.data())
+@given(st.lists(LINES, min_size=1, max_size=6, unique_by=(str.lower, str.upper)), st.data())
 def test_each_choice_is_read_as_itself(choices: list[str], data: st.DataObject) -> None:
     chosen = data.draw(st.sampled_from(choices))
     for text in (chosen, chosen[:1].upper() + chosen[1:]):
