@@ -42,7 +42,7 @@ def sent(form: dict[str, str]) -> dict[str, tuple[None, str]]:
 
 def last_request(server: LiveServer, request_id: str) -> Any:
     """What `/status` says of a request, which is noted behind its answer."""
-    until(lambda: server.service.recent.last[0].id == request_id, "the request to be noted")
+    until(lambda: [one.id for one in server.service.recent.last[:1]] == [request_id], "the request to be noted")
     return server.client.get("/status").json()["last_requests"][0]
 
 
