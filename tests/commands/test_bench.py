@@ -70,7 +70,8 @@ def test_an_open_loop_sends_at_its_times_whatever_the_answers_do(bundles: Bundle
     requests.sort(key=lambda request: request["intended"])
     # one slot serves 4 a second at the most: 4 steps of 50 ms behind the prompt's
     assert requests[4]["sent"] < requests[0]["ended"]
-    assert requests[-1]["end_to_end"] > 2 * requests[0]["end_to_end"], "waiting in the queue is seen"
+    # it comes a quarter of a second after the first, and the seven before it take a second at least
+    assert requests[-1]["end_to_end"] > 0.6, "waiting in the queue is seen"
     for request in requests:
         assert request["sent"] >= request["intended"]
         assert request["end_to_end"] == request["ended"] - request["intended"]

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from edgevlm_engines import Floats, Tokens
@@ -16,6 +15,7 @@ from openai import OpenAI
 from tests.live import LiveServer
 from tests.pictures import data_url
 from tests.server.engines import FailingEngine, SlowEngine, until
+from tests.server.http.leaving import leave_once_accepted
 from tests.server.http.refusing import check_error
 from tests.server.http.test_openai_client import strictly
 
@@ -226,8 +226,7 @@ def test_a_client_that_leaves_ends_the_scoring(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=2, seconds=0.05)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         body = {"input": "a", "questions": [pick(*(f"a long answer, number {n}" for n in range(32)))]}
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{server.url}/v1/decisions", json=body, timeout=0.5)
+        leave_once_accepted(server, "/v1/decisions", {"json": body})
         until(lambda: server.service.admission.inside == 0, "the places to be given back")
         decoded = engine.decoded
         assert server.chat("still there?", max_tokens=3).status_code == 200

@@ -11,10 +11,10 @@ import pytest
 from tests.live import LiveServer, sse
 from tests.pictures import image_part, text_part, user
 from tests.server.engines import BabblingEngine, FailingEngine, SlowEngine, until
+from tests.server.http.leaving import leave_once_accepted
 from tests.server.http.refusing import check_error
 from tests.server.http.test_decisions import balanced
 from tests.server.http.test_filled import Body, form, obj
-from tests.server.http.test_generating_routes import leave_once_accepted
 
 Bundles = Callable[[str], Path]
 

@@ -1,18 +1,16 @@
 """What holds for every route that runs the engine: places are bounded, and who leaves gives his own back."""
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from edgevlm_server.http.transport.h11_protocol import HALF_CLOSE_SECONDS
 
 from tests.live import LiveServer
 from tests.pictures import data_url
 from tests.server.engines import SlowEngine, until
+from tests.server.http.leaving import leave_once_accepted
 from tests.server.http.refusing import check_error
 
 Bundles = Callable[[str], Path]
@@ -37,21 +35,6 @@ STREAMED: dict[str, dict[str, Any]] = {
     path: {"json": {**REQUESTS[path]["json"], "stream": True}}
     for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 }
-
-
-def leave_once_accepted(server: LiveServer, path: str, request: dict[str, Any]) -> None:
-    async def leave() -> None:
-        async with httpx.AsyncClient(base_url=server.url, timeout=20) as hasty:
-            asking = asyncio.create_task(hasty.post(path, **request))
-            while not server.metrics()["edgevlm_requests_accepted_total"]:
-                await asyncio.sleep(0.05)
-            # who ends a connection sooner may only have ended its own side of it
-            await asyncio.sleep(2 * HALF_CLOSE_SECONDS)
-            asking.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await asking
-
-    asyncio.run(leave())
 
 
 @pytest.mark.slow

@@ -150,6 +150,27 @@ def test_the_file_holds_no_key_and_is_private(tmp_path: Path) -> None:
     assert KeyRing.load(file).client_of("") is None
 
 
+def test_keys_are_stored_as_sha256(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    key = add_key(file, "camera-1")
+    assert file.read_text().split() == ["camera-1", digest(key)]
+
+
+def test_keys_are_compared_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keys"
+    key = add_key(file, "camera-1")
+    compared: list[bool] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(one == other)
+        return compared[-1]
+
+    monkeypatch.setattr("hmac.compare_digest", compare)
+    ring = KeyRing.load(file)
+    assert ring.client_of(key) == "camera-1" and ring.client_of("wrong") is None
+    assert compared == [True, False]
+
+
 def test_comments_and_empty_lines_are_skipped(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     key = add_key(file, "a")
