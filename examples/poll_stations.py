@@ -6,6 +6,7 @@ Every 5 seconds each station is asked once; the server fetches the pictures from
 it is every station that has one. What goes wrong at one station is a line on stderr, and the others go on.
 """
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -36,6 +37,14 @@ def read(station: str) -> list[tuple[Any, ...]]:
     ]
 
 
+def why(error: Exception) -> str:
+    """In the server's own words, if it was the server that answered: a proxy in front of it has others."""
+    if isinstance(error, urllib.error.HTTPError):
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            return str(json.load(error)["error"]["message"])
+    return str(error)
+
+
 def main(file: str, seconds: str, *stations: str) -> None:
     names = stations or [one["name"] for one in call("/v1/stations")["data"] if one["has_source"]]
     database = sqlite3.connect(file)
@@ -46,10 +55,8 @@ def main(file: str, seconds: str, *stations: str) -> None:
             try:
                 with database:
                     database.executemany("INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", read(station))
-            except urllib.error.HTTPError as error:
-                print(station, json.load(error)["error"]["message"], file=sys.stderr, flush=True)
-            except OSError as error:
-                print(station, error, file=sys.stderr, flush=True)
+            except (OSError, ValueError) as error:
+                print(station, why(error), file=sys.stderr, flush=True)
         time.sleep(max(0, begun + float(seconds) - time.monotonic()))
 
 

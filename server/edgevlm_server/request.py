@@ -84,6 +84,8 @@ class Fill:
     place: str
     always: bool
     """Else only for a model that writes no JSON by itself."""
+    demanded: str | None = None
+    """The field that allows no answer in one piece, if there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,17 +97,24 @@ class Snapshot(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server that answers so."""
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+@contextmanager
 def camera_of(*pictures: str) -> Iterator[str]:
     """The address of a camera that shows these pictures in turn."""
     Snapshot.pictures = iter([*pictures] * 1000)
-    with HTTPServer(("127.0.0.1", 0), Snapshot) as camera:
-        serving = threading.Thread(target=camera.serve_forever)
-        serving.start()
-        try:
-            yield f"http://127.0.0.1:{camera.server_port}/snapshot.jpg"
-        finally:
-            camera.shutdown()
-            serving.join()
+    with served(Snapshot) as address:
+        yield f"{address}/snapshot.jpg"
 
 
 def test_the_camera_loop_takes_snapshots_of_a_camera(demo: LiveServer) -> None:
@@ -152,6 +159,34 @@ def test_stations_are_polled_and_one_without_a_picture_harms_no_other(demo_model
     with sqlite3.connect(tmp_path / "readings.db") as database:
         rows = database.execute("SELECT station, name, value, reason FROM readings ORDER BY rowid").fetchall()
     assert rows[:2] == [("line-1", "display", "834.2", None), ("line-3", "display", "3.7", None)]
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Stands in front of a server that is away: its errors are pages, and so is once what it says is right."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self._say(200 if b"line-2" in body else 502, b"<h1>away</h1>")
+
+    def _say(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def test_polling_goes_on_behind_an_answer_that_is_no_json(tmp_path: Path) -> None:
+    with served(Proxy) as address:
+        environment = {**os.environ, "EDGEVLM_URL": address}
+        command = [sys.executable, str(EXAMPLES / "poll_stations.py"), str(tmp_path / "db"), "0", "line-1", "line-2"]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            lines = [process.stderr.readline() for _ in range(3)]
+            process.terminate()
+    assert lines[0].startswith("line-1 HTTP Error 502") and lines[1].startswith("line-2 ") and lines[2] == lines[0]
 
 
 def test_the_folders_readme_names_every_client() -> None:

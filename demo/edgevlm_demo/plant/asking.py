@@ -42,7 +42,7 @@ FORMS = {
     "label kind": ("kind of number", "label kind"),
 }
 """Names of fields by family; a form asks `What is the <name>?`"""
-TOLERANCE = 0.03  # of a gauge's scale: a step and a little
+TOLERANCE = 0.03  # of a gauge's scale, whose steps are a fiftieth to a twentieth of it
 NAMED = (
     "What is the {}?",
     "What is the {}?",

@@ -2,7 +2,8 @@
 
 A probability is that of one answer against the others that were given: they add up to 1. How much of what the model
 would say these answers cover together is `label_mass`; near 0, the model would rather say something else. Confidence
-is what both make of the likeliest answer: how likely the model, left alone, would be to give it.
+is how likely the model, left alone, would be to give the likeliest answer, at the temperature of confidence; at 1 it
+is what both make of it.
 """
 
 import math
@@ -19,6 +20,7 @@ from edgevlm_server.api.strict import PromptText, StrictModel, Text, by_type, ta
 from edgevlm_server.api.unsupported import ClientFields
 from edgevlm_server.request import Request
 from edgevlm_server.runtime.output import Usage
+from edgevlm_server.runtime.scoring import Likelihood
 
 MAX_QUESTIONS = 32
 MAX_CHOICES = 32
@@ -146,15 +148,15 @@ def to_score(question: AnyQuestion) -> ToScore:
     return ToScore("\n".join([question.text, *lines]), labels)
 
 
-def answer(question: AnyQuestion, logprobs: Sequence[Sequence[float]]) -> dict[str, Any]:
-    """One answer's body; `logprobs` are those of each way to write each answer, as `to_score` gave them."""
-    logs = [_log_sum(spellings) for spellings in logprobs]
+def answer(question: AnyQuestion, likelihoods: Sequence[Sequence[Likelihood]]) -> dict[str, Any]:
+    """One answer's body; `likelihoods` are those of each way to write each answer, as `to_score` gave them."""
+    logs = [_log_sum([way.logprob for way in ways]) for ways in likelihoods]
     shares = _shares(logs)
     head = {"type": question.type, "name": question.name}
     # spellings can begin alike, but none is the whole of another, so all of them together are at most 1
     mass = min(1.0, math.fsum(map(math.exp, logs)))
     best = shares.index(max(shares))
-    sure = {"confidence": shares[best] * mass}
+    sure = {"confidence": min(1.0, math.fsum(way.confidence for way in likelihoods[best]))}
     diagnostics = {"diagnostics": {"label_mass": mass}}
     if isinstance(question, Predicate):
         return {**head, "probability": shares[0], **sure, **diagnostics}

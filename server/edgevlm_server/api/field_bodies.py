@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from edgevlm_server.api.fields import MinConfidence
 from edgevlm_server.api.guided import Regex
 from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.strict import StrictModel, by_type, tag
@@ -23,7 +24,6 @@ QuestionText = Annotated[str, StringConstraints(min_length=1, max_length=1024, p
 Unit = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[^\s\d.+-](?:[^\x00-\x1f\x7f]*\S)?$")]
 """As a device writes it; a digit, point or sign in front would be taken for the number's."""
 ChoiceText = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(?:[^\x00-\x1f\x7f]*\S)?$")]
-Share = Annotated[float, Field(ge=0, le=1)]
 Bound = Annotated[float, Field(ge=-(2**53), le=2**53)]
 
 
@@ -44,7 +44,7 @@ class FieldBody(RegionFields, StrictModel):
 
     name: Name
     question: QuestionText
-    min_confidence: Share | None = None
+    min_confidence: MinConfidence | None = None
 
     def kind(self) -> Kind:
         """What values it has."""

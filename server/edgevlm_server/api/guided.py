@@ -68,7 +68,8 @@ class AnyJson(StrictModel):
 class JsonSchema(StrictModel):
     """`name` and `description` are the client's own; with `strict` or without, the schema is always followed.
 
-    `fill` says how: `true` field by field, or not at all; `false` in one piece; else field by field where it can be.
+    `fill` says how: `true` field by field, or the request is refused; `false` in one piece; else field by field where
+    it can be.
     """
 
     name: Text
@@ -174,7 +175,8 @@ def filled(given: AnyText | AnyJson | SchemaJson | FlatSchemaJson | None, place:
     if not isinstance(asked, JsonSchema) or asked.fill is False:
         return None
     try:
-        return Fill(plan(asked.definition), f"{place}.schema", always=True)
+        demanded = f"{place}.fill" if asked.fill else None
+        return Fill(plan(asked.definition), f"{place}.schema", always=True, demanded=demanded)
     except Unfillable as error:
         if asked.fill:
             message = f"{place}.fill: This schema cannot be filled field by field: {error}."

@@ -5,7 +5,6 @@ A request names its fields, or a station that has some; so a client may send a p
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Annotated, Any
@@ -15,7 +14,8 @@ from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.ask import File
 from edgevlm_server.api.chat import new_head, usage_body
-from edgevlm_server.api.field_bodies import Fields, Share
+from edgevlm_server.api.field_bodies import Fields
+from edgevlm_server.api.fields import MinConfidence
 from edgevlm_server.api.messages import MAX_PARTS, ImagePart
 from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.stations import STATION_NAME
@@ -26,6 +26,8 @@ from edgevlm_server.readings.field import Reading
 from edgevlm_server.request import Picture
 from edgevlm_server.runtime.output import Usage
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet runs a text that begins so."""
 COLUMNS = ("time", "station", "name", "value", "unit", "confidence", "reason")
 
 StationName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=f"^{STATION_NAME}$")]
@@ -36,7 +38,7 @@ class Readable(RegionFields, BaseModel):
 
     fields: Fields | None = None
     station: StationName | None = None
-    min_confidence: Share | None = None
+    min_confidence: MinConfidence | None = None
     model: Text | None = None
 
     @model_validator(mode="after")
@@ -76,26 +78,16 @@ class ReadingsRequest(Readable, ClientFields):
         return tuple(Picture(part.source, part.uuid, f"images.{index}", part.own_region) for index, part in parts)
 
 
-def _parsed(value: Any) -> Any:
-    """A form's text that is JSON."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        raise PydanticCustomError("json", "It must be a JSON list of fields") from None
-
-
 class ReadingsForm(Readable):
     """`curl -F image=@part.jpg -F station=press-4`, or with `fields` as JSON in the place of a station."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     fields: Annotated[
-        Annotated[Fields, BeforeValidator(_parsed)] | None,
+        Fields | None,
         Field(examples=[[{"name": "pressure", "question": "What does the gauge read?", "type": "number"}]]),
     ] = None
-    min_confidence: Annotated[Share, BeforeValidator(form_number)] | None = None
+    min_confidence: Annotated[MinConfidence, BeforeValidator(form_number)] | None = None
     image: Annotated[list[File], Field(max_length=MAX_PARTS - 1)] = []
 
     @property
@@ -127,17 +119,19 @@ def reading_body(reading: Reading) -> dict[str, Any]:
 
 
 def readings_csv(body: dict[str, Any]) -> str:
-    """The same answer as a header and a row for each field, as RFC 4180 has it."""
+    """The same answer as a header and a row for each field, as RFC 4180 has it; no text in it is a formula."""
     time = datetime.fromtimestamp(body["created"], timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = io.StringIO()
     rows = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
     rows.writeheader()
     for one in body["fields"]:
-        rows.writerow({**one, "time": time, "station": body["station"], "value": _cell(one["value"])})
+        row = {**one, "time": time, "station": body["station"]}
+        rows.writerow({column: _cell(value) for column, value in row.items()})
     return text.getvalue()
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ", ".join(value) if isinstance(value, list) else value
+    text = ", ".join(value) if isinstance(value, list) else value
+    return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text

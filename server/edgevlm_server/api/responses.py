@@ -136,8 +136,9 @@ class ResponsesWriter:
         self._created = int(time.time())
         self._with_logprobs = asked.wants_logprobs
         self._number = 0
+        self._pieces: list[Output] = []
         self._answer = Output("")
-        """As far as it has come."""
+        """All of it, once it is over."""
         self._placed = False
         """Clients know where its text, or a refusal, will stand."""
 
@@ -161,7 +162,7 @@ class ResponsesWriter:
             "" if self._placed else self._event("response.content_part.added", **self._place, part=_empty(output))
         )
         self._placed = True
-        self._answer = joined([self._answer, output])
+        self._pieces.append(output)
         if output.refusal:
             return placed + self._event("response.refusal.delta", **self._place, delta=output.refusal)
         if not output.text:
@@ -171,6 +172,7 @@ class ResponsesWriter:
 
     def end(self, usage: Usage) -> str:
         """All of the text once more, and the whole response."""
+        self._answer = joined(self._pieces)
         whole = self._response(self._status, usage)
         return (
             self._done()

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edgevlm_server.api.field_bodies import Fields, Share
+from edgevlm_server.api.field_bodies import Fields
+from edgevlm_server.api.fields import MinConfidence
 from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.strict import StrictModel, Text, invalid
 from edgevlm_server.guided.grammar import GrammarError
@@ -18,7 +19,7 @@ class StationFile(RegionFields, StrictModel):
     """`source`: the address of its picture, for requests that send none; its host must be one of `--image-hosts`."""
 
     source: Text | None = None
-    min_confidence: Share | None = None
+    min_confidence: MinConfidence | None = None
     fields: Fields
 
     def station(self, name: str) -> Station:

@@ -1,10 +1,8 @@
 // Reads the server's own description and shows it, a group of routes after another. Nothing is loaded from elsewhere.
 
 import { call, keep } from "./api.js";
-import { make } from "./elements.js";
+import { $, make } from "./elements.js";
 import { route } from "./route.js";
-
-const $ = (id) => document.getElementById(id);
 
 async function load() {
   try {

@@ -1,7 +1,7 @@
 // A form to try a route: its address, an example of a body or a form's fields, and what comes back.
 
 import { address, call } from "./api.js";
-import { button, labelled, make } from "./elements.js";
+import { button, make } from "./elements.js";
 import { frame, withPictures } from "./pictures.js";
 import { resolved, takesFiles } from "./schema.js";
 
@@ -64,6 +64,11 @@ function formBody(schema) {
       return { body };
     },
   };
+}
+
+// Something to fill in, with its name in front.
+function labelled(name, control) {
+  return make("label", "", name, control);
 }
 
 function elementsOf(fields) {

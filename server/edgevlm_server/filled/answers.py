@@ -48,7 +48,7 @@ class _Filling:
         self.confidence = min(self.confidence, reading.confidence)
         self._logprob += math.log(max(reading.confidence, math.ulp(0.0)))
         try:
-            text = written(self.fill.root, self._found).text
+            text = written(self.fill.root, self._found)
         except Unwritable as error:
             # nothing was let out before: see there
             self.lost = error.reason
@@ -65,7 +65,7 @@ class _Filling:
         if None not in reasons:
             # nothing was read, whatever null may stand for it
             self.refused = _REFUSED.get(reasons[0] or "")
-        end = self._piece(_cut(written(self.fill.root, self._found).text, self.stop) if self.stop else "")
+        end = self._piece(_cut(written(self.fill.root, self._found), self.stop) if self.stop else "")
         return Output(end.text, "stop", end.tokens, confidence=self.confidence, refused=self.refused)
 
     def _refusal(self, why: Refused, refusal: str) -> Output:

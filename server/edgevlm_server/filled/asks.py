@@ -22,10 +22,18 @@ class Reader:
 def fill_of(request: Request, fill: Fill, *, writes_json: bool) -> Fill | None:
     """`None` if the model writes the answer as a whole after all. Raises `InvalidRequest`."""
     shows = any(isinstance(part, Picture) for turn in request.turns for part in turn.parts)
-    if not (shows if fill.always else not writes_json):
-        return None
-    _check(request)
-    return fill
+    # a prompt without a template has no place for questions
+    can_be = shows if fill.always else not writes_json and request.prompt is None
+    if can_be:
+        _check(request)
+        return fill
+    if fill.demanded is not None:
+        raise InvalidRequest(
+            f"{fill.demanded}: Only an answer about a picture can be filled field by field.",
+            code="invalid_value",
+            param=fill.demanded,
+        )
+    return None
 
 
 def asks(request: Request, fill: Fill, reader: Reader, min_confidence: float | None) -> list[Ask]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 
@@ -42,4 +42,4 @@ def _number(schema: Mapping[str, Any], value: float) -> bool:
 
 def _is_multiple(value: float, step: float) -> bool:
     # as they are written: 0.3 is three times 0.1
-    return Decimal(str(step)) > 0 and Decimal(str(value)) % Decimal(str(step)) == 0
+    return step > 0 and Fraction(str(value)) % Fraction(str(step)) == 0

@@ -18,13 +18,6 @@ class Found(NamedTuple):
     reason: str | None = None
 
 
-class Written(NamedTuple):
-    """The text so far, and whether it is all of it."""
-
-    text: str
-    whole: bool
-
-
 class Unwritable(Exception):
     """There is no value where one must be; of the first such leaf, whose `reason` this is."""
 
@@ -45,15 +38,15 @@ class _Fate(Enum):
     LOST = "lost"
 
 
-def written(root: Node, found: Mapping[Leaf, Found]) -> Written:
-    """The same text and more, the more leaves are found. Raises `Unwritable` where there is no answer."""
+def written(root: Node, found: Mapping[Leaf, Found]) -> str:
+    """The text so far: the same and more, the more leaves are found. Raises `Unwritable` where there is no answer."""
     text = ""
     try:
         for piece in _pieces(root, found):
             text += piece
     except _Waits:
-        return Written(text, False)
-    return Written(text, True)
+        pass
+    return text
 
 
 def _pieces(node: Node, found: Mapping[Leaf, Found]) -> Iterator[str]:

@@ -63,8 +63,8 @@ class _Ready(NamedTuple):
             for number, way in enumerate(one.ways):
                 yield scoring.forced(one.prompt, self.images, way, number)
 
-    def answers(self, scored: Sequence[float]) -> list[dict[str, Any]]:
-        """To each question; `scored` are the logarithms of the ways' probabilities, in their order."""
+    def answers(self, scored: Sequence[scoring.Likelihood]) -> list[dict[str, Any]]:
+        """To each question; `scored` are the ways', in their order."""
         left = iter(scored)
         return [
             answer(one.question, [list(islice(left, len(ways))) for ways in one.answers]) for one in self.questions
@@ -149,7 +149,7 @@ async def _score(
 ) -> dict[str, Any]:
     """Score wave by wave. Raises `ApiError` if the engine fails, `ClientLeft`."""
     try:
-        scored = [await scoring.logprob(ticket) async for ticket in waves.each()]
+        scored = [await scoring.likelihood(ticket) async for ticket in waves.each()]
     finally:
         usage = waves.usage
         record.counted(usage.prompt, usage.cached, usage.completion)

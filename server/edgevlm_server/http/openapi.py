@@ -6,14 +6,14 @@ here what it takes and which errors its clients may get.
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from edgevlm_server.api.answers import ErrorAnswer
-from edgevlm_server.refusals import REFUSED
+from edgevlm_server.refusals import Refused
 
 REFERENCE = "#/components/schemas/{model}"
 
@@ -55,7 +55,7 @@ _SURE = {
     },
     "x-refused": {
         "description": "Why the answer is none; absent if it is one.",
-        "schema": {"enum": list(REFUSED)},
+        "schema": {"enum": list(get_args(Refused))},
     },
 }
 

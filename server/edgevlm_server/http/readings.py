@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from edgevlm_server.api import answers, examples
-from edgevlm_server.api.ask import takes_csv
+from edgevlm_server.api.accept import takes_csv
 from edgevlm_server.api.readings import (
     Readable,
     ReadingsForm,

@@ -23,7 +23,7 @@ TYPES = {
     ".jpg": "image/jpeg",
 }
 
-SHARED = (FILES / "look.css", FILES / "icon.svg")
+SHARED = (FILES / "look.css", FILES / "icon.svg", FILES / "elements.js")
 """What `/docs` loads too, under its own path: it is there without the page."""
 
 POLICY = (

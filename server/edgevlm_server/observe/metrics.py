@@ -132,7 +132,7 @@ class Metrics:
         )
         self._refused = counter(
             "answers_refused",
-            "Answers that are none; by_model: it says that it cannot tell, low_confidence: it is not sure enough.",
+            "Answers that are refusals; by_model: it says it cannot tell, low_confidence: it is not sure enough.",
             "reason",
             values=REFUSED,
         )
@@ -201,7 +201,11 @@ class Metrics:
         """Note one whole answer."""
         self._confidence.observe(confidence)
         if refused is not None:
-            self._refused.labels(refused).inc()
+            self.refused(refused)
+
+    def refused(self, why: Refused) -> None:
+        """Note one whole answer that is none, where only a reader can tell."""
+        self._refused.labels(why).inc()
 
     def weighed(self, confidence: float, label_mass: float) -> None:
         """Note one answered question of a decisions request."""

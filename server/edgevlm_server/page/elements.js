@@ -2,15 +2,16 @@
 
 export const $ = (id) => document.getElementById(id);
 
-export function element(name, classes = "", text = "") {
-  const made = document.createElement(name);
+// `children` are elements and texts.
+export function make(tag, classes = "", ...children) {
+  const made = document.createElement(tag);
   if (classes) made.className = classes;
-  made.textContent = text;
+  made.append(...children);
   return made;
 }
 
-export function button(label, action) {
-  const made = element("button", "", label);
+export function button(classes, label, action) {
+  const made = make("button", classes, label);
   made.type = "button";
   made.addEventListener("click", action);
   return made;
@@ -18,8 +19,7 @@ export function button(label, action) {
 
 // A share from 0 to 1, to be seen at a glance; whoever cannot see it needs words beside it.
 export function bar(share) {
-  const [whole, part] = [element("span", "bar"), element("span")];
+  const part = make("span");
   part.style.width = `${100 * share}%`;
-  whole.append(part);
-  return whole;
+  return make("span", "bar", part);
 }

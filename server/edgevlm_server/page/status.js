@@ -1,6 +1,6 @@
 // The status view: how the server and its device are, and the last requests. Knows elements, and when to look again.
 
-import { $, bar, element } from "./elements.js";
+import { $, bar, make } from "./elements.js";
 import { serverStatus } from "./server.js";
 import { seconds } from "./turn.js";
 
@@ -102,9 +102,9 @@ function cache(name, { used, limit }) {
 }
 
 function gauge(name, value, { share, hint = "", bad = false } = {}) {
-  const group = element("div", "gauge card");
-  group.append(element("dt", "", name), element("dd", "value", value));
-  if (hint) group.append(element("dd", bad ? "hint bad" : "hint", hint));
+  const group = make("div", "gauge card");
+  group.append(make("dt", "", name), make("dd", "value", value));
+  if (hint) group.append(make("dd", bad ? "hint bad" : "hint", hint));
   if (share !== undefined) group.lastChild.append(bar(Math.min(1, share)));
   return group;
 }
@@ -121,16 +121,16 @@ function requests(all) {
 }
 
 function row(one) {
-  const made = element("tr");
-  const time = element("time", "", moment(new Date(1000 * one.time)));
+  const made = make("tr");
+  const time = make("time", "", moment(new Date(1000 * one.time)));
   time.dateTime = new Date(1000 * one.time).toISOString();
-  const [when, what] = [element("td"), element("td")];
+  const [when, what] = [make("td"), make("td")];
   when.append(time);
   const word = one.code ?? (one.outcome === "ok" ? "" : one.outcome);
-  what.append(element("span", "", one.route ?? "no such path"), element("span", "hint", about(one)));
-  what.append(element("span", one.outcome === "failed" ? "hint bad" : "hint", word));
-  const result = element("td", "", one.status ? `${one.status}` : "none");
-  made.append(when, what, result, element("td", "took", seconds(1000 * one.seconds)));
+  what.append(make("span", "", one.route ?? "no such path"), make("span", "hint", about(one)));
+  what.append(make("span", one.outcome === "failed" ? "hint bad" : "hint", word));
+  const result = make("td", "", one.status ? `${one.status}` : "none");
+  made.append(when, what, result, make("td", "took", seconds(1000 * one.seconds)));
   return made;
 }
 

@@ -1,7 +1,7 @@
 // One question and its answer on the screen: text as it comes, how sure it is, what it cost. Knows no requests.
 
 import { inWords, percent, verdict } from "./confidence.js";
-import { $, bar, button, element } from "./elements.js";
+import { $, bar, button, make } from "./elements.js";
 import { draw, fields } from "./part.js";
 
 const SHORTEST_FOR_A_RATE = 100; // milliseconds; below, the browser delivers what came meanwhile in one piece
@@ -80,7 +80,7 @@ export class Turn {
     // how sure the model is that it cannot tell helps nobody at a line
     if (words && !refused) {
       shown.prepend(bar(confidence));
-      shown.append(element("span", "hint", percent(confidence)));
+      shown.append(make("span", "hint", percent(confidence)));
     }
     return kind;
   }
@@ -110,22 +110,22 @@ export class Turn {
 
   failed(message) {
     this.end("failed");
-    const error = element("p", "error", message);
+    const error = make("p", "error", message);
     error.setAttribute("role", "alert");
     this.part("verdict").before(error);
   }
 
   // A way out, below what went wrong.
   offer(label, action) {
-    const row = element("div", "row");
-    row.append(button(label, action));
+    const row = make("div", "row");
+    row.append(button("", label, action));
     this.part("verdict").before(row);
   }
 
   figure(name, value) {
     this.part("costs").hidden = false;
-    const [group, description] = [element("div"), element("dd", "", value)];
-    group.append(element("dt", "", name), description);
+    const [group, description] = [make("div"), make("dd", "", value)];
+    group.append(make("dt", "", name), description);
     this.part("figures").append(group);
     return description;
   }

@@ -95,8 +95,10 @@ class Asking(NamedTuple):
         """One after the other, as they are whole. Raises `ApiError` if the engine fails, `ClientLeft`."""
         left = iter(fields)
         async for ticket in tickets:
-            field = next(left)
-            yield read(field, await self._heard(ticket, field), self.refusal)
+            reading = read(next(left), await self._heard(ticket), self.refusal)
+            if reading.reason == "low_confidence":
+                self.service.metrics.refused("low_confidence")
+            yield reading
 
     async def _prompt(self, one: Ask, model: str | None) -> _Prompt:
         request = Request(place=one.place, model=model, turns=one.turns)
@@ -123,12 +125,13 @@ class Asking(NamedTuple):
             number=number,
         )
 
-    async def _heard(self, ticket: Ticket, field: Field) -> Heard:
+    async def _heard(self, ticket: Ticket) -> Heard:
         tokenizer, metrics = self.loaded.model.tokenizer, self.service.metrics
-        judge = Judge(self.refusal.text, field.min_confidence or 0.0)
+        # whether it is sure enough is the reading's to say: that knows whether it is whole
+        judge = Judge(self.refusal.text)
         answer = Answer(ticket, tokenizer, Detokenizer(tokenizer), judge, metrics, self.record.arrived)
         whole = joined([piece async for piece in answer.pieces()])
-        return Heard(whole.text or whole.withheld, whole.finish_reason == "stop", answer.confidence)
+        return Heard(whole.text, whole.finish_reason == "stop", answer.confidence)
 
 
 def _structure(one: Ask, refusal: Refusal) -> Structure:

@@ -38,7 +38,7 @@ class Kind(Protocol):
         ...
 
     def read(self, text: str) -> Any:
-        """The value of an answer in this form. Raises `OutOfRange`, `CutShort`."""
+        """The value of an answer in this form, with any white space at its end. Raises `OutOfRange`, `CutShort`."""
         ...
 
 
@@ -109,7 +109,7 @@ def read(field: Field, heard: Heard, refusal: Refusal) -> Reading:
     if field.min_confidence is not None and heard.confidence < field.min_confidence:
         return null("low_confidence")
     try:
-        return Reading(field, raw, heard.confidence, field.kind.read(raw))
+        return Reading(field, raw, heard.confidence, field.kind.read(heard.text.lstrip()))
     except OutOfRange:
         return null("out_of_range")
     except CutShort:

@@ -1,7 +1,8 @@
 """Kinds of values: how a model may write each, and what it has written. Pure text; knows no model and no wire shape.
 
 A form takes every way that a model is known to write a value; bounds are looked at afterwards, for a number that is
-forced into a range is a wrong number.
+forced into a range is a wrong number. Where a form has to end it has room for one digit, character or item more: what
+goes on there was cut short, and does not pass for a value.
 """
 
 import json
@@ -25,7 +26,7 @@ MOST_ITEMS = 8
 YES_AND_NO = {"yes": True, "no": False}
 NOTHING = ("none", "None")
 """An empty list."""
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_NUMBER = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
 _VISIBLE = r"[^\s]"
 _ANY = r"[^\x00]"
 _COMMA = r", ?"
@@ -46,16 +47,17 @@ class Number:
 
     @property
     def longest(self) -> int:
-        return WHOLE_DIGITS + self.decimals + 3 + len((self.unit or "").encode())
+        return WHOLE_DIGITS + self.decimals + 5 + len((self.unit or "").encode())
 
     def form(self) -> str:
-        fraction = rf"(\.[0-9]{{1,{self.decimals}}})?" if self.decimals else ""
         unit = f" (/ ?/ {json.dumps(self.unit)})?" if self.unit else ""
-        return rf"/-?[0-9]{{1,{WHOLE_DIGITS}}}{fraction}/{unit}"
+        return rf"/-?[0-9]{{1,{WHOLE_DIGITS + 1}}}(\.[0-9]{{1,{self.decimals + 1}}})?/{unit}"
 
     def read(self, text: str) -> float | int:
         found = _NUMBER.match(text)
         assert found is not None, "the form begins with a number"
+        if len(found[1]) > WHOLE_DIGITS or len(found[2] or "") > self.decimals:
+            raise CutShort
         number = Decimal(found[0])
         # as they are written: 0.1 is no power of two
         least, most = (None if one is None else Decimal(str(one)) for one in (self.minimum, self.maximum))
@@ -78,14 +80,13 @@ class Text:
 
     def form(self) -> str:
         if self.pattern is None:
-            # one more, so that a text that is too long shows
             return _text(_VISIBLE, r"[^\r\n]", self.max_length + 1)
         return f"{matching(self.pattern)} & {_text(_VISIBLE, _ANY, self.max_length)}"
 
     def read(self, text: str) -> str:
         if len(text) > self.max_length:
             raise CutShort
-        return text
+        return text.rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +129,30 @@ class ListOf:
 
     @property
     def longest(self) -> int:
-        item = 4 * self.max_length if self.choices is None else max(len(one.encode()) for one in self.choices)
-        return self.max_items * (item + len(", and "))
+        item = 4 * (self.max_length + 1) if self.choices is None else max(len(one.encode()) for one in self.choices)
+        return (self.max_items + 1) * (item + len(", and "))
 
     def form(self) -> str:
         if self.choices is None:
-            item, between = _text(r"[^\s,]", r"[^,\r\n]", self.max_length), _COMMA
+            item, between = _text(r"[^\s,]", r"[^,\r\n]", self.max_length + 1), _COMMA
         else:
             item, between = alternatives(_spellings(self.choices)), _BETWEEN_CHOICES
-        more = f" (/{between}/ ({item})){{0,{self.max_items - 1}}}" if self.max_items > 1 else ""
-        return f"({item}){more} | {alternatives(NOTHING)}"
+        return f"({item}) (/{between}/ ({item})){{0,{self.max_items}}} | {alternatives(NOTHING)}"
 
     def read(self, text: str) -> list[str]:
-        if self.choices is None:
-            return [] if text in NOTHING else [item.strip() for item in text.split(",")]
-        spellings = _spellings(self.choices)
+        items = self._texts(text) if self.choices is None else self._chosen(text, self.choices)
+        if len(items) > self.max_items:
+            raise CutShort
+        return items
+
+    def _texts(self, text: str) -> list[str]:
+        items = [] if text.rstrip() in NOTHING else [item.lstrip() for item in text.split(",")]
+        if any(len(item) > self.max_length for item in items):
+            raise CutShort
+        return [item.rstrip() for item in items]
+
+    def _chosen(self, text: str, choices: tuple[str, ...]) -> list[str]:
+        spellings = _spellings(choices)
         if text in NOTHING and text not in spellings:
             return []
         # where one choice begins like another, the longer one is meant

@@ -197,6 +197,7 @@ class Batcher:
         """Choose the next token of each, `[n, vocab_size]`, and end those that are through."""
         ends: list[tuple[Ticket, End]] = []
         tokens = sample_batch([sequence.sampler for sequence in sequences], logits)
+        now = time.monotonic()
         chosen = chosen_logprobs(logits, [token or 0 for token in tokens], self._temperature)
         for sequence, token, logprob, slot in zip(sequences, tokens, chosen, logits, strict=True):
             ticket = self._tickets[sequence]
@@ -205,7 +206,7 @@ class Batcher:
                 continue
             sequence.take(token, logprob)
             logprobs = None if sequence.logprobs is None else logprobs_of(slot, token, sequence.logprobs)
-            self._outgoing.append((ticket, Token(token, logprobs, sequence.confidence)))
+            self._outgoing.append((ticket, Token(token, now, logprobs, sequence.confidence)))
             if sequence.finish_reason is not None:
                 ends.append((ticket, End(sequence.finish_reason)))
         # only now: a slot copy must not leave behind a position that its sequence does not count yet

@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import abc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from edgevlm_server.errors import AnswerTimeout, Refusal
@@ -36,12 +36,18 @@ class End:
 
     reason: Reason
     error: Refusal | None = None
+    at: float = field(default_factory=time.monotonic, compare=False)
+    """When it came about, of the monotonic clock: it may be read much later."""
 
 
 class Token(NamedTuple):
-    """One token of an answer, with its probability if the sequence asks for it."""
+    """One token of an answer, with its probability if the sequence asks for it.
+
+    `at` is when it was chosen, of the monotonic clock: it may be read much later.
+    """
 
     id: int
+    at: float
     logprobs: Logprobs | None = None
     confidence: float = 1.0
     """Of the answer up to this token, see `Sequence.confidence`."""
@@ -189,9 +195,8 @@ class Answer:
                 return
             if stopped:
                 continue  # the engine was a step ahead of the stop string
-            now = time.monotonic()
-            (self._metrics.inter_token if self._count else self._metrics.first_token).observe(now - last)
-            last = now
+            (self._metrics.inter_token if self._count else self._metrics.first_token).observe(event.at - last)
+            last = event.at
             self._count += 1
             self.confidence = event.confidence
             text, tokens = self._push(event)
@@ -211,7 +216,7 @@ class Answer:
                 raise end.error()
             if end.reason == "cancelled":
                 raise ClientLeft
-        self._metrics.end_to_end.observe(time.monotonic() - self._arrived)
+        self._metrics.end_to_end.observe(end.at - self._arrived)
         self._metrics.request_prompt.observe(self.usage.prompt)
         self._metrics.request_generation.observe(self.usage.completion)
         reason: FinishReason = "length" if end.reason == "length" and self._text.stopped is None else "stop"

@@ -50,7 +50,8 @@ class Sequence:
     """When its first token was there."""
     generated: list[int] = field(default_factory=list)
     logprob: float = 0.0
-    """Of all that is generated, under the model's own distribution: the natural logarithm."""
+    """Of all that is generated, under the model's own distribution at the temperature of confidence: the natural
+    logarithm."""
     sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +69,10 @@ class Sequence:
 
     @property
     def confidence(self) -> float:
-        """How likely the model was, by itself, to say what it has said so far: the product over its tokens."""
+        """How likely the model was, by itself, to say what it has said so far: the product over its tokens.
+
+        Its logits are divided by the bundle's `confidence_temperature` first.
+        """
         return math.exp(self.logprob)
 
     @property
@@ -81,7 +85,7 @@ class Sequence:
         return "length" if len(self.generated) >= self.max_tokens else None
 
     def take(self, token: int, logprob: float) -> None:
-        """Go on to the next token, whose probability has this natural logarithm."""
+        """Go on to the next token; `logprob` is that of `self.logprob`'s distribution."""
         self.generated.append(token)
         self.logprob += logprob
 

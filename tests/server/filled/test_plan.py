@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import pytest
+from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.filled.asks import Reader, asks, fill_of
 from edgevlm_server.filled.bounds import holds
 from edgevlm_server.filled.plan import MOST_LEAVES, plan
@@ -66,6 +67,14 @@ def test_a_bound_that_is_not_exclusive_in_an_older_way_excludes_nothing() -> Non
     schema = reading(a={**NUMBER, "minimum": -5, "exclusiveMinimum": False, "exclusiveMaximum": False})
     [leaf] = leaves(plan(schema))
     assert holds(leaf.schema, 0) and holds(leaf.schema, -5) and not holds(leaf.schema, -6)
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "fits"),
+    [(0.3, 0.1, True), (0.35, 0.1, False), (5, 1e-300, True), (1e300, 0.7, False), (-4, 2, True), (5, 0, False)],
+)
+def test_multiples_are_those_of_the_numbers_as_written(value: float, step: float, fits: bool) -> None:
+    assert holds({**NUMBER, "multipleOf": step}, value) == fits
 
 
 def asked(schema: Body) -> list[str | None]:
@@ -152,3 +161,18 @@ def test_when_it_is_filled(parts: Any, always: bool, writes_json: bool, is_fille
     fill = Fill(plan(reading(a=NUMBER)), "place", always)
     request = Request(place="messages", turns=(Turn("user", parts),), generation=Generation(fill=fill))
     assert (fill_of(request, fill, writes_json=writes_json) is fill) == is_filled
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_a_prompt_without_a_template_has_no_place_for_questions(always: bool) -> None:
+    fill = Fill(plan(reading(a=NUMBER)), "place", always)
+    request = Request(place="prompt", prompt="Once upon", generation=Generation(fill=fill))
+    assert fill_of(request, fill, writes_json=False) is None
+
+
+def test_what_must_be_filled_is_refused_without_a_picture() -> None:
+    fill = Fill(plan(reading(a=NUMBER)), "place.schema", always=True, demanded="place.fill")
+    request = Request(place="messages", turns=(Turn("user", ("a",)),), generation=Generation(fill=fill))
+    with pytest.raises(InvalidRequest, match="about a picture") as refused:
+        fill_of(request, fill, writes_json=True)
+    assert refused.value.param == "place.fill"

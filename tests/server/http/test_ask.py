@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgevlm_server.api.ask import takes_json
 from PIL import Image
 
 from tests.live import LiveServer
@@ -75,25 +74,6 @@ def test_several_pictures_keep_their_order_and_none_is_needed(echo_server: LiveS
     alone = echo_server.client.post("/ask", files={"question": (None, "Q")})
     assert alone.text.endswith("USER: Q ASSISTANT:\n")
     assert alone.headers["content-type"].startswith("text/plain")
-
-
-@pytest.mark.parametrize(
-    ("accept", "wants"),
-    [
-        ("", False),
-        ("*/*", False),
-        ("text/plain", False),
-        ("application/json", True),
-        ("application/json, text/plain, */*", True),
-        ("application/json;q=0.5, text/plain", False),
-        ("text/*;q=0.1, Application/JSON; q=0.2", True),
-        ("application/json;q=0", False),
-        ("application/json;q=much", False),
-        (";;,,", False),
-    ],
-)
-def test_what_a_client_takes(accept: str, wants: bool) -> None:
-    assert takes_json(accept) is wants
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from openai import OpenAI
 from tests.live import LiveServer, sse
 from tests.manifests import change_part
 from tests.pictures import data_url
-from tests.server.engines import DoubtfulEngine
+from tests.server.engines import DoubtfulEngine, until
 
 Bundles = Callable[[str], Path]
 SURE, END, WORDS = 0.9, 0.6, 3
@@ -38,6 +38,12 @@ def chat(server: LiveServer, **fields: Any) -> Any:
 def sent(form: dict[str, str]) -> dict[str, tuple[None, str]]:
     """As multipart, without a file."""
     return {name: (None, value) for name, value in form.items()}
+
+
+def last_request(server: LiveServer, request_id: str) -> Any:
+    """What `/status` says of a request, which is noted behind its answer."""
+    until(lambda: server.service.recent.last[0].id == request_id, "the request to be noted")
+    return server.client.get("/status").json()["last_requests"][0]
 
 
 def near(value: float) -> Any:
@@ -75,6 +81,13 @@ def test_a_form_and_penalties_do_not_make_it_surer(server: LiveServer) -> None:
     assert formed["confidence"] < 1e-6
     heated = chat(server, temperature=2, seed=1, top_k=1).json()["choices"][0]
     assert heated["confidence"] == near(ASKED)
+    text = chat(server).json()["choices"][0]["message"]["content"]
+    ids = server.client.post("/tokenize", json={"prompt": text, "add_special_tokens": False}).json()["tokens"]
+    # as much as leaves the choice as it is, and then more
+    for bias, same in ((-1, True), (-5, False)):
+        biased = chat(server, presence_penalty=1, logit_bias=dict.fromkeys(map(str, ids), bias)).json()["choices"][0]
+        assert (biased["message"]["content"] == text) == same
+        assert (biased["confidence"] == near(ASKED)) == same
 
 
 def test_the_temperature_of_its_maker_changes_it(bundles: Bundles, tmp_path: Path) -> None:
@@ -233,8 +246,8 @@ def test_openais_client_reads_responses_with_a_refusal(server: LiveServer) -> No
 
 
 def test_record_and_status_know_it(server: LiveServer) -> None:
-    chat(server, min_confidence=0.8)
-    last = server.client.get("/status").json()["last_requests"][0]
+    response = chat(server, min_confidence=0.8)
+    last = last_request(server, response.headers["x-request-id"])
     assert (last["confidence"], last["refused"], last["outcome"]) == (near(ASKED), "low_confidence", "ok")
 
 
@@ -254,17 +267,19 @@ def test_readings_keep_to_the_servers_default_and_are_noted(bundles: Bundles) ->
     body = {"image": data_url(), "fields": fields}
     engine = DoubtfulEngine(bundles("v2"), 2, SURE)
     with LiveServer.on_engine(bundles("v2"), engine, min_confidence=0.5) as server:
-        [doubtful] = server.client.post("/v1/readings", json=body).json()["fields"]
+        response = server.client.post("/v1/readings", json=body)
+        [doubtful] = response.json()["fields"]
         assert (doubtful["value"], doubtful["reason"]) == (None, "low_confidence")
-        last = server.client.get("/status").json()["last_requests"][0]
+        last = last_request(server, response.headers["x-request-id"])
         assert (last["confidence"], last["refused"]) == (doubtful["confidence"], "low_confidence")
         assert server.metrics()['edgevlm_answers_refused_total{reason="low_confidence"}'] == 1
         [taken] = server.client.post("/v1/readings", json={**body, "min_confidence": 0}).json()["fields"]
         assert taken["value"] is not None
 
 
-def test_the_description_of_the_api_names_status_and_heads(server: LiveServer) -> None:
+def test_the_description_of_the_api_names_status_and_headers(server: LiveServer) -> None:
     document = server.client.get("/openapi.json").json()
-    answers = document["paths"]["/ask"]["post"]["responses"]
-    assert {"x-confidence", "x-refused", "x-request-id"} <= {*answers["422"]["headers"], *answers["200"]["headers"]}
+    for status in ("200", "422"):
+        headers = document["paths"]["/ask"]["post"]["responses"][status]["headers"]
+        assert {"x-confidence", "x-refused", "x-request-id"} <= {*headers}, status
     assert "422" not in document["paths"]["/v1/chat/completions"]["post"]["responses"]

@@ -1,6 +1,7 @@
 """Decisions: the probabilities are the model's own, whatever else runs, and in the shape of OpenAI's client."""
 
 import math
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from edgevlm_engines import Floats, Tokens
 from edgevlm_server.api.decisions import Choice, Predicate, Score, answer, to_score
+from edgevlm_server.runtime.scoring import Likelihood
 from openai import OpenAI
 
 from tests.live import LiveServer
+from tests.manifests import change_part
 from tests.pictures import data_url
 from tests.server.engines import FailingEngine, SlowEngine, until
 from tests.server.http.leaving import leave_once_accepted
@@ -62,10 +65,10 @@ class Opinionated(SlowEngine):
     def opinion(self, before: int) -> Floats:
         return ((np.arange(self.info.vocab_size) * (before + 3)) % 7).astype(np.float32)
 
-    def logprob(self, before: int, answer: list[int]) -> float:
+    def logprob(self, before: int, answer: list[int], temperature: float = 1) -> float:
         total = 0.0
         for token in answer:
-            logits = self.opinion(before).astype(np.float64)
+            logits = self.opinion(before).astype(np.float64) / temperature
             total += logits[token] - math.log(np.exp(logits).sum())
             before = token
         return total
@@ -90,6 +93,26 @@ def test_probabilities_are_those_of_whole_answers(bundles: Bundles, slots: int) 
     likeliest = max(one["probability"] for one in found["probabilities"])
     assert found["confidence"] == pytest.approx(likeliest * found["diagnostics"]["label_mass"])
     assert found["diagnostics"]["label_mass"] == pytest.approx(sum(map(math.exp, logs)), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_the_temperature_of_confidence_changes_nothing_else(bundles: Bundles, tmp_path: Path) -> None:
+    values = ("red", "red and green", "834.2")
+    found = {}
+    for temperature in (1.0, 5.0):
+        bundle = Path(shutil.copytree(bundles("v2"), tmp_path / f"{temperature}"))
+        change_part(bundle, "about", confidence_temperature=temperature)
+        engine = Opinionated(bundle, slots=2)
+        with LiveServer.on_engine(bundle, engine) as server:
+            found[temperature] = post(server, YES_NO, pick(*values))["answers"]
+            tokenizer = server.service.loaded().model.tokenizer
+        last = tokenizer.encode("x ASSISTANT:", space_prefix=True)[-1]
+        chosen = [*tokenizer.encode(found[temperature][1]["choice"], space_prefix=True), 2]
+        expected = math.exp(engine.logprob(last, chosen, temperature))
+        assert found[temperature][1]["confidence"] == pytest.approx(expected, rel=1e-3)
+    for sharp, soft in zip(*found.values(), strict=True):
+        assert sharp.pop("confidence") != soft.pop("confidence")
+        assert sharp == soft
 
 
 @pytest.mark.slow
@@ -158,11 +181,14 @@ def test_the_model_sees_the_question_behind_the_input(bundles: Bundles) -> None:
     assert "USER: A flange.\nWhich?\na: first ASSISTANT:" in prompt
 
 
+def likely(probability: float) -> Likelihood:
+    return Likelihood(math.log(probability), probability)
+
+
 def test_arithmetic() -> None:
     predicate = Predicate(type="predicate", instructions="Is it?")
     assert to_score(predicate).answers == [("yes", "Yes"), ("no", "No")]
-    quarter = math.log(0.25)
-    found = answer(predicate, [[quarter, quarter], [math.log(0.125), -math.inf]])
+    found = answer(predicate, [[likely(0.25), likely(0.25)], [likely(0.125), Likelihood(-math.inf, 0)]])
     assert found["probability"] == pytest.approx(0.8)
     assert found["diagnostics"]["label_mass"] == pytest.approx(0.625)
     choice = Choice.model_validate({**pick(True, False)})
@@ -171,7 +197,7 @@ def test_arithmetic() -> None:
     score = Score.model_validate(
         {"type": "score", "instructions": "How?", "levels": [{"label": "a"}, {"label": "b"}, {"label": "c"}]}
     )
-    found = answer(score, [[-2000.0], [-2000.0], [-3000.0]])
+    found = answer(score, [[Likelihood(log, 0)] for log in (-2000.0, -2000.0, -3000.0)])
     assert found["score"] == pytest.approx(0.5)
     assert found["diagnostics"]["label_mass"] == 0
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from openai import OpenAI
 from pydantic import BaseModel
 
 from tests.live import LiveServer, sse
+from tests.server.http.refusing import check_error
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 REFUSAL = "I cannot see that in the image."
@@ -118,13 +120,15 @@ def test_an_object_in_an_object_is_filled_in_its_order(demo: LiveServer) -> None
     assert found["message"]["content"] == '{"display": {"value": 3.7}, "gauge": 10.0, "unit": "bar"}'
 
 
-def test_all_fields_are_counted_and_share_the_picture(demo: LiveServer) -> None:
-    picture = {"display": PANEL["properties"]["display"]}
-    one = post(demo, "panel.jpg", obj(picture), "Read the panel.").json()["usage"]
-    both = post(demo, "panel.jpg", PANEL, "Read the panel.").json()["usage"]
+def test_all_fields_are_counted_and_share_the_picture(demo_model: Path) -> None:
+    with LiveServer.on_bundle(demo_model) as server:
+        both = post(server, "panel.jpg", PANEL, "Read the panel.").json()["usage"]
+        display = {"display": PANEL["properties"]["display"]}
+        one = post(server, "panel.jpg", obj(display), "Read the panel.").json()["usage"]
     assert 1.8 * one["prompt_tokens"] < both["prompt_tokens"] < 2.2 * one["prompt_tokens"]
     assert both["completion_tokens"] > one["completion_tokens"]
-    assert both["prompt_tokens_details"]["cached_tokens"] > both["prompt_tokens"] / 2
+    # nothing was asked before: it is the second field that finds the picture
+    assert 0.8 * one["prompt_tokens"] < both["prompt_tokens_details"]["cached_tokens"] < one["prompt_tokens"]
 
 
 OR_NULL = {"anyOf": [LAMP, {"type": "null"}]}
@@ -234,11 +238,15 @@ def test_probabilities_are_the_fields(demo: LiveServer) -> None:
             _, events = streamed(demo, "gauge.jpg", schema, **fields)
             text = "".join(event["delta"].get("content") or "" for event in events)
             listed = [one for event in events if event["logprobs"] for one in event["logprobs"]["content"]]
+            confidence = events[-1]["confidence"]
         else:
             found = choice(demo, "gauge.jpg", schema, "Read it.", **fields)
             text, listed = found["message"]["content"], found["logprobs"]["content"]
+            confidence = found["confidence"]
         assert "".join(one["token"] for one in listed) == text
         assert all(one["logprob"] <= 0 and one["top_logprobs"] == [] for one in listed)
+        # a piece for each field, and the least sure is that of the whole
+        assert min(math.exp(one["logprob"]) for one in listed) == pytest.approx(confidence, rel=1e-4)
 
 
 def test_a_stop_text_cuts_what_is_written(demo: LiveServer) -> None:
@@ -283,3 +291,34 @@ def test_a_schema_that_must_be_filled_and_cannot_is_told_why(demo: LiveServer) -
     error = demo.client.post("/v1/chat/completions", json=body).json()["error"]
     assert error["code"] == "unsupported_schema" and error["param"] == "response_format.json_schema.fill"
     assert "a list of anything but texts and given values" in error["message"]
+
+
+def test_a_schema_that_must_be_filled_needs_a_picture(demo: LiveServer) -> None:
+    text = "Which lamp is on?"
+    schema = obj({"lamp": LAMP})
+    format = {"type": "json_schema", "name": "reading", "schema": schema, "fill": True}
+    chat = {"messages": [{"role": "user", "content": text}], "response_format": form(schema, fill=True)}
+    completion = {"prompt": text, "response_format": form(schema, fill=True)}
+    responses = {"input": text, "text": {"format": format}}
+    for route, body, param in (
+        ("/v1/chat/completions", chat, "response_format.json_schema.fill"),
+        ("/v1/completions", completion, "response_format.json_schema.fill"),
+        ("/v1/responses", responses, "text.format.fill"),
+    ):
+        response = demo.client.post(route, json=body)
+        assert check_error(response, 400, "invalid_value")["param"] == param
+
+
+def test_a_text_completion_goes_on_with_its_prompt(demo: LiveServer) -> None:
+    def usage(prompt: str) -> Body:
+        body = {"prompt": prompt, "response_format": {"type": "json_object"}, "max_tokens": 4}
+        response = demo.client.post("/v1/completions", json=body)
+        assert response.status_code == 200, response.text
+        return response.json()["usage"]  # type: ignore[no-any-return]
+
+    assert usage("lamp " * 40)["prompt_tokens"] > usage("lamp")["prompt_tokens"] + 30
+
+
+def test_any_step_of_a_number_can_be_followed(demo: LiveServer) -> None:
+    found = choice(demo, "gauge.jpg", obj({"value": {**NUMBER, "multipleOf": 1e-30}}))
+    assert found["message"]["content"] == '{"value": 3.0}'

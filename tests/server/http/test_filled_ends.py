@@ -43,6 +43,16 @@ def test_more_fields_than_slots_come_in_waves(bundles: Bundles) -> None:
         balanced(server)
 
 
+def test_what_is_cut_short_is_unfinished_and_not_merely_doubtful(bundles: Bundles) -> None:
+    with LiveServer.on_engine(bundles("v2"), BabblingEngine(bundles("v2"), 1, seconds=0)) as server:
+        schema = obj({"a": {"type": "string", "pattern": "^[a-z]{200}$"}})
+        [choice] = ask(server, schema, max_tokens=1, min_confidence=1.0).json()["choices"]
+        assert (choice["finish_reason"], choice["refused"]) == ("length", None)
+        assert not server.metrics().get('edgevlm_answers_refused_total{reason="low_confidence"}')
+        assert ask(server, obj({"a": {"enum": ["red", "green"]}}), min_confidence=1.0).json()["choices"][0]["refused"]
+        assert server.metrics()['edgevlm_answers_refused_total{reason="low_confidence"}'] == 1
+
+
 @pytest.mark.slow
 def test_who_leaves_leaves_nothing_running(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)
@@ -53,11 +63,16 @@ def test_who_leaves_leaves_nothing_running(bundles: Bundles) -> None:
 
 
 @pytest.mark.slow
-def test_time_that_is_up_ends_it_in_any_wave(bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.05)
-    with LiveServer.on_engine(bundles("v2"), engine, request_timeout=1.5) as server:
-        check_error(ask(server, FOUR), 504, "answer_timeout")
+@pytest.mark.parametrize("before", [0, 1])
+def test_time_that_is_up_ends_it_in_any_wave(bundles: Bundles, before: int) -> None:
+    """With one slot each field is a wave; short ones come `before` those that take too long."""
+    schema = obj({**{f"{number}": SHORT["properties"]["a"] for number in range(before)}, **FOUR["properties"]})
+    with LiveServer.on_engine(
+        bundles("v2"), SlowEngine(bundles("v2"), slots=1, seconds=0.02), request_timeout=1.5
+    ) as server:
+        check_error(ask(server, schema), 504, "answer_timeout")
         balanced(server)
+        assert server.metrics()["edgevlm_requests_completed_total"] >= before
 
 
 @pytest.mark.slow

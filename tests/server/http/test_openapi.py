@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from edgevlm_server.http.app import BODIES, build_api
 from edgevlm_server.http.openapi import describe
 from edgevlm_server.http.static import DOCS, SHARED
+from edgevlm_server.refusals import Refused
 from edgevlm_server.version import commit, version
 
 from tests.live import LiveServer
@@ -57,6 +58,11 @@ def test_every_route_says_what_it_is_and_which_errors_it_has(echo_server: LiveSe
             continue
         assert operation["security"], path
         assert ALWAYS | (WITH_A_BODY if method == "post" else set()) <= found, path
+
+
+def test_every_reason_for_no_answer_is_named(description: dict[str, Any]) -> None:
+    [head] = {tuple(head["schema"]["enum"]) for head in values(description, "x-refused")}
+    assert set(head) == set(get_args(Refused))
 
 
 def test_every_example_is_answered(echo_server: LiveServer, description: dict[str, Any]) -> None:

@@ -117,8 +117,8 @@ def test_answers_as_models_write_them(kind: Kind, text: str, value: Any) -> None
     ("kind", "text"),
     [
         (Number(), "834.2 bar"),
-        (Number(), "1.2345"),
-        (Number(decimals=0), "7.5"),
+        (Number(), "1.23456"),
+        (Number(decimals=0), "7.55"),
         (Number(decimals=1), "7."),
         (Number(), "about 7"),
         (Text(), "two\nlines"),
@@ -126,7 +126,7 @@ def test_answers_as_models_write_them(kind: Kind, text: str, value: Any) -> None
         (Text(pattern="[0-9]*", max_length=3), "1234"),
         (Choice.of(["red"]), "green"),
         (boolean(), "yes and no"),
-        (ListOf(choices=("red",), max_items=2), "red, red, red"),
+        (ListOf(choices=("red",), max_items=2), "red, red, red, red"),
         (ListOf(choices=("red",)), "red, blue"),
     ],
 )
@@ -134,9 +134,24 @@ def test_other_answers_cannot_be_given(kind: Kind, text: str) -> None:
     assert not takes(kind, text)
 
 
-def test_a_text_that_is_longer_than_it_may_be_is_none() -> None:
-    kind = Text(max_length=3)
-    assert [said(kind, text).reason for text in ("two", "four")] == [None, "unfinished"]
+@pytest.mark.parametrize(
+    ("kind", "whole", "longer"),
+    [
+        (Text(max_length=3), "two", "four"),
+        (Text(max_length=3), "two", "one "),
+        (Number(decimals=1), "834.2", "834.25"),
+        (Number(decimals=1, unit="bar"), "834.2 bar", "834.25 bar"),
+        (Number(decimals=0), "834", "834.2"),
+        (Number(), "9" * 12, "9" * 13),
+        (ListOf(choices=("red", "green"), max_items=1), "red", "red, green"),
+        (ListOf(choices=("red", "green"), max_items=1), "none", "red and green"),
+        (ListOf(max_items=2), "a bolt, a nut", "a bolt, a nut, a pin"),
+        (ListOf(max_items=2, max_length=3), "pin, nut", "pin, bolt"),
+    ],
+)
+def test_an_answer_that_goes_on_where_its_form_ends_is_none(kind: Kind, whole: str, longer: str) -> None:
+    assert takes(kind, whole) and takes(kind, longer)
+    assert [said(kind, text).reason for text in (whole, longer)] == [None, "unfinished"]
 
 
 def test_a_number_out_of_its_range_is_none() -> None:
@@ -179,7 +194,7 @@ def test_numbers_are_read_as_they_are_written(number: Decimal, unit: str | None,
     assert said(Number(unit=unit), text).value == float(number)
 
 
-@given(st.lists(LINES, min_size=1, max_size=6, unique_by=lambda one: (one.lower(), one.upper())), st.data())
+@given(st.lists(LINES, min_size=1, max_size=6, unique_by=(str.lower, str.upper)), st.data())
 def test_each_choice_is_read_as_itself(choices: list[str], data: st.DataObject) -> None:
     chosen = data.draw(st.sampled_from(choices))
     for text in (chosen, chosen[:1].upper() + chosen[1:]):

@@ -88,6 +88,26 @@ class Doubting(EchoEngine):
         return out
 
 
+def test_an_event_knows_when_it_came_about() -> None:
+    """Whenever somebody reads it."""
+
+    async def play() -> None:
+        batcher = Batcher(Doubting(), Ledger(), lambda: None)
+        none, began = np.zeros((0, 4), np.float32), time.monotonic()
+        ticket = batcher.submit(Sequence(np.array([1, 5, 6, 7], np.int64), none, 3, frozenset({2})))
+        ended = asyncio.Event()
+        ticket.when_ended(lambda end: ended.set())
+        await ended.wait()
+        over = time.monotonic()
+        times = [event.at async for event in ticket.events()]
+        assert began < min(times) and max(times) < over
+        assert times == sorted(times) and len(times) == 4
+        batcher.refuse()
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize(
     ("temperature", "sure"),
     [(1.0, [0.9, 0.45, 0.36]), (0.5, [0.81 / 0.82, 0.5 * 0.81 / 0.82, 0.5 * 0.81 / 0.82 * 0.64 / 0.68])],

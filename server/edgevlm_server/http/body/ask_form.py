@@ -3,6 +3,7 @@
 from typing import Any
 
 from edgevlm_server.errors import InvalidRequest
+from edgevlm_server.http.body.json_body import parse_json
 from edgevlm_server.http.body.multipart import FormField, invalid_form
 
 TEXTS = (
@@ -58,11 +59,22 @@ def _is_path(content: bytes) -> bool:
         return False
 
 
-def _value(field: FormField) -> str | int:
+def _value(field: FormField) -> Any:
+    if field.name == "fields":
+        return _json(field)
     text = _text(field)
     # `0x10`, `1_000` and the like stay texts, which are no numbers for the model
     number = text.isascii() and text.isdecimal() and len(text) < 10
     return int(text) if field.name == "max_tokens" and number else text
+
+
+def _json(field: FormField) -> Any:
+    """As strict and bounded as a body that is JSON."""
+    try:
+        return parse_json(field.content)
+    except InvalidRequest as error:
+        message = f"{field.name}: {error.message.replace('The body', 'The text')}"
+        raise InvalidRequest(message, code=error.code, param=field.name) from None
 
 
 def _text(field: FormField) -> str:

@@ -10,7 +10,8 @@ import anyio
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from edgevlm_server.api.ask import AskForm, JsonAskForm, takes_json
+from edgevlm_server.api.accept import takes_json
+from edgevlm_server.api.ask import AskForm, JsonAskForm
 from edgevlm_server.api.strict import Model, invalid
 from edgevlm_server.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 from edgevlm_server.http.body.ask_form import form_values

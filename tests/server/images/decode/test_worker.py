@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgevlm_server.images.decode import decoder as decoder_module
@@ -210,12 +211,19 @@ def test_worker_imports_little() -> None:
 
 def test_a_part_that_ends_the_process_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process answers one part and dies over the next one; what stands behind it is asked of a new process."""
-    script = ACCEPT + f"os.write(0, {DECODED} + b'0' + bytes({3 * SIZE * SIZE}))\n"
-    # had it died at once, the next part would be the first of a new process
-    script += "import time; time.sleep(0.5); os._exit(1)"
+    script = ACCEPT + f"os.write(0, {DECODED} + b'0' + bytes({3 * SIZE * SIZE})); os.read(0, 1)"
+    reply, waited_for = decoder_module._Process._reply, []
+
+    def reply_of_one_that_dies(process: decoder_module._Process, length: int, *rest: Any) -> bytes | ImageError:
+        waited_for.append(length)
+        if len(waited_for) == 3:  # its size and one part are there, and the next part is waited for
+            process._process.kill()
+        return reply(process, length, *rest)
+
     with decoder() as made:
         with monkeypatch.context() as patch:
             patch.setattr(decoder_module, "_command", lambda limits: [sys.executable, "-c", script])
+            patch.setattr(decoder_module._Process, "_reply", reply_of_one_that_dies)
             first, died, behind = made.parts(GOOD, [None, None, None])
         assert not isinstance(first, ImageError) and not isinstance(behind, ImageError)
         assert isinstance(died, ImageError) and died.code == "image_invalid"
