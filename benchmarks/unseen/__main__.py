@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from benchmarks.command import run_command
 from benchmarks.machine import heading
 from benchmarks.unseen import fonts, nothing
@@ -24,11 +26,11 @@ from edgevlm.evaluation.asking import answered
 from edgevlm.evaluation.forms import WAYS
 
 
-def results(ask: Answerer, families: Sequence[str], pictures: int, seed: int) -> Iterator[Result]:
-    """Every question of these families with its answer."""
+def results(ask: Answerer, families: Sequence[str], count: int, seed: int) -> Iterator[tuple[Result, Image.Image]]:
+    """Every question of these families with its answer, and its picture, which is large."""
     for family in families:
-        asked = questions(family, pictures, seed)
-        yield from (Result(question, said) for question, said in answered(ask, asked, family))
+        for question, said in answered(ask, questions(family, count, seed), family):
+            yield Result(family, question.text, question.truth, said), question.image
 
 
 def main() -> None:
@@ -43,12 +45,17 @@ def main() -> None:
         nothing.check()
     bundle = None if options.bundle in (None, "demo") else Path(options.bundle)
     with answerer(bundle, options.url, directly=options.engine, way=options.form) as ask:
-        found = list(results(ask, families, options.pictures, options.seed))
+        found: list[Result] = []
+        pictures: list[Image.Image] = []
+        for result, picture in results(ask, families, options.pictures, options.seed):
+            found.append(result)
+            if options.sheet:
+                pictures.append(picture)
     print(f"{heading()}\n\n{report(found)}\n\n{calibration.report(judged(found))}")
     if options.answers:
         options.answers.write_text("".join(map(_line, found)), encoding="utf-8")
     if options.sheet:
-        write_sheet(options.sheet, [one.question for one in found], [_shown(one) for one in found])
+        write_sheet(options.sheet, pictures, found)
 
 
 def _chosen(named: Sequence[str]) -> list[str]:
@@ -59,19 +66,14 @@ def _chosen(named: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _shown(result: Result) -> str:
-    return f"{result.said.text} ({result.outcome}, {result.said.confidence:.2f})"
-
-
 def _line(result: Result) -> str:
-    question, said = result.question, result.said
     fields = {
-        "family": question.family,
-        "question": question.text,
-        "answer": said.text,
-        "truth": str(question.truth),
+        "family": result.family,
+        "question": result.text,
+        "answer": result.said.text,
+        "truth": str(result.truth),
         "outcome": result.outcome,
-        "confidence": round(said.confidence, 6),
+        "confidence": round(result.said.confidence, 6),
     }
     return json.dumps(fields, ensure_ascii=False) + "\n"
 

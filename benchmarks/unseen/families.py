@@ -14,6 +14,8 @@ Source = Callable[[Random, str], Iterator[Question]]
 
 PHOTOGRAPHS = "photographs without a device"
 TEXTURES = "textures without a device"
+PRINTED = ("display", "gauge", "number")
+"""Devices with digits of some colour."""
 
 
 def wrong_family(random: Random, family: str) -> Iterator[Question]:
@@ -28,13 +30,13 @@ def wrong_family(random: Random, family: str) -> Iterator[Question]:
     }
     while True:
         device = random.choice(list(shown))
-        asked = [text for text in nothing.EVERY_FAMILY if not _about(text, device)]
+        asked = [text for text in nothing.EVERY_FAMILY if not is_about(text, device)]
         yield next(shown[device])._replace(text=random.choice(asked), truth=Truth())
 
 
-def _about(text: str, device: str) -> bool:
+def is_about(text: str, device: str) -> bool:
     """Whether a device of this kind might answer it."""
-    return device in text or (device == "display" and "digits" in text)
+    return device in text or (device in PRINTED and "digits" in text)
 
 
 FAMILIES: dict[str, Source] = {
@@ -65,6 +67,6 @@ FAMILIES: dict[str, Source] = {
 }
 
 
-def questions(family: str, count: int, seed: int) -> list[Question]:
+def questions(family: str, count: int, seed: int) -> Iterator[Question]:
     """The first `count` of a family: the same for the same seed, and the first of any larger count."""
-    return list(islice(FAMILIES[family](Random(f"{family} {seed}"), family), count))
+    return islice(FAMILIES[family](Random(f"{family} {seed}"), family), count)

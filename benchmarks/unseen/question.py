@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
+from edgevlm.evaluation.forms import REFUSAL
+
 Outcome = Literal["right", "refused", "wrong"]
 
-REFUSAL = "I cannot see that in the image."
 NOTHING = "There is no device in the image."
 """What the demo model says of a picture with nothing in it that it knows; beside the refusal, it is one too."""
 
@@ -46,10 +47,10 @@ class Question(NamedTuple):
     truth: Truth
 
 
-def outcome(said: str, truth: Truth, refusal: str = REFUSAL) -> Outcome:
+def outcome(said: str, truth: Truth) -> Outcome:
     """A refusal is right where there is nothing to tell, and no error elsewhere."""
     text = _plain(said)
-    refused = text in (_plain(refusal), _plain(NOTHING))
+    refused = text in (_plain(REFUSAL), _plain(NOTHING))
     if truth.refuse:
         return "right" if refused else "wrong"
     if refused:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from benchmarks.report import table
 from benchmarks.unseen.families import PHOTOGRAPHS
-from benchmarks.unseen.question import Outcome, Question, outcome
+from benchmarks.unseen.question import Outcome, Truth, outcome
 from edgevlm.evaluation.calibration import Judged
 from edgevlm.evaluation.said import Said
 
@@ -27,16 +27,18 @@ AIMS = (
 
 
 class Result(NamedTuple):
-    """A question and what was said."""
+    """A question, without its picture, and what was said."""
 
-    question: Question
+    family: str
+    text: str
+    truth: Truth
     said: Said
 
     @property
     def outcome(self) -> Outcome:
         if self.said.refused:
-            return "right" if self.question.truth.refuse else "refused"
-        return outcome(self.said.text, self.question.truth)
+            return "right" if self.truth.refuse else "refused"
+        return outcome(self.said.text, self.truth)
 
     @property
     def surely_wrong(self) -> bool:
@@ -72,8 +74,8 @@ def tally(family: str, results: Sequence[Result]) -> Tally:
 
 def tallies(results: Sequence[Result]) -> list[Tally]:
     """In the order in which families first occur."""
-    families = dict.fromkeys(result.question.family for result in results)
-    return [tally(family, [one for one in results if one.question.family == family]) for family in families]
+    families = dict.fromkeys(result.family for result in results)
+    return [tally(family, [one for one in results if one.family == family]) for family in families]
 
 
 def report(results: Sequence[Result]) -> str:
@@ -95,7 +97,7 @@ def judged(results: Sequence[Result]) -> list[Judged]:
 
 def refusal(result: Result) -> bool:
     """Whether it was one, rightly or not."""
-    return result.outcome == "refused" or (result.outcome == "right" and result.question.truth.refuse)
+    return result.outcome == "refused" or (result.outcome == "right" and result.truth.refuse)
 
 
 def _cells(row: Tally) -> list[str]:

@@ -88,10 +88,11 @@ def is_right(said: str, answer: str) -> bool:
     return _normal(said) == _normal(answer)
 
 
-def is_near(said: str, answer: str) -> bool:
-    """Two readings of a gauge that differ by at most half a scale step; what is no number is never near."""
+def is_near(said: str, answer: str, tolerance: float = HALF_STEP) -> bool:
+    """Two numbers that differ by at most `tolerance`, where there is one; what is no number is never near."""
     try:
-        return abs(float(_normal(said)) - float(answer)) <= HALF_STEP
+        # a little more, for what binary fractions add
+        return tolerance > 0 and abs(float(_normal(said)) - float(answer)) <= 1.0001 * tolerance
     except ValueError:
         return False
 

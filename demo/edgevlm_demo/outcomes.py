@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgevlm_demo.evaluation import EvaluationQuestion, is_right
+from edgevlm_demo.evaluation import EvaluationQuestion, is_near, is_right
 from edgevlm_demo.plant import PLANT, Supplies, draw_plant, shipped_fonts
 from edgevlm_demo.scenes import FIRST_EVALUATION_SEED
-from edgevlm_demo.scenes.wording import UNANSWERABLE
+from edgevlm_demo.scenes.wording import NOTHING, UNANSWERABLE
 
 Outcome = Literal["right", "refused", "wrong"]
 SURE = 0.9  # a confidence from which an answer is taken at its word
@@ -30,9 +30,11 @@ class Answered:
 
     @property
     def outcome(self) -> Outcome:
-        if is_right(self.said, self.answer) or _is_near(self.said, self.answer, self.tolerance):
+        if is_right(self.said, self.answer) or is_near(self.said, self.answer, self.tolerance):
             return "right"
-        return "refused" if is_right(self.said, UNANSWERABLE) else "wrong"
+        if not _refuses(self.said):
+            return "wrong"
+        return "right" if _refuses(self.answer) else "refused"
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,6 @@ def _tally(family: str, found: Sequence[Answered]) -> Tally:
     return Tally(family, len(found), outcomes.count("right"), outcomes.count("refused"), sure)
 
 
-def _is_near(said: str, answer: str, tolerance: float) -> bool:
-    if not tolerance:
-        return False
-    try:
-        return abs(float(said) - float(answer)) <= tolerance * 1.0001
-    except ValueError:
-        return False
+def _refuses(text: str) -> bool:
+    """That there is no device says so, too."""
+    return is_right(text, UNANSWERABLE) or is_right(text, NOTHING)

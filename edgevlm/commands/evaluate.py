@@ -157,18 +157,18 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _forms(arguments: argparse.Namespace) -> int:
     from edgevlm_demo.evaluation import evaluation_questions
 
-    from edgevlm.evaluation.answerers import answerer
+    from edgevlm.evaluation.answerers import HttpAnswerer, asked_server
     from edgevlm.evaluation.asking import answered
     from edgevlm.evaluation.files import Record
     from edgevlm.evaluation.forms import WAYS
-    from edgevlm.evaluation.ways import Asked, report
+    from edgevlm.evaluation.ways import Outcome, report
 
     if arguments.engine or arguments.answers or arguments.sheet:
         raise CommandError("--forms are asked of a server, for one table: leave out --engine, --answers and --sheet.")
-    found: dict[Way, list[Asked]] = {}
-    for way in WAYS:
-        with answerer(arguments.model, arguments.url, way=way) as ask:
-            questions = evaluation_questions(arguments.pictures)
-            found[way] = [Record(way, question, said).asked for question, said in answered(ask, questions, way)]
+    found: dict[Way, list[Outcome]] = {}
+    with asked_server(arguments.model, arguments.url) as server:
+        for way in WAYS:
+            said = answered(HttpAnswerer(server, way), evaluation_questions(arguments.pictures), way)
+            found[way] = [Record(way, *pair).outcome for pair in said]
     print(report(found))
     return 0

@@ -39,14 +39,22 @@ def answerer(
     bundle: Path | None, url: str | None, *, directly: bool = False, way: Way = "free"
 ) -> Iterator[Answerer]:
     """What was asked for: a running server, the engine itself, or a server that lives as long as the evaluation."""
-    if url is not None:
-        yield HttpAnswerer(Server.at(url), way)
-    elif directly:
+    if directly:
         with _engine_answerer(find_bundle(bundle)) as engine:
             yield engine
     else:
+        with asked_server(bundle, url) as server:
+            yield HttpAnswerer(server, way)
+
+
+@contextmanager
+def asked_server(bundle: Path | None, url: str | None) -> Iterator[Server]:
+    """The running one, or one of the bundle (`None`: the demo model) that ends with the block."""
+    if url is not None:
+        yield Server.at(url)
+    else:
         with own_server(find_bundle(bundle)) as own:
-            yield HttpAnswerer(Server.at(own), way)
+            yield Server.at(own)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from edgevlm.cli import CommandError
 from edgevlm.evaluation.calibration import Judged
 from edgevlm.evaluation.forms import REFUSAL, same_number
 from edgevlm.evaluation.said import Said
-from edgevlm.evaluation.ways import Asked
+from edgevlm.evaluation.ways import Outcome
 
 if TYPE_CHECKING:
     from edgevlm_demo.evaluation import EvaluationQuestion
@@ -38,13 +38,13 @@ class Record(NamedTuple):
         return Judged(self.right, self.said.confidence, self.question.seed % 2, self.said.curve)
 
     @property
-    def asked(self) -> Asked:
+    def outcome(self) -> Outcome:
         """For a comparison of forms: numbers are compared as numbers, since JSON has no `2.90`."""
         from edgevlm_demo.evaluation import is_right
 
         truth = self.question.answer
         right = self.right or same_number(self.said.text, truth)
-        return Asked(self.question.family, is_right(REFUSAL, truth), right, self.said.refused)
+        return Outcome(self.question.family, is_right(REFUSAL, truth), right, self.said.refused)
 
 
 STYLE = """

@@ -10,8 +10,8 @@ LOSS = 0.01
 """A form may be right in so much less of a family's questions."""
 
 
-class Asked(NamedTuple):
-    """A question of a family. `vain` is one to be refused."""
+class Outcome(NamedTuple):
+    """What became of a question of a family. `vain` is one to be refused."""
 
     family: str
     vain: bool
@@ -37,12 +37,12 @@ class Row(NamedTuple):
         return right and all(self.vain[way] >= self.vain["free"] for way in forms)
 
 
-def rows(found: Mapping[Way, Sequence[Asked]]) -> list[Row]:
+def rows(found: Mapping[Way, Sequence[Outcome]]) -> list[Row]:
     """By family, in the order in which they first occur."""
     return [_row(family, found) for family in dict.fromkeys(one.family for one in found["free"])]
 
 
-def report(found: Mapping[Way, Sequence[Asked]]) -> str:
+def report(found: Mapping[Way, Sequence[Outcome]]) -> str:
     """A Markdown table, and how many families are as right in both forms."""
     made = rows(found)
     right, refused = ([f"{what}: {way}" for way in WAYS] for what in ("right", "refused"))
@@ -54,7 +54,7 @@ def report(found: Mapping[Way, Sequence[Asked]]) -> str:
     )
 
 
-def _row(family: str, found: Mapping[Way, Sequence[Asked]]) -> Row:
+def _row(family: str, found: Mapping[Way, Sequence[Outcome]]) -> Row:
     mine = {way: [one for one in found[way] if one.family == family] for way in WAYS}
     return Row(
         family,

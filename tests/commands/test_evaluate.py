@@ -2,12 +2,15 @@
 
 import json
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgevlm.cli import main
+from edgevlm.evaluation import answerers
+from edgevlm.own_server import own_server
 from tests.live import LiveServer
 
 pytestmark = pytest.mark.slow
@@ -60,13 +63,23 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_three_ways_to_ask_stand_side_by_side(demo_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_three_ways_to_ask_stand_side_by_side_and_need_one_server(
+    demo_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[Path] = []
+
+    def counted(bundle: Path) -> AbstractContextManager[str]:
+        started.append(bundle)
+        return own_server(bundle)
+
+    monkeypatch.setattr(answerers, "own_server", counted)
     assert main(["eval", "demo", "--forms", "--model", str(demo_model), "--pictures", "1"]) == 0
     lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
     rows = {line[0].removeprefix("| "): line[1:] for line in lines if len(line) > 4}
     for family in ("display reading", "gauge reading", "label text", "unanswerable"):
         _, free, _, field, *_ = rows[family]
         assert free == field == "100.0", family
+    assert len(started) == 1
 
 
 @pytest.mark.parametrize("other", [["--engine"], ["--answers", "file"], ["--sheet", "file"]])

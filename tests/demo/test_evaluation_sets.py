@@ -38,6 +38,11 @@ def test_near_is_half_a_step() -> None:
     assert not is_near("6.5", "7.5") and not is_near("red", "7.5") and not is_near("nan", "7.5")
 
 
+def test_a_tolerance_may_be_given_and_none_is_never_near() -> None:
+    assert is_near("7.1.", "7.4", 0.3) and not is_near("7.8", "7.4", 0.3)
+    assert not is_near("7.40", "7.4", 0.0)
+
+
 def test_majority_is_what_the_commonest_answer_scores() -> None:
     rows = [("gauge reading", "5.0", "5.0"), ("gauge reading", "4.5", "5.0"), ("gauge reading", "1.0", "5.5")]
     exact, near = family_scores(rows)

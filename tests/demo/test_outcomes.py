@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from edgevlm_demo.outcomes import Answered, outcome_table, plant_questions, tallies
 from edgevlm_demo.plant import PLANT
-from edgevlm_demo.scenes.wording import UNANSWERABLE
+from edgevlm_demo.scenes.wording import NOTHING, UNANSWERABLE
 
 
 @pytest.mark.parametrize(
@@ -13,10 +13,16 @@ from edgevlm_demo.scenes.wording import UNANSWERABLE
     [
         ("7.4", "7.4", 0.0, "right"),
         ("7.6", "7.4", 0.3, "right"),
+        ("7.7", "7.4", 0.3, "right"),
+        ("7.1.", "7.4", 0.3, "right"),
         ("7.8", "7.4", 0.3, "wrong"),
+        ("07.4", "7.4", 0.0, "wrong"),
         ("red", "7.4", 0.3, "wrong"),
         (UNANSWERABLE, "7.4", 0.3, "refused"),
         (UNANSWERABLE, UNANSWERABLE, 0.0, "right"),
+        (NOTHING, UNANSWERABLE, 0.0, "right"),
+        (UNANSWERABLE, NOTHING, 0.0, "right"),
+        (NOTHING, "7.4", 0.3, "refused"),
         ("12", UNANSWERABLE, 0.0, "wrong"),
     ],
 )

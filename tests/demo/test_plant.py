@@ -14,8 +14,9 @@ from edgevlm_demo.plant.nameplate import choose_code
 from edgevlm_demo.plant.readout import choose_number
 from edgevlm_demo.plant.scales import choose_scale, decimals, reading_step
 from edgevlm_demo.plant.shot import Shot
+from edgevlm_demo.scenes import draw_scene
 from edgevlm_demo.scenes.scene import SIDE
-from edgevlm_demo.scenes.wording import UNANSWERABLE
+from edgevlm_demo.scenes.wording import NOTHING, UNANSWERABLE
 from PIL import Image
 
 SUPPLIES = Supplies(shipped_fonts())
@@ -35,11 +36,16 @@ def test_a_seed_fixes_picture_and_questions(name: str) -> None:
 def test_what_cannot_be_told_is_refused_and_nothing_else(name: str) -> None:
     for seed in range(30):
         for question in draw_plant(name, seed, SUPPLIES).questions:
-            refused = question.answer == UNANSWERABLE
-            if name in ("nothing", "sketch") and question.family == "description":
-                assert refused
-            else:
-                assert refused == (question.family in REFUSED), question
+            assert (question.answer == UNANSWERABLE) == (question.family in REFUSED), question
+
+
+@pytest.mark.parametrize("name", ["nothing", "sketch"])
+def test_a_picture_without_a_device_is_described_as_the_empty_scene_is(name: str) -> None:
+    [drawn], [plain] = (
+        [question.answer for question in scene.questions if question.family == "description"]
+        for scene in (draw_plant(name, 0, SUPPLIES), draw_scene("empty", 0))
+    )
+    assert drawn == plain == NOTHING
 
 
 def test_a_gauge_is_read_to_its_divisions() -> None:

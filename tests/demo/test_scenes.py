@@ -1,4 +1,4 @@
-"""The drawn scenes: the same from the same seed, with questions and patch labels that fit the picture."""
+"""The drawn scenes: the same from the same seed, with questions and marks that fit the picture."""
 
 import os
 import subprocess
@@ -6,13 +6,14 @@ import sys
 import zlib
 from collections import Counter
 
-import numpy as np
 import pytest
-from edgevlm_demo.scenes import KINDS, SCENES, Scene, draw_practice, draw_scene, patch_labels
-from edgevlm_demo.scenes.scene import GLYPHS, IS_POINT, LAMPS
+from edgevlm_demo.scenes import SCENES, Scene, draw_practice, draw_scene
+from edgevlm_demo.scenes.scene import DEFECTS, FASTENERS, GLYPHS, LAMPS, SCALE, TIPS
 from edgevlm_demo.scenes.wording import SUFFIX, UNANSWERABLE, WORDINGS
+from edgevlm_training.targets import CHARACTER_INDEX, THINGS, patch_targets
 
 SEEDS = range(900_000_000, 900_000_040)
+SMALL = {*GLYPHS, *SCALE, *TIPS, *FASTENERS, *DEFECTS}
 
 
 def scenes(name: str) -> list[Scene]:
@@ -98,33 +99,23 @@ def test_yes_and_no_are_balanced() -> None:
 
 
 @pytest.mark.parametrize(("name", "family"), [("display", "display reading"), ("label", "label text")])
-def test_patch_labels_spell_the_answer(name: str, family: str) -> None:
+def test_patches_spell_the_answer(name: str, family: str) -> None:
     for scene in scenes(name):
-        labels = patch_labels(scene.marks, *scene.image.size)
+        targets = patch_targets(scene.marks, *scene.image.size)
         text = answer(scene, family)
         glyphs = text.replace(".", "")
         for place, glyph in enumerate(glyphs, start=1):
-            found = {KINDS[kind] for kind in labels.kind[labels.order == place]}
-            assert found == {glyph}, (scene.seed, text)
-        assert labels.order.max() == len(glyphs)
-        assert set(np.unique(labels.kind[labels.order > 0])) <= {KINDS.index(glyph) for glyph in GLYPHS}
+            first = targets.slots[targets.order == place, 0]
+            assert set(first.tolist()) <= {CHARACTER_INDEX[glyph]}, (scene.seed, text)
+        assert targets.order.max() <= len(glyphs)
+        assert set(targets.slots[targets.slots > 0].tolist()) == {CHARACTER_INDEX[glyph] for glyph in text}
 
 
-def test_the_decimal_point_is_labelled() -> None:
-    dotted = [scene for scene in scenes("display") if "." in answer(scene, "display reading")]
-    assert dotted
-    for scene in dotted:
-        assert sum(mark.follow == IS_POINT for mark in scene.marks) == 1
-    seen = [IS_POINT in patch_labels(scene.marks, *scene.image.size).follow for scene in dotted]
-    # a point in the patch of a digit leaves that patch to the digit
-    assert sum(seen) >= len(seen) / 3
-
-
-def test_lamps_are_labelled_on_and_off() -> None:
+def test_lamps_are_told_on_and_off() -> None:
     for scene in scenes("signal tower"):
-        labels = patch_labels(scene.marks, *scene.image.size)
+        targets = patch_targets(scene.marks, *scene.image.size)
         lit = answer(scene, "lit lamp")
-        found = {KINDS[kind] for kind in np.unique(labels.kind)}
+        found = {THINGS[thing] for thing in targets.thing}
         for lamp in LAMPS:
             assert (f"{lamp} on" in found) == (lamp == lit)
             assert (f"{lamp} off" in found) == (lamp != lit)
@@ -134,7 +125,7 @@ def test_lamps_are_labelled_on_and_off() -> None:
 def test_objects_lie_inside_the_picture(name: str) -> None:
     for scene in scenes(name):
         for mark in scene.marks:
-            if mark.is_small:
+            if mark.kind in SMALL:
                 x0, y0, x1, y1 = mark.box
                 assert min(x0, y0) > -2
                 assert x1 < scene.image.width + 2
@@ -144,6 +135,6 @@ def test_objects_lie_inside_the_picture(name: str) -> None:
 def test_practice_sheets_hold_many_glyphs_and_no_questions() -> None:
     sheets = [draw_practice(seed) for seed in range(20)]
     assert not any(sheet.questions for sheet in sheets)
-    glyphs = [sum(mark.is_small for mark in sheet.marks) for sheet in sheets]
+    glyphs = [sum(mark.kind in GLYPHS for mark in sheet.marks) for sheet in sheets]
     # a display or label alone has 2 to 5
     assert sum(glyphs) / len(glyphs) > 6

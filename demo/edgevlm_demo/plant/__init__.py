@@ -16,7 +16,7 @@ from edgevlm_demo.plant.sketches import sketch
 from edgevlm_demo.scenes import flange, plate
 from edgevlm_demo.scenes.background import background
 from edgevlm_demo.scenes.scene import Fact, Question, Scene
-from edgevlm_demo.scenes.wording import UNANSWERABLE, ask, presence
+from edgevlm_demo.scenes.wording import NOTHING, UNANSWERABLE, ask, presence
 
 __all__ = ["PLANT", "Supplies", "draw_plant", "draw_sheet", "shipped_fonts"]
 
@@ -66,7 +66,7 @@ def _nothing(name: str, seed: int, shot: Shot, random: Random) -> Scene:
     else:
         shot.image = background(shot.random, *shot.size)
     questions = [asking.absent_question(random, (), "no device") for _ in range(4)]
-    described = ask(random, Fact("description", "", UNANSWERABLE), words="varied")
+    described = ask(random, Fact("description", "", NOTHING), words="varied")
     questions += [described, ask(random, presence(random, ()), words="varied")]
     return Scene(name, seed, shot.finish(), tuple(questions), (), ())
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from edgevlm_demo.plant.shot import Region, Shot
 from edgevlm_demo.scenes.canvas import Sprite, opaque
-from edgevlm_demo.scenes.colours import Colour, jitter, mix, shade
+from edgevlm_demo.scenes.colours import Colour, jitter, mix
 from edgevlm_demo.scenes.scene import Mark
 from edgevlm_demo.scenes.signal_tower import Tower, choose_tower, tower_sprite
 
@@ -88,7 +88,7 @@ def _lamp(
 
     if lit:
         for step, strength in ((1.0, 0.25), (0.5, 0.5)):
-            form(lamp / 2 + step * glow, (*shade(colour, 1.0), round(255 * strength)))
+            form(lamp / 2 + step * glow, (*colour, round(255 * strength)))
     form(lamp / 2, opaque(colour))
     if lit:
         form(0.28 * lamp, opaque(mix(colour, (255, 255, 255), random.uniform(0.5, 0.9))))

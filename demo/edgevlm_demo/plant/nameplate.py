@@ -87,11 +87,7 @@ def draw(shot: Shot, region: Region) -> Nameplate:
     style = random.choice(("printed", "printed", "printed", "engraved", "dots"))
     paper, ink = _colours(random, style)
     sprite, tall = _sprite(shot, region, entries, style, paper, ink)
-    first = len(shot.marks)
-    shrunk = shot.place(sprite, region)
-    legible = shot.legible(tall * shrunk, LEAST_HEIGHT, ink, paper)
-    if not legible:
-        shot.forget_print(first)
+    legible = shot.place_print(sprite, region, tall, LEAST_HEIGHT, ink, paper)
     return Nameplate(tuple(entries), legible)
 
 
@@ -186,7 +182,7 @@ def _print(sprite: Sprite, printed: Line, corner: tuple[float, float], ink: Colo
 
 
 def _furnish(random: Random, sprite: Sprite, paper: Colour, ink: Colour) -> None:
-    """Edges, screws, a bar code at the side."""
+    """Perhaps an edge, and a screw at each side."""
     draw = ImageDraw.Draw(sprite.image)
     width, height = sprite.image.size
     if random.random() < 0.45:

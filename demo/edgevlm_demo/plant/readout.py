@@ -94,13 +94,8 @@ def _segments(shot: Shot, region: Region) -> Readout:
     if random.random() < 0.35:
         unit = random.choice(list(QUANTITIES))
         sprite = _boxed(shot, sprite, unit, tall)
-    first = len(shot.marks)
-    shrunk = shot.place(sprite, region)
-    ink = COLOURS[display.colour]
     paper = (170, 180, 160) if display.colour == "black" else (24, 24, 26)
-    legible = shot.legible(tall * shrunk, LEAST_SEGMENTS, ink, paper)
-    if not legible:
-        shot.forget_print(first)
+    legible = shot.place_print(sprite, region, tall, LEAST_SEGMENTS, COLOURS[display.colour], paper)
     return Readout((Value("", text, unit),), display.colour, legible)
 
 
@@ -185,12 +180,8 @@ def _panel(shot: Shot, region: Region) -> Readout:
             write(
                 sprite, unit, (gap + left + number.mask.width + 0.6 * gap, y + tall * (1 - small)), quiet, read=False
             )
-    first = len(shot.marks)
-    shrunk = shot.place(sprite, region)
     named = tall * small if rows > 1 else tall
-    legible = shot.legible(named * shrunk, LEAST_HEIGHT, ink, ground)
-    if not legible:
-        shot.forget_print(first)
+    legible = shot.place_print(sprite, region, named, LEAST_HEIGHT, ink, ground)
     return Readout(tuple(values), colour, legible)
 
 
@@ -199,7 +190,7 @@ def _choose_values(random: Random, rows: int) -> list[Value]:
     while len(values) < rows:
         unit = random.choice(list(QUANTITIES)) if random.random() < 0.75 else ""
         value = Value(_tag(random, unit, needed=rows > 1), choose_number(random, 6 if rows == 1 else 5), unit)
-        if all(value.tag != other.tag and value.quantity != other.quantity for other in values) or not value.tag:
+        if all(value.tag != other.tag and value.quantity != other.quantity for other in values):
             values.append(value)
     return values
 

@@ -33,10 +33,8 @@ def draw(shot: Shot) -> None:
             if y + tall > shot.height or x + width > shot.width:
                 misfits += 1
                 continue
-            first = len(shot.marks)
-            shrunk = shot.place(sprite, (x, y, x + width + GAP, y + tall + GAP), most_turn=4.0)
-            if not shot.legible(height * shrunk, LEAST_HEIGHT, ink, paper):
-                shot.forget_print(first)
+            room = (x, y, x + width + GAP, y + tall + GAP)
+            shot.place_print(sprite, room, height, LEAST_HEIGHT, ink, paper, most_turn=4.0)
             y += tall + GAP
             widest = max(widest, width)
         x += widest + GAP if widest else 0.2 * shot.width

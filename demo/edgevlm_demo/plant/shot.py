@@ -6,7 +6,6 @@ is are chosen first, so whoever places print can ask whether it is legible.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from edgevlm_demo.plant.backdrop import cloud
-from edgevlm_demo.scenes.canvas import Sprite
+from edgevlm_demo.scenes.canvas import Sprite, through_jpeg
 from edgevlm_demo.scenes.colours import Colour
 from edgevlm_demo.scenes.scene import SIDE, Mark
 
@@ -101,6 +100,25 @@ class Shot:
         self._carry_marks(sprite.marks, _homography(flat, corners))
         return math.sqrt(_area(corners) / (width * height))
 
+    def place_print(
+        self,
+        sprite: Sprite,
+        region: Region,
+        height: float,
+        least: float,
+        ink: Colour,
+        paper: Colour,
+        *,
+        most_turn: float = 12.0,
+    ) -> bool:
+        """Place a sprite whose print is `height` of its pixels tall; whether it can be told, else it is forgotten."""
+        first = len(self.marks)
+        shrunk = self.place(sprite, region, most_turn=most_turn)
+        legible = self.legible(height * shrunk, least, ink, paper)
+        if not legible:
+            self.forget_print(first)
+        return legible
+
     def forget_print(self, first: int) -> None:
         """Drop the characters among the marks from `first` on: nobody could tell them."""
         self.marks[first:] = [mark for mark in self.marks[first:] if len(mark.kind) > 1]
@@ -121,7 +139,7 @@ class Shot:
         if random.random() < 0.06:
             pixels[:] = pixels.mean(axis=2, keepdims=True)
         image = Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))
-        return image if camera.quality is None else _through_jpeg(image, camera.quality)
+        return image if camera.quality is None else through_jpeg(image, camera.quality)
 
     def _seen(self, size: tuple[int, int], region: Region, most_turn: float) -> list[Point]:
         """Where the sprite's corners come to lie, clockwise from the upper left one."""
@@ -249,9 +267,3 @@ def _area(corners: Sequence[Point]) -> float:
 def _noise() -> NDArray[np.float32]:
     table = np.random.RandomState(20261128).standard_normal((NOISE_SIDE, NOISE_SIDE, 3))
     return table.astype(np.float32)
-
-
-def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality)
-    return Image.open(file).convert("RGB")

@@ -18,13 +18,11 @@ from edgevlm_demo.scenes.scene import (
     SIDE,
     Fact,
     Mark,
-    PatchLabels,
     Question,
     Scene,
     Style,
-    patch_labels,
 )
-from edgevlm_demo.scenes.wording import Words, ask, presence, unanswerable
+from edgevlm_demo.scenes.wording import NOTHING, Words, ask, presence, unanswerable
 
 __all__ = [
     "DATA_VERSION",
@@ -35,13 +33,11 @@ __all__ = [
     "SCENES",
     "SIDE",
     "Mark",
-    "PatchLabels",
     "Question",
     "Scene",
     "Style",
     "draw_practice",
     "draw_scene",
-    "patch_labels",
 ]
 
 DATA_VERSION = 5  # of the pictures and questions; raise it with every change that moves a pixel or a word
@@ -103,6 +99,6 @@ def _arrange(name: str, canvas: Canvas) -> tuple[tuple[str, ...], tuple[Region, 
 
 def _sentence(phrases: list[str]) -> str:
     if not phrases:
-        return "There is no device in the image."
+        return NOTHING
     text = " and ".join(phrases)
     return f"{text[0].upper()}{text[1:]}."

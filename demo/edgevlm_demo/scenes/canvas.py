@@ -92,7 +92,7 @@ class Canvas:
         pixels += noise * np.float32(random.uniform(0, 9))
         pixels += np.float32(random.uniform(-14, 14))
         image = Image.fromarray(np.clip(pixels, 0, 255, out=pixels).astype(np.uint8))
-        return _through_jpeg(image, random.randint(45, 95)) if random.random() < 0.25 else image
+        return through_jpeg(image, random.randint(45, 95)) if random.random() < 0.25 else image
 
     def _light(self) -> NDArray[np.float32]:
         """`[H, W or 1, 1]`: a gain, on two pictures in five with a slope."""
@@ -123,7 +123,7 @@ def _noise() -> NDArray[np.float32]:
     return table.astype(np.float32)
 
 
-def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
+def through_jpeg(image: Image.Image, quality: int) -> Image.Image:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality)
     return Image.open(file).convert("RGB")

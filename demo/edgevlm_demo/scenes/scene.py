@@ -1,4 +1,4 @@
-"""What a drawn picture carries: questions with answers, and one set of labels per 14-pixel patch.
+"""What a drawn picture carries: questions with answers, and marks on the things that are drawn.
 
 Knows nothing of how a scene is drawn.
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 SIDE = 168  # pixels: side of the square that the vision tower sees
@@ -26,7 +24,6 @@ FASTENERS = ("bolt", "hole")
 DEFECTS = ("scratch", "dent", "stain", "crack")
 DIGIT_COLOURS = ("red", "green", "amber", "blue", "white", "black")
 PANELS = tuple(f"{colour} panel" for colour in DIGIT_COLOURS)
-SMALL = frozenset((*GLYPHS, *SCALE, *TIPS, *FASTENERS, *DEFECTS))
 KINDS: tuple[str, ...] = (
     "background",
     *GLYPHS,
@@ -45,11 +42,9 @@ KINDS: tuple[str, ...] = (
     "flange",
     "plate",
 )
-KIND_INDEX = {kind: index for index, kind in enumerate(KINDS)}
 # a place, stored as place + 1: of a glyph in its string, of a bolt or hole clockwise from the top, of a
 # defect's quarter in reading order; of a needle's tip: outside the red zone, inside it
 NO_ORDER = 0
-MAX_ORDER = 8
 PLAIN, IS_POINT, BEFORE_POINT, LAST = range(4)  # what follows a glyph, or the decimal point itself
 
 Box = tuple[float, float, float, float]
@@ -78,25 +73,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something a patch can be labelled with; `box` is x0, y0, x1, y1 in pixels of its picture."""
+    """Something that a patch can hold; `box` is x0, y0, x1, y1 in pixels of its picture."""
 
     kind: str
     box: Box
     order: int = NO_ORDER
     follow: int = PLAIN
-
-    @property
-    def is_small(self) -> bool:
-        return self.kind in SMALL
-
-
-@dataclass(frozen=True)
-class PatchLabels:
-    """Three `[12, 12]` uint8 maps over the patches of the padded and reduced picture."""
-
-    kind: NDArray[np.uint8]
-    order: NDArray[np.uint8]
-    follow: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -109,42 +91,3 @@ class Scene:
     questions: tuple[Question, ...]
     marks: tuple[Mark, ...]
     devices: tuple[str, ...]  # names of what is shown
-
-
-def patch_labels(marks: tuple[Mark, ...], width: int, height: int) -> PatchLabels:
-    """Labels of the patches after the picture is padded to a square and reduced to 168 x 168.
-
-    Later marks win over earlier ones where they cover at least 30 % of a patch; among small things the one
-    that covers most wins, and each gets at least the patch in which its centre lies.
-    """
-    scale = SIDE / max(width, height)
-    left, top = (max(width, height) - width) // 2, (max(width, height) - height) // 2
-    maps = np.zeros((3, GRID, GRID), dtype=np.uint8)
-    best = np.zeros((GRID, GRID))
-    starts = np.arange(GRID) * float(PATCH)
-    centres = []
-    for mark in marks:
-        x0, y0, x1, y1 = mark.box
-        x0, x1 = (x0 + left) * scale, (x1 + left) * scale
-        y0, y1 = (y0 + top) * scale, (y1 + top) * scale
-        across = np.clip(np.minimum(starts + PATCH, x1) - np.maximum(starts, x0), 0, PATCH)
-        down = np.clip(np.minimum(starts + PATCH, y1) - np.maximum(starts, y0), 0, PATCH)
-        cover = np.outer(down, across) / PATCH**2
-        values = (KIND_INDEX.get(mark.kind, 0), mark.order, mark.follow)
-        if mark.follow == IS_POINT:
-            row, column = _patch_at((y0 + y1) / 2), _patch_at((x0 + x1) / 2)
-            if not best[row, column]:
-                maps[2, row, column] = IS_POINT
-            continue
-        chosen = cover > np.maximum(best, 0.3) if mark.is_small else cover > 0.3
-        maps[:, chosen] = np.array(values, dtype=np.uint8)[:, None]
-        if mark.is_small:
-            best[chosen] = cover[chosen]
-            centres.append((_patch_at((y0 + y1) / 2), _patch_at((x0 + x1) / 2), values))
-    for row, column, values in centres:
-        maps[:, row, column] = values
-    return PatchLabels(maps[0], maps[1], maps[2])
-
-
-def _patch_at(position: float) -> int:
-    return min(GRID - 1, max(0, int(position // PATCH)))

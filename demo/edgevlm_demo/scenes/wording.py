@@ -16,6 +16,8 @@ from edgevlm_demo.scenes.variety import varied
 
 SUFFIX = "\nAnswer the question using a single word or phrase."
 UNANSWERABLE = "I cannot see that in the image."
+NOTHING = "There is no device in the image."
+"""What describes a picture without a device."""
 THINGS = {
     "display": "digital display",
     "dial gauge": "dial gauge",

@@ -5,7 +5,7 @@ Seeds below 700,000,000 only; the picture's number, the run's seed and the suppl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -17,55 +17,11 @@ from edgevlm_demo.scenes import SCENES, Question, Scene, draw_practice, draw_sce
 from torch import Tensor
 
 from edgevlm_training.dialogue import Dialogue, DialogueTokenizer
+from edgevlm_training.mixture import DRAWN_WEIGHTS, FOR_READING, Mixture
 from edgevlm_training.pixels import squares
+from edgevlm_training.seeds import PICTURES_PER_RUN, VALIDATION_SEED
 from edgevlm_training.targets import patch_targets
 
-PICTURES_PER_RUN = 10_000_000
-LAST_RUN = 69  # (69 + 1) x 10,000,000 is where the vocabulary's seeds begin
-VALIDATION_SEED = 800_000_000
-DRAWN_WEIGHTS = {
-    "display": 0.14,
-    "dial gauge": 0.2,
-    "signal tower": 0.1,
-    "label": 0.14,
-    "flange": 0.16,
-    "metal plate": 0.1,
-    "panel": 0.12,
-}
-PLANT_WEIGHTS = {
-    "display": 0.2,
-    "dial gauge": 0.23,
-    "signal tower": 0.06,
-    "label": 0.23,
-    "flange": 0.05,
-    "metal plate": 0.04,
-    "pair": 0.07,
-    "nothing": 0.09,
-    "sketch": 0.03,
-}
-REFUSAL_WEIGHTS = {
-    "display": 0.18,
-    "dial gauge": 0.22,
-    "signal tower": 0.07,
-    "label": 0.17,
-    "flange": 0.02,
-    "metal plate": 0.02,
-    "pair": 0.04,
-    "nothing": 0.19,
-    "sketch": 0.09,
-}
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Which pictures: `drawn` is the share of the plain scenes, `plant` the weights of the others."""
-
-    drawn: float
-    plant: Mapping[str, float]
-
-
-FOR_READING = Mixture(0.18, PLANT_WEIGHTS)
-FOR_REFUSALS = Mixture(0.42, REFUSAL_WEIGHTS)
 READING = {
     "display reading",
     "label text",

@@ -31,7 +31,7 @@ PREFIXES = {
 }
 
 
-def export(run: Path, checkpoint: Path, clip: Path) -> None:
+def export(run: Path, checkpoint: Path, clip: Path, temperature: float) -> None:
     """Read `run/state.pt` and `run/tokenizer.model`; write both folders, weights last and by renaming."""
     state: dict[str, Any] = torch.load(run / "state.pt", weights_only=True)
     weights: dict[str, Tensor] = state["average"]
@@ -44,7 +44,7 @@ def export(run: Path, checkpoint: Path, clip: Path) -> None:
     _write(checkpoint / "generation_config.json", GENERATION)
     _write(checkpoint / "tokenizer_config.json", tokenizer_config())
     _write(checkpoint / "special_tokens_map.json", SPECIAL_TOKENS)
-    _write(checkpoint / "edgevlm.json", ABOUT)
+    _write(checkpoint / "edgevlm.json", about(temperature))
     _write(clip / "config.json", clip_config(shape))
     _write(clip / "preprocessor_config.json", preprocessor_config())
     part = checkpoint / "pytorch_model.part"
@@ -180,16 +180,11 @@ def _special(content: str) -> dict[str, Any]:
     }
 
 
-ABOUT = {
-    "description": (
-        "Reads drawings and plain photographs of digital displays and printed numbers, dial gauges, signal lamps, "
-        "labels and nameplates, bolts on a flange, and defects on a metal plate. One device should fill at least a "
-        "quarter of the picture's width; what is smaller or blurred is refused."
-    ),
-    "refusal": {"text": UNANSWERABLE, "instruction": ""},
-    "confidence_temperature": 1.0,
-    "writes_json": False,
-}
+DESCRIPTION = (
+    "Drawings of devices in a plant: digital displays and printed numbers, dial gauges, signal lamps, labels and "
+    "nameplates, flanges with bolts, and metal plates with defects."
+)
+"""What data version 5 draws."""
 
 SPECIAL_TOKENS = {
     "bos_token": _special("<s>"),
@@ -205,6 +200,16 @@ GENERATION = {
     "pad_token_id": 0,
     "transformers_version": "4.33.1",
 }
+
+
+def about(temperature: float) -> dict[str, Any]:
+    """`edgevlm.json`, which is this project's own."""
+    return {
+        "description": DESCRIPTION,
+        "refusal": {"text": UNANSWERABLE, "instruction": ""},
+        "confidence_temperature": temperature,
+        "writes_json": False,
+    }
 
 
 def tokenizer_config() -> dict[str, Any]:
@@ -234,8 +239,15 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the training run")
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_folder())
     parser.add_argument("--clip", type=Path, default=clip_folder())
+    parser.add_argument(
+        "--confidence-temperature",
+        type=float,
+        default=1.0,
+        metavar="T",
+        help="as 'edgevlm eval demo --engine' finds it (default: 1)",
+    )
     arguments = parser.parse_args()
-    export(arguments.run, arguments.checkpoint, arguments.clip)
+    export(arguments.run, arguments.checkpoint, arguments.clip, arguments.confidence_temperature)
 
 
 if __name__ == "__main__":

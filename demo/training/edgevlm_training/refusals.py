@@ -7,19 +7,19 @@ stopped begins anew.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 
 import torch
-import torch.multiprocessing as multiprocessing
 from torch import Tensor, nn
 
-from edgevlm_training.batches import FOR_REFUSALS, Batch, asked_anew, training_batch
+from edgevlm_training.batches import Batch, asked_anew, training_batch
 from edgevlm_training.losses import DOUBTED, answer_loss, doubted
+from edgevlm_training.mixture import FOR_REFUSALS
+from edgevlm_training.options import Options, options_parser, read_options
 from edgevlm_training.published import load_published
-from edgevlm_training.team import Team, free_port
-from edgevlm_training.train import Options, Run, read_options
+from edgevlm_training.team import Scores, Team
+from edgevlm_training.train import Run, launch
 
 PEAKS = 1.2e-4, 3.5e-4  # of the tower and of the language part
 WARM_UP = 0.03  # of the run
@@ -69,23 +69,13 @@ class Refusals(Run):
         self.progress.pictures += self.options.batch
         return {"answer loss": loss.detach()}
 
-
-def work(options: Options, rank: int, size: int, port: int) -> None:
-    """One process of the team, from start to end."""
-    torch.set_num_threads(1)
-    Refusals(options, Team(rank, size, port)).train()
+    def scores(self, patches: Tensor, batch: Batch) -> Scores:
+        """The heads learn nothing here."""
+        return self.answer_scores(patches, batch)
 
 
 def main() -> None:
-    options = read_options("edgevlm_training.refusals", __doc__, needs_start=True)
-    assert options.start
-    options.out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(options.start / "tokenizer.model", options.out / "tokenizer.model")
-    port = free_port()
-    context = multiprocessing.get_context("spawn")
-    for rank in range(1, options.workers):
-        context.Process(target=work, args=(options, rank, options.workers, port), daemon=True).start()
-    work(options, 0, options.workers, port)
+    launch(Refusals, read_options(options_parser("edgevlm_training.refusals", __doc__, needs_start=True)))
 
 
 if __name__ == "__main__":

@@ -9,61 +9,34 @@ of the weights, which is usable at every moment.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.multiprocessing as multiprocessing
-from edgevlm_demo.plant import Supplies, shipped_fonts
-from edgevlm_demo.scenes import DATA_VERSION
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from edgevlm_training.batches import LAST_RUN, PICTURES_PER_RUN, Batch, asked_anew, training_batch, validation_batch
+from edgevlm_training.batches import Batch, asked_anew, training_batch, validation_batch
 from edgevlm_training.dialogue import DialogueTokenizer
 from edgevlm_training.losses import PatchHeads, answer_loss, answer_scores, doubted, patch_loss, patch_scores
 from edgevlm_training.model import DemoModel, Shape
+from edgevlm_training.options import Options, options_parser, read_options
 from edgevlm_training.pixels import MEAN, STD
 from edgevlm_training.published import load_published
 from edgevlm_training.schedule import PEAK, practice, rate
 from edgevlm_training.team import Scores, Team, add, free_port
-from edgevlm_training.vocabulary import train_vocabulary
+from edgevlm_training.vocabulary import provide_vocabulary
 
 SAVE_EVERY = 90.0  # seconds
 VALIDATE_EVERY = 180.0  # seconds
 VALIDATION_PICTURES = 288
 VALIDATED_AT_ONCE = 24
 AVERAGED = 0.002  # of each step's weights go into the average
-FONTS = Path(__file__).resolve().parents[1] / "fonts"
-
-
-@dataclass(frozen=True)
-class Options:
-    """Command line. `doubt`: the share of the run, at its end, in which the model learns to refuse."""
-
-    out: Path
-    start: Path | None
-    photographs: Path | None
-    pictures: int
-    seed: int
-    batch: int
-    doubt: float
-    device: str
-    workers: int
-    bfloat16: bool = False
-
-    def supplies(self) -> Supplies:
-        fonts = (*shipped_fonts(), *sorted(FONTS.glob("*.woff")))
-        kinds = {".jpg", ".jpeg", ".png", ".webp"}
-        found = sorted(self.photographs.rglob("*")) if self.photographs else []
-        return Supplies(fonts, tuple(path for path in found if path.suffix.lower() in kinds))
 
 
 @dataclass
@@ -201,10 +174,7 @@ class Run:
         for first in range(VALIDATED_AT_ONCE * self.team.rank, VALIDATION_PICTURES, stride):
             batch = validation_batch(self.tokenizer, supplies, first, VALIDATED_AT_ONCE).to(self.device)
             with torch.inference_mode():
-                patches = self.model.tower(self.pixels(batch))
-                add(own, patch_scores(self.heads, patches, batch))
-                logits = self.model.logits(patches[batch.spoken], self.before, batch.text)
-                add(own, answer_scores(logits, batch))
+                add(own, self.scores(self.model.tower(self.pixels(batch)), batch))
         scores = self.team.total(own)
         line = {
             "seconds": round(self.progress.seconds),
@@ -214,6 +184,13 @@ class Run:
             **{name: round(good / max(1, count), 3) for name, (good, count) in sorted(scores.items())},
         }
         self.log(line)
+
+    def scores(self, patches: Tensor, batch: Batch) -> Scores:
+        """Of what is learnt: right and counted, by name."""
+        return {**patch_scores(self.heads, patches, batch), **self.answer_scores(patches, batch)}
+
+    def answer_scores(self, patches: Tensor, batch: Batch) -> Scores:
+        return answer_scores(self.model.logits(patches[batch.spoken], self.before, batch.text), batch)
 
     def log(self, line: dict[str, Any]) -> None:
         if self.team.leads:
@@ -230,27 +207,16 @@ class Run:
             "heads": self.heads.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": vars(self.progress),
-            "recipe": self.recipe(),
+            "recipe": self.options.recipe,
         }
         part = self.options.out / "state.part"
         torch.save(state, part)
         os.replace(part, self.options.out / "state.pt")
 
-    def recipe(self) -> dict[str, float]:
-        """What a run must share with the state that it goes on from."""
-        options = self.options
-        return {
-            "data version": DATA_VERSION,
-            "seed": options.seed,
-            "pictures": options.pictures,
-            "batch": options.batch,
-            "doubt": options.doubt,
-        }
-
     def load(self) -> None:
         state: dict[str, Any] = torch.load(self.options.out / "state.pt", weights_only=True, map_location=self.device)
-        if state["recipe"] != self.recipe():
-            raise SystemExit(f"{self.options.out} holds another run: {state['recipe']}, not {self.recipe()}")
+        if state["recipe"] != self.options.recipe:
+            raise SystemExit(f"{self.options.out} holds another run: {state['recipe']}, not {self.options.recipe}")
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         self.heads.load_state_dict(state["heads"])
@@ -258,62 +224,31 @@ class Run:
         self.progress = Progress(**state["progress"])
 
 
-def work(options: Options, rank: int, size: int, port: int) -> None:
+def work(kind: type[Run], options: Options, rank: int, size: int, port: int) -> None:
     """One process of the team, from start to end."""
     torch.set_num_threads(1)
-    Run(options, Team(rank, size, port)).train()
+    kind(options, Team(rank, size, port)).train()
 
 
-def main() -> None:
-    options = read_options("edgevlm_training.train", __doc__)
+def launch(kind: type[Run], options: Options) -> None:
+    """A run from start to end: this process, and on the CPU the other workers."""
     options.out.mkdir(parents=True, exist_ok=True)
-    vocabulary = options.out / "tokenizer.model"
-    if options.start:
-        shutil.copyfile(options.start / "tokenizer.model", vocabulary)
-    elif not vocabulary.exists():
-        train_vocabulary(vocabulary)
+    provide_vocabulary(options.out / "tokenizer.model", options.start)
     size = options.workers if options.device == "cpu" else 1
     port = free_port()
     context = multiprocessing.get_context("spawn")
     for rank in range(1, size):
-        context.Process(target=work, args=(options, rank, size, port), daemon=True).start()
-    work(options, 0, size, port)
+        context.Process(target=work, args=(kind, options, rank, size, port), daemon=True).start()
+    work(kind, options, 0, size, port)
 
 
-def read_options(program: str, description: str | None, *, needs_start: bool = False) -> Options:
-    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
-    parser.add_argument("--out", type=Path, required=True, help="folder for state.pt, tokenizer.model and train.log")
-    parser.add_argument(
-        "--from",
-        dest="start",
-        type=Path,
-        required=needs_start,
-        help="checkpoint to begin with; without it from nothing",
-    )
-    parser.add_argument("--photographs", type=Path, help="folder of pictures without any device, searched through")
-    parser.add_argument("--pictures", type=int, default=170_000, help="of the whole run")
-    parser.add_argument("--seed", type=int, default=1, help=f"1 to {LAST_RUN}")
-    parser.add_argument("--batch", type=int, default=16, help="pictures in a step, over all processes")
+def main() -> None:
+    parser = options_parser("edgevlm_training.train", __doc__)
     parser.add_argument(
         "--doubt", type=float, default=0.2, help="share of the run that learns to refuse, its last part"
     )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument(
-        "--workers", type=int, default=1, help="processes: that train on the CPU, or that draw for cuda"
-    )
-    parser.add_argument(
-        "--bfloat16", action="store_true", help="compute in bfloat16: faster where the processor has it"
-    )
-    options = Options(**vars(parser.parse_args()))
-    if not 1 <= options.seed <= LAST_RUN:
-        parser.error(f"--seed must be 1 to {LAST_RUN}")
-    if not 1 <= options.pictures <= PICTURES_PER_RUN:
-        parser.error(f"--pictures must be 1 to {PICTURES_PER_RUN}")
-    if not 0 <= options.doubt <= 1:
-        parser.error("--doubt must lie between 0 and 1")
-    if options.workers < 1 or (options.device == "cpu" and options.batch % options.workers):
-        parser.error("--workers must be at least 1, and on the CPU divide --batch")
-    return options
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda, for which the workers draw")
+    launch(Run, read_options(parser))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,23 @@ from edgevlm_demo.scenes import SCENES, Question, draw_scene
 from sentencepiece import SentencePieceTrainer
 
 from edgevlm_training.dialogue import pieces
+from edgevlm_training.seeds import VOCABULARY_SEED
 
 VOCAB_SIZE = 800
-FIRST_SEED = 700_000_000  # neither trained on nor evaluated
 PICTURES = 400  # of each scene
 REQUIRED = string.ascii_letters + string.digits + string.punctuation
+
+
+def provide_vocabulary(model_file: Path, start: Path | None) -> None:
+    """That of the checkpoint to begin with, or a new one; one that is there stays, for weights may depend on it."""
+    given = start / "tokenizer.model" if start else None
+    if model_file.exists():
+        if given and model_file.read_bytes() != given.read_bytes():
+            raise SystemExit(f"{model_file} is another vocabulary than {given}: choose another --out")
+    elif given:
+        shutil.copyfile(given, model_file)
+    else:
+        train_vocabulary(model_file)
 
 
 def train_vocabulary(model_file: Path) -> None:
@@ -49,7 +62,7 @@ def corpus() -> Iterator[str]:
     """Lines of dialogue: single turns, and second turns that begin with a bare `USER:`."""
     for name in SCENES:
         for offset in range(PICTURES):
-            scene = draw_scene(name, FIRST_SEED + offset)
+            scene = draw_scene(name, VOCABULARY_SEED + offset)
             yield pieces([])[0]
             for question in scene.questions:
                 _, first, second = pieces([question.text, question.text])

@@ -1,5 +1,7 @@
 """The pictures: determined by the seed, true to what they say, and taken from nobody's training."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -10,7 +12,8 @@ from PIL import ImageDraw
 from benchmarks.machine import ROOT
 from benchmarks.unseen import fonts, gauges, nothing
 from benchmarks.unseen.canvas import blank
-from benchmarks.unseen.families import FAMILIES, PHOTOGRAPHS, TEXTURES, questions
+from benchmarks.unseen.families import FAMILIES, PHOTOGRAPHS, TEXTURES, is_about, questions
+from benchmarks.unseen.question import Question, Truth
 from edgevlm.cli import CommandError
 from tests.boundaries.walls import imports
 
@@ -52,6 +55,25 @@ def test_the_needle_points_to_the_value(value: float) -> None:
     assert (seen - 135) % 360 == pytest.approx(value * 27, abs=1.5)
 
 
+def test_pictures_are_drawn_as_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def counted(random: Random, family: str) -> Iterator[Question]:
+        for number in count():
+            drawn.append(number)
+            yield Question(family, blank(8, 8, (0, 0, 0)), "What?", Truth())
+
+    monkeypatch.setitem(FAMILIES, "counted", counted)
+    next(questions("counted", 1000, seed=0))
+    assert drawn == [0]
+
+
+@pytest.mark.parametrize("device", ["display", "gauge", "number"])
+def test_the_colour_of_digits_is_not_asked_where_there_are_digits(device: str) -> None:
+    assert is_about("What colour are the digits?", device)
+    assert not is_about("What colour are the digits?", "bolt")
+
+
 def test_numbers_on_a_scale_are_whole_divisions() -> None:
     for scale in gauges.SCALES:
         count = (scale.high - scale.low) / scale.division
@@ -70,7 +92,7 @@ def test_nothing_is_shared_with_the_training() -> None:
 
 
 def test_photographs_are_all_to_be_refused() -> None:
-    asked = questions(PHOTOGRAPHS, 20, seed=0)
+    asked = list(questions(PHOTOGRAPHS, 20, seed=0))
     assert all(question.truth.refuse for question in asked)
     assert {"What can you see?", "What does the gauge read?"} <= {question.text for question in asked}
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.unseen.question import REFUSAL, Outcome, Truth, outcome
+from benchmarks.unseen.question import Outcome, Truth, outcome
+from edgevlm.evaluation.forms import REFUSAL
 
 GAUGE = Truth(number=7.46, tolerance=0.1, unit="bar")
 

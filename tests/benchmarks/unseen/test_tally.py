@@ -1,18 +1,16 @@
 """Outcomes become counts, counts become aims that are met or not."""
 
 import pytest
-from PIL import Image
 
 from benchmarks.unseen.families import PHOTOGRAPHS
-from benchmarks.unseen.question import REFUSAL, Question, Truth
+from benchmarks.unseen.question import Truth
 from benchmarks.unseen.tally import Result, judged, report, tally
+from edgevlm.evaluation.forms import REFUSAL
 from edgevlm.evaluation.said import Said
-
-PICTURE = Image.new("RGB", (8, 8))
 
 
 def result(text: str, confidence: float = 0.99, *, family: str = "label", truth: Truth = Truth(("A1",))) -> Result:  # noqa: B008
-    return Result(Question(family, PICTURE, "What?", truth), Said(text, confidence, text == REFUSAL))
+    return Result(family, "What?", truth, Said(text, confidence, text == REFUSAL))
 
 
 def test_counts() -> None:
