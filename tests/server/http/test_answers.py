@@ -271,7 +271,7 @@ def test_a_failure_ends_all_answers(bundles: Callable[[str], Path]) -> None:
     with LiveServer.on_engine(bundles("v2"), Lost(bundles("v2"), slots=3)) as server:
         response = server.chat("hi", n=3, temperature=1.0, max_tokens=50)
         assert response.json()["error"]["code"] == "engine_unavailable"
-        assert server.service.admission.inside == 0
+        until(lambda: server.service.admission.inside == 0, "the places to be given back")
 
 
 def test_json_text_is_json(server: LiveServer) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.live import LiveServer
 from tests.pictures import png_url, text_part, user
-from tests.server.engines import SlowSight
+from tests.server.engines import SlowSight, until
 from tests.server.http.refusing import check_error
 
 Bundles = Callable[[str], Path]
@@ -129,7 +129,7 @@ def test_one_outside_of_the_picture_is_refused_and_hurts_no_other(bundles: Bundl
                 continue
             error = check_error(reply, 400, "image_region_outside")
             assert error["param"] == "messages.0.content" and "120 x 80 pixels" in error["message"]
-        assert server.service.admission.inside == 0
+        until(lambda: server.service.admission.inside == 0, "the places to be given back")
 
 
 @pytest.mark.parametrize(
