@@ -34,8 +34,9 @@ HELM := $(VENV)/helm/installed
 run: $(VENV)/installed-cpu
 	$(BIN)/edgevlm serve
 
+# the clients' tests are all marked as slow, and so are their imports
 quick: lint
-	$(PYTEST) --hypothesis-profile quick -m '$(QUICK)'
+	$(PYTEST) --hypothesis-profile quick -m '$(QUICK)' --ignore tests/clients
 
 check: lint test-tools $(TWINS) $(BINDINGS) $(CUDA) $(HELM)
 	$(PYTEST) -m 'not (arm or container)'

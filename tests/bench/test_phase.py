@@ -37,6 +37,7 @@ def test_a_closed_loop_sends_each_body_once_and_stops_in_time() -> None:
     assert len(phase.samples) == 7
 
 
+@pytest.mark.slow
 def test_a_load_that_is_cancelled_ends_whenever_it_is() -> None:
     """`asyncio.wait_for` lost the cancellation if it came together with an answer, and the load went on."""
 

@@ -61,6 +61,7 @@ def built(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
     monkeypatch.setattr(llamacpp_build, "_built", lambda folder, settings, jobs: found[folder.name])
 
 
+@pytest.mark.slow
 def test_each_tools_figure_is_found_in_what_it_prints(tools: Path) -> None:
     peer, model = LlamaCpp(tools, threads=2), Path("model.gguf")
     assert peer.prefill(model, 160) == 41.8

@@ -51,6 +51,7 @@ def test_figures_survive_the_way_between_processes() -> None:
     assert FIGURES.validate_json(FIGURES.dump_json(figures)) == figures
 
 
+@pytest.mark.slow
 def test_a_machine_without_a_driver_is_measured_on_its_processor() -> None:
     assert loadable() == ("cpu",) or Path("/proc/driver/nvidia/version").exists()
 

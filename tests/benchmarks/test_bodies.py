@@ -11,6 +11,7 @@ from benchmarks.bodies import BODIES, drive
 MOST = Settings().max_body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_is_about_as_large_as_may_be(name: str) -> None:
     body = BODIES[name](MOST)

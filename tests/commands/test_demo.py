@@ -55,6 +55,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         demo_bundle(tmp_path / "file")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["picture"])
 def test_each_example_is_answered_rightly(demo: LiveServer, case: dict[str, str]) -> None:
     request = body(case)
@@ -104,6 +105,7 @@ def test_examples_at_once_get_what_each_gets_alone(demo: LiveServer) -> None:
         assert list(pool.map(ask, requests)) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["picture"])
 def test_ask_answers_without_a_server(
     case: dict[str, str], demo_model: Path, capsys: pytest.CaptureFixture[str]
@@ -113,6 +115,7 @@ def test_ask_answers_without_a_server(
     assert is_right(capsys.readouterr().out, case["answer"])
 
 
+@pytest.mark.slow
 def test_ask_takes_a_limit_above_the_room(demo_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case = CASES[0]
     picture = str(EXAMPLES / case["picture"])

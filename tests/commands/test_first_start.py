@@ -100,6 +100,7 @@ def test_an_encoder_in_int8_is_looked_at_first(
     assert {path.suffix for path in checkpoint.with_name("cache").iterdir()} <= {"", ".lock"}
 
 
+@pytest.mark.slow
 def test_where_no_scale_helps_there_is_nothing_to_say(
     checkpoint: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

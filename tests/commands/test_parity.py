@@ -27,6 +27,7 @@ def test_every_stage_reproduces_upstream(golden: Path) -> None:
     assert max(stages.values()) < 1e-4
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["parity", str(GOLDEN / "v2")]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -28,6 +28,7 @@ def test_the_readme_names_the_commands_that_ci_runs() -> None:
     assert "make test" in read(".ci/run")
 
 
+@pytest.mark.slow
 def test_the_command_is_spelled_in_one_way() -> None:
     """Where to find it is said once."""
     for page in pages():

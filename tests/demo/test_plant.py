@@ -32,6 +32,7 @@ def test_a_seed_fixes_picture_and_questions(name: str) -> None:
     assert first.image.tobytes() != other.image.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANT)
 def test_what_cannot_be_told_is_refused_and_nothing_else(name: str) -> None:
     for seed in range(30):
@@ -106,6 +107,7 @@ def test_print_is_legible_by_height_contrast_and_sharpness() -> None:
     assert shot.unit == max(shot.size) / SIDE
 
 
+@pytest.mark.slow
 def test_print_is_marked_only_where_it_can_be_told() -> None:
     for seed in range(60):
         scene = draw_plant("label", seed, SUPPLIES)

@@ -67,6 +67,7 @@ def test_everything_lies_inside_the_picture(name: str) -> None:
             assert 0 <= y <= scene.image.height, (seed, mark)
 
 
+@pytest.mark.slow
 def test_strings_are_marked_in_order() -> None:
     for name, family in (("display", "display reading"), ("label", "label text")):
         for seed in SEEDS:

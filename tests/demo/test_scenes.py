@@ -33,6 +33,7 @@ def test_same_seed_gives_same_bytes_and_questions(name: str) -> None:
     assert draw_scene(name, 8).image.tobytes() != first.image.tobytes()
 
 
+@pytest.mark.slow
 def test_a_fresh_interpreter_draws_the_same_and_needs_no_torch() -> None:
     program = (
         "import sys, zlib, edgevlm_demo.evaluation\n"

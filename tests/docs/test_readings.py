@@ -4,6 +4,7 @@ import json
 import re
 from typing import get_args
 
+import pytest
 from edgevlm_server.api import field_bodies as bodies
 from edgevlm_server.api.readings import COLUMNS
 from edgevlm_server.api.stations import parse_station
@@ -21,6 +22,7 @@ MODELS: tuple[type[bodies.FieldBody], ...] = (
 )
 
 
+@pytest.mark.slow
 def test_the_example_is_answered_so(demo: LiveServer) -> None:
     fields, answer = (json.loads(block) for block in blocks(section(TEXT, "Ask"), "json"))
     content = (ROOT / "examples/fields.json").read_bytes()

@@ -155,6 +155,7 @@ def test_routes_without_a_key_are_there(locked: LiveServer, table_of_routes: lis
         assert locked.client.get(path).status_code == 200, path
 
 
+@pytest.mark.slow
 def test_without_the_page_its_routes_are_gone(bundles: Callable[[str], Path]) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", no_page=True) as server:
         assert [server.client.get(path).status_code for path in ("/", "/page/page.js")] == [404, 404]

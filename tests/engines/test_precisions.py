@@ -102,6 +102,7 @@ def test_logits_stay_near_the_exact_ones(load: Load, precision: Precision, least
     assert least < cosine < 1
 
 
+@pytest.mark.slow
 def test_features_stay_near_the_exact_ones_and_do_not_depend_on_other_pictures(load: Load) -> None:
     exact, near = load("fp32"), load("fp32", "int8")
     size = exact.info.image_size

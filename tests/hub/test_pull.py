@@ -239,6 +239,7 @@ def test_a_folder_of_that_name_comes_first(mirror: Mirror, tmp_path: Path, monke
     assert not mirror.requests
 
 
+@pytest.mark.slow
 def test_two_pulls_at_once_fetch_once(mirror: Mirror) -> None:
     if (child := os.fork()) == 0:
         try:

@@ -21,6 +21,7 @@ def written(image: str, folder: Path, *options: str) -> dict[str, Any]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", IMAGES)
 def test_every_package_and_every_hash_of_the_lock_is_in_it(image: str, tmp_path: Path) -> None:
     bill = written(image, tmp_path)
@@ -42,6 +43,7 @@ def test_the_same_lock_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_what_is_installed_has_its_licence(tmp_path: Path) -> None:
     """Packages that say it in each of the ways there are, if the lock has them as they are here."""
     written("cpu", tmp_path)

@@ -142,6 +142,7 @@ def test_nothing_is_loaded_that_does_not_fit(bundles: Bundles, monkeypatch: pyte
         load_model(bundles("v2"), DEFAULTS)
 
 
+@pytest.mark.slow
 def test_slots_are_those_of_the_engine_everywhere(bundles: Bundles) -> None:
     manifest = read_manifest(bundles("v2"))
     asked = Settings(max_batch=64, max_queue=3, max_length=2048)

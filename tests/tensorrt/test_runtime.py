@@ -114,6 +114,7 @@ def test_graphs_are_as_many_as_contexts_are_allowed(bench: Bench, monkeypatch: p
     assert bench.machine.objects["IExecutionContext"] == 3 + 2
 
 
+@pytest.mark.slow
 def test_after_loading_nothing_is_allocated(bench: Bench) -> None:
     engine = bench.load()
     assert counts(bench.machine, *ALLOCATIONS) > 10
@@ -183,6 +184,7 @@ def test_pictures_run_one_after_the_other_on_a_stream_that_gives_way(bench: Benc
     assert np.abs(together[0] - together[2]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_a_picture_is_one_launch_of_what_was_captured(bench: Bench) -> None:
     engine, plain = bench.load(), bench.load(cuda_graphs=False)
     size = engine.info.image_size

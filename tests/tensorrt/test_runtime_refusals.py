@@ -55,6 +55,7 @@ def nothing_is_left(machine: Machine) -> None:
     assert not +machine.objects
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.97])
 def test_other_memory_that_finds_no_room_is_refused_with_sizes(bench: Bench, share: float) -> None:
     engine = bench.load()

@@ -64,6 +64,7 @@ def test_pictures_are_asked_about_alone_and_at_the_same_time(server: tuple[LiveS
     assert live.service.loaded().model.engine.info.name == "trt"
 
 
+@pytest.mark.slow
 def test_a_stream_says_what_an_answer_in_one_piece_says(server: tuple[LiveServer, Machine]) -> None:
     live, _ = server
     body = question("What does the display read?", 9)

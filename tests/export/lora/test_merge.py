@@ -63,6 +63,7 @@ def merged(*adapters: tuple[Path, float]) -> Callable[[str], NDArray[np.float16]
 Q = "model.layers.0.self_attn.q_proj"
 
 
+@pytest.mark.slow
 def test_the_bundle_is_that_of_weights_merged_by_hand(tmp_path: Path, bundles: Callable[[str], Path]) -> None:
     tensors, whole = drawn(), projector()
     adapter = write_adapter(tmp_path / "adapter", tensors, whole)
@@ -75,6 +76,7 @@ def test_the_bundle_is_that_of_weights_merged_by_hand(tmp_path: Path, bundles: C
     assert [source.name for source in with_adapter.sources] == ["checkpoint", "adapter"]
 
 
+@pytest.mark.slow
 def test_it_equals_upstreams_merge_in_float16_up_to_its_rounding(tmp_path: Path) -> None:
     """PEFT adds in the model's type, which upstream sets to float16: it rounds the product, and then the sum."""
     tensors = drawn()

@@ -34,6 +34,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_line_tells_of_question_and_answer(bundles: Bundles, tmp_path: Path, stream: bool) -> None:
     body = {
@@ -114,6 +115,7 @@ def test_every_generating_route_is_audited(bundles: Bundles, tmp_path: Path) -> 
     assert found[4]["answers"] == decided.json()["answers"]
 
 
+@pytest.mark.slow
 def test_what_was_refused_is_there_with_its_reason(bundles: Bundles, tmp_path: Path) -> None:
     broken = image_part("data:image/png;base64,AAAA")
     bodies: list[dict[str, Any]] = [
@@ -142,6 +144,7 @@ def test_who_leaves_is_there_with_what_was_said(bundles: Bundles, tmp_path: Path
     assert line["answers"][0]["finish_reason"] is None
 
 
+@pytest.mark.slow
 def test_pictures_are_kept_once_under_their_digest(bundles: Bundles, tmp_path: Path) -> None:
     red, blue = png((200, 0, 0)), png((0, 0, 200))
     named = {**image_part(data_url((200, 0, 0))), "uuid": "gauge"}
@@ -158,6 +161,7 @@ def test_pictures_are_kept_once_under_their_digest(bundles: Bundles, tmp_path: P
     assert stored == {first: red, second: blue}
 
 
+@pytest.mark.slow
 def test_only_its_owner_may_read_it(bundles: Bundles, tmp_path: Path) -> None:
     folder = tmp_path / "below" / "audit"
     with LiveServer.on_bundle(bundles("v2"), engine="echo", audit=folder, audit_pictures=True) as server:
@@ -169,6 +173,7 @@ def test_only_its_owner_may_read_it(bundles: Bundles, tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
+@pytest.mark.slow
 def test_the_client_is_named_and_no_key_is_written(bundles: Bundles, tmp_path: Path) -> None:
     file = tmp_path / "keys"
     key = add_key(file, "camera-1")
@@ -183,6 +188,7 @@ def test_the_client_is_named_and_no_key_is_written(bundles: Bundles, tmp_path: P
     assert all(key not in path.read_text() for path in (tmp_path / "audit").glob("*.jsonl"))
 
 
+@pytest.mark.slow
 def test_without_an_audit_nothing_is_held(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         exchanges = []

@@ -127,6 +127,7 @@ class SlowDisk:
         return self._write(file, data)
 
 
+@pytest.mark.slow
 def test_a_disk_that_hangs_delays_no_answer(
     bundles: Bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def test_a_machine_without_any_of_it_exports_nothing(tmp_path: Path) -> None:
     assert "edgevlm_device" not in exported(tmp_path, {})
 
 
+@pytest.mark.slow
 def test_a_server_tells_of_its_device_and_stops_asking_when_it_closes(
     bundles: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ def judge(schema: Schema) -> Draft202012Validator:
     return Draft202012Validator(checked(schema), format_checker=FormatChecker())
 
 
+@pytest.mark.slow
 @given(schema=fillable, data=st.data())
 def test_the_text_is_valid_and_only_ever_grows(schema: Schema, data: st.DataObject) -> None:
     try:

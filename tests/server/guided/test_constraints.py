@@ -66,6 +66,7 @@ def test_every_schema_gives_json_that_it_allows(compiler: GrammarCompiler) -> No
         Draft202012Validator(schema, format_checker=FormatChecker()).validate(json.loads(text))
 
 
+@pytest.mark.slow
 def test_limits_and_penalties_do_not_lead_out_of_the_form(compiler: GrammarCompiler) -> None:
     for seed in range(100):
         schema = random_schema(Random(seed))

@@ -156,6 +156,7 @@ def test_odd_text_is_only_text(echo_server: LiveServer, text: str) -> None:
     assert body["usage"]["prompt_tokens"] < 120
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answer(bundles: Any) -> None:
     with LiveServer.on_bundle(bundles("v2"), max_length=400) as server:
         fields = {"temperature": 1.5, "top_k": 50, "top_p": 0.95, "max_tokens": 12}

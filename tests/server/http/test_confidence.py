@@ -90,6 +90,7 @@ def test_a_form_and_penalties_do_not_make_it_surer(server: LiveServer) -> None:
         assert (biased["confidence"] == near(ASKED)) == same
 
 
+@pytest.mark.slow
 def test_the_temperature_of_its_maker_changes_it(bundles: Bundles, tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(bundles("v2"), tmp_path / "bundle"))
     change_part(bundle, "about", confidence_temperature=2)
@@ -164,6 +165,7 @@ def test_a_form_takes_a_number_from_0_to_1(server: LiveServer, text: str) -> Non
     assert (response.status_code, response.json()["error"]["param"]) == (400, "min_confidence")
 
 
+@pytest.mark.slow
 def test_a_server_may_have_a_default(bundles: Bundles) -> None:
     engine = DoubtfulEngine(bundles("v2"), 2, SURE)
     with LiveServer.on_engine(bundles("v2"), engine, min_confidence=0.8) as server:
@@ -224,6 +226,7 @@ def test_openais_client_reads_refusals_and_is_not_disturbed(server: LiveServer) 
             assert stream.get_final_completion().choices[0].message.refusal == NOT_SURE
 
 
+@pytest.mark.slow
 def test_openais_client_reads_responses_with_a_refusal(server: LiveServer) -> None:
     asked: dict[str, Any] = {"model": "v2", "input": "hello", "max_output_tokens": WORDS}
     with OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
@@ -251,6 +254,7 @@ def test_record_and_status_know_it(server: LiveServer) -> None:
     assert (last["confidence"], last["refused"], last["outcome"]) == (near(ASKED), "low_confidence", "ok")
 
 
+@pytest.mark.slow
 def test_the_audit_keeps_what_was_held_back(bundles: Bundles, tmp_path: Path) -> None:
     engine = DoubtfulEngine(bundles("v2"), 2, SURE)
     with LiveServer.on_engine(bundles("v2"), engine, audit=tmp_path) as server:
@@ -262,6 +266,7 @@ def test_the_audit_keeps_what_was_held_back(bundles: Bundles, tmp_path: Path) ->
     assert held == [{**told[0], "finish_reason": "stop", "refused": "low_confidence"}]
 
 
+@pytest.mark.slow
 def test_readings_keep_to_the_servers_default_and_are_noted(bundles: Bundles) -> None:
     fields = [{"name": "lamp", "question": "Which?", "type": "choice", "choices": ["red", "green"]}]
     body = {"image": data_url(), "fields": fields}

@@ -163,6 +163,7 @@ def test_the_openai_client_reads_all_kinds(echo_server: LiveServer) -> None:
     assert decision.usage.total_tokens == decision.usage.input_tokens + decision.usage.output_tokens
 
 
+@pytest.mark.slow
 def test_the_model_sees_the_question_behind_the_input(bundles: Bundles) -> None:
     seen: list[list[int]] = []
 

@@ -81,6 +81,7 @@ RIGHT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "schema", "value"), RIGHT, ids=[name for name, *_ in RIGHT])
 def test_json_is_as_right_as_the_free_answer(demo: LiveServer, name: str, schema: Body, value: Body) -> None:
     found = choice(demo, name, schema)
@@ -120,6 +121,7 @@ def test_an_object_in_an_object_is_filled_in_its_order(demo: LiveServer) -> None
     assert found["message"]["content"] == '{"display": {"value": 3.7}, "gauge": 10.0, "unit": "bar"}'
 
 
+@pytest.mark.slow
 def test_all_fields_are_counted_and_share_the_picture(demo_model: Path) -> None:
     with LiveServer.on_bundle(demo_model) as server:
         both = post(server, "panel.jpg", PANEL, "Read the panel.").json()["usage"]
@@ -164,6 +166,7 @@ def test_what_is_not_seen_is_a_refusal_elsewhere(demo: LiveServer, client: OpenA
     assert not message.content
 
 
+@pytest.mark.slow
 def test_a_refusal_in_the_responses_api(client: OpenAI) -> None:
     class Panel(BaseModel):
         lamp: Literal["none", "red", "amber", "green"]

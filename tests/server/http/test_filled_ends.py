@@ -31,6 +31,7 @@ def ask(server: LiveServer, schema: Body, **fields: Any) -> httpx.Response:
     return server.client.post("/v1/chat/completions", json=request(schema, **fields))
 
 
+@pytest.mark.slow
 def test_more_fields_than_slots_come_in_waves(bundles: Bundles) -> None:
     with LiveServer.on_engine(bundles("v2"), BabblingEngine(bundles("v2"), 2, seconds=0)) as server:
         answers = [ask(server, SHORT, **fields).json() for fields in ({}, {}, {"n": 2})]
@@ -43,6 +44,7 @@ def test_more_fields_than_slots_come_in_waves(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_what_is_cut_short_is_unfinished_and_not_merely_doubtful(bundles: Bundles) -> None:
     with LiveServer.on_engine(bundles("v2"), BabblingEngine(bundles("v2"), 1, seconds=0)) as server:
         schema = obj({"a": {"type": "string", "pattern": "^[a-z]{200}$"}})
@@ -93,6 +95,7 @@ def test_one_that_fails_behind_it_is_the_last_event(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_the_audit_has_what_was_written_and_what_was_withheld(bundles: Bundles, tmp_path: Path) -> None:
     narrow = obj({"a": {"type": "integer", "minimum": 5, "maximum": 4}})
     with LiveServer.on_bundle(bundles("v2"), engine="echo", audit=tmp_path) as server:

@@ -43,6 +43,7 @@ def test_a_wish_for_another_protocol_is_no_news(echo_server: LiveServer, caplog:
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.slow
 def test_what_a_proxy_calls_an_address_is_one_short_word(
     bundles: Callable[[str], Path], caplog: pytest.LogCaptureFixture
 ) -> None:

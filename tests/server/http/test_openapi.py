@@ -47,6 +47,7 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
     assert {reference.removeprefix("#/components/schemas/") for reference in references} <= set(known)
 
 
+@pytest.mark.slow
 def test_every_route_says_what_it_is_and_which_errors_it_has(echo_server: LiveServer) -> None:
     keyed = describe(build_api(echo_server.service, None), BODIES, keyed=True)
     for method, path, operation in operations(keyed):
@@ -65,6 +66,7 @@ def test_every_reason_for_no_answer_is_named(description: dict[str, Any]) -> Non
     assert set(head) == set(get_args(Refused))
 
 
+@pytest.mark.slow
 def test_every_example_is_answered(echo_server: LiveServer, description: dict[str, Any]) -> None:
     sent = 0
     for method, path, operation in operations(description):

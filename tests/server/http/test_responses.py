@@ -72,6 +72,7 @@ def test_a_stream_is_typed_and_adds_up(client: OpenAI) -> None:
     assert last.response.usage.output_tokens == whole.usage.output_tokens
 
 
+@pytest.mark.slow
 def test_the_clients_own_accumulator_follows(client: OpenAI) -> None:
     with client.responses.stream(model="v2", input=QUESTION) as stream:
         text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")

@@ -39,6 +39,7 @@ def said(server: LiveServer, *parts: dict[str, Any], key: str | None = None) -> 
     return content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alone", [{}, {"image_url": None}])
 def test_a_name_alone_stands_for_the_picture(echo_server: LiveServer, alone: dict[str, Any]) -> None:
     red, green = said(echo_server, part("red", RED)), said(echo_server, part("green", GREEN))

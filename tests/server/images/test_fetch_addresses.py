@@ -60,6 +60,7 @@ def test_an_address_that_refuses_is_not_the_end() -> None:
         assert fetch(host.url(host="camera.invalid"), f"camera.invalid:{host.port},127.0.0.0/29", resolve) == PNG
 
 
+@pytest.mark.slow
 def test_an_address_that_is_silent_is_not_the_end(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgevlm_server.images.fetch.CONNECT_SECONDS", 0.2)
     with (
@@ -80,6 +81,7 @@ def test_a_name_that_nobody_knows() -> None:
     assert refusal("http://camera.invalid/", "camera.invalid", StandInResolver([])).code == "image_fetch_failed"
 
 
+@pytest.mark.slow
 def test_a_name_server_that_does_not_answer() -> None:
     async def resolve(host: str, port: int) -> list[str]:
         await asyncio.Event().wait()

@@ -77,12 +77,14 @@ def test_flipped_bytes(intake: ImageIntake, data: bytes, flips: list[tuple[float
     pixels_or_error(intake, bytes(damaged))
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.sampled_from(FILES), kept=st.integers(2, 30), rest=st.binary(min_size=1, max_size=300))
 def test_rubbish_after_a_good_start(intake: ImageIntake, data: bytes, kept: int, rest: bytes) -> None:
     pixels_or_error(intake, data[:kept] + rest)
 
 
+@pytest.mark.slow
 @MANY
 @given(
     data=st.sampled_from([file for file in FILES if file[4:8] == b"ftyp"]),

@@ -43,6 +43,7 @@ def test_the_next_picture_is_decoded_while_one_is_encoded(bundles: Bundles) -> N
     assert together == alone
 
 
+@pytest.mark.slow
 def test_the_first_mistake_is_named_and_the_others_end(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         good, bad = image_part(), image_part("data:image/png;base64,AAAA")

@@ -44,6 +44,7 @@ def code(response: httpx.Response) -> str:
     return error["code"]
 
 
+@pytest.mark.slow
 def test_a_fetched_picture_is_answered_as_a_sent_one(server: LiveServer, host: PictureHost) -> None:
     before = server.metrics()
     fetched = ask(server, image_part(host.url()))

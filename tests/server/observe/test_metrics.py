@@ -54,6 +54,7 @@ def open_names(text: str) -> set[str]:
     return {family.name for family in open_families(text)}  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.slow
 def test_requests_are_counted_by_route_and_status(server: LiveServer, more: Callable[[], Series]) -> None:
     server.chat("hello", max_tokens=2)
     server.client.get("/v1/models/other")
@@ -168,6 +169,7 @@ def test_decisions_tell_how_sure_and_how_far_the_model_refuses(
     assert now == pytest.approx(sum(mass), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_series_exist_from_the_start(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         fresh = server.metrics()
@@ -197,6 +199,7 @@ def test_no_accept_header_is_a_failure(server: LiveServer, accept: str) -> None:
     assert server.client.get("/metrics", headers={"accept": accept}).status_code == 200
 
 
+@pytest.mark.slow
 def test_vllms_names_tell_the_same(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", metrics_aliases="vllm") as server:
         server.chat("hello", max_tokens=3)
@@ -235,6 +238,7 @@ def keyed(bundles: Bundles, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     yield ask
 
 
+@pytest.mark.slow
 def test_clients_are_counted_where_that_is_asked_for(keyed: Callable[..., Series]) -> None:
     found = keyed(metrics_clients=True)
     assert found['edgevlm_client_requests_total{client="camera-1",outcome="ok"}'] == 1
@@ -244,6 +248,7 @@ def test_clients_are_counted_where_that_is_asked_for(keyed: Callable[..., Series
     assert not any("camera-2" in name for name in found), "what was sent as a key is no name"
 
 
+@pytest.mark.slow
 def test_clients_have_no_series_otherwise(keyed: Callable[..., Series]) -> None:
     assert not any("client=" in name for name in keyed())
 

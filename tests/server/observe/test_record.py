@@ -117,6 +117,7 @@ def test_a_foreign_name_is_refused_before_there_is_a_route(server: LiveServer, r
     assert (record.route, record.code) == (None, "host_not_allowed")
 
 
+@pytest.mark.slow
 def test_a_key_has_a_name_and_a_wrong_one_an_address(bundles: Bundles, tmp_path: Path) -> None:
     key = add_key(tmp_path / "keys", "camera-1")
     settings = Settings(engine="echo", api_keys=tmp_path / "keys")
@@ -146,6 +147,7 @@ def test_who_leaves_is_noted_with_what_was_done(bundles: Bundles, stream: bool) 
     assert stages(record)[-2:] == ["prefill", "decode"]
 
 
+@pytest.mark.slow
 def test_who_leaves_the_queue_was_never_taken_in(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
@@ -176,6 +178,7 @@ def test_an_error_within_a_stream_is_a_failure(bundles: Bundles) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_reader_that_fails_harms_nobody(bundles: Bundles, caplog: pytest.LogCaptureFixture) -> None:
     def broken(record: RequestRecord) -> None:
         raise ValueError("a mistake in a reader")

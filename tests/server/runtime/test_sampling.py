@@ -24,6 +24,7 @@ def test_greedy_takes_the_largest_and_the_first_of_equals() -> None:
     assert Sampler(SamplingParams()).sample(np.array([1, 3, 3, 2], np.float32)) == 1
 
 
+@pytest.mark.slow
 def test_frequencies_follow_the_probabilities() -> None:
     counts = draw(20_000)
     np.testing.assert_allclose([counts[token] / 20_000 for token in range(4)], [0.5, 0.25, 0.15, 0.1], atol=0.02)

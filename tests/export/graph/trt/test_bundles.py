@@ -62,6 +62,7 @@ def test_a_bundle_says_what_it_is_for(trt_bundles: TrtBundles, device: Device, p
     assert [(one.domain, one.version) for one in decoder.opset_import] == [("", OPSETS[device, precision])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", JETSONS)
 def test_the_graphs_have_the_inputs_and_outputs_that_an_engine_binds(trt_bundles: TrtBundles, device: Device) -> None:
     decoder = onnx.load(trt_bundles("v2", device) / "decoder.onnx", load_external_data=False).graph
@@ -110,6 +111,7 @@ def test_features_are_as_near_to_upstreams_as_its_rounding(
     assert np.square(error).mean() ** 0.5 < 1e-3 * np.abs(wanted["image_features"]).max() ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("device", [device for device in JETSONS if runnable(device)])
 def test_float16_logits_of_every_position_are_nearer_than_upstreams(
@@ -144,6 +146,7 @@ def test_a_picture_and_a_question_get_upstreams_answer(trt_bundles: TrtBundles, 
     assert answer == wanted["new_ids_f16"].ravel().tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", [device for device in JETSONS if runnable(device)])
 @pytest.mark.parametrize(("precision", "least"), [("int8", 0.98), ("int4", 0.7)])
 def test_small_weights_stay_near_the_exact_ones(

@@ -75,6 +75,7 @@ def test_pictures_are_decoded_and_encoded_in_turn(bundles: Bundles, tmp_path: Pa
         assert [one.result() for one in flood] == [200] * 8
 
 
+@pytest.mark.slow
 def test_a_full_queue_has_a_place_for_a_client_who_has_none(bundles: Bundles, tmp_path: Path) -> None:
     served = Served(bundles("v2"), tmp_path, SlowEngine(bundles("v2"), slots=1, seconds=0), max_queue=8)
     with served.server, ThreadPoolExecutor(9) as threads:
@@ -89,6 +90,7 @@ def test_a_full_queue_has_a_place_for_a_client_who_has_none(bundles: Bundles, tm
         assert [answer.result().status_code for answer in inside] == [200] * 9
 
 
+@pytest.mark.slow
 def test_requests_at_once(bundles: Bundles, tmp_path: Path) -> None:
     engine = SlowEngine(bundles("v2"), slots=4, seconds=0)
     served = Served(bundles("v2"), tmp_path, engine, limit_requests_at_once=2)
@@ -109,6 +111,7 @@ def test_requests_at_once(bundles: Bundles, tmp_path: Path) -> None:
     assert metrics["edgevlm_requests_received_total"] == metrics["edgevlm_requests_accepted_total"] + rejected
 
 
+@pytest.mark.slow
 def test_requests_a_minute_on_every_route_that_takes_a_body(bundles: Bundles, tmp_path: Path) -> None:
     engine = SlowEngine(bundles("v2"), slots=1, seconds=0)
     served = Served(bundles("v2"), tmp_path, engine, limit_requests_per_minute=2)

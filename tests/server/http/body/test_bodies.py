@@ -49,6 +49,7 @@ def large(server: LiveServer, text: str) -> httpx.Response:
     return server.chat(text, user="x" * (SMALL_BODY + 1))
 
 
+@pytest.mark.slow
 def test_half_sent_small_bodies_are_in_nobodys_way(bundles: Bundles) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=1, max_queue=1))

@@ -41,6 +41,7 @@ def no_collector() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("name", BODIES)
 def test_a_refused_body_is_gone_with_its_answer(echo_server: LiveServer, name: str) -> None:

@@ -30,6 +30,7 @@ def test_a_client_that_leaves_ends_all_fields(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_an_answer_that_takes_too_long_is_a_504(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1, seconds=0.2)
     with LiveServer.on_engine(bundles("v2"), engine, request_timeout=1.0) as server:
@@ -38,6 +39,7 @@ def test_an_answer_that_takes_too_long_is_a_504(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 def test_an_engine_that_fails_is_told(bundles: Bundles) -> None:
     with LiveServer.on_engine(bundles("v2"), FailingEngine(bundles("v2"), slots=2, fail_at=1)) as server:
         assert post(server, fields=[TEXT, {**TEXT, "name": "y"}]).status_code == 503

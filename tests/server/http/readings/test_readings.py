@@ -49,6 +49,7 @@ RIGHT: dict[str, Body] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", RIGHT)
 def test_what_is_there_is_read_and_the_rest_is_refused(demo: LiveServer, picture: str) -> None:
     response = send(demo, picture, fields=json.dumps(ALL))
@@ -65,6 +66,7 @@ def test_what_is_there_is_read_and_the_rest_is_refused(demo: LiveServer, picture
     assert (body["object"], body["model"], body["station"]) == ("readings", "edgevlm-demo", None)
 
 
+@pytest.mark.slow
 def test_the_second_field_costs_a_few_positions(demo_model: Path) -> None:
     with LiveServer.on_bundle(demo_model) as server:
         one = send(server, "gauge.jpg", fields=json.dumps([GAUGE])).json()["usage"]
@@ -77,6 +79,7 @@ def test_the_second_field_costs_a_few_positions(demo_model: Path) -> None:
     assert records["edgevlm_mm_cache_queries_total"] == 1
 
 
+@pytest.mark.slow
 def test_fields_run_side_by_side(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=4)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
@@ -85,6 +88,7 @@ def test_fields_run_side_by_side(bundles: Bundles) -> None:
         balanced(server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 3])
 def test_more_fields_than_slots_are_all_read_in_order(bundles: Bundles, slots: int) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", max_batch=slots) as server:
@@ -113,6 +117,7 @@ def test_a_row_a_field_for_spreadsheets(demo: LiveServer) -> None:
     assert send(demo, "gauge.jpg", "text/csv;q=0.5, */*", fields=json.dumps([GAUGE])).json()["object"] == "readings"
 
 
+@pytest.mark.slow
 def test_a_picture_and_a_stations_name_are_enough(demo_model: Path, tmp_path: Path) -> None:
     folder = folder_of(tmp_path, **{"press-4": {"fields": [GAUGE, LAMP], "min_confidence": 0.5}})
     with LiveServer.on_bundle(demo_model, stations=folder) as server:
@@ -125,6 +130,7 @@ def test_a_picture_and_a_stations_name_are_enough(demo_model: Path, tmp_path: Pa
         assert station == {**dict.fromkeys(("crop", "rotate", "deskew")), **known}
 
 
+@pytest.mark.slow
 def test_a_stations_picture_comes_from_its_camera(demo_model: Path, tmp_path: Path) -> None:
     with PictureHost(answers((EXAMPLES / "display.jpg").read_bytes())) as camera:
         folder = folder_of(tmp_path, line={"source": camera.url(), "fields": [DISPLAY]})
@@ -138,6 +144,7 @@ def test_a_stations_picture_comes_from_its_camera(demo_model: Path, tmp_path: Pa
             assert station["has_source"] is True and camera.url() not in json.dumps(station)
 
 
+@pytest.mark.slow
 def test_a_doubtful_value_is_none(demo_model: Path, tmp_path: Path) -> None:
     sure = {**GAUGE, "name": "sure", "min_confidence": 0.1}
     folder = folder_of(tmp_path, s={"fields": [GAUGE, sure], "min_confidence": 1})
@@ -152,6 +159,7 @@ def test_a_doubtful_value_is_none(demo_model: Path, tmp_path: Path) -> None:
         assert server.metrics()['edgevlm_readings_total{result="read"}'] == 3
 
 
+@pytest.mark.slow
 def test_the_servers_own_threshold_comes_last(demo_model: Path, tmp_path: Path) -> None:
     folder = folder_of(tmp_path, s={"fields": [GAUGE], "min_confidence": 0.5})
     with LiveServer.on_bundle(demo_model, stations=folder, min_confidence=1.0) as server:
@@ -178,6 +186,7 @@ def frame(*placed: tuple[str, tuple[int, int]]) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_each_field_may_be_about_a_part_of_its_own(demo_model: Path, tmp_path: Path) -> None:
     picture = frame(("display.jpg", (100, 60)), ("gauge.jpg", (800, 340)))
     fields = [{**DISPLAY, "crop": "100,60,320,240"}, {**GAUGE, "crop": "800,340,320,320"}, GAUGE | {"name": "none"}]
@@ -211,6 +220,7 @@ def test_every_reason_is_counted() -> None:
     assert ("read", *get_args(Reason)) == READINGS
 
 
+@pytest.mark.slow
 def test_parts_of_a_chat_and_names_are_pictures_too(echo_server: LiveServer) -> None:
     fields = [{"name": "x", "question": "Q?", "type": "boolean"}]
     named = {**image_part(data_url((1, 2, 3))), "uuid": "frame-1"}
@@ -224,6 +234,7 @@ def test_parts_of_a_chat_and_names_are_pictures_too(echo_server: LiveServer) -> 
     assert usage["prompt_tokens_details"]["cached_tokens"] > 0.8 * usage["prompt_tokens"]
 
 
+@pytest.mark.slow
 def test_record_and_audit_tell_of_it(bundles: Bundles, tmp_path: Path) -> None:
     seen: list[RequestRecord] = []
     with LiveServer.on_bundle(bundles("v2"), engine="echo", audit=tmp_path) as server:

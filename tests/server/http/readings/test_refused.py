@@ -120,6 +120,7 @@ def test_forms_say_what_is_wrong_in_them(echo_server: LiveServer) -> None:
     check_error(plain, 415, "unsupported_media_type")
 
 
+@pytest.mark.slow
 def test_a_station_without_a_picture_needs_one(bundles: Callable[[str], Path], tmp_path: Path) -> None:
     folder = folder_of(tmp_path, s={"fields": [TEXT]})
     with LiveServer.on_bundle(bundles("v2"), engine="echo", stations=folder) as server:

@@ -161,6 +161,7 @@ def serves_one(server: LiveServer, source: str = "127.0.0.1") -> bool:
         return served(connection)
 
 
+@pytest.mark.slow
 def test_all_addresses_together_have_a_bound(bundles: Bundles) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(LiveServer.on_bundle(bundles("v2"), engine="echo", max_connections=3))

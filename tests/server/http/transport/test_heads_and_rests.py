@@ -127,6 +127,7 @@ def drips_in_vain(connection: socket.socket) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_the_rest_of_a_body_has_a_size(bundles: Bundles) -> None:
     head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
     with (

@@ -265,6 +265,7 @@ def test_without_the_option_no_origin_may(echo_server: LiveServer) -> None:
     assert not [name for name in response.headers if name.startswith("access-control")]
 
 
+@pytest.mark.slow
 def test_every_origin_may_if_that_is_said(bundles: Bundles) -> None:
     with serving(bundles("v2"), cors_origins=("*",)) as server:
         assert preflight(server, "https://any.example").headers["access-control-allow-origin"] == "*"

@@ -158,6 +158,7 @@ def test_all_connections_that_may_be_open_can_be(site: Site) -> None:
         connection.close()
 
 
+@pytest.mark.slow
 def test_what_is_no_http_gets_its_answer_inside_tls(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     with site.handshake() as connection:
         connection.sendall(b"nonsense\r\n\r\n")

@@ -48,6 +48,7 @@ def test_refusals_keep_the_process() -> None:
         assert workers() == processes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_format", FORMATS)
 def test_truncated_files_are_refused(image_format: ImageFormat) -> None:
     data = encode(noise(90, 90), image_format)
@@ -56,6 +57,7 @@ def test_truncated_files_are_refused(image_format: ImageFormat) -> None:
             assert refusal(made, data[: len(data) * part // 20]).code == "image_invalid"
 
 
+@pytest.mark.slow
 def test_large_jpeg_is_decoded_at_a_fraction_and_small_ones_are_not() -> None:
     image = noise(320, 320)
     data = encode(image, "JPEG", quality=95)
@@ -119,6 +121,7 @@ def test_as_many_pixels_as_the_memory_is_said_to_allow(image_format: ImageFormat
         assert made.decode(encode(image, image_format, **options)).size == (SIZE, SIZE)
 
 
+@pytest.mark.slow
 def test_png_that_inflates_to_more_than_its_header_says() -> None:
     with decoder() as made:
         with contextlib.suppress(ImageError):

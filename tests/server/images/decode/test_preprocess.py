@@ -44,6 +44,7 @@ def test_square_is_bit_for_bit_padding_then_resizing(width: int, height: int, si
     assert fit_square(image, size, PAD).tobytes() == padded_then_resized(image, size).tobytes()
 
 
+@pytest.mark.slow
 def test_very_tall_picture_is_at_most_a_grey_level_away() -> None:
     image = noise(40, 5000)
     got = np.asarray(fit_square(image, 336, PAD), np.int16)

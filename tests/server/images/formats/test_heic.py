@@ -160,6 +160,7 @@ def test_every_truncation_is_refused(made: ImageDecoder, image_format: str) -> N
     assert_right(made)
 
 
+@pytest.mark.slow
 def test_a_tile_that_is_cut_off_is_refused_and_what_phones_append_is_not(made: ImageDecoder) -> None:
     """The reader by itself would paint the tile grey."""
     data = encode(noise(256, 256), "HEIF", tile_size=64)
