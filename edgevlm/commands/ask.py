@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="MODEL",
         help="bundle, checkpoint, or name of a published model to ask (default: the demo model)",
+    )
+    parser.add_argument(
+        "--confidence", action="store_true", help="say on standard error how sure the model is of its answer, 0 to 1"
     )
     add_region(parser)
     add_answering(parser)
@@ -85,11 +89,13 @@ def run(arguments: argparse.Namespace) -> int:
     region = chosen_region(arguments)
     with LocalModel.load(arguments.model, offline_settings(arguments)) as model:
         features = model.features(pictures, region)
-        for piece in model.answer(
-            [Turn("user", (*[Mark.IMAGE] * len(pictures), question))], features, arguments.max_tokens
-        ):
+        turn = Turn("user", (*[Mark.IMAGE] * len(pictures), question))
+        answer = model.answer([turn], features, arguments.max_tokens)
+        for piece in answer:
             print(piece, end="", flush=True)
         print()
+        if arguments.confidence:
+            print(f"confidence {answer.confidence:.4f}", file=sys.stderr)
     return 0
 
 

@@ -9,7 +9,7 @@ from edgevlm_engines import read_manifest
 from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.intake import ImageIntake
 from edgevlm_server.model import Model, load_model
-from edgevlm_server.offline import TooLong, answer, encode
+from edgevlm_server.offline import TooLong, begun, encode, said
 
 from edgevlm.cli import CommandError
 from edgevlm.conversion import Conversion
@@ -23,8 +23,25 @@ if TYPE_CHECKING:
     from edgevlm_engines.names import Precision
     from edgevlm_server.images.region import Region
     from edgevlm_server.runtime.sampling import SamplingParams
+    from edgevlm_server.runtime.sequence import Sequence as Answering
     from edgevlm_server.settings import Settings
     from edgevlm_server.text.prompt import Turn
+
+
+class Answer:
+    """Pieces of its text, once, as they are made; and how sure the model is of what it has said so far."""
+
+    def __init__(self, model: Model, sequence: "Answering") -> None:
+        self._model = model
+        self._sequence = sequence
+
+    def __iter__(self) -> Iterator[str]:
+        return said(self._model, self._sequence)
+
+    @property
+    def confidence(self) -> float:
+        """0 to 1."""
+        return self._sequence.confidence
 
 
 class LocalModel:
@@ -62,12 +79,13 @@ class LocalModel:
 
     def answer(
         self, turns: "Sequence[Turn]", features: "Floats", max_tokens: int, sampling: "SamplingParams | None" = None
-    ) -> Iterator[str]:
-        """Pieces of the answer's text. Raises `CommandError` if the conversation is too long."""
+    ) -> Answer:
+        """Raises `CommandError` if the conversation is too long."""
         try:
-            yield from answer(self._model, turns, features, max_tokens=max_tokens, sampling=sampling)
+            sequence = begun(self._model, turns, features, max_tokens=max_tokens, sampling=sampling)
         except TooLong as error:
             raise CommandError(str(error)) from None
+        return Answer(self._model, sequence)
 
     def close(self) -> None:
         self._intake.close()

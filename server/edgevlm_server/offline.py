@@ -31,10 +31,7 @@ def answer(
 
     Raises `TooLong` for a prompt that leaves no room; a limit above the room ends where the room does.
     """
-    text = Detokenizer(model.tokenizer)
-    for token in generate(model, begun(model, turns, features, max_tokens=max_tokens, sampling=sampling)):
-        yield text.push(token)
-    yield text.finish()
+    yield from said(model, begun(model, turns, features, max_tokens=max_tokens, sampling=sampling))
 
 
 def begun(
@@ -59,6 +56,14 @@ def begun(
         stop_ids=frozenset(model.manifest.prompt.stop_ids),
         sampling=sampling or SamplingParams(),
     )
+
+
+def said(model: Model, sequence: Sequence) -> Iterator[str]:
+    """Pieces of the text of an answer that has begun, from its first token to its end."""
+    text = Detokenizer(model.tokenizer)
+    for token in generate(model, sequence):
+        yield text.push(token)
+    yield text.finish()
 
 
 def encode(model: Model, pixels: abc.Sequence[NDArray[np.float32]]) -> Floats:

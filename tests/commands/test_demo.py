@@ -116,6 +116,16 @@ def test_ask_answers_without_a_server(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_ask_is_as_sure_as_the_server(demo: LiveServer, demo_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for case in CASES[:2]:
+        picture = str(EXAMPLES / case["picture"])
+        assert main(["ask", "--model", str(demo_model), "--confidence", picture, case["question"]]) == 0
+        word, _, number = capsys.readouterr().err.strip().partition(" ")
+        sure = demo.client.post("/v1/chat/completions", json=body(case)).json()["choices"][0]["confidence"]
+        assert word == "confidence" and float(number) == pytest.approx(sure, abs=1e-3)
+
+
 def test_ask_takes_a_limit_above_the_room(demo_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case = CASES[0]
     picture = str(EXAMPLES / case["picture"])
