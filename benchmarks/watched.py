@@ -1,8 +1,10 @@
 """What it costs a server to be watched: `python -m benchmarks.watched BUNDLE` (or `demo`).
 
 Two servers of the same bundle stand side by side and are asked in turn. One writes a log as JSON and an audit, is
-scraped each second, and its status is looked at as often as the page does; the other only counts, as every server
-does. The clients wait for each other, so throughput is tokens over time; processor time is that of the server alone.
+scraped as often as `docker/monitoring` does, and its status is looked at as often as the page does; the other only
+counts, as every server does. Each round starts both anew: two processes of one program differ by more than what is
+sought here, for as long as they run. The clients wait for each other, so throughput is tokens over time; processor
+time is that of the server alone.
 """
 
 import argparse
@@ -12,8 +14,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +32,7 @@ from edgevlm.http_client import Server, read
 from edgevlm.own_server import OwnServer, own_process
 from edgevlm.served_model import served_model
 
-SCRAPE_SECONDS = 1.0
+SCRAPE_SECONDS = 15.0
 LOOK_SECONDS = 2.0
 """As the page does."""
 
@@ -112,40 +114,48 @@ async def _look(server: Server, seconds: float, path: str) -> None:
 
 def measured(bundle: Path, streams: int, requests: int, max_tokens: int, rounds: int) -> list[Round]:
     """Rounds in turn; which server begins changes with each."""
-    batch = ["--max-batch", str(streams)]
     with tempfile.TemporaryDirectory() as scratch:
-        audit, log = Path(scratch) / "audit", Path(scratch) / "log"
-        watching = ["--log-level", "info", "--log-format", "json", "--audit", str(audit)]
-        with (
-            log.open("wb") as lines,
-            own_process(bundle, batch) as plain,
-            own_process(bundle, [*batch, *watching], lines) as watched,
-        ):
-            name = served_model(Server.at(plain.url))
-            pictures = drawn_pictures(range(streams))
-            bodies = [chat_body(name, picture, QUESTION, max_tokens) for picture in pictures]
-            for own in (plain, watched):
-                warm_up(Server.at(own.url), bodies, streams)
-            asked = [bodies[number % streams] for number in range(requests)]
-            return [
-                _round(plain, watched, asked, streams, watched_first=bool(number % 2)) for number in range(rounds)
-            ]
+        done = []
+        for number in range(rounds):
+            folder = Path(scratch) / str(number)
+            folder.mkdir()
+            with _both(bundle, folder, streams) as pair:
+                done.append(_round(*pair, streams, requests, max_tokens, watched_first=bool(number % 2)))
+        return done
+
+
+@contextmanager
+def _both(bundle: Path, scratch: Path, streams: int) -> Iterator[tuple[OwnServer, OwnServer]]:
+    """The plain one and the watched one."""
+    batch = ["--max-batch", str(streams)]
+    watching = ["--log-level", "info", "--log-format", "json", "--audit", str(scratch / "audit")]
+    with (
+        (scratch / "log").open("wb") as lines,
+        own_process(bundle, batch) as plain,
+        own_process(bundle, [*batch, *watching], lines) as watched,
+    ):
+        yield plain, watched
 
 
 def _round(
-    plain: OwnServer, watched: OwnServer, bodies: Sequence[bytes], streams: int, *, watched_first: bool
+    plain: OwnServer, watched: OwnServer, streams: int, requests: int, max_tokens: int, *, watched_first: bool
 ) -> Round:
+    name = served_model(Server.at(plain.url))
+    bodies = [chat_body(name, picture, QUESTION, max_tokens) for picture in drawn_pictures(range(streams))]
+    for own in (plain, watched):
+        warm_up(Server.at(own.url), bodies, streams)
+    asked = [bodies[number % streams] for number in range(requests)]
     if watched_first:
-        second = turn(watched, bodies, streams, watched=True)
-        return Round(turn(plain, bodies, streams, watched=False), second)
-    return Round(turn(plain, bodies, streams, watched=False), turn(watched, bodies, streams, watched=True))
+        second = turn(watched, asked, streams, watched=True)
+        return Round(turn(plain, asked, streams, watched=False), second)
+    return Round(turn(plain, asked, streams, watched=False), turn(watched, asked, streams, watched=True))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.watched", description=__doc__)
     parser.add_argument("bundle")
     parser.add_argument("--streams", type=int, default=8)
-    parser.add_argument("--requests", type=int, default=160, help="of one turn (default: 160)")
+    parser.add_argument("--requests", type=int, default=2000, help="of one turn (default: 2000)")
     parser.add_argument("--max-tokens", type=int, default=64, help="longest answer (default: 64)")
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()

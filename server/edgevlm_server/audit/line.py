@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from edgevlm_server.observe.exchange import Exchange, Seen
 from edgevlm_server.observe.record import RequestRecord
 
+JSON = json.JSONEncoder(separators=(",", ":"))
 ROW_BYTES = 2048
 """What a line takes at most beside its texts."""
 
@@ -60,7 +61,7 @@ def line_of(line: Line, kept: Mapping[str, bool] | None) -> bytes:
 
 def encoded(body: Mapping[str, Any]) -> bytes:
     """Plain characters alone, so that no text of a client ends a line or is no UTF-8."""
-    return json.dumps(body, separators=(",", ":")).encode("ascii") + b"\n"
+    return JSON.encode(body).encode("ascii") + b"\n"
 
 
 def local_time(seconds: float) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 PROGRAM = "edgevlm"
 
+JSON = json.JSONEncoder(default=str)
+
 
 class TextForm(logging.Formatter):
     """The time with its zone, then level, logger and message; a traceback follows in lines of its own."""
@@ -37,7 +39,7 @@ class JsonForm(logging.Formatter):
         }
         if record.exc_info:
             made["exception"] = self.formatException(record.exc_info)
-        return json.dumps(made, default=str)
+        return JSON.encode(made)
 
 
 FORMS: Mapping[str, Callable[[], logging.Formatter]] = {"text": TextForm, "json": JsonForm}

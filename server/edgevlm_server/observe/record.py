@@ -181,7 +181,10 @@ def record_of(scope: Mapping[str, Any]) -> RequestRecord:
 
 def plain(text: str) -> str:
     """A text that a client sent, as it may be shown: one line of plain characters, not too long."""
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:120])
+    text = text[:120]
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
 
 
 def rounded(confidence: float | None) -> float | None:
