@@ -67,6 +67,11 @@ def test_no_tool_for_building_is_left(demo: Container) -> None:
     assert found.stdout.strip() == "[]"
 
 
+def test_traces_need_nothing_more(demo: Container) -> None:
+    found = demo.exec("python3", "-c", "import opentelemetry.exporter.otlp.proto.http.trace_exporter as t; print(t)")
+    assert "trace_exporter" in found.stdout, found.stderr
+
+
 def test_it_holds_the_bill_of_what_is_in_it(demo: Container) -> None:
     bill = json.loads(demo.exec("cat", "/opt/edgevlm/share/sbom/sbom.cdx.json").stdout)
     licences = demo.exec("cat", "/opt/edgevlm/share/sbom/licences.txt").stdout.splitlines()
