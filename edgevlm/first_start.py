@@ -34,7 +34,8 @@ CONFIG = "config.json"
 
 
 def is_checkpoint(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() and not (folder / MANIFEST).is_file()
+    # these never raise: a folder that may not be entered is no checkpoint, and reading it says why
+    return os.path.isfile(folder / CONFIG) and not os.path.isfile(folder / MANIFEST)
 
 
 def check_conversion(named: Path | None, conversion: Conversion) -> None:

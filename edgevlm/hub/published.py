@@ -1,5 +1,6 @@
 """The published checkpoints by their short names. Reads no files and asks nobody."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ MODELS = {
 
 def published(named: str | Path | None) -> Published | None:
     """The model of that name, with or without its owner; `None` for any other name, and for what exists here."""
-    if named is None or Path(named).exists():
+    if named is None or os.path.exists(named):
         return None
     wanted = str(named).removeprefix("mtgv/").lower()
     return next((model for name, model in MODELS.items() if name.lower() == wanted), None)

@@ -27,7 +27,10 @@ class Reloader:
         self._watched: list[_Watched] = []
 
     def watch(self, files: Callable[[], Sequence[Path]], reload: Callable[[], None]) -> None:
-        """Call `reload` whenever one of the files has changed, or there are others. Neither may raise."""
+        """Call `reload` whenever one of the files has changed, or there are others.
+
+        `files` may raise `OSError` while they cannot be listed; `reload` is called then, too, and can say so.
+        """
         self._watched.append(_Watched(files, reload))
 
     async def run(self) -> None:
@@ -59,15 +62,24 @@ class _Watched:
     def read(self) -> None:
         # before the files: what changes meanwhile is seen at the next look
         self._seen = self._signature()
-        other = next((path for path in self._files() if path.exists() and not path.is_file()), None)
-        if other is None:
-            self._reload()
-        else:
+        other = next((path for path, _ in self._seen or () if _is_no_file(path)), None)
+        if other is not None:
             # a pipe would keep the event loop until someone writes
             log.error("%s is not a file any more. What was read before stays in use.", other)
+            return
+        try:
+            self._reload()
+        except Exception:
+            # the next change, and other files, must be seen all the same
+            log.exception("Files could not be read again. What was read before stays in use.")
 
-    def _signature(self) -> Signature:
-        return tuple((path, _signature(path)) for path in self._files())
+    def _signature(self) -> Signature | None:
+        """`None` while the files cannot be listed."""
+        try:
+            files = self._files()
+        except OSError:
+            return None
+        return tuple((path, _signature(path)) for path in files)
 
 
 def ignore_hangup() -> None:
@@ -83,6 +95,11 @@ def on_hangup(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -
             loop.call_soon_threadsafe(callback)
 
     signal.signal(signal.SIGHUP, hung_up)
+
+
+def _is_no_file(path: Path) -> bool:
+    """There is something else. Unlike a path's own methods, these never raise."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@ What is read while the server runs counts as a whole or not at all: beside a bro
 """
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,15 +62,19 @@ class Stations:
 
 
 def station_files(folder: Path) -> list[Path]:
-    """In the order of their names. Hidden ones are a mount's or an editor's own."""
-    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+    """In the order of their names. Hidden ones are a mount's or an editor's own. Raises `OSError`."""
+    # a glob takes a folder that may not be listed for an empty one
+    return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".json") and name[0] != "."]
 
 
 def read_stations(folder: Path, hosts: ImageHosts | None) -> Mapping[str, Station]:
     """Raises `SettingsError` with the file that is wrong."""
-    if not folder.is_dir():
-        raise SettingsError(f"{folder} is no folder of stations.")
-    files = station_files(folder)
+    try:
+        files = station_files(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SettingsError(f"{folder} is no folder of stations.") from None
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be read: {error.strerror}.") from None
     if len(files) > MAX_STATIONS:
         raise SettingsError(f"{folder} has more than {MAX_STATIONS} stations.")
     return {path.stem: _read(path, hosts) for path in files}
@@ -88,7 +93,7 @@ def _read(path: Path, hosts: ImageHosts | None) -> Station:
 
 
 def _content(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise SettingsError(f"{path} is not a file.")  # a pipe would keep the server until someone writes
     try:
         with path.open("rb") as file:

@@ -127,3 +127,46 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str, caplog: pytest.L
     path.rename(tmp_path / "old")
     path.write_text("2")
     assert watching.look() == 1
+
+
+def test_files_that_cannot_be_listed_are_read_once_and_seen_again_later(tmp_path: Path) -> None:
+    """A share that is away for a moment: whoever reads can say so, and the next change is seen."""
+    there = True
+    count = 0
+
+    def files() -> list[Path]:
+        if not there:
+            raise PermissionError(13, "Permission denied")
+        return [tmp_path / "file"]
+
+    def read() -> None:
+        nonlocal count
+        count += 1
+
+    reloader = Reloader()
+    reloader.watch(files, read)
+    counts = []
+    for there in (True, False, False, True, True):
+        for one in reloader._watched:
+            one.look()
+        counts.append(count)
+    assert counts == [0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("how", ["name", "error"])
+def test_one_that_fails_keeps_no_other_from_being_seen(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A path that cannot even be looked up, and a reader that is wrong."""
+
+    def fail() -> None:
+        raise ValueError("injected")
+
+    path, other = tmp_path / ("x" * 300 if how == "name" else "file"), tmp_path / "other"
+    read: list[str] = []
+    reloader = Reloader()
+    reloader.watch(lambda: [path], fail if how == "error" else lambda: read.append("long"))
+    reloader.watch(lambda: [other], lambda: read.append("other"))
+    reloader.reload()
+    assert read == (["other"] if how == "error" else ["long", "other"])
+    assert ("could not be read again" in caplog.text) == (how == "error")

@@ -51,6 +51,24 @@ def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path) -> None:
         Stations.of(Settings(stations=tmp_path / "nowhere"))
 
 
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A link to itself stands for a share that is away, and for a folder of another user: root may list those."""
+    folder = tmp_path / "stations"
+    folder.mkdir()
+    stations, reloader = Stations(folder_of(folder, a=GOOD)), Reloader()
+    stations.watched_by(reloader)
+    folder.rename(tmp_path / "away")
+    folder.symlink_to(folder)
+    for _ in range(2):
+        for one in reloader._watched:
+            one.look()
+    assert [station.name for station in stations.all] == ["a"]
+    [said] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "cannot be read" in said and "stay in use" in said
+    with pytest.raises(SettingsError, match="cannot be read"):
+        Stations(folder)
+
+
 def test_stations_are_read_again_and_a_broken_one_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
