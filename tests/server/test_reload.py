@@ -131,26 +131,26 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str, caplog: pytest.L
 
 def test_files_that_cannot_be_listed_are_read_once_and_seen_again_later(tmp_path: Path) -> None:
     """A share that is away for a moment: whoever reads can say so, and the next change is seen."""
-    there = True
-    count = 0
+    away: list[OSError] = []
+    read: list[str] = []
 
     def files() -> list[Path]:
-        if not there:
-            raise PermissionError(13, "Permission denied")
+        if away:
+            raise away[0]
         return [tmp_path / "file"]
 
-    def read() -> None:
-        nonlocal count
-        count += 1
-
-    reloader = Reloader()
-    reloader.watch(files, read)
-    counts = []
-    for there in (True, False, False, True, True):
+    def look() -> int:
         for one in reloader._watched:
             one.look()
-        counts.append(count)
-    assert counts == [0, 1, 1, 2, 2]
+        return len(read)
+
+    reloader = Reloader()
+    reloader.watch(files, lambda: read.append("once more"))
+    assert look() == 0
+    away.append(PermissionError(13, "Permission denied"))
+    assert [look(), look()] == [1, 1]
+    away.clear()
+    assert [look(), look()] == [2, 2]
 
 
 @pytest.mark.parametrize("how", ["name", "error"])

@@ -17,7 +17,7 @@ MOST_TEXT = 1024
 
 def field(leaf: Leaf, question: str, min_confidence: float | None) -> Field:
     """What is read for it."""
-    return Field(name=".".join(leaf.path), question=question, kind=_kind(leaf), min_confidence=min_confidence)
+    return Field(name=".".join(leaf.path), question=question, kind=kind_of(leaf), min_confidence=min_confidence)
 
 
 def found(leaf: Leaf, reading: Reading) -> Found:
@@ -30,7 +30,8 @@ def found(leaf: Leaf, reading: Reading) -> Found:
     return Found(value) if _allows(leaf.schema, value) else Found(None, "out_of_range")
 
 
-def _kind(leaf: Leaf) -> Kind:
+def kind_of(leaf: Leaf) -> Kind:
+    """In which form its value is asked for."""
     schema, values = leaf.schema, leaf.schema.get("enum")
     if leaf.is_boolean:
         return boolean()

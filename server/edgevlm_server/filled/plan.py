@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from edgevlm_server.filled.fields import kind_of
 from edgevlm_server.filled.labels import labels
 from edgevlm_server.filled.patterns import whole_text
 from edgevlm_server.filled.plain import Plain, Plainer
 from edgevlm_server.filled.tree import Branch, Constant, Leaf, Member, Node, Unfillable, leaves
+from edgevlm_server.guided.grammar import GrammarError
 
 MOST_LEAVES = 32
 """Questions about one request's pictures."""
@@ -42,7 +44,7 @@ class _Planner:
             return self._branch(plain, path)
         else:
             plain = plain._replace(schema=self._checked(plain))
-        return Leaf(path, plain.schema, plain.nullable)
+        return _asked(Leaf(path, plain.schema, plain.nullable))
 
     def _branch(self, plain: Plain, path: Path) -> Branch:
         schema = plain.schema
@@ -74,6 +76,15 @@ class _Planner:
         elif item.schema["type"] != "string" or whole_text(item.schema) is not None:
             raise Unfillable("a list of anything but texts and given values")
         return item.schema
+
+
+def _asked(leaf: Leaf) -> Leaf:
+    """A form has bounds of its own, in front of which JSON in one piece need not stop."""
+    try:
+        kind_of(leaf).form()
+    except GrammarError as error:
+        raise Unfillable(str(error)) from None
+    return leaf
 
 
 def _check_values(values: list[Any]) -> None:

@@ -60,14 +60,14 @@ def one_of(texts: Sequence[str]) -> str:
     return f"{START}answer: {alternatives(texts)}"
 
 
-def alternatives(texts: Iterable[str]) -> str:
-    """The same as an expression of Lark's, for a part of an answer."""
+def alternatives(texts: Iterable[str], spellings: Iterable[str] | None = None) -> str:
+    """The same as an expression of Lark's, for a part of an answer; `spellings` are all ways to write the texts."""
     texts = list(texts)
     if any(text != text.lstrip() for text in texts):
         raise GrammarError("A choice cannot begin with white space.")
     if sum(map(len, texts)) > MAX_CHARACTERS:
         raise GrammarError(f"All choices together can have at most {MAX_CHARACTERS} characters.")
-    return " | ".join(json.dumps(text) for text in texts)
+    return " | ".join(map(json.dumps, texts if spellings is None else spellings))
 
 
 def or_refusal(value: str, refusal: str) -> str:

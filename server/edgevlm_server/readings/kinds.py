@@ -7,13 +7,14 @@ goes on there was cut short, and does not pass for a value.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from edgevlm_server.guided.grammar import alternatives, matching
 from edgevlm_server.readings.field import CutShort, OutOfRange
+from edgevlm_server.refusals import same_words
 
 WHOLE_DIGITS = 12
 DECIMALS = 3
@@ -26,7 +27,12 @@ MOST_ITEMS = 8
 YES_AND_NO = {"yes": True, "no": False}
 NOTHING = ("none", "None")
 """An empty list."""
-_NUMBER = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
+_SIGN = "[-\N{MINUS SIGN}]?"
+_NUMBER = re.compile(rf"{_SIGN}([0-9]+)(?:\.([0-9]+))?")
+_MORE_NUMBER = r"[,:\/][0-9]"
+"""Of 1,250, 12:34 and 5/8 the beginning is another number."""
+_MORE_WORD = r"[^\s.,;:!?]"
+_WORD = re.compile(r"[^\W\d_]{2}$")
 _VISIBLE = r"[^\s]"
 _ANY = r"[^\x00]"
 _COMMA = r", ?"
@@ -47,18 +53,20 @@ class Number:
 
     @property
     def longest(self) -> int:
-        return WHOLE_DIGITS + self.decimals + 5 + len((self.unit or "").encode())
+        return WHOLE_DIGITS + self.decimals + 13 + len((self.unit or "").encode())
 
     def form(self) -> str:
-        unit = f" (/ ?/ {json.dumps(self.unit)})?" if self.unit else ""
-        return rf"/-?[0-9]{{1,{WHOLE_DIGITS + 1}}}(\.[0-9]{{1,{self.decimals + 1}}})?/{unit}"
+        unit = f" (/ ?/ {json.dumps(self.unit)} (/{_MORE_WORD}/)?)?" if self.unit else ""
+        digits = rf"[0-9]{{1,{WHOLE_DIGITS + 1}}}(\.[0-9]{{1,{self.decimals + 1}}})?"
+        return rf"/{_SIGN}{digits}({_MORE_NUMBER})?/{unit}"
 
     def read(self, text: str) -> float | int:
         found = _NUMBER.match(text)
         assert found is not None, "the form begins with a number"
-        if len(found[1]) > WHOLE_DIGITS or len(found[2] or "") > self.decimals:
+        long = len(found[1]) > WHOLE_DIGITS or len(found[2] or "") > self.decimals
+        if long or text[found.end() :].strip() not in ("", self.unit):
             raise CutShort
-        number = Decimal(found[0])
+        number = Decimal(found[0].replace("\N{MINUS SIGN}", "-"))
         # as they are written: 0.1 is no power of two
         least, most = (None if one is None else Decimal(str(one)) for one in (self.minimum, self.maximum))
         if (least is not None and number < least) or (most is not None and number > most):
@@ -91,7 +99,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some values, each with the text that stands for it; that may begin in upper or in lower case."""
+    """One of some values, each with the text that stands for it; that may begin in upper or in lower case.
+
+    Behind a text that is no word there is room for more: 10 may be the beginning of 100, and M of M8.
+    """
 
     values: Mapping[str, Any]
     unit: None = None
@@ -103,13 +114,20 @@ class Choice:
 
     @property
     def longest(self) -> int:
-        return max(len(text.encode()) for text in self.values)
+        return max(len(text.encode()) for text in self.values) + 5
 
     def form(self) -> str:
-        return alternatives(_spellings(self.values))
+        words = [text for text in self.values if _WORD.search(text)]
+        others = [text for text in self.values if not _WORD.search(text)]
+        ways = [f"({_spelled(others)}) (/\\.|\\.?{_MORE_WORD}/)?"] if others else []
+        return " | ".join([*ways, *([_spelled(words)] if words else [])])
 
     def read(self, text: str) -> Any:
-        return self.values[_spellings(self.values)[text]]
+        spellings = _spellings(self.values)
+        meant = spellings.get(text) or spellings.get(text.removesuffix("."))
+        if meant is None:
+            raise CutShort
+        return self.values[meant]
 
 
 def boolean() -> Choice:
@@ -136,7 +154,7 @@ class ListOf:
         if self.choices is None:
             item, between = _text(r"[^\s,]", r"[^,\r\n]", self.max_length + 1), _COMMA
         else:
-            item, between = alternatives(_spellings(self.choices)), _BETWEEN_CHOICES
+            item, between = _spelled(self.choices), _BETWEEN_CHOICES
         return f"({item}) (/{between}/ ({item})){{0,{self.max_items}}} | {alternatives(NOTHING)}"
 
     def read(self, text: str) -> list[str]:
@@ -146,7 +164,7 @@ class ListOf:
         return items
 
     def _texts(self, text: str) -> list[str]:
-        items = [] if text.rstrip() in NOTHING else [item.lstrip() for item in text.split(",")]
+        items = [] if same_words(text) in NOTHING else [item.lstrip() for item in text.split(",")]
         if any(len(item) > self.max_length for item in items):
             raise CutShort
         return [item.rstrip() for item in items]
@@ -165,6 +183,11 @@ def _spellings(texts: Iterable[str]) -> dict[str, str]:
     exact = {text: text for text in texts}
     others = {way: text for text in exact for way in (text[:1].lower() + text[1:], text[:1].upper() + text[1:])}
     return others | exact
+
+
+def _spelled(texts: Collection[str]) -> str:
+    """Any of these ways, as an expression of Lark's."""
+    return alternatives(texts, _spellings(texts))
 
 
 def _text(first: str, others: str, length: int) -> str:

@@ -40,6 +40,8 @@ READER = Reader(Refusal("No.", "Say no."), writes_json=False)
         ({"enum": [[1], [2]]}, "neither texts nor numbers"),
         ({"enum": ["", "a"]}, "no answer looks like"),
         ({"type": "string", "enum": [5]}, "no value is allowed"),
+        ({"enum": [f"{n:040}" for n in range(256)]}, "at most 8192"),
+        ({"type": "string", "pattern": "a" * 500}, "at most 512"),
     ],
 )
 def test_what_cannot_be_filled_says_why(value: Any, why: str) -> None:

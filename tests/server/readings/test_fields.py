@@ -85,6 +85,7 @@ def test_every_form_lets_the_model_refuse(kind: Kind) -> None:
     [
         (Number(), "834.2", 834.2),
         (Number(), "-7", -7.0),
+        (Number(), "\N{MINUS SIGN}7.5", -7.5),
         (Number(unit="bar"), "7.5 bar", 7.5),
         (Number(unit="bar"), "7.5bar", 7.5),
         (Number(unit="bar"), "7.5", 7.5),
@@ -96,6 +97,10 @@ def test_every_form_lets_the_model_refuse(kind: Kind) -> None:
         (Choice.of(["Amber", "red"]), "Red", "red"),
         (Choice.of(["a", "A"]), "a", "a"),
         (Choice({"10": 10, "1": 1}), "10", 10),
+        (Choice({"10": 10, "1": 1}), "1", 1),
+        (Choice.of(["10", "10."]), "10.", "10."),
+        (Choice.of(["A", "dark red"]), "A.", "A"),
+        (Choice.of(["A", "dark red"]), "Dark red", "dark red"),
         (boolean(), "Yes", True),
         (boolean(), "no", False),
         (ListOf(choices=("red", "amber", "green")), "red, amber and green", ["red", "amber", "green"]),
@@ -104,6 +109,7 @@ def test_every_form_lets_the_model_refuse(kind: Kind) -> None:
         (ListOf(choices=("none", "red")), "none", ["none"]),
         (ListOf(), "a bolt, a nut", ["a bolt", "a nut"]),
         (ListOf(), "None", []),
+        (ListOf(), "NONE.", []),
     ],
 )
 def test_answers_as_models_write_them(kind: Kind, text: str, value: Any) -> None:
@@ -143,6 +149,13 @@ def test_other_answers_cannot_be_given(kind: Kind, text: str) -> None:
         (Number(decimals=1, unit="bar"), "834.2 bar", "834.25 bar"),
         (Number(decimals=0), "834", "834.2"),
         (Number(), "9" * 12, "9" * 13),
+        (Number(), "1", "1,2"),
+        (Number(), "12.5", "12.5:3"),
+        (Number(unit="l"), "5 l", "5 l/"),
+        (Number(unit="bar"), "5 bar", "5,2 bar"),
+        (Choice.of(["10", "25"]), "10", "100"),
+        (Choice.of(["10", "25"]), "10", "10.5"),
+        (Choice.of(["M", "red"]), "M", "M8"),
         (ListOf(choices=("red", "green"), max_items=1), "red", "red, green"),
         (ListOf(choices=("red", "green"), max_items=1), "none", "red and green"),
         (ListOf(max_items=2), "a bolt, a nut", "a bolt, a nut, a pin"),
@@ -181,6 +194,11 @@ def test_an_answer_that_is_cut_short_is_none() -> None:
 def test_a_form_that_cannot_be_followed_is_refused(kind: Kind) -> None:
     with pytest.raises(GrammarError):
         grammar(field(kind), REFUSAL)
+
+
+def test_as_many_choices_as_the_api_takes_can_be_followed() -> None:
+    """However each may be written: 64 of 128 characters."""
+    assert takes(Choice.of([f"{number:02} {'a' * 125}" for number in range(64)]), f"63 {'a' * 125}")
 
 
 def test_an_instruction_stands_behind_the_question() -> None:
