@@ -3,7 +3,7 @@
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgevlm_server.images.decode.decoder import ImageWorkerError
 from edgevlm_server.images.formats.limits import ImageError
@@ -29,7 +29,8 @@ class PillowPicture(Protocol):
     @property
     def mode(self) -> str: ...
     def convert(self, mode: str) -> "PillowPicture": ...
-    def save(self, fp: io.BytesIO, format: str) -> None: ...
+    def getexif(self) -> Any: ...
+    def save(self, fp: io.BytesIO, format: str, *, exif: Any = ...) -> None: ...
 
 
 Picture = str | os.PathLike[str] | bytes | PillowPicture
@@ -52,5 +53,6 @@ def picture_pixels(intake: "ImageIntake", picture: Picture, region: "Region | No
 def _saved(picture: PillowPicture) -> bytes:
     buffer = io.BytesIO()
     mode = FOR_PNG.get(picture.mode)
-    (picture if mode is None else picture.convert(mode)).save(buffer, "PNG")
+    # by which it is turned upright, as the file would be
+    (picture if mode is None else picture.convert(mode)).save(buffer, "PNG", exif=picture.getexif())
     return buffer.getvalue()

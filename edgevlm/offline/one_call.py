@@ -1,5 +1,6 @@
 """`edgevlm.ask`: pictures and a question in, the answer out, with the names that upstream's `inference_once` has."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -84,6 +85,12 @@ def ask(
         raise ValueError(f"conv_mode {conv_mode!r} is not supported; the published models were trained with 'v1'.")
     if not prompt.strip():
         raise ValueError("There is no question: give a prompt.")
+    if max_new_tokens < 1:
+        raise ValueError("max_new_tokens must be at least 1.")
+    if not 0 <= temperature < math.inf:
+        raise ValueError("temperature must be a number from 0 up.")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError("top_p must lie between 0 and 1, and not be 0.")
     pictures = _listed(_one_of("image", image, "image_file", image_file))
     sampling = SamplingParams(temperature=temperature, top_p=1.0 if top_p is None else top_p)
     named, precision = _one_of("model", model, "model_path", model_path), _precision(load_8bit, load_4bit)

@@ -15,6 +15,7 @@ ApiError
 ├── QueueFull             429  try again in `retry_after` seconds
 ├── RateLimited           429  this client has used what it may use; others are served
 ├── EngineFailed          500  this request failed in the engine
+├── CameraFailed          502  the station's camera gave no picture
 ├── Unavailable           503  loading, shutting down, the engine is dead, or a helper of it cannot be had
 └── AnswerTimeout         504  the answer was not complete in time
 
@@ -209,6 +210,10 @@ class EngineFailed(ApiError):
             # the same request would fail again
             headers={"x-should-retry": "false"},
         )
+
+
+class CameraFailed(ApiError):
+    status = 502
 
 
 class Unavailable(ApiError):

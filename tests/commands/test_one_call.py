@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from edgevlm_engines import EngineError
-from PIL import Image
+from edgevlm_server.settings import Settings
+from PIL import ExifTags, Image
 
 import edgevlm
 from edgevlm.cli import CommandError, main
+from edgevlm.offline.local_model import LocalModel
 from edgevlm.pictures import Picture
 from tests.conftest import GOLDEN
 
@@ -74,6 +77,20 @@ def test_a_picture_may_be_bytes_or_pillows_or_one_of_several(bundle: Path) -> No
 
 
 @pytest.mark.slow
+def test_a_picture_of_pillow_is_turned_upright_as_its_file_is(bundle: Path) -> None:
+    picture = Image.open(PICTURE).convert("RGB")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    file = io.BytesIO()
+    picture.save(file, "PNG", exif=exif)
+    turned = picture.transpose(Image.Transpose.ROTATE_270)
+    with LocalModel.load(bundle, Settings.offline()) as model:
+        features = [model.features([one]) for one in (file.getvalue(), Image.open(file), turned)]
+    np.testing.assert_array_equal(features[0], features[1])
+    np.testing.assert_array_equal(features[0], features[2])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV"])
 def test_pillows_colours_are_converted(bundle: Path, mode: str) -> None:
     picture = Image.open(PICTURE).convert("RGB").convert(mode)
@@ -117,6 +134,10 @@ def test_upstreams_arguments_are_accepted(bundle: Path) -> None:
         ({"model_path": "other"}, "model and model_path"),
         ({"image_file": "other"}, "image and image_file"),
         ({"load_8bit": True, "load_4bit": True}, "exclude each other"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 0}, "top_p"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(bundle: Path, given: dict[str, object], said: str) -> None:

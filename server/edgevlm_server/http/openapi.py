@@ -27,6 +27,7 @@ ERRORS = {
     422: "The answer is less sure than the request asks for; `x-confidence` says how sure it is.",
     429: "The queue is full, or this client has reached a limit; `retry-after` says when to come again, in seconds.",
     500: "The engine failed on this request.",
+    502: "The camera of the station gave no picture that can be read; `code` says why.",
     503: "The model is loading, the server is shutting down or its engine is dead; see `retry-after`.",
     504: "The answer was not complete within the time that the server allows a request.",
 }

@@ -72,7 +72,9 @@ class _Ready(NamedTuple):
 @router.post(
     "/v1/readings",
     response_model=answers.Readings,
-    responses=may_answer(GENERATING, {"text/csv": "A header, and a row for each field, if `Accept` asks for CSV."}),
+    responses=may_answer(
+        (*GENERATING, 502), {"text/csv": "A header, and a row for each field, if `Accept` asks for CSV."}
+    ),
     openapi_extra=takes(ReadingsRequest, examples.READINGS, form=ReadingsForm),
 )
 async def readings(request: Request, service: Served, stations: Known) -> Response:
@@ -136,7 +138,7 @@ def _station_order(asked: Readable, station: Station, least: float) -> _Order:
     if not pictures:
         if station.source is None:
             raise _no_picture("There is no picture, and the station has no address of one")
-        pictures = (Picture(station.source, place="station"),)
+        pictures = (Picture(station.source, place="station", by_site=True),)
     fields = at_least(station.fields, asked.min_confidence, station.min_confidence, least)
     pictures = in_part(pictures, asked.own_region, station.region)
     return _Order(station.name, asked.model, fields, pictures, "station.fields")

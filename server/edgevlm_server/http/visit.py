@@ -13,7 +13,7 @@ from typing import NamedTuple
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from edgevlm_server.errors import AnswerTimeout, ApiError, QueueFull, RateLimited, Unavailable
+from edgevlm_server.errors import AnswerTimeout, ApiError, CameraFailed, QueueFull, RateLimited, Unavailable
 from edgevlm_server.http.access.dependencies import client_of
 from edgevlm_server.observe.record import RequestRecord, record_of
 from edgevlm_server.request import Client
@@ -127,7 +127,7 @@ def _rejection(error: BaseException) -> str:
         return "rate_limited"
     if isinstance(error, AnswerTimeout):
         return "timeout"
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | CameraFailed):
         return "unavailable"
     if isinstance(error, ClientDisconnect):
         return "client_left"

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from edgevlm_engines import Engine, Floats, Preprocessing
 
-from edgevlm_server.errors import InvalidRequest, NotFound, Refusal, Unavailable, let_go
+from edgevlm_server.errors import CameraFailed, InvalidRequest, NotFound, Refusal, Unavailable, let_go
 from edgevlm_server.images.cache import FeatureCache, PictureNames, part_digest
 from edgevlm_server.images.decode.square import Square
 from edgevlm_server.images.fetch import AT_ONCE, ImageFetcher
@@ -185,7 +185,10 @@ class ImagePipeline:
             make = partial(self._decode_and_encode, file, picture.region, asking)
             features, known = await self.cache.get(digest, make, share)
         except ImageError as error:
-            raise InvalidRequest(str(error), code=error.code, param=picture.place) from None
+            # a part may be the client's own choice, and there is one
+            from_site = picture.by_site and error.code != "image_region_outside"
+            kind = CameraFailed if from_site else InvalidRequest
+            raise kind(str(error), code=error.code, param=picture.place) from None
         if known:
             self._metrics.image_hits.inc()
         return Encoded(features, file.sha256, digest)

@@ -14,6 +14,7 @@ from edgevlm_server.observe.record import RequestRecord
 from edgevlm_server.readings.field import Reason
 from PIL import Image
 
+from edgevlm.own_server import free_port
 from tests.live import LiveServer
 from tests.pictures import data_url, image_part
 from tests.server.engines import SlowEngine, until
@@ -142,6 +143,21 @@ def test_a_stations_picture_comes_from_its_camera(demo_model: Path, tmp_path: Pa
             assert send(server, "panel.jpg", station="line").json()["values"] == {"display": 3.7}
             [station] = server.client.get("/v1/stations").json()["data"]
             assert station["has_source"] is True and camera.url() not in json.dumps(station)
+
+
+def test_a_camera_that_gives_no_picture_is_no_mistake_of_the_client(bundles: Bundles, tmp_path: Path) -> None:
+    with PictureHost(answers(b"<html>busy</html>")) as camera:
+        gone = f"http://127.0.0.1:{free_port()}/x.jpg"
+        folder = folder_of(
+            tmp_path, gone={"source": gone, "fields": [DISPLAY]}, busy={"source": camera.url(), "fields": [DISPLAY]}
+        )
+        hosts = ImageHosts.parse(f"127.0.0.1:{camera.port},{gone.split('/')[2]}")
+        with LiveServer.on_bundle(bundles("v2"), engine="echo", stations=folder, image_hosts=hosts) as server:
+            for station, code in (("gone", "image_fetch_failed"), ("busy", "image_unsupported")):
+                error = check_error(server.client.post("/v1/readings", json={"station": station}), 502, code)
+                assert error["param"] == "station"
+            until(lambda: server.service.admission.inside == 0, "the places to be given back")
+            assert server.metrics()['edgevlm_admission_rejections_total{reason="unavailable"}'] == 2
 
 
 @pytest.mark.slow
