@@ -115,6 +115,15 @@ def test_a_port_for_metrics_is_read_without_a_key(helm: Helm) -> None:
     assert (told["EDGEVLM_METRICS_PORT"], told["EDGEVLM_METRICS_HOST"]) == ("9090", "0.0.0.0")
 
 
+@pytest.mark.parametrize("port", [None, 9090])
+def test_what_is_scraped_is_encrypted_where_its_port_is(helm: Helm, port: int | None) -> None:
+    settings = {"metricsPort": port} if port else {}
+    monitor = {"enabled": True, "keySecret": "" if port else "prometheus"}
+    encrypted = {"settings": settings, "tls": {"existingSecret": "tls"}, "serviceMonitor": monitor}
+    [endpoint] = one(helm.render({**KEYS, **encrypted}), "ServiceMonitor")["spec"]["endpoints"]
+    assert ("scheme" in endpoint, "tlsConfig" in endpoint) == ((False, False) if port else (True, True))
+
+
 def test_scaling_asks_for_a_metric_that_the_server_has(rendered: Rendered) -> None:
     manifests = rendered("everything")
     spec, target = one(manifests, "ScaledObject")["spec"], one(manifests, "StatefulSet")

@@ -3,6 +3,7 @@
 The others wait until those before them are through. However a request ends, its sequences and its places end with it.
 """
 
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 
@@ -48,6 +49,9 @@ class Waves:
             if self._ended is not None:
                 raise self._ended()
             self._begin()
+            for ticket in self.tickets:
+                # it waited for others of its own request, not for the server
+                ticket.since = time.monotonic()
             self._service.metrics.received.inc(len(self.tickets))
 
     @property

@@ -100,14 +100,16 @@ class Metrics:
         )
         self.first_token = histogram(
             "time_to_first_token_seconds",
-            "From the request's arrival to its first token.",
+            "From the request's arrival to its first token; of a reading, for each field.",
             FIRST_TOKEN_BUCKETS,
         )
         self.inter_token = histogram(
             "inter_token_latency_seconds", "Between two tokens of one answer.", INTER_TOKEN_BUCKETS
         )
         self.end_to_end = histogram(
-            "e2e_request_latency_seconds", "From the request's arrival to its last token.", LATENCY_BUCKETS
+            "e2e_request_latency_seconds",
+            "From the request's arrival to its last token; of a reading, for each field.",
+            LATENCY_BUCKETS,
         )
         self.image_decode = histogram("image_decode_seconds", "From a picture's file to pixels.", LATENCY_BUCKETS)
         self.image_encode = histogram("image_encode_seconds", "From pixels to features.", LATENCY_BUCKETS)

@@ -129,7 +129,8 @@ class Asking(NamedTuple):
         tokenizer, metrics = self.loaded.model.tokenizer, self.service.metrics
         # whether it is sure enough is the reading's to say: that knows whether it is whole
         judge = Judge(self.refusal.text)
-        answer = Answer(ticket, tokenizer, Detokenizer(tokenizer), judge, metrics, self.record.arrived)
+        arrived = self.record.arrived if ticket.since is None else ticket.since
+        answer = Answer(ticket, tokenizer, Detokenizer(tokenizer), judge, metrics, arrived)
         whole = joined([piece async for piece in answer.pieces()])
         return Heard(whole.text, whole.finish_reason == "stop", answer.confidence)
 

@@ -90,6 +90,8 @@ class Ticket:
 
     def __init__(self, sequence: Sequence, ask_to_end: "Callable[[Ticket, EarlyReason], None]") -> None:
         self.sequence = sequence
+        self.since: float | None = None
+        """From when its time counts, of the monotonic clock; `None`: from its request's arrival."""
         self._ask_to_end = ask_to_end
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._callbacks: list[Callable[[End], None]] = []

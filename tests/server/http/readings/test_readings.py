@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -100,6 +101,20 @@ def test_more_fields_than_slots_are_all_read_in_order(bundles: Bundles, slots: i
             assert (field["value"], field["reason"]) in ((f"x{field['name']}", None), (None, "refused"))
             assert field["raw"]
         balanced(server)
+
+
+@pytest.mark.slow
+def test_fields_that_wait_for_others_of_their_request_are_no_slow_answers(bundles: Bundles) -> None:
+    engine = SlowEngine(bundles("v2"), slots=1)
+    with LiveServer.on_engine(bundles("v2"), engine) as server:
+        begun = time.monotonic()
+        read(server, *({**LONG, "name": f"{number}"} for number in range(6)))
+        seconds = time.monotonic() - begun
+        balanced(server)
+        metrics = server.metrics()
+    assert metrics["edgevlm_e2e_request_latency_seconds_count"] == 6
+    # one after the other: from the request's arrival it would be some three times as much
+    assert 0 < metrics["edgevlm_e2e_request_latency_seconds_sum"] <= seconds
 
 
 def test_a_row_a_field_for_spreadsheets(demo: LiveServer) -> None:
