@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevlm_engines import EngineError, EngineLoadError
+from edgevlm_engines import EngineError, EngineLoadError, NotNow
 from edgevlm_engines.bundle import MANIFEST
 from edgevlm_engines.manifest import FORMAT
 from edgevlm_engines.names import Device
@@ -66,12 +66,14 @@ def served_bundle(
 
 def _pulled(model: Published, conversion: Conversion) -> tuple[Path, Conversion]:
     """Its checkpoint in the hub's cache, fetched if it is not there, with the vision tower that belongs to it."""
-    from edgevlm.hub.errors import HubError
+    from edgevlm.hub.errors import HubError, Unreachable
     from edgevlm.hub.pull import pull
     from edgevlm.progress import Lines
 
     try:
         checkpoint, vision_tower = pull(model, log.info, Lines)
+    except Unreachable as error:
+        raise NotNow(str(error)) from None
     except HubError as error:
         raise EngineLoadError(str(error)) from None
     return checkpoint, replace(conversion, vision_tower=conversion.vision_tower or vision_tower)

@@ -26,6 +26,10 @@ class HubError(CommandError):
     """A checkpoint cannot be had from the hub, or is not what the hub says."""
 
 
+class Unreachable(HubError):
+    """The hub does not answer: it may a little later."""
+
+
 _TOKEN = "set HF_TOKEN to a token of an account that may read it."
 
 
@@ -39,7 +43,9 @@ def explained(repository: Repository, folder: Path) -> Iterator[None]:
         raise HubError(f"{repository.id} is not on this machine, and {reason}; {_copy(repository, folder)}") from None
     except httpx.TransportError as error:
         reason = f"{constants.ENDPOINT} cannot be reached ({str(error) or type(error).__name__})"
-        raise HubError(f"{repository.id} is not on this machine, and {reason}; {_copy(repository, folder)}") from None
+        raise Unreachable(
+            f"{repository.id} is not on this machine, and {reason}; {_copy(repository, folder)}"
+        ) from None
     except HfHubHTTPError as error:
         raise HubError(_refusal(error, repository)) from None
     except OSError as error:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edgevlm_engines.bundle import TOKENIZER, Bundle, open_bundle, read_manifest
     from edgevlm_engines.engine import IMAGE_TOKEN, Engine, EngineInfo, Floats, Segment, Tokens
-    from edgevlm_engines.errors import BundleError, EngineError, EngineLoadError
-    from edgevlm_engines.host_memory import available_memory
+    from edgevlm_engines.errors import BundleError, DeviceError, EngineError, EngineLoadError, NotNow
+    from edgevlm_engines.host_memory import available_memory, installed_memory
     from edgevlm_engines.loading import engine_for, load_engine, provider_for, slot_length
     from edgevlm_engines.manifest import About, Manifest, Preprocessing, Prompt
     from edgevlm_engines.memory_advice import alternatives, fewer_slots
@@ -26,6 +26,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "Demand",
+    "DeviceError",
     "Engine",
     "EngineError",
     "EngineInfo",
@@ -34,6 +35,7 @@ __all__ = [
     "Floats",
     "Manifest",
     "MemoryPlan",
+    "NotNow",
     "Preprocessing",
     "Prompt",
     "Provider",
@@ -43,6 +45,7 @@ __all__ = [
     "available_memory",
     "engine_for",
     "fewer_slots",
+    "installed_memory",
     "load_engine",
     "model_place",
     "open_bundle",

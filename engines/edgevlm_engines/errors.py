@@ -3,6 +3,7 @@
 EngineError
 ├── BundleError       the bundle cannot be used: missing, damaged, of another format. Nothing was loaded.
 ├── EngineLoadError   the bundle is good, but this machine cannot run it as asked.
+│   ├── NotNow        it cannot at this moment: others hold what it takes, or something is away.
 │   └── PlanError     its TensorRT plans cannot be used: damaged, or built for something else. Nothing was loaded.
 │       └── PlanMissing   there are none for this device and these options yet.
 └── DeviceError       a call to the device failed: the engine that made it must not be used again.
@@ -24,6 +25,10 @@ class BundleError(EngineError):
 
 class EngineLoadError(EngineError):
     """The bundle cannot be run on this machine with these options."""
+
+
+class NotNow(EngineLoadError):
+    """The same start may succeed a little later, without anything being changed."""
 
 
 class PlanError(EngineLoadError):

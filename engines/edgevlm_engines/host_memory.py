@@ -31,6 +31,15 @@ def available_memory(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/c
     return min([1024 * machine, *(left for left in groups if left is not None)]) + 1024 * own
 
 
+def installed_memory(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes that this process could hold if it were alone; `None` where the system does not say."""
+    machine = _fields(proc / "meminfo").get("MemTotal")
+    if machine is None:
+        return None
+    groups = (_limit(folder, names) for folder, names in _groups(proc / "self" / "cgroup", cgroups))
+    return min([1024 * machine, *(limit for limit in groups if limit is not None)])
+
+
 def _groups(membership: Path, cgroups: Path) -> Iterator[tuple[Path, _Names]]:
     """Folders of the groups that hold the process, from the outermost on, for both versions of control groups."""
     for line in _lines(membership):
@@ -53,11 +62,21 @@ def _folders_down_to(root: Path, path: str) -> Iterator[Path]:
 
 def _left(group: Path, names: _Names) -> int | None:
     """Bytes that a group may still take; `None` for a group without a limit, or that cannot be read."""
-    limit, used = ("".join(_lines(group / name)) for name in (names.limit, names.used))
-    if not (limit.isdecimal() and used.isdecimal()):
+    limit, used = _limit(group, names), _number(group / names.used)
+    if limit is None or used is None:
         return None
     pages = _fields(group / "memory.stat")
-    return max(0, int(limit) - int(used) + sum(pages.get(name, 0) for name in names.file_pages))
+    return max(0, limit - used + sum(pages.get(name, 0) for name in names.file_pages))
+
+
+def _limit(group: Path, names: _Names) -> int | None:
+    return _number(group / names.limit)
+
+
+def _number(path: Path) -> int | None:
+    """`None` for a file with anything else, or none at all."""
+    text = "".join(_lines(path))
+    return int(text) if text.isdecimal() else None
 
 
 def _fields(path: Path) -> dict[str, int]:

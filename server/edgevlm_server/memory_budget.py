@@ -10,6 +10,7 @@ from edgevlm_engines import (
     EngineLoadError,
     Manifest,
     MemoryPlan,
+    NotNow,
     alternatives,
     engine_for,
     fewer_slots,
@@ -40,9 +41,14 @@ MIB = 2**20
 
 
 class MemoryBudget:
-    """What one server may take: `available` bytes (`None`: unknown), or what `--memory` allows where that is less."""
+    """What one server may take: `available` bytes (`None`: unknown), or what `--memory` allows where that is less.
 
-    def __init__(self, manifest: Manifest, settings: Settings, available: int | None) -> None:
+    `installed` is what there would be if nothing else ran.
+    """
+
+    def __init__(
+        self, manifest: Manifest, settings: Settings, available: int | None, installed: int | None = None
+    ) -> None:
         """Raises `EngineLoadError` if the bundle does not allow what the settings ask for."""
         self._manifest = manifest
         engine, provider = engine_for(manifest, settings.engine), provider_for(manifest, settings.provider)
@@ -59,16 +65,22 @@ class MemoryBudget:
         self._available = UNKNOWN if available is None else available
         self._allowed = self._available if settings.memory is None else settings.memory
         self._limit = min(self._available, self._allowed)
+        self._possible = min(installed or 0, settings.memory or UNKNOWN)
+        """At another time."""
         self._choose_slots = settings.memory is not None
 
     def plan(self) -> MemoryPlan:
-        """As asked, or with `--memory` as many of the slots as fit. Raises `EngineLoadError` with advice."""
+        """As asked, or with `--memory` as many of the slots as fit. Raises `EngineLoadError` with advice.
+
+        That is `NotNow` where it would fit if others ended.
+        """
         plan = self._plan(self._asked)
         if self._choose_slots and plan.total > self._limit:
             fewer = fewer_slots(self._manifest, self._asked, self._place, self._limit)
             plan = self._plan(fewer or replace(self._asked, slots=1))
         if plan.total > self._limit:
-            raise EngineLoadError(f"There is not enough memory: {self._account(plan)}; {self._advice(plan)}.")
+            kind = NotNow if plan.total <= self._possible else EngineLoadError
+            raise kind(f"There is not enough memory: {self._account(plan)}; {self._advice(plan)}.")
         log.info("Memory: %s.", self._account(plan))
         return plan
 

@@ -15,6 +15,7 @@ from edgevlm_engines import (
     Manifest,
     available_memory,
     engine_for,
+    installed_memory,
     load_engine,
     open_bundle,
     provider_for,
@@ -64,7 +65,7 @@ def load_model(
     sentence.
     """
     bundle = open_bundle(folder, progress)
-    demand = MemoryBudget(bundle.manifest, settings, available_memory()).plan().demand
+    demand = MemoryBudget(bundle.manifest, settings, available_memory(), installed_memory()).plan().demand
     kind = engine_for(bundle.manifest, settings.engine)
     if kind == "trt" and prepare is not None:
         prepare(bundle, demand.slots, demand.max_length)

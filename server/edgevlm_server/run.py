@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
-from edgevlm_engines import EngineError
+from edgevlm_engines import DeviceError, EngineError, NotNow
 
 from edgevlm_server.audit.audit import open_audit
 from edgevlm_server.device.device import open_device
-from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_OK
+from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_ENGINE_DIED, EXIT_NOT_NOW, EXIT_OK
 from edgevlm_server.http.access.credentials import Credentials
 from edgevlm_server.http.app import build_app
 from edgevlm_server.http.operation import build_metrics_app
@@ -134,8 +134,9 @@ async def _load(service: Service, load: Callable[[], Model], address: str) -> En
 
 async def _reason_to_end(service: Service, loading: asyncio.Task[EngineError | None]) -> int:
     """Waits for a reason other than a signal; the exit code that it means."""
-    if await asyncio.shield(loading) is not None:
-        return EXIT_CANNOT_START
+    if (reason := await asyncio.shield(loading)) is not None:
+        # a device that fails before anything is asked of it may be held by others
+        return EXIT_NOT_NOW if isinstance(reason, NotNow | DeviceError) else EXIT_CANNOT_START
     await service.died.wait()
     return EXIT_ENGINE_DIED
 

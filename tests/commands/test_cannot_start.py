@@ -1,4 +1,4 @@
-"""Every way in which `edgevlm serve` cannot start: exit code 78, and the last line of the log is the reason."""
+"""Every way in which `edgevlm serve` cannot start, by exit code; the last line of the log is the reason."""
 
 import shutil
 import socket
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from edgevlm_server.exit_codes import EXIT_CANNOT_START
+from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_NOT_NOW
 
+from edgevlm.own_server import free_port
 from tests.commands.serve_process import ready, serve, started
 from tests.conftest import GOLDEN
 
@@ -18,8 +19,12 @@ Bundles = Callable[[str], Path]
 
 
 def check(reason: str, *arguments: str | Path, **environment: str) -> None:
+    ends(EXIT_CANNOT_START, reason, *arguments, **environment)
+
+
+def ends(code: int, reason: str, *arguments: str | Path, **environment: str) -> None:
     with started(serve(*arguments), **environment) as process:
-        assert process.wait() == EXIT_CANNOT_START, process.log
+        assert process.wait() == code, process.log
     assert "Traceback" not in process.log
     assert reason in process.lines[-1], process.log
 
@@ -48,6 +53,11 @@ def test_a_damaged_bundle(bundles: Bundles, tmp_path: Path) -> None:
     broken = shutil.copytree(bundles("v2"), tmp_path / "bundle")
     (broken / "decoder.data").write_bytes((broken / "decoder.data").read_bytes()[:-1])
     check("decoder.data is damaged", broken)
+
+
+def test_a_hub_that_cannot_be_reached_may_be_later(tmp_path: Path) -> None:
+    here = {"HF_ENDPOINT": f"http://127.0.0.1:{free_port()}", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    ends(EXIT_NOT_NOW, "cannot be reached", "MobileVLM_V2-1.7B", **here)
 
 
 def test_a_port_in_use(bundles: Bundles) -> None:

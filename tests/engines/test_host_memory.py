@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from edgevlm_engines import available_memory
+from edgevlm_engines import available_memory, installed_memory
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 NO_LIMIT_V1 = "9223372036854771712"
@@ -48,8 +48,17 @@ def test_what_the_machine_has_left_and_what_the_process_holds(proc: Path, tmp_pa
     assert available_memory(proc, tmp_path / "none") == 8 * GIB + 50 * MIB
 
 
+def test_what_there_is_when_nothing_else_runs(proc: Path, tmp_path: Path) -> None:
+    assert installed_memory(proc, tmp_path / "none") == 16_000_000 * KIB
+    member(proc, "0::/pod/container")
+    v2(tmp_path / "cgroup/pod", "max", 3 * GIB)
+    v2(tmp_path / "cgroup/pod/container", str(4 * GIB), 3 * GIB)
+    assert installed_memory(proc, tmp_path / "cgroup") == 4 * GIB
+
+
 def test_a_system_without_proc_does_not_say(tmp_path: Path) -> None:
     assert available_memory(tmp_path / "proc", tmp_path / "cgroup") is None
+    assert installed_memory(tmp_path / "proc", tmp_path / "cgroup") is None
 
 
 def test_a_group_of_version_2(proc: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edgevlm_engines import EngineLoadError, Manifest, memory_plan, read_manifest
+from edgevlm_engines import EngineLoadError, Manifest, NotNow, memory_plan, read_manifest
 from edgevlm_server import model
 from edgevlm_server.audit.outbox import OUTBOX_BYTES
 from edgevlm_server.guided import compiler
@@ -140,6 +140,19 @@ def test_nothing_is_loaded_that_does_not_fit(bundles: Bundles, monkeypatch: pyte
     monkeypatch.setattr(model, "load_engine", lambda *arguments, **options: pytest.fail("loaded"))
     with pytest.raises(EngineLoadError, match="There is not enough memory: "):
         load_model(bundles("v2"), DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("installed", "memory", "later"),
+    [(20 * GIB, None, True), (20 * GIB, 2 * MIB, False), (2 * MIB, None, False), (None, None, False)],
+)
+def test_what_others_hold_may_be_free_later(
+    large: Manifest, installed: int | None, memory: int | None, later: bool
+) -> None:
+    budget = MemoryBudget(large, replace(DEFAULTS, memory=memory), MIB, installed)
+    with pytest.raises(EngineLoadError, match="There is not enough memory: ") as caught:
+        budget.plan()
+    assert isinstance(caught.value, NotNow) == later
 
 
 @pytest.mark.slow

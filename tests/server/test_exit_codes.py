@@ -1,0 +1,26 @@
+"""Exit codes say what a supervisor should do."""
+
+import pytest
+from edgevlm_engines import BundleError, EngineError, EngineLoadError, NotNow
+from edgevlm_engines.errors import CudaError
+from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_NOT_NOW
+from edgevlm_server.model import Model
+from edgevlm_server.run import serve
+from edgevlm_server.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BundleError("It is damaged."), EXIT_CANNOT_START),
+        (EngineLoadError("It does not fit."), EXIT_CANNOT_START),
+        (NotNow("Others hold the memory."), EXIT_NOT_NOW),
+        (CudaError("cuInit", "CUDA_ERROR_NO_DEVICE"), EXIT_NOT_NOW),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_why_a_model_cannot_be_loaded(error: EngineError, code: int) -> None:
+    def load() -> Model:
+        raise error
+
+    assert serve(Settings(port=0), load) == code
