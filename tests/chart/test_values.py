@@ -174,3 +174,16 @@ def test_odd_paths_are_made_plain(helm: Helm, name: str) -> None:
     [manifest] = [m for m in helm.render({**CHECKPOINT, "model": model}) if m["kind"] == "StatefulSet"]
     export = manifest["spec"]["template"]["spec"]["initContainers"][0]["args"]
     assert export[-2] == f"/models/{name.rstrip('/')}" and "/bundles/v1-" in export[-1]
+
+
+def test_other_files_at_the_same_path_get_a_bundle_of_their_own(helm: Helm) -> None:
+    def bundle(**more: object) -> str:
+        model = {**CHECKPOINT["model"], **more}
+        [manifest] = [m for m in helm.render({**CHECKPOINT, "model": model}) if m["kind"] == "StatefulSet"]
+        pod = manifest["spec"]["template"]["spec"]
+        names = {command["args"][-1] for command in pod["initContainers"] if "/bundles/" in command["args"][-1]}
+        assert len(names) == 1 and names <= {*pod["containers"][0]["args"]}
+        return str(names.pop())
+
+    assert bundle() == bundle() == bundle(revision="")
+    assert len({bundle(), bundle(revision="2"), bundle(revision="3")}) == 3

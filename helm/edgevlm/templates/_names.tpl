@@ -57,6 +57,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- include "edgevlm.mounted" . -}}
 {{- else if eq .Values.model.source "checkpoint" -}}
 {{- $model := dict "device" .Values.device "path" .Values.model.path "export" .Values.model.export -}}
+{{- /* a bundle belongs to the version that made it, and an upgrade must not meet another's */ -}}
+{{- $model = merge $model (dict "version" .Chart.AppVersion "revision" .Values.model.revision) -}}
 {{- printf "%s/bundles/%s-%s" (include "edgevlm.state" .) (base .Values.model.path) ($model | toJson | sha256sum | trunc 8) -}}
 {{- end -}}
 {{- end -}}
