@@ -243,7 +243,15 @@ def test_places_are_counted_an_answer(bundles: Callable[[str], Path]) -> None:
     engine = BabblingEngine(bundles("v2"), slots=2)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=1) as server:
         url = f"{server.url}/v1/chat/completions"
-        body = {"messages": QUESTION, "n": 2, "max_tokens": 300, "stream": True, "temperature": 1.0}
+        # neither may end by chance
+        body = {
+            "messages": QUESTION,
+            "n": 2,
+            "max_tokens": 300,
+            "stream": True,
+            "ignore_eos": True,
+            "temperature": 1.0,
+        }
         with httpx.Client(timeout=30) as client, client.stream("POST", url, json=body) as response:
             events = sse(response)
             next(events)
