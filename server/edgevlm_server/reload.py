@@ -35,7 +35,6 @@ class Reloader:
 
     async def run(self) -> None:
         """Look for changes until cancelled."""
-        on_hangup(asyncio.get_running_loop(), self.reload)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             for one in self._watched:

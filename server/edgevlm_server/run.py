@@ -27,7 +27,7 @@ from edgevlm_server.observe.loop_lag import watch_lag
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import Reader
 from edgevlm_server.observe.traces import traced
-from edgevlm_server.reload import ignore_hangup
+from edgevlm_server.reload import ignore_hangup, on_hangup
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
 from edgevlm_server.stations import Stations
@@ -91,6 +91,8 @@ async def _run(
     server = _Server(config, service)
     reloader = credentials.reloader()
     stations.watched_by(reloader)
+    # at once, and not when the task begins: whoever reads that it listens may hang up
+    on_hangup(asyncio.get_running_loop(), reloader.reload)
     reloading = asyncio.create_task(reloader.run())
     async with _metrics_served(service, listeners.metrics):
         serving = asyncio.create_task(server.serve(sockets=listeners.api))
