@@ -31,7 +31,8 @@ _SIGN = "[-\N{MINUS SIGN}]?"
 _NUMBER = re.compile(rf"{_SIGN}([0-9]+)(?:\.([0-9]+))?")
 _MORE_NUMBER = r"[,:\/][0-9]"
 """Of 1,250, 12:34 and 5/8 the beginning is another number."""
-_MORE_WORD = r"[^\s.,;:!?]"
+_MORE_WORD = r"(/\.|\.?[^\s.,;:!?]/)?"
+"""Behind a text: nothing, a full stop, or what makes it the beginning of another."""
 _WORD = re.compile(r"[^\W\d_]{2}$")
 _VISIBLE = r"[^\s]"
 _ANY = r"[^\x00]"
@@ -56,7 +57,7 @@ class Number:
         return WHOLE_DIGITS + self.decimals + 13 + len((self.unit or "").encode())
 
     def form(self) -> str:
-        unit = f" (/ ?/ {json.dumps(self.unit)} (/{_MORE_WORD}/)?)?" if self.unit else ""
+        unit = f" (/ ?/ {json.dumps(self.unit)} {_MORE_WORD})?" if self.unit else ""
         digits = rf"[0-9]{{1,{WHOLE_DIGITS + 1}}}(\.[0-9]{{1,{self.decimals + 1}}})?"
         return rf"/{_SIGN}{digits}({_MORE_NUMBER})?/{unit}"
 
@@ -64,7 +65,7 @@ class Number:
         found = _NUMBER.match(text)
         assert found is not None, "the form begins with a number"
         long = len(found[1]) > WHOLE_DIGITS or len(found[2] or "") > self.decimals
-        if long or text[found.end() :].strip() not in ("", self.unit):
+        if long or text[found.end() :].strip() not in ("", self.unit, f"{self.unit}."):
             raise CutShort
         number = Decimal(found[0].replace("\N{MINUS SIGN}", "-"))
         # as they are written: 0.1 is no power of two
@@ -119,7 +120,7 @@ class Choice:
     def form(self) -> str:
         words = [text for text in self.values if _WORD.search(text)]
         others = [text for text in self.values if not _WORD.search(text)]
-        ways = [f"({_spelled(others)}) (/\\.|\\.?{_MORE_WORD}/)?"] if others else []
+        ways = [f"({_spelled(others)}) {_MORE_WORD}"] if others else []
         return " | ".join([*ways, *([_spelled(words)] if words else [])])
 
     def read(self, text: str) -> Any:

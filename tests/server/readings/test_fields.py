@@ -88,6 +88,7 @@ def test_every_form_lets_the_model_refuse(kind: Kind) -> None:
         (Number(), "\N{MINUS SIGN}7.5", -7.5),
         (Number(unit="bar"), "7.5 bar", 7.5),
         (Number(unit="bar"), "7.5bar", 7.5),
+        (Number(unit="bar"), "7.5 bar.", 7.5),
         (Number(unit="bar"), "7.5", 7.5),
         (Number(unit="°C", decimals=0), "21 °C", 21),
         (Number(decimals=0), "007", 7),
