@@ -96,6 +96,8 @@ async def _run(
     reloading = asyncio.create_task(reloader.run())
     async with _metrics_served(service, listeners.metrics):
         serving = asyncio.create_task(server.serve(sockets=listeners.api))
+        # whose first step takes the signals: whoever reads that it listens may send one
+        await asyncio.sleep(0)
         addresses = [_url(listener, encrypted=credentials.certificate is not None) for listener in listeners.api]
         log.info("Listening on %s; loading the model.", " and ".join(addresses))
         loading = asyncio.create_task(_load(service, load, addresses[0] + (settings.root_path or "")))

@@ -87,7 +87,24 @@ def test_a_signal_while_it_loads_ends_it(bundles: Bundles) -> None:
     with started(scripted("time.sleep(300); engine = SlowEngine(bundle, slots=2)", bundles("v2"))) as process:
         process.url()
         process.process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait() == 0
+
+
+def test_a_signal_as_soon_as_it_listens_ends_it() -> None:
+    code = """
+import logging, os, signal, sys, time
+from edgevlm_server.run import log, serve
+from edgevlm_server.settings import Settings
+class Ending(logging.Handler):
+    def emit(self, record):
+        if record.msg.startswith("Listening"):
+            os.kill(os.getpid(), signal.SIGTERM)
+log.addHandler(Ending())
+log.setLevel("INFO")
+sys.exit(serve(Settings(port=0), lambda: time.sleep(300)))
+"""
+    with started([sys.executable, "-c", code]) as process:
+        assert process.wait() == 0
 
 
 def test_a_damaged_bundle_is_one_sentence_and_a_code_that_does_not_restart(bundles: Bundles, tmp_path: Path) -> None:

@@ -8,12 +8,19 @@ import pytest
 from edgevlm_demo.plant import PLANT
 from edgevlm_demo.scenes import SCENES
 from edgevlm_training.mixture import DRAWN_WEIGHTS, FOR_READING, FOR_REFUSALS
-from edgevlm_training.options import FONTS, Options, options_parser, read_options
+from edgevlm_training.options import FONTS, Options, add_reading_options, options_parser, read_options
+from edgevlm_training.schedule import PEAK, practice, rate
 from edgevlm_training.vocabulary import provide_vocabulary
 
 
 def options(*arguments: str) -> Options:
     return read_options(options_parser("training", None), ["--out", "run", *arguments])
+
+
+def reading_options(*arguments: str) -> Options:
+    parser = options_parser("training", None)
+    add_reading_options(parser)
+    return read_options(parser, ["--out", "run", *arguments])
 
 
 def test_every_scene_is_trained_on() -> None:
@@ -29,6 +36,25 @@ def test_a_run_with_other_pictures_or_another_beginning_is_another_run(option: s
     recipe = options(option, str(tmp_path)).recipe
     assert recipe != options().recipe
     assert recipe != options(option, str(tmp_path / "other")).recipe
+
+
+@pytest.mark.parametrize("option", ["--doubt", "--peak", "--practice", "--drawn"])
+def test_a_run_that_learns_otherwise_is_another_run(option: str) -> None:
+    assert reading_options(option, "0.01").recipe != reading_options().recipe
+
+
+@pytest.mark.parametrize("option", ["--doubt 1.1", "--practice -0.1", "--drawn 2", "--peak 0"])
+def test_shares_and_rates_that_cannot_be_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        reading_options(*option.split())
+    assert f"{option.split()[0]} must" in capsys.readouterr().err
+
+
+def test_rate_and_practice_fall_from_what_a_run_begins_with() -> None:
+    assert rate(0.1, 16) == PEAK
+    assert rate(0.1, 16, 1e-4) == 1e-4
+    assert rate(1.0, 16, 1e-4) == pytest.approx(1e-6)
+    assert [practice(0), practice(0, 0.2), practice(1, 0.2)] == pytest.approx([0.8, 0.2, 0.08])
 
 
 def test_the_same_run_may_be_started_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,14 +16,14 @@ DRAWN_WEIGHTS = {
     "empty": 0.04,
 }
 PLANT_WEIGHTS = {
-    "display": 0.2,
-    "dial gauge": 0.23,
+    "display": 0.26,
+    "dial gauge": 0.18,
     "signal tower": 0.06,
-    "label": 0.23,
-    "flange": 0.05,
-    "metal plate": 0.04,
-    "pair": 0.07,
-    "nothing": 0.09,
+    "label": 0.2,
+    "flange": 0.08,
+    "metal plate": 0.06,
+    "pair": 0.05,
+    "nothing": 0.08,
     "sketch": 0.03,
 }
 REFUSAL_WEIGHTS = {
@@ -47,5 +47,14 @@ class Mixture:
     plant: Mapping[str, float]
 
 
-FOR_READING = Mixture(0.18, PLANT_WEIGHTS)
+DRAWN = 0.18
+"""The share of plain scenes in a run that learns to read, unless it says otherwise."""
 FOR_REFUSALS = Mixture(0.42, REFUSAL_WEIGHTS)
+
+
+def reading(drawn: float) -> Mixture:
+    """Of a run that learns to read."""
+    return Mixture(drawn, PLANT_WEIGHTS)
+
+
+FOR_READING = reading(DRAWN)

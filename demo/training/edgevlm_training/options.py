@@ -9,6 +9,8 @@ from pathlib import Path
 from edgevlm_demo.plant import Supplies, shipped_fonts
 from edgevlm_demo.scenes import DATA_VERSION
 
+from edgevlm_training.mixture import DRAWN
+from edgevlm_training.schedule import PEAK, PRACTICE
 from edgevlm_training.seeds import LAST_RUN, PICTURES_PER_RUN
 
 FONTS = Path(__file__).resolve().parents[1] / "fonts"
@@ -17,7 +19,11 @@ PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp"}
 
 @dataclass(frozen=True)
 class Options:
-    """`doubt`: the share of the run, at its end, in which the model learns to refuse."""
+    """`doubt`: the share of the run, at its end, in which the model learns to refuse.
+
+    `peak`, `practice` and `drawn`: the highest learning rate, and the shares of practice sheets at the beginning and
+    of plain scenes among the other pictures.
+    """
 
     out: Path
     start: Path | None
@@ -28,6 +34,9 @@ class Options:
     workers: int
     bfloat16: bool
     doubt: float = 0.0
+    peak: float = PEAK
+    practice: float = PRACTICE[0]
+    drawn: float = DRAWN
     device: str = "cpu"
 
     def supplies(self) -> Supplies:
@@ -46,6 +55,9 @@ class Options:
             "pictures": self.pictures,
             "batch": self.batch,
             "doubt": self.doubt,
+            "peak": self.peak,
+            "practice": self.practice,
+            "drawn": self.drawn,
         }
 
 
@@ -69,6 +81,17 @@ def options_parser(program: str, description: str | None, *, needs_start: bool =
     return parser
 
 
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """What a run that learns to read has besides."""
+    parser.add_argument(
+        "--doubt", type=float, default=0.2, help="share of the run that learns to refuse, its last part"
+    )
+    parser.add_argument("--peak", type=float, default=PEAK, help="highest learning rate, at a batch of 16")
+    parser.add_argument("--practice", type=float, default=PRACTICE[0], help="share of practice sheets at first")
+    parser.add_argument("--drawn", type=float, default=DRAWN, help="share of plain scenes among the other pictures")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda, for which the workers draw")
+
+
 def read_options(parser: argparse.ArgumentParser, arguments: list[str] | None = None) -> Options:
     """Those of the command line, unless `arguments` are given; ends the program where they cannot be."""
     options = Options(**vars(parser.parse_args(arguments)))
@@ -76,8 +99,11 @@ def read_options(parser: argparse.ArgumentParser, arguments: list[str] | None = 
         parser.error(f"--seed must be 1 to {LAST_RUN}")
     if not 1 <= options.pictures <= PICTURES_PER_RUN:
         parser.error(f"--pictures must be 1 to {PICTURES_PER_RUN}")
-    if not 0 <= options.doubt <= 1:
-        parser.error("--doubt must lie between 0 and 1")
+    for name in ("doubt", "practice", "drawn"):
+        if not 0 <= getattr(options, name) <= 1:
+            parser.error(f"--{name} must lie between 0 and 1")
+    if options.peak <= 0:
+        parser.error("--peak must be above 0")
     if options.workers < 1 or (options.device == "cpu" and options.batch % options.workers):
         parser.error("--workers must be at least 1, and on the CPU divide --batch")
     return options

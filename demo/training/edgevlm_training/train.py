@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 from edgevlm_training.batches import Batch, asked_anew, training_batch, validation_batch
 from edgevlm_training.dialogue import DialogueTokenizer
 from edgevlm_training.losses import PatchHeads, answer_loss, answer_scores, doubted, patch_loss, patch_scores
+from edgevlm_training.mixture import reading
 from edgevlm_training.model import DemoModel, Shape
-from edgevlm_training.options import Options, options_parser, read_options
+from edgevlm_training.options import Options, add_reading_options, options_parser, read_options
 from edgevlm_training.pixels import MEAN, STD
 from edgevlm_training.published import load_published
 from edgevlm_training.schedule import PEAK, practice, rate
@@ -63,8 +64,11 @@ class Batches(Dataset[Batch]):
         torch.set_num_threads(1)
         first = self.first + index * self.options.batch
         size = self.options.batch // self.parts
-        share = practice(first / self.options.pictures)
-        return training_batch(self.tokenizer, self.supplies, self.options.seed, first + size * self.part, size, share)
+        share = practice(first / self.options.pictures, self.options.practice)
+        mixture = reading(self.options.drawn)
+        return training_batch(
+            self.tokenizer, self.supplies, self.options.seed, first + size * self.part, size, share, mixture
+        )
 
 
 class Run:
@@ -123,7 +127,7 @@ class Run:
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         for group in self.optimiser.param_groups:
-            group["lr"] = rate(self.share, self.options.batch)
+            group["lr"] = rate(self.share, self.options.batch, self.options.peak)
         with self.precision():
             patches = self.model.tower(self.pixels(batch))
         if self.share >= 1 - self.options.doubt and len(batch.spoken):
@@ -244,10 +248,7 @@ def launch(kind: type[Run], options: Options) -> None:
 
 def main() -> None:
     parser = options_parser("edgevlm_training.train", __doc__)
-    parser.add_argument(
-        "--doubt", type=float, default=0.2, help="share of the run that learns to refuse, its last part"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda, for which the workers draw")
+    add_reading_options(parser)
     launch(Run, read_options(parser))
 
 
