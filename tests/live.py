@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,14 @@ class LiveServer:
         if self._failure is not None:
             raise self._failure
         # whose certificate it is, a test of it asks with a client of its own
-        self.client = httpx.Client(base_url=self.url, timeout=60, verify=self._certificate is None)
+        self.client = httpx.Client(base_url=self.url, timeout=120, verify=self._certificate is None)
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.client.close()
-        self.loop.call_soon_threadsafe(self._stop.set)
+        # a test may have stopped it already, and its loop may be closed
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)
         assert not self._thread.is_alive(), "the server did not stop"
 

@@ -140,6 +140,9 @@ def _place(blob: Path, pointer: Path) -> None:
     pointer.unlink(missing_ok=True)
     try:
         pointer.symlink_to(os.path.relpath(blob, pointer.parent))
+    except FileExistsError:
+        # another pull was quicker
+        return
     except OSError:
         # a file system without links
         shutil.move(blob, pointer)

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
@@ -52,9 +53,13 @@ def serve(settings: Settings, load: Callable[[], Model]) -> int:
         _metrics_listener(settings) as for_metrics,
         traced(settings.otlp_endpoint) as readers,
     ):
-        return asyncio.run(
-            _run(settings, credentials, stations, Listeners(listeners, for_metrics), most, readers, load)
-        )
+        try:
+            return asyncio.run(
+                _run(settings, credentials, stations, Listeners(listeners, for_metrics), most, readers, load)
+            )
+        finally:
+            # Python's own end would give it back its default
+            ignore_hangup()
 
 
 class Listeners(NamedTuple):
@@ -162,12 +167,20 @@ class _Server(Server):
         self._draining: asyncio.Task[None] | None = None
         self._signals = 0
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """For good: what is left to do behind the last answer ends the process with the code of its own."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.handle_exit)
+        yield
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by Python between two instructions of the event loop's thread; the loop itself may be asleep."""
         self._signals += 1
         if self._signals > 1:
             _leave(128 + sig)
-        asyncio.get_running_loop().call_soon_threadsafe(self._begin_drain)
+        with suppress(RuntimeError):  # behind the loop's end there is nothing to drain
+            asyncio.get_running_loop().call_soon_threadsafe(self._begin_drain)
 
     def _begin_drain(self) -> None:
         self._draining = asyncio.create_task(self._drain())

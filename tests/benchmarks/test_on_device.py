@@ -30,7 +30,7 @@ esac
 
 
 def run(*options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(SCRIPT), *map(str, options)], capture_output=True, text=True, timeout=280)
+    return subprocess.run([str(SCRIPT), *map(str, options)], capture_output=True, text=True, timeout=900)
 
 
 def steps(folder: Path) -> dict[str, dict[str, int]]:

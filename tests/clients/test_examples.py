@@ -73,7 +73,8 @@ def test_the_camera_loop_takes_new_pictures_of_a_folder(demo: LiveServer, tmp_pa
         first = next(lines)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", first["time"])
         assert [first["answer"], next(lines)["answer"]] == ["3.7", "834.2"]
-        (tmp_path / "new").write_bytes(b"no picture")
+        (tmp_path.parent / "new").write_bytes(b"no picture")
+        (tmp_path.parent / "new").rename(tmp_path / "new")
         assert next(lines)["error"].startswith("The picture's format")
         shutil.copy(EXAMPLES / "panel.jpg", tmp_path.parent / "3.jpg")
         (tmp_path.parent / "3.jpg").rename(tmp_path / "3.jpg")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -90,9 +91,25 @@ sys.exit(serve(Settings(port=0, max_batch=2, **{chosen}), load))
     return [sys.executable, "-c", code]
 
 
+def held(gate: Path) -> str:
+    """For `scripted`: an engine that says one token, and the next ones when the file is there."""
+    return f"""
+    class Held(SlowEngine):
+        def decode(self, tokens, lengths):
+            while not Path({str(gate)!r}).exists():
+                time.sleep(0.01)
+            return super().decode(tokens, lengths)
+    engine = Held(bundle, slots=2, seconds=0)
+"""
+
+
+get = partial(httpx.get, timeout=60)
+"""A machine may be busy with other tests."""
+
+
 def chat(url: str, text: str = "hello", **headers: str) -> httpx.Response:
     body = {"messages": [{"role": "user", "content": text}]}
-    return httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+    return httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=60)
 
 
 def swallow(url: str) -> None:
@@ -102,7 +119,7 @@ def swallow(url: str) -> None:
 
 
 def series(url: str, name: str) -> float:
-    text = httpx.get(f"{url}/metrics").text
+    text = get(f"{url}/metrics").text
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 
@@ -111,4 +128,4 @@ def running(url: str) -> float:
 
 
 def ready(url: str) -> None:
-    until(lambda: httpx.get(f"{url}/ready").status_code == 200, "the server to be ready")
+    until(lambda: get(f"{url}/ready").status_code == 200, "the server to be ready")

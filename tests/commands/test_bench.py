@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgevlm_engines import Floats, Tokens
 from edgevlm_server.http.access.key_file import add_key
 from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.model import load_model
@@ -19,7 +20,7 @@ from edgevlm_server.settings import Settings
 from edgevlm.cli import main
 from edgevlm.own_server import own_server
 from tests.live import LiveServer
-from tests.server.engines import SlowEngine, SlowSight
+from tests.server.engines import SlowEngine, SlowSight, until
 
 pytestmark = pytest.mark.slow
 
@@ -63,9 +64,24 @@ def test_a_closed_loop_is_counted_shown_and_written(
     assert printed.err.startswith("Measuring v2 at ")
 
 
+class Gathering(SlowEngine):
+    """Behind the warm-up it goes on only when all eight requests are inside."""
+
+    server: LiveServer
+    gathered = False
+
+    def prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
+        if self.decoded and not self.gathered:
+            until(lambda: self.server.service.admission.inside == 8, "all to be inside")
+            self.gathered = True
+        return super().prefill(slot, start, tokens, features)
+
+
 def test_an_open_loop_sends_at_its_times_whatever_the_answers_do(bundles: Bundles, tmp_path: Path) -> None:
     arguments = ("--rate", "40", "--requests", "8", "--seed", "1", "--same-image", "--max-tokens", "4")
-    with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), slots=1, seconds=0.05)) as server:
+    engine = Gathering(bundles("v2"), slots=1, seconds=0.05)
+    with LiveServer.on_engine(bundles("v2"), engine) as server:
+        engine.server = server
         requests = bench(server, tmp_path, *arguments)["requests"]
     requests.sort(key=lambda request: request["intended"])
     # one slot serves 4 a second at the most: 4 steps of 50 ms behind the prompt's
@@ -80,7 +96,7 @@ def test_an_open_loop_sends_at_its_times_whatever_the_answers_do(bundles: Bundle
 def test_gaps_are_those_of_the_server(bundles: Bundles, tmp_path: Path) -> None:
     with LiveServer.on_engine(bundles("v2"), SlowEngine(bundles("v2"), slots=2, seconds=0.03)) as server:
         summary = bench(server, tmp_path, "--requests", "2", "--same-image")["summary"]
-    assert summary["gap"]["p50"] >= 0.029
+    assert summary["gap"]["max"] >= 0.029
 
 
 @pytest.mark.parametrize(
@@ -117,9 +133,11 @@ def test_refused_requests_are_errors_by_status_and_the_counts_add_up(
 
 
 def test_time_alone_can_end_a_run(echo_server: LiveServer, tmp_path: Path) -> None:
-    record = bench(echo_server, tmp_path, "--seconds", "0.3", "--same-image", "--question", "a", "b")
+    record = bench(echo_server, tmp_path, "--seconds", "2", "--same-image", "--question", "a", "b")
     assert record["summary"]["ok"] >= 1
-    assert max(request["sent"] for request in record["requests"]) < 0.3
+    sent = sorted(request["sent"] for request in record["requests"])
+    # the last one may have been held up behind the look at the clock
+    assert all(one < 2 for one in sent[:-1])
 
 
 @pytest.fixture(scope="module")

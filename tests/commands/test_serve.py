@@ -11,7 +11,7 @@ import httpx
 import pytest
 from edgevlm_server.http.access.key_file import add_key
 
-from tests.commands.serve_process import chat, ready, scripted, serve, started
+from tests.commands.serve_process import chat, get, held, ready, scripted, serve, started
 from tests.server.engines import until
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def test_clients_see_the_name_that_was_chosen(bundles: Bundles) -> None:
     with started(serve(bundles("v2"), "--engine", "echo", "--name", "line 3")) as process:
         url = process.url()
         ready(url)
-        assert httpx.get(f"{url}/v1/models").json()["data"][0]["id"] == "line 3"
+        assert get(f"{url}/v1/models").json()["data"][0]["id"] == "line 3"
         assert chat(url).json()["model"] == "line 3"
 
 
@@ -44,41 +44,48 @@ def test_without_the_page_none_is_promised(bundles: Bundles) -> None:
     with started(serve(bundles("v2"), "--engine", "echo", "--no-page")) as process:
         url = process.url()
         ready(url)
-        assert httpx.get(url).status_code == 404
+        assert get(url).status_code == 404
     assert "browser" not in process.log
 
 
-def test_running_requests_end_before_the_process_does(bundles: Bundles) -> None:
-    with started(scripted("engine = SlowEngine(bundle, slots=2, seconds=0.02)", bundles("v2"))) as process:
+def test_running_requests_end_before_the_process_does(bundles: Bundles, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with started(scripted(held(gate), bundles("v2"), drain_timeout=100)) as process:
         url = process.url()
         ready(url)
         with httpx.stream(
             "POST",
             f"{url}/v1/chat/completions",
             json={"messages": [{"role": "user", "content": "hello"}], "stream": True},
-            timeout=30,
+            timeout=60,
         ) as response:
             lines = response.iter_lines()
             next(lines)
             process.process.send_signal(signal.SIGTERM)
-            until(lambda: httpx.get(f"{url}/ready").status_code == 503, "the drain to begin")
+            until(lambda: get(f"{url}/ready").status_code == 503, "the drain to begin")
             refused = chat(url)
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "shutting_down")
-            assert httpx.get(f"{url}/health").status_code == 200
+            assert get(f"{url}/health").status_code == 200
+            gate.touch()
             rest = list(lines)
         assert rest[-2:] == ["data: [DONE]", ""]
         assert process.wait() == 0
 
 
-def test_while_it_loads_it_answers_503(bundles: Bundles) -> None:
-    slow_load = "time.sleep(1.5); engine = SlowEngine(bundle, slots=2)"
+def test_while_it_loads_it_answers_503(bundles: Bundles, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    slow_load = f"""
+    while not Path({str(gate)!r}).exists(): time.sleep(0.01)
+    engine = SlowEngine(bundle, slots=2)
+"""
     with started(scripted(slow_load, bundles("v2"))) as process:
         url = process.url()
-        assert httpx.get(f"{url}/health").status_code == 200
-        assert httpx.get(f"{url}/ready").json()["error"]["code"] == "model_loading"
+        assert get(f"{url}/health").status_code == 200
+        assert get(f"{url}/ready").json()["error"]["code"] == "model_loading"
         refused = chat(url)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_loading")
         assert int(refused.headers["retry-after"]) >= 1
+        gate.touch()
         ready(url)
         assert chat(url).status_code == 200
 
@@ -160,5 +167,5 @@ def test_the_openapi_description_names_the_chat_request(bundles: Bundles) -> Non
     with started(serve(bundles("v2"), "--engine", "echo")) as process:
         url = process.url()
         ready(url)
-        schema = json.loads(httpx.get(f"{url}/openapi.json").text)
+        schema = json.loads(get(f"{url}/openapi.json").text)
     assert "messages" in json.dumps(schema["paths"]["/v1/chat/completions"])

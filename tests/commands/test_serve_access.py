@@ -11,7 +11,7 @@ import pytest
 import trustme
 from edgevlm_server.http.access.key_file import add_key, rotate_key
 
-from tests.commands.serve_process import Process, ready, scripted, serve, started
+from tests.commands.serve_process import Process, get, ready, scripted, serve, started
 from tests.server.engines import until
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,7 @@ Bundles = Callable[[str], Path]
 
 
 def status(url: str, key: str) -> int:
-    return httpx.get(f"{url}/v1/models", headers={"authorization": f"Bearer {key}"}).status_code
+    return get(f"{url}/v1/models", headers={"authorization": f"Bearer {key}"}).status_code
 
 
 def test_keys_change_while_it_serves(bundles: Bundles, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_keys_change_while_it_serves(bundles: Bundles, tmp_path: Path) -> None:
         until(lambda: "The keys that were read before stay valid." in process.log, "the log line")
         assert status(url, second) == 200
         process.process.send_signal(signal.SIGHUP)
-        until(lambda: process.log.count("stay valid.") == 2, "the answer to SIGHUP")
+        until(lambda: process.log.count("stay valid.") >= 2, "the answer to SIGHUP")
         assert status(url, second) == 200
         process.process.send_signal(signal.SIGTERM)
         assert process.wait() == 0

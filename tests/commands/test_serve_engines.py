@@ -39,7 +39,7 @@ def test_a_second_signal_ends_it_at_once(bundles: Bundles, second: signal.Signal
         process.process.send_signal(signal.SIGTERM)
         until(lambda: "draining" in process.log, "the drain to begin")
         process.process.send_signal(second)
-        assert process.wait(10) == 128 + second
+        assert process.wait() == 128 + second
         asked.join()
 
 
@@ -52,7 +52,7 @@ def test_an_engine_that_hangs_does_not_keep_the_process_from_ending(bundles: Bun
         asked.start()
         until(lambda: running(url) == 1, "the request to run")
         process.process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait() == 0
         asked.join()
         assert answers == [503]
 
@@ -63,7 +63,7 @@ def test_an_engine_that_hangs_is_found_out_and_the_process_restarted(bundles: Bu
         ready(url)
         reply = chat(url)
         assert (reply.status_code, reply.json()["error"]["code"]) == (503, "engine_unavailable")
-        assert process.wait(30) == 70
+        assert process.wait() == 70
 
 
 def test_a_vision_encoder_that_fails_is_a_dead_engine(bundles: Bundles) -> None:
@@ -94,7 +94,7 @@ def test_a_vision_encoder_that_hangs_leaves_nobody_without_an_answer(
     bundles: Bundles, ended_by: str, status: int, code: str
 ) -> None:
     """Neither the one whose picture is encoded, nor who waits for the same one, nor who is still sending."""
-    limits = {"engine_timeout": 2.0} if ended_by == "the watchdog" else {"drain_timeout": 0.2}
+    limits = {"engine_timeout": 5.0} if ended_by == "the watchdog" else {"drain_timeout": 0.2}
     hanging = "engine = HangingSight(bundle, slots=2)"
     with started(scripted(hanging, bundles("v2"), **limits)) as process, ThreadPoolExecutor(2) as pool:
         url = process.url()
@@ -110,7 +110,7 @@ def test_a_vision_encoder_that_hangs_leaves_nobody_without_an_answer(
                 reply = one.result()
                 assert (reply.status_code, reply.json()["error"]["code"]) == (503, code)
             assert unfinished.recv(4096).startswith(b"HTTP/1.1 503 ")
-        assert process.wait(30) == status
+        assert process.wait() == status
     assert "Traceback" not in process.log
 
 
@@ -129,4 +129,4 @@ def test_a_signal_just_after_a_death_changes_nothing(bundles: Bundles) -> None:
         ready(url)
         assert chat(url).status_code == 503
         process.process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 70
+        assert process.wait() == 70

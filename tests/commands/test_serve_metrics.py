@@ -10,7 +10,7 @@ import httpx
 import pytest
 from edgevlm_server.http.access.key_file import add_key
 
-from tests.commands.serve_process import Process, chat, ready, scripted, serve, started
+from tests.commands.serve_process import Process, chat, get, held, ready, scripted, serve, started
 from tests.server.engines import until
 
 pytestmark = pytest.mark.slow
@@ -32,38 +32,37 @@ def test_the_listener_for_metrics_needs_no_key_and_has_nothing_else(bundles: Bun
         ready(url)
         beside = metrics_url(process)
         assert chat(url, authorization=f"Bearer {key}").status_code == 200
-        assert httpx.get(f"{url}/metrics").status_code == 401
-        text = httpx.get(f"{beside}/metrics").text
+        assert get(f"{url}/metrics").status_code == 401
+        text = get(f"{beside}/metrics").text
         assert "\nedgevlm_requests_accepted_total 1.0\n" in text
         assert '\nedgevlm_http_requests_total{route="/metrics",status="401"} 1.0\n' in text
         assert "camera-1" not in text
         assert float(re.findall(r"\nedgevlm_connections_limit (\S+)", text)[0]) > 0
-        until(
-            lambda: "edgevlm_event_loop_lag_seconds_count 0.0" not in httpx.get(f"{beside}/metrics").text, "a second"
-        )
-        assert httpx.get(f"{beside}/health").json() == {"status": "ok"}
-        assert httpx.get(f"{beside}/ready").status_code == 200
+        until(lambda: "edgevlm_event_loop_lag_seconds_count 0.0" not in get(f"{beside}/metrics").text, "a second")
+        assert get(f"{beside}/health").json() == {"status": "ok"}
+        assert get(f"{beside}/ready").status_code == 200
         for path in ("/", "/docs", "/openapi.json", "/v1/models", "/version"):
-            assert httpx.get(beside + path).status_code == 404, path
+            assert get(beside + path).status_code == 404, path
         assert chat(beside, authorization=f"Bearer {key}").status_code == 404
         # a page on the internet could have its own name lead here
-        assert httpx.get(f"{beside}/metrics", headers={"host": "evil.example"}).status_code == 403
+        assert get(f"{beside}/metrics", headers={"host": "evil.example"}).status_code == 403
         process.process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
     assert "Traceback" not in process.log
 
 
-def test_metrics_can_be_read_while_the_server_drains(bundles: Bundles) -> None:
-    body = "engine = SlowEngine(bundle, slots=2, seconds=0.02)"
-    with started(scripted(body, bundles("v2"), metrics_port=0)) as process:
+def test_metrics_can_be_read_while_the_server_drains(bundles: Bundles, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with started(scripted(held(gate), bundles("v2"), metrics_port=0, drain_timeout=100)) as process:
         url = process.url()
         ready(url)
         beside = metrics_url(process)
         asked = {"messages": [{"role": "user", "content": "hello"}], "stream": True, "max_tokens": 200}
-        with httpx.stream("POST", f"{url}/v1/chat/completions", json=asked, timeout=30) as response:
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json=asked, timeout=60) as response:
             process.process.send_signal(signal.SIGTERM)
-            until(lambda: httpx.get(f"{beside}/ready").status_code == 503, "the drain to begin")
-            assert '\nedgevlm_server_state{state="draining"} 1.0\n' in httpx.get(f"{beside}/metrics").text
+            until(lambda: get(f"{beside}/ready").status_code == 503, "the drain to begin")
+            assert '\nedgevlm_server_state{state="draining"} 1.0\n' in get(f"{beside}/metrics").text
+            gate.touch()
             response.read()
         assert process.wait() == 0
 

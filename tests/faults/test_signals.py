@@ -44,7 +44,7 @@ def test_a_signal_with_every_place_taken_answers_everyone(bundles: Bundles, numb
                 assert reply.json()["choices"][0]["message"]["content"].endswith(f"place {index} ASSISTANT:")
             else:
                 assert (reply.status_code, reply.json()["error"]["code"]) == (503, "shutting_down")
-        assert process.wait(20) == 0
+        assert process.wait() == 0
     assert "Traceback" not in process.log
 
 
@@ -61,6 +61,6 @@ def test_a_signal_while_a_picture_decodes_is_no_crash(bundles: Bundles) -> None:
         workers = children(process.process.pid)
         process.process.terminate()
         assert asked.result().status_code in (200, 503)
-        assert process.wait(30) == 0
-        assert not workers & children(1), "a worker outlived its server"
+        assert process.wait() == 0
+        until(lambda: not workers & children(1), "workers that were left to end")
     assert "Traceback" not in process.log

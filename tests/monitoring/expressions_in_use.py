@@ -36,6 +36,6 @@ def in_dashboard() -> list[Used]:
 
 
 def _filled(expression: str) -> str:
-    for variable, value in {"$job": ".*", "$instance": ".*", "$__rate_interval": "1m"}.items():
+    for variable, value in {"$job": ".*", "$instance": ".*", "$__rate_interval": "10m"}.items():
         expression = expression.replace(variable, value)
     return expression

@@ -147,7 +147,7 @@ def test_it_is_kept_in_the_address_and_sent(visitor: Visitor, tmp_path: Path) ->
     assert (part["crop"], "rotate" in part) == (crop, False)
     visitor.page.get_by_role("link", name="Status").click()
     visitor.page.get_by_role("link", name="Ask").click()
-    assert visitor.page.url == f"{visitor.url}/?crop={crop}#"
+    visitor.page.wait_for_url(f"{visitor.url}/?crop={crop}#")
     width, height = visitor.page.evaluate("(c => [c.width, c.height])(document.querySelector('.again canvas'))")
     assert (width, height) == (192, 177), "the small picture shows the part"
     command = visitor.page.locator("#command").text_content() or ""

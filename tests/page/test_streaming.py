@@ -37,7 +37,7 @@ def some_text(visitor: Visitor) -> str:
 
 
 def test_the_answer_grows_as_it_is_made(browser: Browser, bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.03)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.1)
     with on_engine(browser, bundles("v2"), engine) as (visitor, _):
         visitor.page.get_by_label("Question", exact=True).press("Enter")
         begun = some_text(visitor)
@@ -47,13 +47,14 @@ def test_the_answer_grows_as_it_is_made(browser: Browser, bundles: Bundles) -> N
         figures = visitor.figures()
         rate, unit = figures["Speed"].split()
         assert unit == "tokens/s"
-        assert 1 < float(rate) < 1 / 0.03 + 1, "an engine that takes 30 ms a token cannot be faster"
+        # the browser may have seen the first piece late
+        assert 1 < float(rate) < 2 / 0.1, "an engine that takes 100 ms a token cannot be faster"
         assert visitor.page.locator("#say").inner_text().startswith("Answer: ")
 
 
 @pytest.mark.parametrize("way", ["button", "escape"])
 def test_an_answer_is_stopped_and_the_server_stops_too(browser: Browser, bundles: Bundles, way: str) -> None:
-    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.02)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.2)
     with on_engine(browser, bundles("v2"), engine) as (visitor, server):
         visitor.page.get_by_role("button", name="Ask", exact=True).click()
         some_text(visitor)
@@ -137,7 +138,7 @@ def test_a_server_that_goes_and_comes_back_is_noticed_without_a_question(browser
 
 
 def test_an_answer_goes_on_when_another_picture_comes(browser: Browser, bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.02)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.1)
     with on_engine(browser, bundles("v2"), engine) as (visitor, _):
         visitor.page.get_by_role("button", name="Ask", exact=True).click()
         some_text(visitor)

@@ -19,7 +19,10 @@ from edgevlm_server.settings import Settings
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_why_a_model_cannot_be_loaded(error: EngineError, code: int) -> None:
+def test_why_a_model_cannot_be_loaded(error: EngineError, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a device that is still being looked for would end this process
+    monkeypatch.setattr("edgevlm_server.run._leave", lambda code: None)
+
     def load() -> Model:
         raise error
 

@@ -58,7 +58,7 @@ class Device:
 
     def metric(self, name: str) -> float:
         """The sum over all labels."""
-        text = httpx.get(f"{self.url}/metrics", headers={"authorization": f"Bearer {self._key}"}).text
+        text = httpx.get(f"{self.url}/metrics", headers={"authorization": f"Bearer {self._key}"}, timeout=60).text
         lines = [line for line in text.splitlines() if line.partition(" ")[0].partition("{")[0] == name]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 

@@ -125,7 +125,9 @@ class Clients:
                 sent.set()
 
         asked = asyncio.create_task(self._whole(question, trace=trace))
-        await sent.wait()
+        sending = asyncio.create_task(sent.wait())
+        await asyncio.wait([asked, sending], return_when=asyncio.FIRST_COMPLETED)
+        sending.cancel()
         await asyncio.wait([asked], timeout=seconds)
         asked.cancel()
         try:

@@ -50,6 +50,7 @@ IGNORED = -100
 @dataclass(frozen=True)
 class Batch:
     asked: list[list[Question]]  # S of them
+    plain: list[bool]  # S of them: not seen by a camera
     dialogues: list[Dialogue]  # S of them
     squares: Tensor  # [B, 3, 168, 168] bytes
     thing: Tensor  # [B, 144]
@@ -87,25 +88,29 @@ def training_batch(
     """Pictures `first` .. `first + size - 1` of the run; the share `practice` of them are practice sheets."""
     scenes = []
     asked = []
+    plain = []
     for number in range(first, first + size):
         seed = run * PICTURES_PER_RUN + number
         random = Random(f"batch {seed}")
-        scenes.append(_choose_scene(random, seed, supplies, practice, mixture))
-        asked.append(choose_questions(random, scenes[-1].questions))
-    return make_batch(tokenizer, scenes, asked)
+        scene, is_plain = _choose_scene(random, seed, supplies, practice, mixture)
+        scenes.append(scene)
+        asked.append(choose_questions(random, scene.questions))
+        plain.append(is_plain)
+    return make_batch(tokenizer, scenes, asked, plain)
 
 
 def validation_batch(tokenizer: DialogueTokenizer, supplies: Supplies, first: int, size: int) -> Batch:
     """Photographed devices in turn, and in every fourth place a drawn scene; up to three questions each."""
     scenes = []
-    for number in range(first, first + size):
+    plain = [number % 4 == 3 for number in range(first, first + size)]
+    for number, is_plain in enumerate(plain, first):
         seed = VALIDATION_SEED + number
-        if number % 4 == 3:
+        if is_plain:
             scenes.append(draw_scene(SCENES[number // 4 % len(SCENES)], seed, words="varied", style="varied"))
         else:
             scenes.append(draw_plant(PLANT[number % len(PLANT)], seed, supplies))
     asked = [choose_questions(Random(f"validation {s.seed}"), s.questions) for s in scenes]
-    return make_batch(tokenizer, scenes, asked)
+    return make_batch(tokenizer, scenes, asked, plain)
 
 
 def choose_questions(random: Random, questions: Sequence[Question]) -> list[Question]:
@@ -121,7 +126,10 @@ def choose_questions(random: Random, questions: Sequence[Question]) -> list[Ques
     return chosen
 
 
-def make_batch(tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: list[list[Question]]) -> Batch:
+def make_batch(
+    tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: list[list[Question]], plain: Sequence[bool]
+) -> Batch:
+    """Of scenes with the questions that are asked of each; `plain` are those that no camera has seen."""
     targets = [patch_targets(scene.marks, *scene.image.size) for scene in scenes]
     spoken = [row for row, questions in enumerate(asked) if questions]
     fields = {
@@ -130,7 +138,8 @@ def make_batch(tokenizer: DialogueTokenizer, scenes: Sequence[Scene], asked: lis
     }
     pictures = torch.from_numpy(squares([scene.image for scene in scenes]))
     rows = torch.tensor(spoken, dtype=torch.long)
-    return Batch(squares=pictures, spoken=rows, **fields, **_words(tokenizer, [asked[row] for row in spoken]))
+    words = _words(tokenizer, [asked[row] for row in spoken])
+    return Batch(squares=pictures, spoken=rows, plain=[plain[row] for row in spoken], **fields, **words)
 
 
 def asked_anew(tokenizer: DialogueTokenizer, batch: Batch, asked: list[list[Question]]) -> Batch:
@@ -138,14 +147,17 @@ def asked_anew(tokenizer: DialogueTokenizer, batch: Batch, asked: list[list[Ques
     return replace(batch, **_words(tokenizer, asked))
 
 
-def _choose_scene(random: Random, seed: int, supplies: Supplies, practice: float, mixture: Mixture) -> Scene:
+def _choose_scene(
+    random: Random, seed: int, supplies: Supplies, practice: float, mixture: Mixture
+) -> tuple[Scene, bool]:
+    """A scene, and whether it is a plain one."""
     if random.random() < practice:
-        return draw_practice(seed, "varied") if random.random() < 0.1 else draw_sheet(seed, supplies)
+        return (draw_practice(seed, "varied"), True) if random.random() < 0.1 else (draw_sheet(seed, supplies), False)
     if random.random() < mixture.drawn:
         name = random.choices(list(DRAWN_WEIGHTS), list(DRAWN_WEIGHTS.values()))[0]
-        return draw_scene(name, seed, words="varied", style="varied")
+        return draw_scene(name, seed, words="varied", style="varied"), True
     name = random.choices(list(mixture.plant), list(mixture.plant.values()))[0]
-    return draw_plant(name, seed, supplies)
+    return draw_plant(name, seed, supplies), False
 
 
 def _words(tokenizer: DialogueTokenizer, asked: list[list[Question]]) -> dict[str, Any]:

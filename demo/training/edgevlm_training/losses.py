@@ -97,15 +97,21 @@ def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
     return (each * weight).sum() / weight.sum()
 
 
-def doubted(logits: Tensor, batch: Batch, least: Mapping[str, float] = DOUBTED) -> list[list[Question]]:
-    """The questions, with the refusal for true answers less probable than the `least` of their family."""
+def doubted(
+    logits: Tensor, batch: Batch, least: Mapping[str, float] = DOUBTED, plain: Mapping[str, float] | None = None
+) -> list[list[Question]]:
+    """The questions, with the refusal for true answers less probable than the `least` of their family.
+
+    `plain`: what is required of answers about plain scenes, if it is something else.
+    """
     each = F.cross_entropy(logits.transpose(1, 2), batch.target, ignore_index=IGNORED, reduction="none").cpu()
     asked = []
     for row, (questions, dialogue) in enumerate(zip(batch.asked, batch.dialogues, strict=True)):
+        required = plain if plain is not None and batch.plain[row] else least
         chances = [float(torch.exp(-each[row, start - 1 : end - 1].sum())) for start, end in dialogue.spans]
         asked.append(
             [
-                Question("unreadable", q.text, UNANSWERABLE) if chance < least.get(q.family, 0.0) else q
+                Question("unreadable", q.text, UNANSWERABLE) if chance < required.get(q.family, 0.0) else q
                 for q, chance in zip(questions, chances, strict=True)
             ]
         )

@@ -23,7 +23,8 @@ from edgevlm_training.train import Run, launch
 
 PEAKS = 1.2e-4, 3.5e-4  # of the tower and of the language part
 WARM_UP = 0.03  # of the run
-LEAST = {**dict.fromkeys(DOUBTED, 0.3), "gauge reading": 0.2}
+LEAST = {**dict.fromkeys(DOUBTED, 0.6), "gauge reading": 0.4}
+PLAIN_LEAST = {**dict.fromkeys(DOUBTED, 0.2), "gauge reading": 0.1}
 AVERAGED = 0.005
 
 
@@ -56,7 +57,7 @@ class Refusals(Run):
         pixels = self.pixels(batch)
         with torch.no_grad(), self.precision():
             seen = self.reference.logits(self.reference.tower(pixels)[batch.spoken], self.before, batch.text)
-        batch = asked_anew(self.tokenizer, batch, doubted(seen.float(), batch, LEAST))
+        batch = asked_anew(self.tokenizer, batch, doubted(seen.float(), batch, LEAST, PLAIN_LEAST))
         with self.precision():
             patches = self.model.tower(pixels)
             loss = answer_loss(self.model.logits(patches[batch.spoken], self.before, batch.text), batch)

@@ -4,20 +4,21 @@ import { button, make } from "./elements.js";
 
 const DATA_URL = /data:image\/[\w.+-]+;base64,[\w+/=]+/g;
 
-// `text` is a body with data URLs. `shown` is the same to be read and changed, `whole(shown)` what is to be sent.
+// `text` is a body with data URLs. `shown` is the same to be read and changed, `whole(shown)` promises what is to be sent:
+// a file that was chosen may still be read.
 export function withPictures(text) {
   const urls = [...new Set(text.match(DATA_URL))];
   const names = urls.map((_, index) => `PICTURE-${index + 1}`);
   const exchanged = (from, to, within) => from.reduce((rest, one, index) => rest.replaceAll(one, to[index]), within);
   return {
     shown: exchanged(urls, names, text),
-    whole: (shown) => exchanged(names, urls, shown),
+    whole: async (shown) => exchanged(names, await Promise.all(urls), shown),
     elements: names.map((name, index) => picture(name, urls[index], (url) => (urls[index] = url))),
   };
 }
 
 function picture(name, url, exchange) {
-  const [element, show] = frame(name, false, async ([file]) => exchange(await dataUrl(file)));
+  const [element, show] = frame(name, false, ([file]) => exchange(dataUrl(file)));
   show(blobOf(url));
   return element;
 }

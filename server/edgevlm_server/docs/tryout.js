@@ -48,7 +48,7 @@ function jsonBody(value) {
   const text = area(shown);
   return {
     element: [make("div", "pictures", ...elements), labelled("Body", text)],
-    body: () => ({ headers: { "content-type": "application/json" }, body: whole(text.value) }),
+    body: async () => ({ headers: { "content-type": "application/json" }, body: await whole(text.value) }),
   };
 }
 
@@ -112,11 +112,12 @@ function files(name) {
   return { name, element, values: () => chosen ?? [], begun: true };
 }
 
+// `options` may be a promise.
 async function send(method, path, options, shown) {
   const start = performance.now();
   shown.textContent = "…";
   try {
-    const response = await call(path, { ...options, method });
+    const response = await call(path, { ...(await options), method });
     shown.textContent = `${response.status}, ${Math.round(performance.now() - start)} ms\n\n`;
     const pretty = response.headers.get("content-type")?.startsWith("application/json");
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -10,6 +10,7 @@ from edgevlm_server.device.root import Root
 from edgevlm_server.observe.metrics import Metrics
 
 from tests.server.device.trees import ORIN_NANO, machine
+from tests.server.engines import until
 
 
 def meter(*readings: tuple[float, float | None]) -> EnergyMeter:
@@ -55,7 +56,7 @@ def test_the_thread_asks_again_and_again_and_ends_when_closed() -> None:
     running.start()
     assert all(asked.acquire(timeout=30) for _ in range(5))
     running.close()
-    assert not meters()
+    until(lambda: not meters(), "the thread to end")
     joules = running.joules()
     assert joules is not None and joules > 0
 
@@ -78,6 +79,7 @@ def test_closing_does_not_wait_for_a_sensor_that_hangs(monkeypatch: pytest.Monke
 
 
 def test_a_device_without_rails_has_no_thread(tmp_path: Path) -> None:
+    until(lambda: not meters(), "those of other tests to end")
     with machine(tmp_path / "none", {}) as root:
         none = Device(root)
         assert energy(none) is None and not meters()
@@ -86,10 +88,11 @@ def test_a_device_without_rails_has_no_thread(tmp_path: Path) -> None:
         nano = Device(root)
         assert len(meters()) == 1
         nano.close()
-        assert not meters()
+        until(lambda: not meters(), "the thread to end")
 
 
-def test_those_who_ask_at_once_share_one_reading(tmp_path: Path) -> None:
+def test_those_who_ask_at_once_share_one_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevlm_server.device.device.FRESH_SECONDS", 60.0)
     with machine(tmp_path, ORIN_NANO) as root:
         device = Device(root)
         first = device.state()

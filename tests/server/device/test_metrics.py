@@ -12,6 +12,7 @@ from edgevlm_server.observe.metrics import Metrics
 
 from tests.live import LiveServer
 from tests.server.device.trees import AGX_ORIN, ORIN_NANO, ORIN_NX, TREES, Files, machine
+from tests.server.engines import until
 
 
 def exported(folder: Path, files: Files) -> str:
@@ -119,4 +120,4 @@ def test_a_server_tells_of_its_device_and_stops_asking_when_it_closes(
             scraped = server.client.get("/metrics").text
         assert 'edgevlm_device_power_watts{rail="VDD_IN"} 12.55872\n' in scraped
         assert "# TYPE edgevlm_device_overcurrent_events_total counter\n" in scraped
-    assert not [thread for thread in threading.enumerate() if thread.name == "edgevlm-energy"]
+    until(lambda: not any(one.name == "edgevlm-energy" for one in threading.enumerate()), "the thread to end")

@@ -255,9 +255,12 @@ def test_places_are_counted_an_answer(bundles: Callable[[str], Path]) -> None:
         with httpx.Client(timeout=30) as client, client.stream("POST", url, json=body) as response:
             events = sse(response)
             next(events)
+            # neither ends meanwhile, however long this takes
+            engine.gate.clear()
             assert server.service.admission.inside == 2
             assert server.chat("hi", n=2).status_code == 429
             assert server.chat("hi", n=3).json()["error"]["param"] == "n"
+        engine.gate.set()
         until(lambda: server.service.admission.inside == 0, "both answers to end when their client leaves")
         metrics = server.metrics()
         assert metrics["edgevlm_requests_cancelled_total"] == 2

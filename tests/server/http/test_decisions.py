@@ -250,7 +250,7 @@ def test_a_full_queue_refuses(bundles: Bundles) -> None:
 
 @pytest.mark.slow
 def test_a_client_that_leaves_ends_the_scoring(bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.05)
+    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         body = {"input": "a", "questions": [pick(*(f"a long answer, number {n}" for n in range(32)))]}
         leave_once_accepted(server, "/v1/decisions", {"json": body})

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from edgevlm_server.settings import Settings
 from tests.docs.pages import read, section
 from tests.live import LiveServer
 from tests.pictures import image_part, text_part, user
+from tests.server.engines import until
 
 SECRET = "zq7secret"
 
@@ -83,11 +83,8 @@ def test_values_are_neither_answered_nor_logged(
     for answer in answers[3:]:
         assert SECRET not in answer.text
     # a request's line is written behind its answer
-    deadline = time.monotonic() + 5
-    while len(lines := _lines(caplog)) < len(bodies) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(lines) >= len(bodies)
-    assert not [line for line in lines if SECRET in line]
+    until(lambda: len(_lines(caplog)) >= len(bodies), "the lines")
+    assert not [line for line in _lines(caplog) if SECRET in line]
 
 
 def _lines(caplog: pytest.LogCaptureFixture) -> list[str]:

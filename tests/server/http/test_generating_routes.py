@@ -64,7 +64,7 @@ def test_a_full_queue_refuses_every_one(bundles: Bundles) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", REQUESTS)
 def test_a_client_that_leaves_gives_its_place_back(bundles: Bundles, path: str) -> None:
-    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)
+    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         leave_once_accepted(server, path, REQUESTS[path])
         until(lambda: server.service.admission.inside == 0, "the place to be given back")
@@ -83,7 +83,7 @@ def test_a_client_that_leaves_gives_its_place_back(bundles: Bundles, path: str) 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", STREAMED)
 def test_so_does_one_that_leaves_a_stream(bundles: Bundles, path: str) -> None:
-    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.03)
+    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         with server.client.stream("POST", path, **STREAMED[path]) as response:
             assert response.status_code == 200

@@ -17,7 +17,7 @@ from edgevlm_server.guided.sandbox import Refused
 
 from tests.live import LiveServer
 from tests.pictures import data_url, image_part, text_part, user
-from tests.server.engines import SlowEngine, SlowSight, until
+from tests.server.engines import HangingSight, SlowEngine, until
 from tests.server.http.refusing import check_error
 
 Bundles = Callable[[str], Path]
@@ -33,7 +33,7 @@ def send_and_leave(server: LiveServer, body: bytes) -> None:
 @pytest.mark.slow
 def test_who_leaves_while_it_is_queued_leaves_nothing_running(bundles: Bundles) -> None:
     with LiveServer.on_bundle(bundles("v2"), engine="echo", max_queue=100) as server:
-        body = b'{"messages": [{"role": "user", "content": "tell me about the gauge"}]}'
+        body = b'{"messages": [{"role": "user", "content": "tell me about the gauge"}], "max_tokens": 20}'
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: send_and_leave(server, body), range(150)))
         received = "edgevlm_requests_received_total"
@@ -53,7 +53,7 @@ def test_who_leaves_while_it_is_queued_leaves_nothing_running(bundles: Bundles) 
 @pytest.mark.slow
 def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(30) and Refused.BAD)
+    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(120) and Refused.BAD)
     with (
         ThreadPoolExecutor(6) as pool,
         LiveServer.on_bundle(bundles("v2"), engine="echo", drain_timeout=0.1) as server,
@@ -69,9 +69,9 @@ def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pyt
 @pytest.mark.slow
 def test_a_sensor_that_does_not_answer_keeps_no_request(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(30) and Refused.BAD)
+    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(120) and Refused.BAD)
     device = Device(Root(Path("/nothing")))
-    monkeypatch.setattr(device, "close", lambda: let_go.wait(30))
+    monkeypatch.setattr(device, "close", lambda: let_go.wait(120))
     with (
         ThreadPoolExecutor(1) as pool,
         LiveServer.on_bundle(bundles("v2"), engine="echo", drain_timeout=0.1) as server,
@@ -81,7 +81,7 @@ def test_a_sensor_that_does_not_answer_keeps_no_request(bundles: Bundles, monkey
         until(lambda: server.service.admission.inside == 1, "it to wait")
         server.loop.call_soon_threadsafe(server._stop.set)
         try:
-            check_error(asked.result(10), 503, "shutting_down")
+            check_error(asked.result(60), 503, "shutting_down")
         finally:
             let_go.set()
 
@@ -93,7 +93,7 @@ def test_an_encoder_that_fails_is_noticed_though_nobody_waits(bundles: Bundles) 
 
         def encode_images(self, pixels: Floats) -> Floats:
             self.began = True
-            assert self.gate.wait(30)
+            assert self.gate.wait(120)
             raise RuntimeError("injected: no vision")
 
     engine = Blind(bundles("v2"), slots=2)
@@ -110,17 +110,21 @@ def test_an_encoder_that_fails_is_noticed_though_nobody_waits(bundles: Bundles) 
 
 @pytest.mark.slow
 def test_closing_does_not_work_through_the_queue_of_pictures(bundles: Bundles) -> None:
-    engine = SlowSight(bundles("v2"), slots=8)
+    engine = HangingSight(bundles("v2"), slots=8)
     with ThreadPoolExecutor(6) as pool:
         with LiveServer.on_engine(bundles("v2"), engine, drain_timeout=0.0) as server:
             asked = [
                 pool.submit(
-                    httpx.post, f"{server.url}/v1/chat/completions", json={"messages": question(n)}, timeout=30
+                    httpx.post, f"{server.url}/v1/chat/completions", json={"messages": question(n)}, timeout=60
                 )
                 for n in range(6)
             ]
-            until(lambda: engine.encoded == 1, "the first picture to be encoded")
-        assert engine.encoded < 4
+            until(lambda: server.service.admission.inside == 6, "all to be inside")
+            until(lambda: engine.began == 1, "the first picture to be encoded")
+            server.loop.call_soon_threadsafe(server._stop.set)
+            until(lambda: server.service._loaded is None, "the server to close")
+            engine.let_go.set()
+        assert engine.began == 1
         assert {one.result().status_code for one in asked} <= {200, 503}
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 Bundles = Callable[[str], Path]
 
-SECONDS = 1.0
+SECONDS = 2.0
 
 ENDED = tuple(f"edgevlm_requests_{how}_total" for how in ("completed", "failed", "cancelled"))
 
@@ -35,7 +35,7 @@ def free_afterwards(hasty: tuple[LiveServer, SlowEngine]) -> Iterator[None]:
     yield
     engine.gate.set()
     engine.seconds = 0
-    assert server.chat("still there?", max_tokens=2).status_code == 200
+    until(lambda: server.chat("still there?", max_tokens=2).status_code == 200, "the server to answer again")
     until(lambda: not server.service.admission.inside, "the places to be free")
     metrics = server.metrics()
     assert metrics["edgevlm_requests_accepted_total"] == sum(metrics[name] for name in ENDED)
@@ -52,7 +52,7 @@ def test_a_whole_answer_is_a_504_that_is_not_to_be_tried_again(hasty: tuple[Live
 def test_a_stream_that_has_begun_ends_with_an_error_event(hasty: tuple[LiveServer, SlowEngine]) -> None:
     server, engine = hasty
     engine.seconds = 0.05
-    body = {"messages": [{"role": "user", "content": "tell me " * 30}], "stream": True}
+    body = {"messages": [{"role": "user", "content": "tell me"}], "stream": True, "ignore_eos": True}
     with server.client.stream("POST", "/v1/chat/completions", json=body) as response:
         assert response.status_code == 200
         events = list(sse(response))
@@ -69,9 +69,10 @@ def test_other_routes(hasty: tuple[LiveServer, SlowEngine], path: str) -> None:
     body = {"input": "hello " * 9, **({"questions": questions} if path == "/v1/decisions" else {})}
     check_error(server.client.post(path, json=body), 504, "answer_timeout")
     after = server.metrics()
-    # some of a decisions request's sequences may be through, but its client has waited to the end
     completed, failed, cancelled = (after[name] - before[name] for name in ENDED)
-    assert failed == 1 and cancelled == 0 and (completed == 0 or path == "/v1/decisions")
+    assert cancelled == 0, "its client has waited to the end"
+    # of a decisions request some sequences may be through, and its time may be up just between two of them
+    assert (completed, failed) == (0, 1) or (path == "/v1/decisions" and failed <= 1)
 
 
 def test_one_that_waits_for_a_slot(hasty: tuple[LiveServer, SlowEngine]) -> None:

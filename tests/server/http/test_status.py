@@ -60,6 +60,7 @@ def test_a_crowd_does_not_hide_the_last_requests(bundles: Bundles) -> None:
         for _ in range(MOST_REQUESTS + 1):
             with socket.create_connection(server.address, timeout=20) as refused:
                 assert b"too_many_connections" in refused.makefile("rb").read()
+        until(lambda: "state" in server.client.get("/status").json(), "a place for a connection")
         [only] = server.client.get("/status").json()["last_requests"]
     assert only["route"] == "/v1/chat/completions"
 
@@ -124,6 +125,7 @@ def test_it_is_answered_while_the_model_loads_and_after_the_engine_died(bundles:
 def test_the_device_is_told_of(bundles: Bundles, tmp_path: Path) -> None:
     with machine(tmp_path, ORIN_NANO) as root, LiveServer.on_bundle(bundles("v2"), engine="echo") as server:
         server.service.device = Device(root)
+        until(lambda: server.client.get("/status").json()["device"], "the sensors to answer in time")
         found = server.client.get("/status").json()["device"]
     assert (found["watts"], found["gpu_load"], found["throttling"]) == (12.55872, 0.874, False)
     assert found["temperatures"][0] == {"zone": "cpu-thermal", "celsius": 51.687, "throttles_at": 99.0}

@@ -32,6 +32,7 @@ def test_the_next_picture_is_decoded_while_one_is_encoded(bundles: Bundles) -> N
         body = {"messages": user(*pictures, text_part("Q")), "max_tokens": 20}
         asked = pool.submit(server.client.post, "/v1/chat/completions", json=body)
         until(lambda: server.metrics()[DECODED] == 2, "the second picture to be decoded")
+        until(lambda: engine.began == 1, "the first to be encoded")
         time.sleep(0.2)
         assert (engine.began, server.metrics()[DECODED]) == (1, 2)
         engine.let_go.set()
@@ -58,9 +59,8 @@ def test_a_machine_that_is_too_busy_is_no_fault_of_the_picture(
     bundles: Bundles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that is stopped stands for a machine that does not come to it."""
-    monkeypatch.setattr(decoder, "_PATIENCE", 1)
     others = set(workers())
-    with LiveServer.on_bundle(bundles("v2"), engine="echo", image_timeout=1.0) as server:
+    with LiveServer.on_bundle(bundles("v2"), engine="echo", image_timeout=5.0) as server:
 
         def ask(shade: int) -> httpx.Response:
             body = {"messages": user(image_part(data_url((shade, 0, 0))), text_part())}
@@ -69,7 +69,9 @@ def test_a_machine_that_is_too_busy_is_no_fault_of_the_picture(
         assert ask(1).status_code == 200
         [worker] = set(workers()) - others
         os.kill(worker, signal.SIGSTOP)
-        refused = ask(2)
+        with monkeypatch.context() as patch:
+            patch.setattr(decoder, "_PATIENCE", 0.2)
+            refused = ask(2)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "image_decoder_busy")
         assert int(refused.headers["retry-after"]) > 0
         assert ask(2).status_code == 200

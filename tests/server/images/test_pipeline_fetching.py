@@ -53,8 +53,8 @@ def test_a_fetched_picture_is_answered_as_a_sent_one(server: LiveServer, host: P
     assert fetched.json()["choices"] == sent.json()["choices"]
     after = server.metrics()
     assert after["edgevlm_mm_cache_hits_total"] == before["edgevlm_mm_cache_hits_total"] + 1
-    assert after['edgevlm_image_fetches_total{outcome="ok"}'] == 1
-    assert after["edgevlm_image_fetch_seconds_count"] == 1
+    for name in ('edgevlm_image_fetches_total{outcome="ok"}', "edgevlm_image_fetch_seconds_count"):
+        assert after[name] == before.get(name, 0) + 1
 
 
 def test_a_name_is_looked_up_by_the_system(server: LiveServer, host: PictureHost) -> None:
@@ -126,7 +126,7 @@ def test_a_silent_host_holds_up_nobody_else(bundles: Callable[[str], Path]) -> N
             waiting = [threading.Thread(target=leave_after_a_while, args=(server, silent.url())) for _ in range(3)]
             for thread in waiting:
                 thread.start()
-            until(lambda: silent.connections == 3, "the fetches to begin")
+            until(lambda: silent.connections == 2, "the fetches to begin")  # as many as one host gets at once
             assert server.client.get("/health").status_code == 200
             assert ask(server, image_part()).status_code == 200
             # and who leaves ends the fetch
@@ -140,4 +140,4 @@ def test_a_silent_host_holds_up_nobody_else(bundles: Callable[[str], Path]) -> N
 def leave_after_a_while(server: LiveServer, url: str) -> None:
     with pytest.raises(httpx.ReadTimeout):
         body = {"messages": user(image_part(url), text_part())}
-        httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=1)
+        httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=5)

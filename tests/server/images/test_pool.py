@@ -10,10 +10,11 @@ from edgevlm_server.images.pool import FairPool
 
 def test_clients_take_turns_and_who_leaves_is_skipped() -> None:
     async def play() -> list[str]:
-        pool, gate, done = FairPool(1, "test"), threading.Event(), []
+        pool, gate, begun, done = FairPool(1, "test"), threading.Event(), threading.Event(), []
 
         def work(name: str) -> None:
-            gate.wait(20)
+            begun.set()
+            gate.wait(60)
             done.append(name)
 
         def begin(client: str, name: str) -> "asyncio.Task[None]":
@@ -23,6 +24,7 @@ def test_clients_take_turns_and_who_leaves_is_skipped() -> None:
         await asyncio.sleep(0)
         tasks += [begin("other", "other 0"), begin("other", "other 1"), begin("third", "third 0")]
         await asyncio.sleep(0)
+        assert await asyncio.to_thread(begun.wait, 60)
         tasks[2].cancel()
         tasks[0].cancel()  # it runs: its thread is not free before it has ended
         await asyncio.sleep(0)

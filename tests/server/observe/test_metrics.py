@@ -61,7 +61,12 @@ def test_requests_are_counted_by_route_and_status(server: LiveServer, more: Call
     for path in ("/nowhere/1", "/nowhere/2"):
         server.client.get(path)
     server.client.post("/v1/chat/completions", content=b"{", headers={"content-type": "application/json"})
-    until(lambda: sum(value for name, value in more().items() if "http_requests_total" in name) == 5, "five requests")
+
+    def total(of: str) -> float:
+        return sum(value for name, value in more().items() if of in name)
+
+    # errors are counted behind requests
+    until(lambda: total("http_requests_total") == 5 and total("request_errors_total") == 4, "five requests")
     found = {
         name: value for name, value in more().items() if re.match("edgevlm_(http_requests|request_errors)_", name)
     }

@@ -136,7 +136,7 @@ def test_a_key_has_a_name_and_a_wrong_one_an_address(bundles: Bundles, tmp_path:
 @pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_leaves_is_noted_with_what_was_done(bundles: Bundles, stream: bool) -> None:
-    engine = SlowEngine(bundles("v2"), slots=1)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         records = Records(server)
         body = {"messages": user(text_part("hello")), "max_tokens": 500, "stream": stream, "ignore_eos": True}

@@ -173,7 +173,7 @@ class Machine:
 
     def used(self) -> int:
         """Bytes of the device, pinned ones included: a Jetson has one memory."""
-        return sum(block.size for block in self.blocks.values())
+        return sum(block.size for block in list(self.blocks.values()))
 
     def allocate(self, kind: str, size: int) -> int | None:
         """An address, or `None` where memory is out."""
@@ -189,7 +189,7 @@ class Machine:
         block = self.blocks.get(address)
         if block is None or block.kind != kind:
             raise self.violate(f"{address:#x} is freed, and is no {kind} memory")
-        for stream in self.streams.values():  # as CUDA does: what runs may still use it
+        for stream in list(self.streams.values()):  # as CUDA does: what runs may still use it
             self.drain(stream)
         del self.blocks[address]
         block.data[:] = GARBAGE
@@ -197,7 +197,7 @@ class Machine:
 
     def bytes_at(self, address: int, size: int, who: str, kind: str = "device") -> Bytes:
         """Memory of a kind that was allocated and not freed."""
-        for block in self.blocks.values():
+        for block in list(self.blocks.values()):
             if (
                 block.address <= address
                 and address + size <= block.address + block.size
@@ -225,7 +225,7 @@ class Machine:
             stream.captured.append(work)
             return
         if work.scratch is not None:
-            for other in self.streams.values():
+            for other in list(self.streams.values()):
                 if other is not stream and any(
                     waiting.scratch and waiting.scratch.overlaps(work.scratch) for waiting in other.pending
                 ):
@@ -240,7 +240,7 @@ class Machine:
     def breaks_capture(self, name: str) -> bool:
         """Whether a call that waits or allocates comes in a capture: it fails, and so does the capture."""
         broken = False
-        for stream in self.streams.values():
+        for stream in list(self.streams.values()):
             own = stream.capturer == threading.get_ident() or stream.everywhere
             if stream.captured is not None and own:
                 stream.broken = broken = True

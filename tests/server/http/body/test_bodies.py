@@ -99,16 +99,17 @@ def test_of_several_slow_bodies_the_slowest_gives_way(bundles: Bundles) -> None:
         fast = stack.enter_context(half_a_body(server, size=10 * SMALL_BODY, length=2 * QUARTER))
         slow = stack.enter_context(half_a_body(server, size=SMALL_BODY + 1, length=2 * QUARTER))
         bodies = server.service.admission.bodies.large
-        until(lambda: {one.size for one in bodies} == {SMALL_BODY + 1, 10 * SMALL_BODY}, "both to begin")
-        until(lambda: all(time.monotonic() - one.since > GRACE_SECONDS for one in bodies), "grace to end")
+        until(lambda: {one.size for one in list(bodies)} == {SMALL_BODY + 1, 10 * SMALL_BODY}, "both to begin")
+        until(lambda: all(time.monotonic() - one.since > GRACE_SECONDS for one in list(bodies)), "grace to end")
         assert large(server, "hello").status_code == 200
         assert slow.recv(4096).startswith(b"HTTP/1.1 408 ")
         assert [one.size for one in bodies] == [10 * SMALL_BODY]
         fast.close()
 
 
-def test_a_client_with_many_bodies_makes_room_for_another() -> None:
+def test_a_client_with_many_bodies_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, however short a time they have had."""
+    monkeypatch.setattr(runtime_bodies, "GRACE_SECONDS", 60)
     arriving = RuntimeBodies(lambda: 4, lambda: QueueFull(1))
 
     async def stalls(body: Arriving) -> None:
@@ -123,9 +124,7 @@ def test_a_client_with_many_bodies_makes_room_for_another() -> None:
         slow = [asyncio.create_task(arriving.read("crowd", stalls)) for _ in range(4)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        began = time.monotonic()
         assert await arriving.read("another", arrives) == "read"
-        assert time.monotonic() - began < GRACE_SECONDS
         ended, _ = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
         assert [type(task.exception()) for task in ended] == [RequestTimeout]
         for task in slow:
@@ -155,11 +154,10 @@ def test_behind_a_body_without_end_the_connection_is_closed(echo_server: LiveSer
         head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
         block = b"40000\r\n" + b" " * 0x40000 + b"\r\n"
-        began = time.monotonic()
         with suppress(ConnectionError):
-            while time.monotonic() - began < 20:
+            # what the server may read before it cuts the connection, and what the kernel holds
+            for _ in range(13 * Settings().max_body // 0x40000):
                 connection.sendall(block)
-                time.sleep(0.01)
             pytest.fail("the server read on and on")
 
 

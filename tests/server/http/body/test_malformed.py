@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -149,7 +150,7 @@ def test_a_body_without_length_is_counted_as_it_comes(echo_server: LiveServer) -
 
 
 def test_an_announced_gigabyte_is_refused_unread(echo_server: LiveServer) -> None:
-    with socket.create_connection(echo_server.address, timeout=10) as connection:
+    with socket.create_connection(echo_server.address, timeout=60) as connection:
         connection.sendall(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             b"Content-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n"
@@ -201,7 +202,7 @@ def test_an_odd_request_id_is_replaced(echo_server: LiveServer, given: str) -> N
     ],
 )
 def test_what_is_not_http_gets_our_shape_too(echo_server: LiveServer, request_bytes: bytes) -> None:
-    with socket.create_connection(echo_server.address, timeout=10) as connection:
+    with socket.create_connection(echo_server.address, timeout=60) as connection:
         connection.sendall(request_bytes)
         head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
@@ -211,6 +212,7 @@ def test_what_is_not_http_gets_our_shape_too(echo_server: LiveServer, request_by
 
 
 def test_a_huge_header_is_refused(echo_server: LiveServer) -> None:
-    with socket.create_connection(echo_server.address, timeout=10) as connection:
-        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Big: " + b"a" * 1_000_000 + b"\r\n\r\n")
+    with socket.create_connection(echo_server.address, timeout=60) as connection:
+        with suppress(ConnectionError):  # it may have been cut off, and the answer can be read all the same
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Big: " + b"a" * 1_000_000 + b"\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 4")

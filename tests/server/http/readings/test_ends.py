@@ -18,7 +18,7 @@ Bundles = Callable[[str], Path]
 
 @pytest.mark.slow
 def test_a_client_that_leaves_ends_all_fields(bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.05)
+    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.1)
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         fields = [{**LONG, "name": f"{number}"} for number in range(12)]
         leave_once_accepted(server, "/v1/readings", {"json": {"image": data_url(), "fields": fields}})
@@ -33,7 +33,7 @@ def test_a_client_that_leaves_ends_all_fields(bundles: Bundles) -> None:
 @pytest.mark.slow
 def test_an_answer_that_takes_too_long_is_a_504(bundles: Bundles) -> None:
     engine = SlowEngine(bundles("v2"), slots=1, seconds=0.2)
-    with LiveServer.on_engine(bundles("v2"), engine, request_timeout=1.0) as server:
+    with LiveServer.on_engine(bundles("v2"), engine, request_timeout=2.0) as server:
         fields = [{**LONG, "name": f"{number}"} for number in range(4)]
         check_error(post(server, fields=fields), 504, "answer_timeout")
         balanced(server)

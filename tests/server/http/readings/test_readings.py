@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,6 @@ from edgevlm_server.observe.record import RequestRecord
 from edgevlm_server.readings.field import Reason
 from PIL import Image
 
-from edgevlm.own_server import free_port
 from tests.live import LiveServer
 from tests.pictures import data_url, image_part
 from tests.server.engines import SlowEngine, until
@@ -161,8 +161,10 @@ def test_a_stations_picture_comes_from_its_camera(demo_model: Path, tmp_path: Pa
 
 
 def test_a_camera_that_gives_no_picture_is_no_mistake_of_the_client(bundles: Bundles, tmp_path: Path) -> None:
-    with PictureHost(answers(b"<html>busy</html>")) as camera:
-        gone = f"http://127.0.0.1:{free_port()}/x.jpg"
+    # bound and not listening: nobody else can answer there
+    with PictureHost(answers(b"<html>busy</html>")) as camera, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        gone = f"http://127.0.0.1:{closed.getsockname()[1]}/x.jpg"
         folder = folder_of(
             tmp_path, gone={"source": gone, "fields": [DISPLAY]}, busy={"source": camera.url(), "fields": [DISPLAY]}
         )

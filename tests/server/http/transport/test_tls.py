@@ -32,7 +32,7 @@ class Site:
         self.folder = folder
         self.issue()
         self.certificate = Certificate(folder / "crt", folder / "key")
-        settings = Settings(engine="echo", head_timeout=1.0, max_connections_per_address=MOST)
+        settings = Settings(engine="echo", head_timeout=5.0, max_connections_per_address=MOST)
         self.server = LiveServer(lambda: load_model(bundle, settings), settings, certificate=self.certificate)
         self.trusting = ssl.create_default_context()
         self.authority.configure_trust(self.trusting)
@@ -74,7 +74,7 @@ def nothing_left(site: Site) -> Iterator[None]:
 
 
 def test_answers_and_streams(site: Site) -> None:
-    with httpx.Client(base_url=site.server.url, verify=site.trusting) as client:
+    with httpx.Client(base_url=site.server.url, verify=site.trusting, timeout=60) as client:
         assert client.get("/health").json() == {"status": "ok"}
         body = {"messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 4}
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
@@ -89,7 +89,8 @@ def test_nothing_older_than_tls_1_2(site: Site) -> None:
 
 def test_a_new_certificate_is_shown_to_new_clients_and_old_connections_stay(site: Site) -> None:
     before = site.serial()
-    with httpx.Client(base_url=site.server.url, verify=site.trusting) as client:
+    stays = httpx.Limits(keepalive_expiry=None)
+    with httpx.Client(base_url=site.server.url, verify=site.trusting, timeout=60, limits=stays) as client:
         client.get("/health")
         site.issue()
         site.certificate.reload()
