@@ -1,17 +1,20 @@
 """The product's server as a process of its own, for as long as somebody measures it."""
 
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from edgevlm.cli import CommandError
 from edgevlm.http_client import ExchangeError, Server, fetch
 
+GIVEN_TO_NOBODY = range(20_000, 32_768)
+"""Linux gives ports from 32,768 on, other systems from 49,152 on."""
 START_SECONDS = 900
 STOP_SECONDS = 40
 """Longer than the server lets running requests go on."""
@@ -46,11 +49,15 @@ def own_process(bundle: Path, options: Sequence[str] = (), log: IO[bytes] | None
 
 
 def free_port() -> int:
-    """One of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One of loopback that nobody listens on now.
+
+    None that the system gives to whoever asks for any: until somebody listens here, it would be somebody else's.
+    """
+    while True:
+        port = random.choice(GIVEN_TO_NOBODY)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float) -> None:

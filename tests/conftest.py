@@ -49,6 +49,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(TESTS)
         for name in {path.as_posix(), path.parts[0]} & MARKS.keys():
             item.add_marker(MARKS[name])
+            if MARKS[name] in ("arm", "container"):
+                # images are built and programs emulated, and that counts for the first test that needs them
+                item.add_marker(pytest.mark.timeout(1800))
 
 
 @pytest.fixture(params=CASES)

@@ -103,7 +103,7 @@ def slots(arm: Arm, precision: str) -> str:
 
 def streamed(url: str) -> str:
     example = EXAMPLES[1]
-    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body(example, stream=True), timeout=60) as response:
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body(example, stream=True), timeout=300) as response:
         events = [event for event in sse(response) if not isinstance(event, str)]
     pieces = [event["choices"][0]["delta"].get("content") or "" for event in events]
     assert "".join(pieces) == example["answer"], pieces
@@ -173,7 +173,7 @@ def ready(url: str) -> bool:
 
 
 def ask(url: str, example: dict[str, str], **fields: object) -> str:
-    reply = httpx.post(f"{url}/v1/chat/completions", json=body(example, **fields), timeout=60)
+    reply = httpx.post(f"{url}/v1/chat/completions", json=body(example, **fields), timeout=300)
     assert reply.status_code == 200, reply.text
     return str(reply.json()["choices"][0]["message"]["content"])
 

@@ -47,7 +47,7 @@ def test_a_load_that_is_cancelled_ends_whenever_it_is() -> None:
             load = asyncio.create_task(closed_loop(phase, repeat(b"{}"), clients=4))
             await asyncio.sleep(turn / 10_000)
             load.cancel()
-            done, _ = await asyncio.wait({load}, timeout=10)
+            done, _ = await asyncio.wait({load}, timeout=60)
             assert done
             assert {sample.outcome for sample in phase.samples} <= {OK}
 

@@ -29,7 +29,9 @@ print('{"n_kv_max": 4096, "pp": 256, "tg": 32, "pl": 8, "t_tg": 10.04, "speed_tg
 assert arguments.count("--image") == 2
 for milliseconds in (3710, 3500):
     print(f"0.00.328 I mtmd batch encoding done in {milliseconds} ms")
-print("an answer with { in it")
+print("an answer with { in it", flush=True)
+import time
+time.sleep(1)  # so that its memory is seen
 """,
 }
 DIES = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)"

@@ -59,7 +59,7 @@ def test_it_answers_about_a_picture(served: Container) -> None:
 def test_its_probes_are_answered(served: Container, pod: Manifest) -> None:
     [container] = pod["containers"]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert httpx.get(served.url + container[probe]["httpGet"]["path"]).status_code == 200
+        assert httpx.get(served.url + container[probe]["httpGet"]["path"], timeout=60).status_code == 200
 
 
 def test_it_is_the_chart_s_user_and_writes_where_the_chart_says(served: Container, pod: Manifest) -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import yaml
 
+from edgevlm.own_server import free_port
 from tests.containers.podman import ROOT, Container, Podman
 
 PROGRAM = Path(sys.executable).with_name("podman-compose")
@@ -61,6 +62,7 @@ def box(podman: Podman, tmp_path: Path) -> Box:
 
 def test_every_variable_and_the_port_reach_the_server(box: Box, cpu_image: str, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir(mode=0o755)
+    port = free_port()
     settings = f"""
 BOX_IMAGE={cpu_image}
 BOX_MODELS={tmp_path / "models"}
@@ -68,16 +70,17 @@ BOX_CERTS={tmp_path / "models"}
 BOX_STATIONS={tmp_path / "models"}
 EDGEVLM_API_KEYS=
 EDGEVLM_OPEN_TO_NETWORK_WITHOUT_KEYS=yes
-EDGEVLM_PORT=8137
+EDGEVLM_PORT={port}
 EDGEVLM_ENGINE=echo
 EDGEVLM_NAME=line-3
 EDGEVLM_MAX_QUEUE=7
 EDGEVLM_MAX_BATCHS=2
 """
     with box.up(settings) as container:
-        container.until_ready(url="http://127.0.0.1:8137")
-        assert httpx.get("http://127.0.0.1:8137/v1/models").json()["data"][0]["id"] == "line-3"
-        assert "edgevlm_num_requests_waiting_limit 7.0" in httpx.get("http://127.0.0.1:8137/metrics").text
+        container.until_ready(url=f"http://127.0.0.1:{port}")
+        assert httpx.get(f"http://127.0.0.1:{port}/v1/models", timeout=60).json()["data"][0]["id"] == "line-3"
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
+        assert "edgevlm_num_requests_waiting_limit 7.0" in metrics
         [_, *check] = json.loads(container.inspect("json .Config.Healthcheck"))["Test"]
         assert container.exec(*check).returncode == 0
         assert "EDGEVLM_MAX_BATCHS is set, but there is no such option" in container.log

@@ -48,7 +48,7 @@ def test_the_demo_model_reads_a_display(demo: Container) -> None:
 
 def test_the_image_says_which_commit_it_was_built_from(podman: Podman, cpu_image: str, demo: Container) -> None:
     assert podman.inspect(cpu_image)["Labels"]["org.opencontainers.image.revision"] == COMMIT
-    assert httpx.get(f"{demo.url}/version").json()["commit"] == COMMIT
+    assert httpx.get(f"{demo.url}/version", timeout=60).json()["commit"] == COMMIT
     assert f"({COMMIT[:12]})" in demo.exec("edgevlm", "--version").stdout
 
 
@@ -100,8 +100,8 @@ def test_keys_made_in_a_container_open_the_server(podman: Podman, cpu_image: str
         with podman.running(cpu_image, volume, "--env=EDGEVLM_API_KEYS=/keys/keys.txt") as container:
             container.until_ready()
             url = f"{container.url}/v1/models"
-            assert httpx.get(url).status_code == 401
-            assert httpx.get(url, headers={"authorization": f"Bearer {key}"}).status_code == 200
+            assert httpx.get(url, timeout=60).status_code == 401
+            assert httpx.get(url, headers={"authorization": f"Bearer {key}"}, timeout=60).status_code == 200
             assert container.healthy()
 
 
@@ -115,7 +115,7 @@ def test_a_checkpoint_is_exported_at_the_first_start_only(podman: Podman, cpu_im
             with podman.running(cpu_image, *options, command=command) as container:
                 container.until_ready()
                 assert container.log.count("Exporting /models/tiny for cpu") == expected
-                assert httpx.get(f"{container.url}/v1/models").json()["data"][0]["id"] == "tiny"
+                assert httpx.get(f"{container.url}/v1/models", timeout=60).json()["data"][0]["id"] == "tiny"
 
 
 @pytest.mark.parametrize("cache", ["none", "root's"])
@@ -161,7 +161,7 @@ def stream(url: str, begun: Callable[[], None]) -> str:
     # long enough for the signal to come in the middle, whatever else the machine does
     body |= {"min_tokens": 150, "max_tokens": 150}
     try:
-        with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=250) as response:
             if response.status_code != 200:
                 return str(response.status_code)
             for line in filter(None, response.iter_lines()):

@@ -1,6 +1,5 @@
 """A real Prometheus with the repository's configuration and rules, on one server, asked through its API."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import yaml
 
+from edgevlm.own_server import free_port
 from tests.boundaries.walls import ROOT
 from tests.server.engines import until
 
@@ -70,9 +70,7 @@ def prometheus(folder: Path, target: str, key: str) -> Iterator[Prometheus]:
     job |= {"static_configs": [{"targets": [target]}], "authorization": {"credentials": key}}
     settings["rule_files"] = [str(FOLDER / name) for name in settings["rule_files"]]
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(settings))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = ["prometheus", f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)

@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     assert chromium, "the page's tests need Chromium: tests/install_tools installs it"
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        made = playwright.chromium.launch(executable_path=chromium, args=FLAGS, timeout=120_000)
         yield made
         made.close()
 

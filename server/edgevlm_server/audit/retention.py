@@ -20,9 +20,11 @@ SHARE_LEFT = 0.9
 
 
 class _File(NamedTuple):
+    """Sorted by time, and by name where the clock tells no difference."""
+
     written: float
-    size: int
     path: Path
+    size: int
 
 
 def tidy(folder: Path, now: float, days: int, most_bytes: int, current: Path | None) -> int:
@@ -54,4 +56,4 @@ def _matching(folder: Path, names: re.Pattern[str]) -> Iterator[_File]:
         for entry in entries:
             if names.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 found = entry.stat(follow_symlinks=False)
-                yield _File(found.st_mtime, found.st_size, Path(entry.path))
+                yield _File(found.st_mtime, Path(entry.path), found.st_size)

@@ -26,7 +26,7 @@ NEEDED = [
 ]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("part", "name"), NEEDED)
 def test_a_pipe_in_place_of_a_file_is_refused(tmp_path: Path, part: str, name: str) -> None:
     for folder in ("checkpoint", "clip"):
@@ -38,7 +38,7 @@ def test_a_pipe_in_place_of_a_file_is_refused(tmp_path: Path, part: str, name: s
     assert not (tmp_path / "bundle").exists()
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("read", [read_tensors, read_torch_file, read_safetensors, read_json])
 @pytest.mark.parametrize("name", ["x.bin", "x.safetensors"])
 def test_no_reader_waits_for_a_pipe(tmp_path: Path, read: object, name: str) -> None:

@@ -159,7 +159,7 @@ def test_a_host_that_never_says_goodbye_is_left_at_once(authority: trustme.CA) -
         with pytest.raises(ImageError):
             await fetcher.fetch(host.url(host="camera.invalid", scheme="https"))
         # the server lives on, and so do connections that it has not ended
-        for _ in range(200):
+        for _ in range(1000):
             if left:
                 break
             await asyncio.sleep(0.02)

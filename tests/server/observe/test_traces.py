@@ -66,8 +66,9 @@ def attributes(holder: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def sent(bundles: Bundles) -> Callable[..., list[Any]]:
+def sent(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     """The spans of what a function asks of a server."""
+    monkeypatch.setattr("edgevlm_server.observe.traces.EXPORT_SECONDS", 60.0)
 
     def spans(ask: Callable[[LiveServer, Records], object]) -> list[Any]:
         collector = Collector()

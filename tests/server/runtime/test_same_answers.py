@@ -85,7 +85,10 @@ def asked(server: LiveServer, body: Body) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "int4"])
-def test_an_answer_does_not_depend_on_load_or_caches(demo: Callable[[Precision], Path], precision: Precision) -> None:
+def test_an_answer_does_not_depend_on_load_or_caches(
+    demo: Callable[[Precision], Path], precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgevlm_server.guided.compiler.SECONDS", 120.0)
     bundle, bodies = demo(precision), requests()
     with LiveServer.on_bundle(bundle, image_cache=0, prefix_cache=0) as server:
         alone = [asked(server, body) for body in bodies]

@@ -235,7 +235,11 @@ class Machine:
     def drain(self, stream: Stream) -> None:
         """Run what waits."""
         while stream.pending:
-            stream.pending.pop(0).run()
+            try:
+                work = stream.pending.pop(0)
+            except IndexError:  # another thread waits for the same stream
+                return
+            work.run()
 
     def breaks_capture(self, name: str) -> bool:
         """Whether a call that waits or allocates comes in a capture: it fails, and so does the capture."""

@@ -1,5 +1,7 @@
 """Plans of a bundle for the stand-in, where the builder would put them. Builds nothing: it packs."""
 
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import onnx
@@ -31,15 +33,20 @@ def write_plans(folder: Path, slots: int, max_length: int, plans: Path | None = 
     bundle = open_bundle(folder)
     shape, target = plan_shape(slots, max_length), this_target(bundle.manifest.device)
     own = plan_folder(folder, plans) / plan_key(bundle.manifest, shape, target)
-    own.mkdir(parents=True, exist_ok=True)
+    if own.is_dir():
+        return own
+    own.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=own.parent))
     for graph, plan, profiles in (
         (DECODER, DECODER_PLAN, decoder_profiles(bundle.manifest, shape)),
         (VISION, VISION_PLAN, vision_profiles(bundle.manifest)),
     ):
-        (own / plan).write_bytes(_packed(bundle.path(graph), shape, profiles))
-    files = {name: file for name, file in file_table(own).items() if name != SIDECAR}
+        (made / plan).write_bytes(_packed(bundle.path(graph), shape, profiles))
+    files = {name: file for name, file in file_table(made).items() if name != SIDECAR}
     sidecar = describe(bundle.manifest, shape, target, files)
-    (own / SIDECAR).write_text(sidecar.model_dump_json(), encoding="utf-8")
+    (made / SIDECAR).write_text(sidecar.model_dump_json(), encoding="utf-8")
+    with suppress(OSError):  # another worker may have been quicker
+        made.rename(own)
     return own
 
 
