@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgevlm_server.filled.fields import found
 from edgevlm_server.filled.text import Found, Unwritable, written
@@ -11,8 +11,9 @@ from edgevlm_server.filled.tree import Leaf, leaves
 from edgevlm_server.readings.field import Reading
 from edgevlm_server.refusals import NOT_SURE, Refused
 from edgevlm_server.request import Fill
+from edgevlm_server.runtime.choices import Choices
 from edgevlm_server.runtime.logprobs import Alternative, Logprobs
-from edgevlm_server.runtime.output import Choices, Output, Usage
+from edgevlm_server.runtime.output import Output, Usage
 from edgevlm_server.runtime.written import Written
 
 NOT_ALLOWED = "The model's answer is none of the values that the schema allows."
@@ -38,6 +39,8 @@ class _Filling:
     lost: str | None = None
     """Why there is no answer."""
     refused: Refused | None = None
+    end: Output | None = None
+    """Its last piece, once it has ended."""
     _found: dict[Leaf, Found] = field(default_factory=dict)
     _logprob: float = 0.0
     """Of the fields that the next piece of text is about."""
@@ -55,8 +58,19 @@ class _Filling:
             text = ""
         return self._piece("" if self.stop else text[len(self.given) :])
 
+    @property
+    def so_far(self) -> Output | None:
+        """What it has come to; `None` before its first piece."""
+        if self.end is not None:
+            return replace(self.end, text=self.given)
+        return Output(self.given) if self.given else None
+
     def last(self, refusal: str) -> Output:
         """What is left, once all is read; `refusal` is what the model says when it cannot tell."""
+        self.end = self._last(refusal)
+        return self.end
+
+    def _last(self, refusal: str) -> Output:
         if self.lost == "unfinished":
             return Output("", "length", confidence=self.confidence)
         if self.lost is not None:
@@ -119,6 +133,10 @@ class FilledChoices(Choices):
     def refused(self) -> Refused | None:
         """Why one of them is none."""
         return next((one.refused for one in self._answered if one.refused is not None), None)
+
+    def so_far(self) -> dict[int, Output]:
+        """What each has come to, by its index; those that have not begun are left out."""
+        return {index: said for index, one in enumerate(self._answered) if (said := one.so_far) is not None}
 
     async def pieces(self) -> AsyncGenerator[tuple[int, Output], None]:
         """Text as fields are read, then each answer's end. Raises `ApiError` if the engine fails, `ClientLeft`."""

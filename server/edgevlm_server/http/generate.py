@@ -13,13 +13,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 
 from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter, sureness_headers
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest
-from edgevlm_server.http.audited import Overheard, note_question
+from edgevlm_server.http.audited import note_answers, note_question
 from edgevlm_server.http.visit import Arrival, Count, count_request, enter
 from edgevlm_server.http.waves import Waves
 from edgevlm_server.http.ways import way_of
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
 from edgevlm_server.runtime.bodies import Arriving
-from edgevlm_server.runtime.output import Choices, ClientLeft, Output
+from edgevlm_server.runtime.choices import Choices
+from edgevlm_server.runtime.output import ClientLeft, Output
 from edgevlm_server.service import Loaded, Service
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ class Queued(NamedTuple):
             self.record.ran([one.began for one in sequences], [one.prefilled for one in sequences])
             usage = choices.usage
             self.record.counted(usage.prompt, usage.cached, usage.completion)
+            if self.record.exchange is not None:
+                note_answers(self.record.exchange, choices)
             if usage.completion:
                 self.record.judged(choices.confidence, choices.refused)
 
@@ -98,10 +101,7 @@ async def _accept(arrival: Arrival, service: Service, loaded: Loaded, read: Read
         record.enter("queue")
         waves = Waves(service, loaded.batcher, client, visit, sequences)
         count.answers = len(waves.tickets)
-    choices = way.choices(waves)
-    if record.exchange is not None:
-        choices = Overheard(choices, record.exchange)
-    return Queued(waves, choices, wanted.stream, writer, record)
+    return Queued(waves, way.choices(waves), wanted.stream, writer, record)
 
 
 async def _whole(queued: Queued) -> Response:

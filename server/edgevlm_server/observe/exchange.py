@@ -23,18 +23,17 @@ class Seen(NamedTuple):
     region: str | None = None
 
 
-@dataclass(slots=True)
-class Said:
+class Said(NamedTuple):
     """One answer, as far as it came, also one that the client did not get; `refused` says why it is none."""
 
-    pieces: list[str] = field(default_factory=list)
-    finish_reason: str | None = None
-    confidence: float = 1.0
-    refused: str | None = None
+    text: str
+    finish_reason: str | None
+    confidence: float
+    refused: str | None
 
     def body(self) -> dict[str, Any]:
         return {
-            "text": "".join(self.pieces),
+            "text": self.text,
             "finish_reason": self.finish_reason,
             "confidence": round(self.confidence, 6),
             "refused": self.refused,
@@ -67,12 +66,6 @@ class Exchange:
         if self.keep is not None and data is not None and picture.format is not None:
             self.keep(picture, data)
 
-    def heard(self, index: int, text: str, finish_reason: str | None, confidence: float, refused: str | None) -> None:
-        """A piece of an answer."""
-        said = self.said.setdefault(index, Said())
-        said.pieces.append(text)
-        said.finish_reason, said.confidence, said.refused = finish_reason, confidence, refused
-
     @property
     def answers(self) -> list[Mapping[str, Any]]:
         """In the order of their index."""
@@ -81,5 +74,5 @@ class Exchange:
     @property
     def size(self) -> int:
         """Bytes that its texts take at most."""
-        texts = (self.question or "", self.system or "", *(one for said in self.said.values() for one in said.pieces))
+        texts = (self.question or "", self.system or "", *(one.text for one in self.said.values()))
         return 4 * sum(map(len, texts))

@@ -11,9 +11,9 @@ from edgevlm_engines import Floats, Tokens
 from edgevlm_engines.echo import EchoEngine
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.runtime.batcher import Batcher
-from edgevlm_server.runtime.output import End, Reason, Ticket, Token
 from edgevlm_server.runtime.sampling import SamplingParams
 from edgevlm_server.runtime.sequence import Sequence
+from edgevlm_server.runtime.ticket import End, Reason, Ticket, Token
 
 from tests.server.engines import echo_engine
 
