@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures one machine, a Jetson above all, and packs every figure into one file that can be sent.
 #
-#   benchmarks/on_device.sh [--device jetpack6|jetpack7|cuda|cpu] [--shape 1.7B|3B|tiny | --checkpoint DIR]
+#   benchmarks/on_device.sh [--device jetpack6|jetpack7|rtx|cuda|cpu] [--shape 1.7B|3B|tiny | --checkpoint DIR]
 #                           [--precision P] [--slots N] [--length N] [--out DIR] [--python FILE] [--quick]
 #
 # Run from the repository, with edgevlm installed in the Python that is named (default: .venv/bin/python). Without
@@ -110,9 +110,9 @@ choose_device() {
     [[ -n $device ]] || fail "doctor knows no device for this machine: see $figures/doctor.txt, or give --device."
 }
 
-# build BUNDLE NAME SLOTS LENGTH: plans of a bundle for a Jetson, and how large they are
+# build BUNDLE NAME SLOTS LENGTH: TensorRT plans of a bundle, and how large they are
 build() {
-    [[ $device == jetpack* ]] || return 0
+    [[ $device == jetpack* || $device == rtx ]] || return 0
     step "build-$2" "${edgevlm[@]}" build "$1" --max-batch "$3" --max-length "$4" || return
     find "$1" "$1.plans" -type f -printf '%s %P\n' >"$figures/sizes-$2.txt"
 }

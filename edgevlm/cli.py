@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _exit_code(error)
         if code is None:
             raise
-        print(f"edgevlm {arguments.command}: {error}", file=sys.stderr)
+        print(f"edgevlm {arguments.command}: {_sentence(error)}", file=sys.stderr)
         return code
 
 
@@ -103,7 +103,16 @@ def _exit_code(error: Exception) -> int | None:
 
     if isinstance(error, SettingsError | EngineError):
         return EXIT_CANNOT_START
-    return EXIT_FAILED if isinstance(error, ExportError | CommandError) else None
+    return EXIT_FAILED if isinstance(error, ExportError | CommandError) or _is_about_a_file(error) else None
+
+
+def _is_about_a_file(error: Exception) -> bool:
+    """A place that may not be looked at, for one: every path of an option may be such."""
+    return isinstance(error, OSError) and error.filename is not None and error.strerror is not None
+
+
+def _sentence(error: Exception) -> str:
+    return f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else str(error)
 
 
 class CommandError(Exception):

@@ -82,9 +82,12 @@ def _pulled(model: Published, conversion: Conversion) -> tuple[Path, Conversion]
 def this_device(settings: "Settings") -> Device:
     """For which device to export on this machine: TensorRT where it runs, else ONNX Runtime.
 
+    ONNX Runtime's GPU is used where it is asked for.
+
     Raises `EngineLoadError` if TensorRT is all there is, and cannot run.
     """
-    if settings.engine in ("ort", "echo") or (settings.engine is None and not _has_tensorrt()):
+    asked_for_ort = settings.engine in ("ort", "echo") or (settings.engine is None and settings.provider is not None)
+    if asked_for_ort or (settings.engine is None and not _has_tensorrt()):
         return "cuda" if settings.provider == "cuda" else "cpu"
     from edgevlm_engines.plan_cache import device_for
     from edgevlm_engines.trt.target import this_target

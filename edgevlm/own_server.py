@@ -1,5 +1,6 @@
 """The product's server as a process of its own, for as long as somebody measures it."""
 
+import os
 import random
 import socket
 import subprocess
@@ -10,11 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from edgevlm_server.options import PREFIX, variable
+
 from edgevlm.cli import CommandError
 from edgevlm.http_client import ExchangeError, Server, fetch
 
 GIVEN_TO_NOBODY = range(20_000, 32_768)
 """Linux gives ports from 32,768 on, other systems from 49,152 on."""
+RUNNING = ("engine", "provider", "threads", "plans", "no_cuda_graphs", "max_batch", "max_length", "memory")
+"""Settings that say how the model runs; variables for them are for every server on this machine."""
 START_SECONDS = 900
 STOP_SECONDS = 40
 """Longer than the server lets running requests go on."""
@@ -38,8 +43,9 @@ def own_server(bundle: Path, options: Sequence[str] = ()) -> Iterator[str]:
 def own_process(bundle: Path, options: Sequence[str] = (), log: IO[bytes] | None = None) -> Iterator[OwnServer]:
     """The same for whoever looks at the process, too; `log` takes what it would say here."""
     port = free_port()
-    serve = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--port", str(port), "--log-level", "warning"]
-    with subprocess.Popen([*serve, *options], stderr=log) as process:
+    serve = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--host", "127.0.0.1", "--port", str(port)]
+    command = [*serve, "--log-level", "warning", *options]
+    with subprocess.Popen(command, stderr=log, env=_environment()) as process:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(process, Server.at(url))
@@ -48,16 +54,23 @@ def own_process(bundle: Path, options: Sequence[str] = (), log: IO[bytes] | None
             stop(process, STOP_SECONDS)
 
 
+def _environment() -> dict[str, str]:
+    """Without the variables that are for the site's own server: its address, keys, certificates, audit and limits."""
+    kept = {variable(name) for name in RUNNING}
+    return {name: text for name, text in os.environ.items() if not name.startswith(PREFIX) or name in kept}
+
+
 def free_port() -> int:
     """One of loopback that nobody listens on now.
 
     None that the system gives to whoever asks for any: until somebody listens here, it would be somebody else's.
+    Raises `CommandError`.
     """
-    while True:
-        port = random.choice(GIVEN_TO_NOBODY)
+    for port in random.sample(GIVEN_TO_NOBODY, 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    raise CommandError("No port of 127.0.0.1 can be had.")
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float) -> None:

@@ -6,6 +6,8 @@ Python alone is enough. For another camera put a generator of its own in the pla
 """
 
 import base64
+import contextlib
+import http.client
 import json
 import os
 import sys
@@ -17,16 +19,22 @@ from pathlib import Path
 
 
 def frames(source: str, seconds: float) -> Iterator[bytes]:
-    """Pictures as files, in any format that the server reads. In a folder they must get their names when whole."""
+    """Pictures as files, in any format that the server reads. In a folder they must get their names when whole.
+
+    A camera or a folder that does not answer is asked again.
+    """
     seen: set[str] = set()
     while True:
-        if source.startswith(("http://", "https://")):
-            with urllib.request.urlopen(source, timeout=10) as reply:
-                yield reply.read()
-        else:
-            new = {path.name for path in Path(source).iterdir()} - seen
-            seen |= new
-            yield from ((Path(source) / name).read_bytes() for name in sorted(new))
+        try:
+            if source.startswith(("http://", "https://")):
+                with urllib.request.urlopen(source, timeout=10) as reply:
+                    yield reply.read()
+            else:
+                new = {path.name for path in Path(source).iterdir() if path.is_file()} - seen
+                seen |= new
+                yield from ((Path(source) / name).read_bytes() for name in sorted(new))
+        except (OSError, http.client.HTTPException) as error:
+            print(f"{source}: {error}", file=sys.stderr, flush=True)
         time.sleep(seconds)
 
 
@@ -42,13 +50,21 @@ def ask(frame: bytes, question: str) -> str:
         return str(json.load(reply)["choices"][0]["message"]["content"])
 
 
+def why(error: Exception) -> str:
+    """In the server's own words, if it was the server that answered: a proxy in front of it has others."""
+    if isinstance(error, urllib.error.HTTPError):
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            return str(json.load(error)["error"]["message"])
+    return str(error)
+
+
 def main(source: str, question: str, seconds: str = "1") -> None:
     for frame in frames(source, float(seconds)):
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         try:
             line["answer"] = ask(frame, question)
-        except urllib.error.HTTPError as error:
-            line["error"] = json.load(error)["error"]["message"]
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            line["error"] = why(error)
         print(json.dumps(line), flush=True)
 
 

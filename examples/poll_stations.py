@@ -7,6 +7,7 @@ it is every station that has one. What goes wrong at one station is a line on st
 """
 
 import contextlib
+import http.client
 import json
 import os
 import sqlite3
@@ -55,7 +56,7 @@ def main(file: str, seconds: str, *stations: str) -> None:
             try:
                 with database:
                     database.executemany("INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", read(station))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 print(station, why(error), file=sys.stderr, flush=True)
         time.sleep(max(0, begun + float(seconds) - time.monotonic()))
 

@@ -55,7 +55,7 @@ def calibration_questions(bundle: Path, folder: Path | None) -> Questions:
     from edgevlm_server.text.tokenizer import Tokenizer
 
     manifest, tokenizer = read_manifest(bundle), Tokenizer(bundle / TOKENIZER)
-    if folder is None or folder == DRAWINGS:
+    if folder is None or (folder == DRAWINGS and not folder.is_dir()):
         cases = drawn_cases(manifest, tokenizer, FIRST_DRAWING, CALIBRATION_PICTURES)
         return Questions(cases, QUESTIONS * CALIBRATION_PICTURES, CALIBRATION_PICTURES)
     questions = read_questions(folder)

@@ -55,9 +55,7 @@ def load_of(arguments: argparse.Namespace, model: str) -> Load:
     times = _times(arguments, seed)
     limit = _limit(arguments) if times is None else len(times)
     warm = arguments.warm_up or arguments.clients
-    fresh = arguments.image is None and not arguments.same_image
-    if fresh and limit is None:
-        limit = MOST_DRAWN
+    fresh = _fresh(arguments)
     pictures = _pictures(arguments, seed, limit + warm if fresh and limit is not None else 1)
     questions = arguments.question or [QUESTION]
     bodies = chat_bodies(model, pictures, questions, arguments.max_tokens, count=len(pictures) if fresh else None)
@@ -89,11 +87,17 @@ def _times(arguments: argparse.Namespace, seed: int) -> list[float] | None:
 
 
 def _limit(arguments: argparse.Namespace) -> int | None:
-    """How many requests were asked for; `None` where only the time bounds them."""
-    if arguments.requests is None and arguments.seconds is None:
+    """How many requests there are at most; `None` where only the time bounds them."""
+    if arguments.requests is not None:
+        return int(arguments.requests)
+    if arguments.seconds is None:
         return REQUESTS
-    limit: int | None = arguments.requests
-    return limit
+    return MOST_DRAWN if _fresh(arguments) else None
+
+
+def _fresh(arguments: argparse.Namespace) -> bool:
+    """Each request has a drawing of its own, and all are drawn before."""
+    return arguments.image is None and not arguments.same_image
 
 
 def _pictures(arguments: argparse.Namespace, seed: int, count: int) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Of pictures, also of those that are refused: the sentence then is about the question that is missing."""
 
-SHARED = ("provider", "max_length")
+SHARED = ("provider", "max_length", "plans")
 """Settings of the server that say how to run the model, under the same names."""
 
 
@@ -73,7 +73,7 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
 def offline_settings(arguments: argparse.Namespace) -> Settings:
     """What those options say."""
     chosen = from_arguments(arguments, names=SHARED)
-    return Settings.offline(chosen.provider, chosen.max_length)
+    return Settings.offline(chosen.provider, chosen.max_length, chosen.plans)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """A model in this process, and pictures as it takes them: for one question after another. Knows no HTTP."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ class LocalModel:
         bundle = demo_bundle() if named is None else served_bundle(named, settings, conversion)
         if precision not in (None, found := read_manifest(bundle).precision):
             raise CommandError(f"{named} is a bundle in {found}, not {precision}; export it again.")
-        return cls(load_model(bundle, settings, prepare=ensure_plans))
+        return cls(load_model(bundle, settings, prepare=partial(ensure_plans, plans=settings.plans)))
 
     @property
     def name(self) -> str:

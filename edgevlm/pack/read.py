@@ -70,6 +70,8 @@ def _opened(file: Path) -> Iterator[tarfile.TarFile]:
         with tarfile.open(file, "r:") as archive:
             yield archive
     except OSError as error:
+        if error.filename not in (None, file, str(file)):
+            raise
         raise CommandError(f"{file} cannot be read: {error.strerror or error}.") from None
     except tarfile.TarError:
         raise _damaged(file) from None

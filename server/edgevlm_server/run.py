@@ -42,7 +42,8 @@ METRICS_CONNECTIONS = 16
 def serve(settings: Settings, load: Callable[[], Model]) -> int:
     """Run until a signal or a failure; return the exit code. `load` runs in a thread while the server answers 503.
 
-    If a thread cannot be ended, the process ends here with the code, without returning.
+    If a thread cannot be ended, the process ends here with the code, without returning. SIGINT, SIGTERM and SIGHUP
+    are taken for good.
     """
     ignore_hangup()
     credentials = Credentials.load(settings)

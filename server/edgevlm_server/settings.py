@@ -222,9 +222,19 @@ class Settings:
     )
 
     @classmethod
-    def offline(cls, provider: Provider | None = None, max_length: int | None = None) -> "Settings":
+    def offline(
+        cls, provider: Provider | None = None, max_length: int | None = None, plans: Path | None = None
+    ) -> "Settings":
         """For one question after another in this process: one slot, and nothing kept for others."""
-        return cls(provider=provider, max_batch=1, max_length=max_length, max_queue=0, image_cache=0, prefix_cache=0)
+        return cls(
+            provider=provider,
+            plans=plans,
+            max_batch=1,
+            max_length=max_length,
+            max_queue=0,
+            image_cache=0,
+            prefix_cache=0,
+        )
 
     def check(self) -> None:
         """Refuse what must not be served: an address that others reach, without keys; half a certificate."""

@@ -64,6 +64,7 @@ EVERY_SETTING: Values = {
     "logLevel": "debug",
     "logFormat": "text",
     "imageHosts": "camera.example:8080,10.0.0.0/8",
+    "otlpEndpoint": "http://10.0.0.9:4318",
     "noPage": True,
 }
 

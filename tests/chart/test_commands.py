@@ -67,7 +67,8 @@ def test_every_setting_arrives(rendered: Rendered) -> None:
     limits = (asked.limit_requests_at_once, asked.limit_requests_per_minute, asked.limit_tokens_per_minute)
     assert (*limits, asked.limit_pictures_kept, asked.request_timeout) == (4, 60, 1_500_000, 20, 120.5)
     assert asked.min_confidence == 0.25
-    assert len(EVERY_SETTING) == 40
+    assert asked.otlp_endpoint == "http://10.0.0.9:4318"
+    assert len(EVERY_SETTING) == 41
 
 
 def test_with_a_certificate_everyone_speaks_https(rendered: Rendered) -> None:

@@ -73,6 +73,7 @@ def test_the_camera_loop_takes_new_pictures_of_a_folder(demo: LiveServer, tmp_pa
         first = next(lines)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", first["time"])
         assert [first["answer"], next(lines)["answer"]] == ["3.7", "834.2"]
+        (tmp_path / "folder").mkdir()
         (tmp_path.parent / "new").write_bytes(b"no picture")
         (tmp_path.parent / "new").rename(tmp_path / "new")
         assert next(lines)["error"].startswith("The picture's format")
@@ -87,7 +88,11 @@ class Snapshot(BaseHTTPRequestHandler):
     pictures: Iterator[str]
 
     def do_GET(self) -> None:
-        content = (EXAMPLES / next(self.pictures)).read_bytes()
+        picture = next(self.pictures)
+        if picture == "none":
+            self.send_error(503)
+            return
+        content = (EXAMPLES / picture).read_bytes()
         self.send_response(200)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
@@ -120,7 +125,7 @@ def camera_of(*pictures: str) -> Iterator[str]:
 
 def test_the_camera_loop_takes_snapshots_of_a_camera(demo: LiveServer) -> None:
     with (
-        camera_of("display.jpg", "panel.jpg") as url,
+        camera_of("display.jpg", "none", "panel.jpg") as url,
         camera_loop(demo, url, "What does the display read?", "0") as lines,
     ):
         assert [next(lines)["answer"] for _ in range(4)] == ["834.2", "3.7"] * 2

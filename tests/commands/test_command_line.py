@@ -45,6 +45,22 @@ def test_help_is_there_and_imports_nothing_heavy(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [["export", "checkpoint", "{}"], ["cache", "list", "--plans", "{}"], ["doctor", "--plans", "{}"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_path_that_cannot_even_be_looked_at_is_one_sentence(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is too long stands for a folder that may not be entered, which a test run by root enters."""
+    path = f"/tmp/{300 * 'x'}/y"
+    code = main([argument.format(path) for argument in arguments])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    assert code == 0 or f"{path}: File name too long." in said.err
+
+
+@pytest.mark.parametrize(
     ("arguments", "usage", "error"),
     [
         ([], "edgevlm [-h]", "the following arguments are required: COMMAND"),

@@ -1,5 +1,8 @@
 """Exit codes say what a supervisor should do."""
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 from edgevlm_engines import BundleError, EngineError, EngineLoadError, NotNow
 from edgevlm_engines.errors import CudaError
@@ -7,6 +10,15 @@ from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_NOT_NOW
 from edgevlm_server.model import Model
 from edgevlm_server.run import serve
 from edgevlm_server.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """`serve` takes them for good."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(

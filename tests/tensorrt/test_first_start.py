@@ -74,6 +74,7 @@ def test_the_demo_model_is_made_for_the_jetson_too(jetson: tuple[str, Machine], 
 def test_another_engine_is_exported_for_when_it_is_asked_for(jetson: tuple[str, Machine]) -> None:
     assert this_device(Settings(engine="ort")) == "cpu"
     assert this_device(Settings(engine="ort", provider="cuda")) == "cuda"
+    assert this_device(Settings(provider="cuda")) == "cuda"
     assert this_device(Settings(engine="echo")) == "cpu"
     assert this_device(Settings(engine="trt")) == jetson[0]
 

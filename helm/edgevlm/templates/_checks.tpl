@@ -44,8 +44,10 @@
 {{- if eq (int .Values.settings.metricsPort) 8000 -}}
 {{- fail "settings.metricsPort is 8000, the server's own: choose another." -}}
 {{- end -}}
-{{- if and .Values.settings.imageHosts .Values.networkPolicy.enabled (not .Values.networkPolicy.egress) -}}
-{{- fail "settings.imageHosts needs a way out: set networkPolicy.egress." -}}
+{{- range list "imageHosts" "otlpEndpoint" -}}
+{{- if and (get $.Values.settings .) $.Values.networkPolicy.enabled (not $.Values.networkPolicy.egress) -}}
+{{- fail (printf "settings.%s needs a way out: set networkPolicy.egress." .) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.keda.enabled (not .Values.keda.prometheus) -}}
 {{- fail "keda.prometheus must be the address of Prometheus." -}}

@@ -11,9 +11,8 @@ from edgevlm_server.filled.tree import Leaf, leaves
 from edgevlm_server.readings.field import Reading
 from edgevlm_server.refusals import NOT_SURE, Refused
 from edgevlm_server.request import Fill
-from edgevlm_server.runtime.choices import Choices
 from edgevlm_server.runtime.logprobs import Alternative, Logprobs
-from edgevlm_server.runtime.output import Output, Usage
+from edgevlm_server.runtime.output import Choices, Output, Usage
 from edgevlm_server.runtime.written import Written
 
 NOT_ALLOWED = "The model's answer is none of the values that the schema allows."
@@ -63,7 +62,9 @@ class _Filling:
         """What it has come to; `None` before its first piece."""
         if self.end is not None:
             return replace(self.end, text=self.given)
-        return Output(self.given) if self.given else None
+        if self.given:
+            return Output(self.given)
+        return Output("", withheld=self._raw()) if self.readings else None
 
     def last(self, refusal: str) -> Output:
         """What is left, once all is read; `refusal` is what the model says when it cannot tell."""
@@ -84,9 +85,12 @@ class _Filling:
 
     def _refusal(self, why: Refused, refusal: str) -> Output:
         self.refused = why
-        said = json.dumps({".".join(leaf.path): one.raw for leaf, one in self.readings.items()}, ensure_ascii=False)
         text = {"by_model": refusal, "low_confidence": NOT_SURE, "out_of_range": NOT_ALLOWED}[why]
-        return Output("", "stop", confidence=self.confidence, refused=why, refusal=text, withheld=said)
+        return Output("", "stop", confidence=self.confidence, refused=why, refusal=text, withheld=self._raw())
+
+    def _raw(self) -> str:
+        """What the model said to each question."""
+        return json.dumps({".".join(leaf.path): one.raw for leaf, one in self.readings.items()}, ensure_ascii=False)
 
     def _piece(self, text: str) -> Output:
         self.given += text

@@ -55,6 +55,8 @@ def tried(grammar: str, seconds: float) -> int | Refused:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=WALL * seconds,
+            # Ctrl-C of a terminal is for the server, which lets this end
+            start_new_session=True,
         )
     except subprocess.TimeoutExpired:
         return Refused.TOO_SLOW

@@ -4,7 +4,7 @@ from edgevlm_server.api.decisions import DecisionRequest, to_score
 from edgevlm_server.model import Model
 from edgevlm_server.observe.exchange import Exchange, Said
 from edgevlm_server.request import Request
-from edgevlm_server.runtime.choices import Choices
+from edgevlm_server.runtime.output import Choices
 
 
 def note_question(exchange: Exchange, asked: Request, model: Model) -> None:

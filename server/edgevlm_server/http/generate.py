@@ -4,12 +4,13 @@ Every route that writes text comes through here, so that all have the same end. 
 """
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import NamedTuple
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter, sureness_headers
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest
@@ -19,8 +20,7 @@ from edgevlm_server.http.waves import Waves
 from edgevlm_server.http.ways import way_of
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
 from edgevlm_server.runtime.bodies import Arriving
-from edgevlm_server.runtime.choices import Choices
-from edgevlm_server.runtime.output import ClientLeft, Output
+from edgevlm_server.runtime.output import Choices, ClientLeft, Output
 from edgevlm_server.service import Loaded, Service
 
 log = logging.getLogger(__name__)
@@ -119,14 +119,26 @@ async def _streamed(queued: Queued) -> Response:
     with queued.noted():
         first = await anext(pieces)
     events = _events(queued, first, pieces)
-    return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
+    return _Events(events)
+
+
+class _Events(StreamingResponse):
+    """Closes its events however it ends, so that what came of the answers is noted before the record is closed."""
+
+    def __init__(self, events: AsyncGenerator[str, None]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers=STREAM_HEADERS)
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
 
 
 async def _events(
     queued: Queued,
     first: tuple[int, Output],
     rest: AsyncGenerator[tuple[int, Output], None],
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     writer, choices = queued.writer, queued.choices
     assert isinstance(writer, StreamWriter), "only routes that have events ask for a stream"
     try:

@@ -12,8 +12,7 @@ from edgevlm_server.http.visit import Visit, charge
 from edgevlm_server.request import Client
 from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.runtime.output import ClientLeft, Usage
-from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.ticket import Ticket, when_all_ended
+from edgevlm_server.runtime.sequence import Sequence, Ticket, when_all_ended
 from edgevlm_server.service import Service
 
 

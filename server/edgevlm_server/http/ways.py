@@ -12,10 +12,8 @@ from edgevlm_server.prepare import check_biases, prepare
 from edgevlm_server.readings.asking import Ask, Asking
 from edgevlm_server.refusals import Judge
 from edgevlm_server.request import Fill, Request
-from edgevlm_server.runtime.choices import Choices, SideBySide
-from edgevlm_server.runtime.output import Answer
-from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.ticket import Ticket
+from edgevlm_server.runtime.output import Answer, Choices, SideBySide
+from edgevlm_server.runtime.sequence import Sequence, Ticket
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
 

@@ -20,7 +20,7 @@ from edgevlm_server.refusals import Judge
 from edgevlm_server.request import Client, EncodedImages, Generation, Picture, Request, Structure, Turn
 from edgevlm_server.runtime.output import Answer, joined
 from edgevlm_server.runtime.sequence import Sequence as Asked
-from edgevlm_server.runtime.ticket import Ticket
+from edgevlm_server.runtime.sequence import Ticket
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
 

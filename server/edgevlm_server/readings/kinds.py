@@ -54,7 +54,7 @@ class Number:
 
     @property
     def longest(self) -> int:
-        return WHOLE_DIGITS + self.decimals + 13 + len((self.unit or "").encode())
+        return WHOLE_DIGITS + self.decimals + 14 + len((self.unit or "").encode())
 
     def form(self) -> str:
         unit = f" (/ ?/ {json.dumps(self.unit)} {_MORE_WORD})?" if self.unit else ""

@@ -20,8 +20,7 @@ from edgevlm_server.runtime.logprobs import chosen_logprobs, logprobs_of
 from edgevlm_server.runtime.prefix_cache import PrefixCache
 from edgevlm_server.runtime.sampling import sample_batch
 from edgevlm_server.runtime.scheduler import Scheduler
-from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.ticket import EarlyReason, End, Event, Reason, Ticket, Token
+from edgevlm_server.runtime.sequence import EarlyReason, End, Event, Reason, Sequence, Ticket, Token
 
 log = logging.getLogger(__name__)
 

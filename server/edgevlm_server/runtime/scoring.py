@@ -14,8 +14,7 @@ from edgevlm_engines import Floats, Tokens
 from edgevlm_server.request import EncodedImages
 from edgevlm_server.runtime.output import ClientLeft
 from edgevlm_server.runtime.sampling import Sampler, SamplingParams
-from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.ticket import Ticket, Token
+from edgevlm_server.runtime.sequence import Sequence, Ticket, Token
 
 
 class Likelihood(NamedTuple):

@@ -134,10 +134,11 @@ def test_what_was_refused_is_there_with_its_reason(bundles: Bundles, tmp_path: P
 
 
 @pytest.mark.slow
-def test_who_leaves_is_there_with_what_was_said(bundles: Bundles, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_leaves_is_there_with_what_was_said(bundles: Bundles, tmp_path: Path, stream: bool) -> None:
     engine = SlowEngine(bundles("v2"), slots=1, seconds=0.1)
     with LiveServer.on_engine(bundles("v2"), engine, audit=tmp_path) as server:
-        body = {"messages": user(text_part("hello")), "max_tokens": 500, "ignore_eos": True}
+        body = {"messages": user(text_part("hello")), "max_tokens": 500, "ignore_eos": True, "stream": stream}
         leave_after(server, body, lambda: engine.decoded > 3)
     [line] = lines(tmp_path)
     assert (line["outcome"], line["question"]) == ("left", "hello")

@@ -54,7 +54,9 @@ def questions() -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["v1", "v2"])
-def test_eight_at_once_get_token_for_token_what_each_gets_alone(bundles: Bundles, case: str) -> None:
+def test_eight_at_once_get_token_for_token_what_each_gets_alone(
+    bundles: Bundles, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with LiveServer.on_bundle(bundles(case), max_batch=5, max_length=600) as server:
         bodies = questions()
 
@@ -64,11 +66,19 @@ def test_eight_at_once_get_token_for_token_what_each_gets_alone(bundles: Bundles
             return choice["message"]["content"], choice["finish_reason"], reply["usage"]["completion_tokens"]
 
         alone = [answer(body) for body in bodies]
+        engine, gate = server.service.loaded().model.engine, threading.Event()
+        prefill = engine.prefill
+        monkeypatch.setattr(engine, "prefill", lambda *given: gate.wait(110) and prefill(*given))
         for _ in range(3):
+            gate.clear()
             with ThreadPoolExecutor(8) as pool:
-                assert list(pool.map(answer, bodies)) == alone
+                asked = [pool.submit(answer, body) for body in bodies]
+                until(lambda: inside(server) == 8, "all eight to be inside")
+                gate.set()
+                assert [one.result() for one in asked] == alone
         assert len({text for text, _, _ in alone}) == 8
-        balanced(server)
+        metrics = balanced(server)
+        assert metrics['edgevlm_decode_batch_size_bucket{le="2.0"}'] < metrics["edgevlm_decode_batch_size_count"]
 
 
 @pytest.mark.slow

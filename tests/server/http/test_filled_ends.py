@@ -65,12 +65,23 @@ def test_who_leaves_leaves_nothing_running(bundles: Bundles) -> None:
 
 
 @pytest.mark.slow
+def test_one_that_breaks_off_is_in_the_audit_as_far_as_it_came(bundles: Bundles, tmp_path: Path) -> None:
+    schema = obj({"a": {"type": "string", "pattern": "^[a-z]$"}, "b": {"type": "string", "pattern": "^[a-z]{200}$"}})
+    engine = FailingEngine(bundles("v2"), slots=1, fail_at=100)
+    with LiveServer.on_engine(bundles("v2"), engine, audit=tmp_path) as server:
+        assert ask(server, schema).status_code == 503
+    [line] = lines(tmp_path)
+    [answer] = line["answers"]
+    assert json.loads(answer["text"]).keys() == {"a"} and answer["finish_reason"] is None
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [0, 1])
 def test_time_that_is_up_ends_it_in_any_wave(bundles: Bundles, before: int) -> None:
     """With one slot each field is a wave; short ones come `before` those that take too long."""
     schema = obj({**{f"{number}": SHORT["properties"]["a"] for number in range(before)}, **FOUR["properties"]})
     with LiveServer.on_engine(
-        bundles("v2"), SlowEngine(bundles("v2"), slots=1, seconds=0.02), request_timeout=5.0
+        bundles("v2"), SlowEngine(bundles("v2"), slots=1, seconds=0.1), request_timeout=5.0
     ) as server:
         check_error(ask(server, schema), 504, "answer_timeout")
         balanced(server)

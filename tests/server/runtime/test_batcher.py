@@ -12,8 +12,7 @@ from edgevlm_engines.echo import EchoEngine
 from edgevlm_server.errors import Unavailable
 from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.runtime.sampling import SamplingParams
-from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.ticket import End, Reason, Ticket, Token
+from edgevlm_server.runtime.sequence import End, Reason, Sequence, Ticket, Token
 
 from tests.server.engines import echo_engine
 

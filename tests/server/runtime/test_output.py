@@ -7,8 +7,7 @@ import pytest
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.refusals import Judge
 from edgevlm_server.runtime.output import Answer
-from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.runtime.ticket import End, Ticket, Token
+from edgevlm_server.runtime.sequence import End, Sequence, Ticket, Token
 from edgevlm_server.text.detokenizer import Detokenizer
 
 from tests.server.guided.test_constraints import TOKENIZER
