@@ -1,6 +1,5 @@
 """The product's server as a process of its own, for as long as somebody measures it."""
 
-import os
 import random
 import socket
 import subprocess
@@ -11,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from edgevlm_server.options import PREFIX, variable
+from edgevlm_server.options import environment_with
 
 from edgevlm.cli import CommandError
 from edgevlm.http_client import ExchangeError, Server, fetch
@@ -19,7 +18,10 @@ from edgevlm.http_client import ExchangeError, Server, fetch
 GIVEN_TO_NOBODY = range(20_000, 32_768)
 """Linux gives ports from 32,768 on, other systems from 49,152 on."""
 RUNNING = ("engine", "provider", "threads", "plans", "no_cuda_graphs", "max_batch", "max_length", "memory")
-"""Settings that say how the model runs; variables for them are for every server on this machine."""
+"""Settings that say how the model runs; variables for them are for every server on this machine.
+
+All others are for the site's own: its address, keys, certificates, audit and limits.
+"""
 START_SECONDS = 900
 STOP_SECONDS = 40
 """Longer than the server lets running requests go on."""
@@ -45,19 +47,13 @@ def own_process(bundle: Path, options: Sequence[str] = (), log: IO[bytes] | None
     port = free_port()
     serve = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--host", "127.0.0.1", "--port", str(port)]
     command = [*serve, "--log-level", "warning", *options]
-    with subprocess.Popen(command, stderr=log, env=_environment()) as process:
+    with subprocess.Popen(command, stderr=log, env=environment_with(RUNNING)) as process:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(process, Server.at(url))
             yield OwnServer(url, process.pid)
         finally:
             stop(process, STOP_SECONDS)
-
-
-def _environment() -> dict[str, str]:
-    """Without the variables that are for the site's own server: its address, keys, certificates, audit and limits."""
-    kept = {variable(name) for name in RUNNING}
-    return {name: text for name, text in os.environ.items() if not name.startswith(PREFIX) or name in kept}
 
 
 def free_port() -> int:

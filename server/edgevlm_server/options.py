@@ -101,6 +101,15 @@ def unknown_variables(kinds: Iterable[type], environment: Mapping[str, str] = EN
     ]
 
 
+def environment_with(names: Container[str], environment: Mapping[str, str] = ENVIRONMENT) -> dict[str, str]:
+    """This environment for another process, of our variables with those of the options named alone."""
+    return {
+        name: text
+        for name, text in environment.items()
+        if not name.startswith(PREFIX) or name.removeprefix(PREFIX).lower() in names
+    }
+
+
 def flag(name: str) -> str:
     """The option on the command line."""
     return "--" + name.replace("_", "-")

@@ -45,6 +45,8 @@ class Picture:
     place: str = ""
     region: Region | None = None
     """The part of it that is meant; `None`: all of it."""
+    region_place: str = ""
+    """Where the part is said, if that is elsewhere."""
     by_site: bool = False
     """The site says where it is: that there is none, or no picture, is no mistake of the client."""
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgevlm_server.api.stations import STATION_NAME, StationFault, parse_station
+from edgevlm_server.images.formats.limits import USABLE
 from edgevlm_server.images.hosts import ImageHosts, read_url
 from edgevlm_server.readings.station import Station
 from edgevlm_server.reload import Reloader
@@ -87,6 +88,8 @@ def _read(path: Path, hosts: ImageHosts | None) -> Station:
         station = parse_station(path.stem, _content(path))
     except StationFault as error:
         raise SettingsError(f"{path}: {error}") from None
+    if station.source is not None and read_url(station.source) is None:
+        raise SettingsError(f"{path}: source: The address cannot be used: {USABLE}.")
     if station.source is not None and not _may_fetch(station.source, hosts):
         raise SettingsError(f"{path}: source: It must be an address on a host of --image-hosts.")
     return station

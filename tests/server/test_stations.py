@@ -47,6 +47,9 @@ def test_a_source_must_be_a_listed_host(tmp_path: Path) -> None:
     for hosts in (ImageHosts.parse("camera-2.local"), None):
         with pytest.raises(SettingsError, match="--image-hosts"):
             Stations(tmp_path, hosts)
+    folder_of(tmp_path, a={**GOOD, "source": "http://user:secret@camera-1.local/x.jpg"})
+    with pytest.raises(SettingsError, match="without a user name"):
+        Stations(tmp_path, ImageHosts.parse("camera-1.local"))
 
 
 def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
 from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.input_items import Input, conversation
@@ -67,7 +67,10 @@ class Predicate(Question):
 class Option(StrictModel):
     """A value that is a text is the answer itself; true and false are yes and no."""
 
-    value: Label | bool
+    value: Annotated[
+        Annotated[Label, Tag("~text")] | Annotated[bool, Tag("~flag")],
+        Discriminator(lambda value: "~flag" if isinstance(value, bool) else "~text"),
+    ]
     description: Text | None = None
 
 

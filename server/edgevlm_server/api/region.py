@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from edgevlm_server.images.region import MAX_REGION_TEXT, Region, RegionError
@@ -38,7 +38,8 @@ Crop = Annotated[
     ),
 ]
 Rotate = Annotated[
-    RegionText | float,
+    Annotated[RegionText, Tag("~text")] | Annotated[float, Tag("~number")],
+    Discriminator(lambda value: "~text" if isinstance(value, str) else "~number"),
     _checked("rotate"),
     Field(
         description="By how many degrees that part is then turned clockwise, -360 to 360.",

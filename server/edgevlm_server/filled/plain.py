@@ -3,11 +3,13 @@
 What comes out may allow fewer values than the schema does, but never others.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from edgevlm_server.filled.bounds import holds
+from edgevlm_server.filled.labels import MOST_VALUES
 from edgevlm_server.filled.tree import Unfillable
 from edgevlm_server.guided.json_schema import ANNOTATIONS, FORMATS
 
@@ -15,6 +17,8 @@ Schema = dict[str, Any]
 
 MOST_STEPS = 1024
 """Subschemas looked at in one schema: references can make a small one endless."""
+MOST_KEYWORDS = 64
+"""Of one of them: annotations are without number, and each reference copies them."""
 
 
 class Plain(NamedTuple):
@@ -48,6 +52,8 @@ class Plainer:
             raise Unfillable("it is too large")
         if not isinstance(schema, dict):
             raise Unfillable("any value is allowed")
+        if len(schema) > MOST_KEYWORDS:
+            raise Unfillable("it is too large")
         said = {keyword: value for keyword, value in schema.items() if _says_something(keyword, value)}
         if said.pop("nullable", False):
             return self.plain(said, refs)._replace(nullable=True)
@@ -116,14 +122,17 @@ def _union(options: list[Plain], beside: Schema, *, exclusive: bool) -> Plain:
 
 
 def _listed(values: list[Any], beside: Schema, nullable: bool, *, exclusive: bool) -> Plain:
-    if exclusive and any(_same(a, b) for i, a in enumerate(values) for b in values[:i]):
+    if len({json.dumps(value, sort_keys=True) for value in _few(values)}) < len(values) and exclusive:
         raise Unfillable("some of its values are allowed twice ('oneOf')")
     texts = {keyword: value for keyword, value in beside.items() if keyword in ("title", "description")}
     return Plain({**texts, "enum": values}, nullable)
 
 
-def _same(a: Any, b: Any) -> bool:
-    return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+def _few(values: list[Any]) -> list[Any]:
+    """The same, looked at before work is done for each: references can bring a long list here many times."""
+    if len(values) > MOST_VALUES + 1:  # null may be among them
+        raise Unfillable(f"more than {MOST_VALUES} values to choose from")
+    return values
 
 
 def _basic(schema: Schema, refs: frozenset[str]) -> Plain:
@@ -133,7 +142,7 @@ def _basic(schema: Schema, refs: frozenset[str]) -> Plain:
         rest = {keyword: value for keyword, value in schema.items() if keyword not in ("const", "enum")}
         if rest.keys() & {"pattern", "format"} or ("const" in schema and "enum" in schema):
             raise Unfillable("values are listed and described at once")
-        fit = [value for value in values if (types is None or _is_one_of(value, types)) and holds(rest, value)]
+        fit = [value for value in _few(values) if (types is None or _is_one_of(value, types)) and holds(rest, value)]
         return Plain({**rest, "enum": [value for value in fit if value is not None]}, None in fit, refs)
     kinds = [name for name in types or () if name != "null"]
     if types is None and "properties" in schema:

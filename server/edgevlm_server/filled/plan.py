@@ -8,6 +8,7 @@ from edgevlm_server.filled.patterns import whole_text
 from edgevlm_server.filled.plain import Plain, Plainer
 from edgevlm_server.filled.tree import Branch, Constant, Leaf, Member, Node, Unfillable, leaves
 from edgevlm_server.guided.grammar import GrammarError
+from edgevlm_server.guided.json_schema import MAX_DEPTH
 
 MOST_LEAVES = 32
 """Questions about one request's pictures."""
@@ -19,7 +20,10 @@ Path = tuple[str, ...]
 def plan(schema: dict[str, Any]) -> Branch:
     """Of a schema that answers can be held to. Raises `Unfillable`."""
     plainer = Plainer(schema)
-    root = _Planner(plainer).node(schema, (), frozenset())
+    try:
+        root = _Planner(plainer).node(schema, (), frozenset())
+    except RecursionError:  # one reference leads to the next
+        raise Unfillable("it is too deep") from None
     if not isinstance(root, Branch):
         raise Unfillable("it is no object")
     count = sum(1 for _ in leaves(root))
@@ -33,6 +37,8 @@ class _Planner:
         self._plainer = plainer
 
     def node(self, schema: Any, path: Path, refs: Refs) -> Node:
+        if len(path) > MAX_DEPTH:
+            raise Unfillable("it is too deep")
         plain = self._plainer.plain(schema, refs)
         if (values := plain.values) is not None:
             if not values and not plain.nullable:

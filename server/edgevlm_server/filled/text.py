@@ -63,7 +63,7 @@ def _pieces(node: Node, found: Mapping[Leaf, Found]) -> Iterator[str]:
     elif node.nullable:
         yield "null"
     else:
-        raise Unwritable(next(filter(None, (_lost(leaf, found) for leaf in leaves(node)))))
+        raise Unwritable(_why(node, found))
 
 
 def _members(members: tuple[Member, ...], found: Mapping[Leaf, Found]) -> Iterator[str]:
@@ -89,6 +89,16 @@ def _value(leaf: Leaf, found: Mapping[Leaf, Found]) -> Any:
 def _lost(leaf: Leaf, found: Mapping[Leaf, Found]) -> str | None:
     """Why there is neither a value nor null."""
     return found[leaf].reason if leaf in found and not leaf.nullable else None
+
+
+def _why(node: Node, found: Mapping[Leaf, Found]) -> str:
+    """Of a lost node: the reason of the first leaf that had to be there, or of the first where any would do."""
+    if isinstance(node, Leaf):
+        return found[node].reason or ""
+    assert isinstance(node, Branch), "a constant is never lost"
+    lost = [one for one in node.members if _asks(one.node) and _fate(one.node, found) is _Fate.LOST]
+    needed = (one for one in lost if not one.optional)
+    return _why(next(needed, lost[0]).node, found)
 
 
 def _fate(node: Node, found: Mapping[Leaf, Found]) -> _Fate:

@@ -33,6 +33,10 @@ _GOOD, _BAD = 0, 1
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 
 
+ENDED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT}
+"""By a person, or by a system without memory: that says nothing of the grammar."""
+
+
 class Refused(Enum):
     """Why a grammar cannot be used."""
 
@@ -62,6 +66,8 @@ def tried(grammar: str, seconds: float) -> int | Refused:
         return Refused.TOO_SLOW
     if trial.returncode == _GOOD and trial.stdout.isdigit():
         return max(LEAST_BYTES, int(trial.stdout))
+    if -trial.returncode in ENDED_FROM_OUTSIDE:
+        raise OSError("its trial was ended from outside")
     return Refused.TOO_SLOW if trial.returncode == -signal.SIGPROF else Refused.BAD
 
 

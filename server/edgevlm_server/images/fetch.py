@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import anyio
 import h11
 
-from edgevlm_server.images.formats.limits import ImageLimits, fetch_failed, host_not_allowed
+from edgevlm_server.images.formats.limits import ImageLimits, fetch_failed, host_not_allowed, unusable_address
 from edgevlm_server.images.hosts import ImageHosts, IPAddress, Target, read_url
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,9 @@ class ImageFetcher:
     async def fetch(self, url: str) -> bytes:
         """The bytes that the address gives; what they are is not looked at. Raises ImageError."""
         target = read_url(url)
-        if target is None or not self._hosts.allow(target):
+        if target is None:
+            raise unusable_address()
+        if not self._hosts.allow(target):
             raise host_not_allowed()
         turn = self._turns_at.setdefault(target.host, asyncio.Semaphore(AT_ONE_HOST))
         try:

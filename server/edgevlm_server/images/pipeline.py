@@ -186,9 +186,10 @@ class ImagePipeline:
             features, known = await self.cache.get(digest, make, share)
         except ImageError as error:
             # a part may be the client's own choice, and there is one
-            from_site = picture.by_site and error.code != "image_region_outside"
-            kind = CameraFailed if from_site else InvalidRequest
-            raise kind(str(error), code=error.code, param=picture.place) from None
+            outside = error.code == "image_region_outside"
+            kind = CameraFailed if picture.by_site and not outside else InvalidRequest
+            place = (picture.region_place if outside else "") or picture.place
+            raise kind(str(error), code=error.code, param=place) from None
         if known:
             self._metrics.image_hits.inc()
         return Encoded(features, file.sha256, digest)

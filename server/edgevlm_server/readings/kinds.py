@@ -29,8 +29,8 @@ NOTHING = ("none", "None")
 """An empty list."""
 _SIGN = "[-\N{MINUS SIGN}]?"
 _NUMBER = re.compile(rf"{_SIGN}([0-9]+)(?:\.([0-9]+))?")
-_MORE_NUMBER = r"[,:\/][0-9]"
-"""Of 1,250, 12:34 and 5/8 the beginning is another number."""
+_MORE_NUMBER = r"[-.,:\/' ][0-9]"
+"""Of 1,250, 1.250.000, 1 250, 12:34, 27.11.2026, 3-5 and 5/8 the beginning is another number."""
 _MORE_WORD = r"(/\.|\.?[^\s.,;:!?]/)?"
 """Behind a text: nothing, a full stop, or what makes it the beginning of another."""
 _WORD = re.compile(r"[^\W\d_]{2}$")
@@ -149,14 +149,14 @@ class ListOf:
     @property
     def longest(self) -> int:
         item = 4 * (self.max_length + 1) if self.choices is None else max(len(one.encode()) for one in self.choices)
-        return (self.max_items + 1) * (item + len(", and "))
+        return (self.max_items + 1) * (item + len(", and ")) + 5
 
     def form(self) -> str:
         if self.choices is None:
-            item, between = _text(r"[^\s,]", r"[^,\r\n]", self.max_length + 1), _COMMA
+            item, between, more = _text(r"[^\s,]", r"[^,\r\n]", self.max_length + 1), _COMMA, ""
         else:
-            item, between = _spelled(self.choices), _BETWEEN_CHOICES
-        return f"({item}) (/{between}/ ({item})){{0,{self.max_items}}} | {alternatives(NOTHING)}"
+            item, between, more = _spelled(self.choices), _BETWEEN_CHOICES, f" {_MORE_WORD}"
+        return f"({item}) (/{between}/ ({item})){{0,{self.max_items}}}{more} | {alternatives(NOTHING)}"
 
     def read(self, text: str) -> list[str]:
         items = self._texts(text) if self.choices is None else self._chosen(text, self.choices)
@@ -176,7 +176,11 @@ class ListOf:
             return []
         # where one choice begins like another, the longer one is meant
         ways = "|".join(map(re.escape, sorted(spellings, key=len, reverse=True)))
-        return [spellings[found[1]] for found in re.finditer(f"({ways})(?:{_BETWEEN_CHOICES}|$)", text)]
+        for whole in (text, text.removesuffix(".")):
+            found = [*re.finditer(f"({ways})(?:{_BETWEEN_CHOICES}|$)", whole)]
+            if "".join(one[0] for one in found) == whole:
+                return [spellings[one[1]] for one in found]
+        raise CutShort
 
 
 def _spellings(texts: Iterable[str]) -> dict[str, str]:

@@ -27,7 +27,7 @@ def views(pictures: Pictures, fields: Sequence[Field], place: str) -> Iterator[P
     shown: dict[Region | None, Pictures] = {None: tuple(map(_at_last, pictures))}
     for index, field in enumerate(fields):
         if field.region not in shown:
-            own = (replace(one, region=field.region, place=f"{place}.{index}") for one in pictures)
+            own = (replace(one, region=field.region, region_place=f"{place}.{index}") for one in pictures)
             shown[field.region] = tuple(map(_at_last, own))
         yield shown[field.region]
 

@@ -65,6 +65,29 @@ def test_there_is_an_end_to_it() -> None:
         plan({**reading(a={"$ref": "#/$defs/l0"}), "$defs": {**levels, "l30": NUMBER}})
 
 
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        # each reference would compare all of them again
+        (
+            reading(a={"anyOf": [{"$ref": "#/$defs/e"}] * 200})
+            | {"$defs": {"e": {"oneOf": [{"enum": [*range(2000)]}, {"enum": [*range(2000, 4000)]}]}}},
+            "more than 256 values",
+        ),
+        (reading(a={**NUMBER, **{f"x-{n}": n for n in range(1000)}}), "too large"),
+        (
+            reading(a={"$ref": "#/$defs/r0"})
+            | {"$defs": {**{f"r{n}": {"$ref": f"#/$defs/r{n + 1}"} for n in range(1000)}, "r1000": NUMBER}},
+            "too (deep|large)",
+        ),
+    ],
+    ids=["values", "annotations", "references"],
+)
+def test_what_would_take_long_is_left_to_the_model(schema: Body, why: str) -> None:
+    with pytest.raises(Unfillable, match=why):
+        plan(schema)
+
+
 def test_a_bound_that_is_not_exclusive_in_an_older_way_excludes_nothing() -> None:
     schema = reading(a={**NUMBER, "minimum": -5, "exclusiveMinimum": False, "exclusiveMaximum": False})
     [leaf] = leaves(plan(schema))

@@ -59,7 +59,14 @@ def reading(**properties: Any) -> Schema:
 
 
 REFUSED = Found(None, "refused")
+UNFINISHED = Found(None, "unfinished")
 FIVE = Found(5)
+
+
+def test_why_there_is_no_answer_is_said_by_what_had_to_be_there() -> None:
+    with pytest.raises(Unwritable) as caught:
+        text_of({**reading(a=NUMBER, b=NUMBER), "required": ["b"]}, UNFINISHED, REFUSED)
+    assert caught.value.reason == "refused"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def post(server: LiveServer, *questions: dict[str, Any], given: Any = "A flange.
     return body
 
 
-def pick(*values: str | bool) -> dict[str, Any]:
+def pick(*values: str | bool | int) -> dict[str, Any]:
     return {"type": "choice", "instructions": "Which?", "choices": [{"value": value} for value in values]}
 
 
@@ -210,6 +210,7 @@ def test_arithmetic() -> None:
         ({"questions": [{"type": "guess"}]}, "invalid_value", "questions.0"),
         ({"questions": [{"type": "predicate"}]}, "invalid_value", "questions.0.instructions"),
         ({"questions": [pick("a")]}, "invalid_value", "questions.0.choices"),
+        ({"questions": [pick("a", 3)]}, "invalid_value", "questions.0.choices.1.value"),
         ({"questions": [pick("a", "a")]}, "invalid_value", "questions.0.choices"),
         ({"questions": [pick(*map(str, range(33)))]}, "invalid_value", "questions.0.choices"),
         ({"questions": [pick(*map(str, range(32)))] * 9}, "invalid_value", "questions"),

@@ -152,11 +152,21 @@ def remote_disabled() -> ImageError:
     )
 
 
+USABLE = "it must be http or https, at most 2048 plain characters, without a user name, a space or '#'"
+
+
 def host_not_allowed() -> ImageError:
     return ImageError(
         "image_host_not_allowed",
         "This server may not fetch pictures from this address: its host and port are not on the operator's list. "
         "Send the picture as a data URL: data:image/jpeg;base64,...",
+    )
+
+
+def unusable_address() -> ImageError:
+    return ImageError(
+        "image_host_not_allowed",
+        f"The picture's address cannot be used: {USABLE}. Send the picture as a data URL: data:image/jpeg;base64,...",
     )
 
 
