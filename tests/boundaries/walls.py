@@ -158,7 +158,7 @@ LIBRARIES: dict[str, set[str]] = {
         "edgevlm_server.audit",
     },
     "concurrent": {
-        *("edgevlm_server.guided.compiler", "edgevlm_server.images.pipeline", "edgevlm_server.images.pool"),
+        *("edgevlm_server.guided.compiler", "edgevlm_server.images.lookups", "edgevlm_server.images.pool"),
         "edgevlm_engines.ort",
         "edgevlm.evaluation.asking",
     },

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from edgevlm_server.version import described
@@ -50,10 +51,10 @@ def test_help_is_there_and_imports_nothing_heavy(command: list[str]) -> None:
     ids=lambda arguments: arguments[0],
 )
 def test_a_path_that_cannot_even_be_looked_at_is_one_sentence(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """A name that is too long stands for a folder that may not be entered, which a test run by root enters."""
-    path = f"/tmp/{300 * 'x'}/y"
+    path = str(tmp_path / (300 * "x") / "y")
     code = main([argument.format(path) for argument in arguments])
     said = capsys.readouterr()
     assert "Traceback" not in said.err

@@ -21,7 +21,10 @@ const messages = [
   { role: "user", content: [{ type: "text", text: question }, { type: "image", image: readFileSync(picture) }] },
 ];
 const look = tool({ description: "Look closer.", inputSchema: z.object({ at: z.string() }), execute: async () => "no" });
-const answer = Output.object({ schema: z.object({ value: z.enum(["3.0", "834.2"]), to: z.email().optional() }) });
+const value = z.enum(["3.0", "834.2"]);
+const filled = Output.object({ schema: z.object({ value, unit: z.enum(["bar", "V"]).nullable() }) });
+// an address is nothing that is asked of a picture, so the model writes all of it under the schema's grammar
+const inOnePiece = Output.object({ schema: z.object({ value, to: z.email().optional() }) });
 
 async function streamed(model) {
   let text = "";
@@ -53,6 +56,7 @@ for (const [name, model] of Object.entries(models)) {
     unstored: await seen(() => twice(model, { openai: { store: false } })),
   };
 }
-const { output } = await generateText({ model: models.chat, messages, output: answer });
-found.output = output;
+for (const [name, output] of Object.entries({ filled, inOnePiece })) {
+  found[name] = (await generateText({ model: models.chat, messages, output })).output;
+}
 console.log(JSON.stringify(found));

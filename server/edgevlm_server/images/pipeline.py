@@ -6,10 +6,8 @@ sent before is neither decoded nor encoded again, and two clients who send the s
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,11 +18,12 @@ from edgevlm_engines import Engine, Floats, Preprocessing
 from edgevlm_server.errors import CameraFailed, InvalidRequest, NotFound, Refusal, Unavailable, let_go
 from edgevlm_server.images.cache import FeatureCache, PictureNames, part_digest
 from edgevlm_server.images.decode.square import Square
-from edgevlm_server.images.fetch import AT_ONCE, ImageFetcher
+from edgevlm_server.images.fetch import ImageFetcher
 from edgevlm_server.images.formats.header import format_of
 from edgevlm_server.images.formats.limits import ImageError, ImageLimits
 from edgevlm_server.images.hosts import ImageHosts
 from edgevlm_server.images.intake import ImageFile, ImageIntake, image_file, remote_address
+from edgevlm_server.images.lookups import Lookups
 from edgevlm_server.images.parts import TOGETHER, PartDecoder
 from edgevlm_server.images.pool import FairPool
 from edgevlm_server.images.region import Region
@@ -36,8 +35,6 @@ from edgevlm_server.request import Client, EncodedImages, Picture
 log = logging.getLogger(__name__)
 
 DECODE_WORKERS = 2
-RESOLVERS = AT_ONCE
-"""Threads that wait for the name server, which may be silent about one name and not about another: one a fetch."""
 AHEAD = 1
 """Pictures of one request that may be decoded while another of it is encoded, beside others of the same files."""
 FETCHES = {
@@ -99,9 +96,9 @@ class ImagePipeline:
         self._metrics = metrics
         self._on_death = on_death
         self._intake = ImageIntake(limits, preprocessing, DECODE_WORKERS)
+        self._lookups = Lookups()
         # without a list there is nothing here that could open a connection
-        self._fetcher = None if hosts is None else ImageFetcher(hosts, limits, self._resolve)
-        self._resolving = ThreadPoolExecutor(RESOLVERS, "resolver")
+        self._fetcher = None if hosts is None else ImageFetcher(hosts, limits, self._lookups.addresses)
         self._decoding = FairPool(DECODE_WORKERS, "picture")
         self._encoding = FairPool(1, "vision")
         self._parts = PartDecoder(self._decoding, self._intake.squares, metrics)
@@ -147,7 +144,7 @@ class ImagePipeline:
 
     def close(self) -> None:
         """Wait for the work under way and end the worker processes."""
-        self._resolving.shutdown(wait=False, cancel_futures=True)
+        self._lookups.close()
         self._decoding.shutdown()
         self._encoding.shutdown()
         self._intake.close()
@@ -245,15 +242,6 @@ class ImagePipeline:
             raise
         finally:
             self._metrics.fetched(outcome, time.monotonic() - start)
-
-    async def _resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a name, as texts."""
-        if self._closed:
-            raise Unavailable.draining()
-        found = await self._loop.run_in_executor(
-            self._resolving, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        )
-        return [str(address[0]) for *_, address in found]
 
     async def _decode_and_encode(self, file: ImageFile, region: Region | None, asking: _Asking) -> Floats | Refusal:
         square = await self._parts.get(file, region, asking.client.share)
