@@ -119,11 +119,11 @@ class CommandError(Exception):
     """A command cannot do what was asked; one sentence for the person who asked."""
 
 
-def configure_log(level: str, form: str = "text") -> None:
+def configure_log(level: str, form: str = "text", handler: logging.Handler | None = None) -> None:
     """One line an event on standard error, also of libraries and of Python's warnings; see `FORMS`."""
     from edgevlm_server.observe.log_form import FORMS
 
-    handler = logging.StreamHandler()
+    handler = handler or logging.StreamHandler()
     handler.setFormatter(FORMS[form]())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(True)

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.model import load_model
+    from edgevlm_server.observe.log_writer import GatheringHandler
     from edgevlm_server.run import serve
 
     from edgevlm.first_start import check_conversion, served_bundle
@@ -38,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         check_conversion(served.model, conversion)
     except CommandError as error:
         raise SettingsError(str(error)) from None
-    configure_log(settings.log_level, settings.log_format or ("text" if sys.stderr.isatty() else "json"))
+    form = settings.log_format or ("text" if sys.stderr.isatty() else "json")
+    configure_log(settings.log_level, form, GatheringHandler())
     for sentence in unknown_variables(OPTIONS):
         log.warning("%s", sentence)
     bundle = partial(served_bundle, served.model, settings, conversion)
