@@ -77,9 +77,9 @@ class Visitor:
         """The error of the newest question."""
         return self.page.locator(".turn [role=alert]").first.inner_text()
 
-    def focus(self) -> str:
-        focused: str = self.page.evaluate("document.activeElement.id")
-        return focused
+    def focus(self, element: str) -> None:
+        """Wait until the element of that id has it."""
+        self.page.wait_for_function("id => document.activeElement.id === id", arg=element)
 
 
 @contextmanager

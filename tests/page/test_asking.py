@@ -93,7 +93,7 @@ def test_the_camera_is_closed_when_it_is_not_wanted(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="Camera").click()
     visitor.page.get_by_role("button", name="Cancel").click()
     assert visitor.page.evaluate("document.getElementById('live').srcObject") is None
-    assert visitor.focus() == "camera"
+    visitor.focus("camera")
     assert visitor.page.locator("#empty").is_visible()
 
 
@@ -165,11 +165,11 @@ def test_what_is_missing_is_said(visitor: Visitor) -> None:
     ask = visitor.page.get_by_role("button", name="Ask", exact=True)
     ask.click()
     assert visitor.page.locator("#missing").inner_text() == "Choose a picture first."
-    assert visitor.focus() == "choose"
+    visitor.focus("choose")
     visitor.choose(EXAMPLES / "gauge.jpg")
     ask.click()
     assert visitor.page.locator("#missing").inner_text() == "Type a question first."
-    assert visitor.focus() == "question"
+    visitor.focus("question")
     assert visitor.ask("What does the gauge read?") == "3.0"
     assert visitor.page.locator("#missing").inner_text() == ""
 

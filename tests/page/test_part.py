@@ -78,12 +78,12 @@ def test_a_rectangle_is_drawn_moved_sized_and_removed_with_a_mouse(chosen: Visit
     assert marked(chosen) == pytest.approx([70, 25, 30, 50], abs=1.2), "a click is no rectangle"
     chosen.page.get_by_role("button", name="Whole picture").click()
     assert marked(chosen) is None
-    assert chosen.focus() == "mark"
+    chosen.focus("mark")
 
 
 def test_a_rectangle_is_moved_sized_and_removed_with_keys(chosen: Visitor) -> None:
     chosen.page.get_by_role("button", name="Mark a part").press("Enter")
-    assert chosen.focus() == "part"
+    chosen.focus("part")
     assert marked(chosen) == [25, 25, 50, 50]
     press = chosen.page.keyboard.press
     press("ArrowRight")
@@ -102,7 +102,7 @@ def test_a_rectangle_is_moved_sized_and_removed_with_keys(chosen: Visitor) -> No
     assert marked(chosen) == [26, 0, 2, 51], "neither out of the picture nor to nothing"
     press("Delete")
     assert marked(chosen) is None
-    assert chosen.focus() == "mark"
+    chosen.focus("mark")
 
 
 def test_a_finger_scrolls_until_a_part_is_marked_and_then_draws(browser: Browser, demo: LiveServer) -> None:

@@ -9,7 +9,7 @@ from edgevlm_server.http.access.key_file import add_key
 from edgevlm_server.http.access.keys import KeyRing
 from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from tests.live import LiveServer
 from tests.page.conftest import Visitor, visit
@@ -167,8 +167,47 @@ def test_a_key_opens_it_and_clients_are_named(browser: Browser, bundles: Bundles
         visitor.page.keyboard.press("Enter")
         visitor.page.locator(".gauge").first.wait_for()
         visitor.page.get_by_text("line-4").wait_for()
-        assert visitor.focus() == "status-title"
+        visitor.focus("status-title")
         assert not visitor.page.locator("#stale").is_visible()
+
+
+def test_a_look_without_the_key_that_ends_late_does_not_lose_the_greeting_with_it(
+    browser: Browser, bundles: Bundles, tmp_path: Path
+) -> None:
+    key = add_key(tmp_path / "keys", "line-4")
+    settings = Settings(engine="echo")
+    with (
+        LiveServer(lambda: load_model(bundles("v2"), settings), settings, KeyRing.load(tmp_path / "keys")) as server,
+        visit(browser, server) as visitor,
+    ):
+        looks: list[Route] = []
+        visitor.page.route("**/status", lambda route: looks.append(route))
+        visitor.page.goto(f"{server.url}/#status")
+        visitor.state("locked")
+        visitor.page.wait_for_function("() => document.title === 'edgevlm: status'")
+        wait_for(visitor, looks, 1)
+        greetings: list[Route] = []
+        visitor.page.route("**/v1/models", lambda route: greetings.append(route))
+        visitor.page.get_by_label("API key").fill(key)
+        visitor.page.keyboard.press("Enter")
+        wait_for(visitor, greetings, 1)
+        visitor.page.unroute("**/status")
+        looks[0].continue_()
+        wait_for(visitor, greetings, 2)
+        for greeting in greetings:
+            greeting.continue_()
+        visitor.state()
+        visitor.focus("status-title")
+        assert visitor.page.get_by_label("API key").input_value() == ""
+
+
+def wait_for(visitor: Visitor, requests: list[Route], count: int) -> None:
+    """Until the page has sent that many; Playwright hears of them only while it waits."""
+    for _ in range(600):
+        if len(requests) >= count:
+            return
+        visitor.page.wait_for_timeout(100)
+    raise AssertionError(f"{len(requests)} of {count} requests in a minute")
 
 
 def test_it_works_behind_a_proxy_s_path(browser: Browser, bundles: Bundles) -> None:
@@ -205,12 +244,12 @@ def test_the_keyboard_is_enough(browser: Browser, busy: LiveServer) -> None:
         visitor.state()
         for _ in range(3):
             visitor.page.keyboard.press("Tab")
-        assert visitor.focus() == "to-status"
+        visitor.focus("to-status")
         visitor.page.keyboard.press("Enter")
-        until(lambda: visitor.focus() == "status-title", "the view to be shown")
+        visitor.focus("status-title")
         for _ in range(3):
             visitor.page.keyboard.press("Shift+Tab")
-        assert visitor.focus() == "to-questions"
+        visitor.focus("to-questions")
         visitor.page.keyboard.press("Shift+Tab")
         visitor.page.keyboard.press("Enter")
-        until(lambda: visitor.focus() == "question", "the questions to be shown")
+        visitor.focus("question")

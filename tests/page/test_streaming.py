@@ -58,14 +58,14 @@ def test_an_answer_is_stopped_and_the_server_stops_too(browser: Browser, bundles
     with on_engine(browser, bundles("v2"), engine) as (visitor, server):
         visitor.page.get_by_role("button", name="Ask", exact=True).click()
         some_text(visitor)
-        assert visitor.focus() == "stop"
+        visitor.focus("stop")
         if way == "button":
             visitor.page.keyboard.press("Enter")
         else:
             visitor.page.keyboard.press("Escape")
         visitor.page.wait_for_selector("#stop", state="hidden")
         until(lambda: server.metrics()["edgevlm_requests_cancelled_total"] == 1, "the server to stop")
-        assert visitor.focus() == "question"
+        visitor.focus("question")
         assert visitor.verdict() == "Stopped"
         assert visitor.page.locator(".turn .answer").inner_text(), "what had come stays"
         engine.seconds = 0

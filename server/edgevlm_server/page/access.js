@@ -11,6 +11,7 @@ const UNREACHABLE = "The server cannot be reached. This page keeps trying; what 
 let greetings = 0; // a later one makes what an earlier one hears void: it had another key
 let timer = null;
 let value = sessionStorage.getItem(KEY) ?? "";
+let given = false; // a key just now, which the server has not judged yet
 let name = ""; // of the model, "" until it was heard
 
 export const key = () => value;
@@ -18,15 +19,16 @@ export const modelName = () => name;
 
 // `opened()` is called when the server has let this page in; `unlocked()` when that was because of a key just given.
 export function watchAccess(opened, unlocked) {
-  const greeted = () => greet(opened);
-  watchKey(greeted, unlocked);
+  const greeted = () => greet(opened, unlocked);
+  watchKey(greeted);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && $("state").dataset.state === "ready") look(greeted);
   });
   return greeted;
 }
 
-async function greet(opened) {
+async function greet(opened, unlocked) {
+  const again = () => greet(opened, unlocked);
   const mine = ++greetings;
   clearTimeout(timer);
   try {
@@ -37,11 +39,15 @@ async function greet(opened) {
     $("reads").hidden = found.description === "";
     $("reads-text").textContent = found.description;
     $("key-form").hidden = true;
+    $("key").value = "";
     $("forget").hidden = value === "";
-    timer = setTimeout(look, 1000 * LOOK_SECONDS, () => greet(opened));
+    timer = setTimeout(look, 1000 * LOOK_SECONDS, again);
     opened();
+    if (given) unlocked();
+    given = false;
   } catch (error) {
     if (mine !== greetings) return;
+    given = false;
     if (error.status === 401) {
       state("locked", "locked");
       askForKey(error);
@@ -49,7 +55,7 @@ async function greet(opened) {
     }
     if (error.status === 0) state("gone", "not reachable");
     else state("waiting", error.message);
-    timer = setTimeout(greet, 1000 * (error.retryAfter || RETRY_SECONDS), opened);
+    timer = setTimeout(again, 1000 * (error.retryAfter || RETRY_SECONDS));
   }
 }
 
@@ -79,27 +85,25 @@ function askForKey(error) {
   $("key").focus();
 }
 
-function keep(given) {
-  value = given;
-  if (given === "") sessionStorage.removeItem(KEY);
-  else sessionStorage.setItem(KEY, given);
+function keep(text) {
+  value = text;
+  if (text === "") sessionStorage.removeItem(KEY);
+  else sessionStorage.setItem(KEY, text);
 }
 
-function watchKey(greeted, unlocked) {
+function watchKey(greeted) {
   $("key").addEventListener("input", () => $("key").setCustomValidity(""));
-  $("key-form").addEventListener("submit", async (event) => {
+  $("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    const given = $("key").value.trim();
-    if (!/^[!-~]+$/.test(given)) {
+    const text = $("key").value.trim();
+    if (!/^[!-~]+$/.test(text)) {
       $("key").setCustomValidity("A key is one word of plain letters, digits and signs.");
       $("key").reportValidity();
       return;
     }
-    keep(given);
-    await greeted();
-    if (!$("key-form").hidden) return;
-    $("key").value = "";
-    unlocked();
+    keep(text);
+    given = true;
+    greeted();
   });
   $("forget").addEventListener("click", () => {
     keep("");
