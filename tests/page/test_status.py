@@ -16,7 +16,7 @@ from tests.page.conftest import Visitor, visit
 from tests.page.test_access import DESK, PHONE, TINY, violations
 from tests.pictures import image_part, text_part, user
 from tests.server.device.trees import ORIN_NANO, ORIN_NX, Files, machine
-from tests.server.engines import SlowEngine, until
+from tests.server.engines import SlowEngine
 
 Bundles = Callable[[str], Path]
 
