@@ -1,21 +1,22 @@
 """What it costs a server to be watched: `python -m benchmarks.watched BUNDLE` (or `demo`).
 
-Two servers of the same bundle stand side by side and are asked in turn. One writes a log as JSON and an audit, is
-scraped as often as `docker/monitoring` does, and its status is looked at as often as the page does; the other only
-counts, as every server does. Each round starts both anew: two processes of one program differ by more than what is
-sought here, for as long as they run. The clients wait for each other, so throughput is tokens over time; processor
-time is that of the server alone.
+One server writes a log as JSON and an audit. In every other turn it is also scraped as often as `docker/monitoring`
+does, and its status is looked at as often as the page does; in the turns between it is told to look away: it counts
+no request, writes no line and keeps no audit. Two processes of one program differ by more than what is sought here,
+for as long as they run; so each is compared with itself, and several are started. The clients wait for each other,
+so throughput is tokens over time; processor time is that of the server alone.
 """
 
 import argparse
 import asyncio
 import os
+import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,9 +33,10 @@ from edgevlm.http_client import Server, read
 from edgevlm.own_server import OwnServer, own_process
 from edgevlm.served_model import served_model
 
-SCRAPE_SECONDS = 15.0
-LOOK_SECONDS = 2.0
-"""As the page does."""
+SECONDS = {"/metrics": 15.0, "/status": 2.0}
+"""Between two looks."""
+SETTLE_SECONDS = 0.3
+"""The log's and the audit's threads write what they have gathered."""
 
 
 class Cost(NamedTuple):
@@ -44,24 +46,75 @@ class Cost(NamedTuple):
     processor: float
 
 
-class Round(NamedTuple):
-    """One turn of each server."""
+class Pair(NamedTuple):
+    """Two turns, one behind the other."""
 
     plain: Cost
     watched: Cost
 
 
-def turn(own: OwnServer, bodies: Sequence[bytes], streams: int, *, watched: bool) -> Cost:
-    """Ask one server. Raises `CommandError` if a request is not answered."""
-    server = Server.at(own.url)
-    before, began = processor_seconds(own.process), time.perf_counter()
-    phase = asyncio.run(_asked(server, bodies, streams, watched=watched))
-    seconds = time.perf_counter() - began
-    failed = [sample.outcome for sample in phase.samples if sample.outcome != OK]
-    if failed:
-        raise CommandError(f"{len(failed)} requests were not answered: {failed[0]}.")
-    tokens = sum(sample.completion_tokens or 0 for sample in phase.samples)
-    return Cost(tokens / seconds, (processor_seconds(own.process) - before) / len(bodies))
+class Watching:
+    """Looks at a server while it is watched; how long it has waited for the next look lasts from turn to turn."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._left = dict(SECONDS)
+
+    async def look(self) -> None:
+        """Until it is cancelled."""
+        await asyncio.gather(*(self._look(path) for path in SECONDS))
+
+    async def _look(self, path: str) -> None:
+        began = time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(self._left[path])
+                await read(self._server, "GET", path)
+                began, self._left[path] = time.monotonic(), SECONDS[path]
+        finally:
+            self._left[path] = max(0.0, self._left[path] - (time.monotonic() - began))
+
+
+class Watched:
+    """One server process, in turn watched and not."""
+
+    def __init__(self, own: OwnServer, bodies: Sequence[bytes], streams: int) -> None:
+        self._own, self._bodies, self._streams = own, bodies, streams
+        self._server = Server.at(own.url)
+        self._watching = Watching(self._server)
+        self._on = True
+
+    def pair(self, *, watched_first: bool) -> Pair:
+        """Raises `CommandError` if a request is not answered."""
+        if watched_first:
+            watched = self._turn(watched=True)
+            return Pair(self._turn(watched=False), watched)
+        return Pair(self._turn(watched=False), self._turn(watched=True))
+
+    def _turn(self, *, watched: bool) -> Cost:
+        if watched != self._on:
+            os.kill(self._own.process, signal.SIGUSR1)
+            self._on = watched
+        time.sleep(SETTLE_SECONDS)
+        before, began = processor_seconds(self._own.process), time.perf_counter()
+        phase = asyncio.run(self._asked(watched=watched))
+        seconds = time.perf_counter() - began
+        time.sleep(SETTLE_SECONDS)
+        failed = [sample.outcome for sample in phase.samples if sample.outcome != OK]
+        if failed:
+            raise CommandError(f"{len(failed)} requests were not answered: {failed[0]}.")
+        tokens = sum(sample.completion_tokens or 0 for sample in phase.samples)
+        return Cost(tokens / seconds, (processor_seconds(self._own.process) - before) / len(self._bodies))
+
+    async def _asked(self, *, watched: bool) -> Phase:
+        phase = Phase(self._server)
+        watching = asyncio.create_task(self._watching.look()) if watched else None
+        await closed_loop(phase, iter(self._bodies), self._streams)
+        if watching:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+        return phase
 
 
 def processor_seconds(process: int) -> float:
@@ -70,16 +123,16 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def report(rounds: Sequence[Round], streams: int) -> str:
-    """Medians, and those of the rounds' own ratios."""
+def report(pairs: Sequence[Pair], streams: int) -> str:
+    """Medians, and the mean of the pairs' own ratios with its standard error."""
     return table(
-        ["streams", "figure", "plain", "watched", "watched / plain", "in rounds"],
+        ["streams", "figure", "plain", "watched", "watched / plain"],
         [
-            _line(streams, "tokens/s", [(one.plain.rate, one.watched.rate) for one in rounds]),
+            _line(streams, "tokens/s", [(one.plain.rate, one.watched.rate) for one in pairs]),
             _line(
                 streams,
                 "processor time, ms a request",
-                [(1000 * one.plain.processor, 1000 * one.watched.processor) for one in rounds],
+                [(1000 * one.plain.processor, 1000 * one.watched.processor) for one in pairs],
             ),
         ],
     )
@@ -88,80 +141,42 @@ def report(rounds: Sequence[Round], streams: int) -> str:
 def _line(streams: int, figure: str, pairs: Sequence[tuple[float, float]]) -> list[str]:
     ratios = [watched / plain for plain, watched in pairs]
     middle = (f"{statistics.median(side):.1f}" for side in zip(*pairs, strict=True))
-    return [
-        *(str(streams), figure, *middle),
-        *(f"{statistics.median(ratios):.3f}", f"{min(ratios):.3f} to {max(ratios):.3f}"),
-    ]
+    error = statistics.stdev(ratios) / len(ratios) ** 0.5
+    return [str(streams), figure, *middle, f"{statistics.mean(ratios):.3f} ± {error:.3f}"]
 
 
-async def _asked(server: Server, bodies: Sequence[bytes], streams: int, *, watched: bool) -> Phase:
-    phase = Phase(server)
-    looks = [(SCRAPE_SECONDS, "/metrics"), (LOOK_SECONDS, "/status")] if watched else []
-    watching = [asyncio.create_task(_look(server, seconds, path)) for seconds, path in looks]
-    await closed_loop(phase, iter(bodies), streams)
-    for task in watching:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-    return phase
+def measured(bundle: Path, streams: int, requests: int, max_tokens: int, servers: int, pairs: int) -> list[Pair]:
+    """`pairs` of each of so many servers, one after the other; which turn comes first changes with each."""
+    done = []
+    for _ in range(servers):
+        with tempfile.TemporaryDirectory() as scratch, (Path(scratch) / "log").open("wb") as lines:
+            options = ["--log-level", "info", "--log-format", "json", "--audit", f"{scratch}/audit"]
+            options += ["--max-batch", str(streams)]
+            with own_process(bundle, options, lines, program="benchmarks.watched_server") as own:
+                server = _warm(own, streams, requests, max_tokens)
+                done += [server.pair(watched_first=bool(number % 2)) for number in range(pairs)]
+    return done
 
 
-async def _look(server: Server, seconds: float, path: str) -> None:
-    while True:
-        await read(server, "GET", path)
-        await asyncio.sleep(seconds)
-
-
-def measured(bundle: Path, streams: int, requests: int, max_tokens: int, rounds: int) -> list[Round]:
-    """Rounds in turn; which server begins changes with each."""
-    with tempfile.TemporaryDirectory() as scratch:
-        done = []
-        for number in range(rounds):
-            folder = Path(scratch) / str(number)
-            folder.mkdir()
-            with _both(bundle, folder, streams) as pair:
-                done.append(_round(*pair, streams, requests, max_tokens, watched_first=bool(number % 2)))
-        return done
-
-
-@contextmanager
-def _both(bundle: Path, scratch: Path, streams: int) -> Iterator[tuple[OwnServer, OwnServer]]:
-    """The plain one and the watched one."""
-    batch = ["--max-batch", str(streams)]
-    watching = ["--log-level", "info", "--log-format", "json", "--audit", str(scratch / "audit")]
-    with (
-        (scratch / "log").open("wb") as lines,
-        own_process(bundle, batch) as plain,
-        own_process(bundle, [*batch, *watching], lines) as watched,
-    ):
-        yield plain, watched
-
-
-def _round(
-    plain: OwnServer, watched: OwnServer, streams: int, requests: int, max_tokens: int, *, watched_first: bool
-) -> Round:
-    name = served_model(Server.at(plain.url))
+def _warm(own: OwnServer, streams: int, requests: int, max_tokens: int) -> Watched:
+    name = served_model(Server.at(own.url))
     bodies = [chat_body(name, picture, QUESTION, max_tokens) for picture in drawn_pictures(range(streams))]
-    for own in (plain, watched):
-        warm_up(Server.at(own.url), bodies, streams)
-    asked = [bodies[number % streams] for number in range(requests)]
-    if watched_first:
-        second = turn(watched, asked, streams, watched=True)
-        return Round(turn(plain, asked, streams, watched=False), second)
-    return Round(turn(plain, asked, streams, watched=False), turn(watched, asked, streams, watched=True))
+    warm_up(Server.at(own.url), bodies, streams)
+    return Watched(own, [bodies[number % streams] for number in range(requests)], streams)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.watched", description=__doc__)
     parser.add_argument("bundle")
     parser.add_argument("--streams", type=int, default=8)
-    parser.add_argument("--requests", type=int, default=2000, help="of one turn (default: 2000)")
+    parser.add_argument("--requests", type=int, default=400, help="of one turn (default: 400)")
     parser.add_argument("--max-tokens", type=int, default=64, help="longest answer (default: 64)")
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--servers", type=int, default=4, help="started one after the other (default: 4)")
+    parser.add_argument("--pairs", type=int, default=30, help="of turns, with each server (default: 30)")
     options = parser.parse_args()
     bundle = find_bundle(None if options.bundle == "demo" else Path(options.bundle))
-    rounds = measured(bundle, options.streams, options.requests, options.max_tokens, options.rounds)
-    print(f"{heading()}\n\n{report(rounds, options.streams)}")
+    pairs = measured(bundle, options.streams, options.requests, options.max_tokens, options.servers, options.pairs)
+    print(f"{heading()}\n\n{report(pairs, options.streams)}")
 
 
 if __name__ == "__main__":

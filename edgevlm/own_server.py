@@ -42,10 +42,15 @@ def own_server(bundle: Path, options: Sequence[str] = ()) -> Iterator[str]:
 
 
 @contextmanager
-def own_process(bundle: Path, options: Sequence[str] = (), log: IO[bytes] | None = None) -> Iterator[OwnServer]:
-    """The same for whoever looks at the process, too; `log` takes what it would say here."""
+def own_process(
+    bundle: Path, options: Sequence[str] = (), log: IO[bytes] | None = None, program: str = "edgevlm"
+) -> Iterator[OwnServer]:
+    """The same for whoever looks at the process, too.
+
+    `log` takes what it would say here; `program` is the module that serves, if it is another.
+    """
     port = free_port()
-    serve = [sys.executable, "-m", "edgevlm", "serve", str(bundle), "--host", "127.0.0.1", "--port", str(port)]
+    serve = [sys.executable, "-m", program, "serve", str(bundle), "--host", "127.0.0.1", "--port", str(port)]
     command = [*serve, "--log-level", "warning", *options]
     with subprocess.Popen(command, stderr=log, env=environment_with(RUNNING)) as process:
         try:

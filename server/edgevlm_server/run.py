@@ -1,6 +1,7 @@
 """The process: listens at once, loads beside it, drains on SIGTERM, and says with its exit code how it ended."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -136,10 +137,17 @@ async def _load(service: Service, load: Callable[[], Model], address: str) -> En
         await service.start(load)
     except EngineError as error:
         return error
+    _keep_for_good()
     log.info("Ready: %s/v1/chat/completions", address)
     if not service.settings.no_page:
         log.info("Try it in a browser: %s/", address)
     return None
+
+
+def _keep_for_good() -> None:
+    """What is here now stays: looking through it for garbage, again and again, would hold up every stream."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _reason_to_end(service: Service, loading: asyncio.Task[EngineError | None]) -> int:

@@ -8,7 +8,8 @@ written at once.
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -98,10 +99,9 @@ class Audit:
         synced = time.monotonic()
         while not self._outbox.over:
             self._tidy_if_due()
-            item = self._outbox.first(SYNC_SECONDS)
-            if item is not None:
-                self._write(item)
-                self._outbox.done()
+            items = self._outbox.waiting(SYNC_SECONDS)
+            self._write(items)
+            self._outbox.done(len(items))
             if time.monotonic() - synced >= SYNC_SECONDS:
                 self._sync()
                 synced = time.monotonic()
@@ -111,27 +111,36 @@ class Audit:
         self._sync()
         self._folder.close()
 
-    def _write(self, item: Line | PictureFile) -> None:
+    def _write(self, items: Sequence[Line | PictureFile]) -> None:
+        """Lines together: each write gives up the interpreter, and gets it back when the event loop lets it."""
+        lines: list[bytes] = []
+        for item in items:
+            with self._attempted(_kind(item)):
+                if isinstance(item, PictureFile):
+                    self._write_picture(item)
+                else:
+                    lines.append(line_of(item, self._kept(item) if self._keeping.pictures else None))
+        if lines:
+            with self._attempted("request", len(lines)):
+                self._say_losses()
+                self._append(b"".join(lines))
+                self._metrics.audit_written.labels("request").inc(len(lines))
+
+    @contextmanager
+    def _attempted(self, kind: Kind, count: int = 1) -> Iterator[None]:
+        """What cannot be written is counted as lost."""
         try:
-            if isinstance(item, PictureFile):
-                self._write_picture(item)
-            else:
-                self._write_line(item)
+            yield
         except OSError as error:
-            self._losses.add(_kind(item), f"{self._keeping.folder}: {error.strerror}.")
+            self._losses.add(kind, f"{self._keeping.folder}: {error.strerror}.", count)
         except Exception:
             log.exception("An entry of the audit could not be made.")
-            self._losses.add(_kind(item), "see above.")
+            self._losses.add(kind, "see above.", count)
 
     def _write_picture(self, picture: PictureFile) -> None:
         if self._folder.keep(picture.seen.sha256, picture.data):
             self._total += len(picture.data)
             self._metrics.audit_written.labels("picture").inc()
-
-    def _write_line(self, line: Line) -> None:
-        self._say_losses()
-        self._append(line_of(line, self._kept(line) if self._keeping.pictures else None))
-        self._metrics.audit_written.labels("request").inc()
 
     def _kept(self, line: Line) -> dict[str, bool]:
         return {one.sha256: self._folder.has(one.sha256) for one in line.exchange.pictures.values()}
@@ -146,9 +155,9 @@ class Audit:
                 self._losses.put_back(dropped)
                 raise
 
-    def _append(self, line: bytes) -> None:
-        self._folder.append(line, datetime.now().astimezone().date())
-        self._total += len(line)
+    def _append(self, lines: bytes) -> None:
+        self._folder.append(lines, datetime.now().astimezone().date())
+        self._total += len(lines)
 
     def _sync(self) -> None:
         try:

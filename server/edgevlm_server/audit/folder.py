@@ -45,11 +45,11 @@ class Folder:
         """The file that lines are written to."""
         return self._open and self._open.path
 
-    def append(self, line: bytes, today: date) -> None:
-        """Write a whole line."""
+    def append(self, lines: bytes, today: date) -> None:
+        """Write whole lines."""
         file = self._file(today)
         try:
-            _write(file, line)
+            _write(file, lines)
         except OSError:
             # no half of a line: what follows would be read as its end
             with suppress(OSError):
@@ -57,7 +57,7 @@ class Folder:
             # and what this leaves behind, if it failed too, is the last of its file
             self.close()
             raise
-        self._size += len(line)
+        self._size += len(lines)
         self._unsynced = True
 
     def keep(self, sha256: str, data: bytes) -> bool:

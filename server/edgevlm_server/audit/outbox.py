@@ -2,9 +2,12 @@
 
 import threading
 from collections import deque
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 MOST_ITEMS = 10_000
+AT_ONCE = 100
+"""Are taken out."""
 OUTBOX_BYTES = 32 * 2**20
 """Of the audit; the memory plan counts them."""
 
@@ -41,20 +44,21 @@ class Outbox(Generic[Item]):
             self._changed.notify()
             return True
 
-    def first(self, seconds: float) -> Item | None:
-        """The oldest, once there is one; `None` after so many seconds, or if it is closed and nothing is left.
+    def waiting(self, seconds: float) -> list[Item]:
+        """The oldest, once there are any; none after so many seconds, or if it is closed and nothing is left.
 
-        It counts until it is `done`.
+        They count until they are `done`.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed.is_set(), seconds)
-            return self._items[0][0] if self._items else None
+            return [item for item, _ in islice(self._items, AT_ONCE)]
 
-    def done(self) -> None:
-        """The oldest was dealt with."""
+    def done(self, count: int) -> None:
+        """So many of the oldest were dealt with."""
         with self._changed:
-            _, size = self._items.popleft()
-            self._bytes -= size
+            for _ in range(count):
+                _, size = self._items.popleft()
+                self._bytes -= size
 
     def close(self) -> None:
         """Nothing more is taken in; what is there may still be taken out."""

@@ -15,7 +15,9 @@ def log_request(record: RequestRecord) -> None:
     if log.isEnabledFor(level):
         text = "%s %s %d %s %.3f s"
         words = (record.method, plain(record.path), record.status, record.outcome, record.seconds)
-        log.log(level, text, *words, extra={"fields": fields(record)})
+        # made here, because `log.log` would first look through the stack for the line that calls it
+        extra = {"fields": fields(record)}
+        log.handle(log.makeRecord(log.name, level, __file__, 0, text, words, None, extra=extra))
 
 
 def fields(record: RequestRecord) -> dict[str, Any]:

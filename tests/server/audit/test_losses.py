@@ -90,8 +90,8 @@ def test_a_full_disk_leaves_no_half_of_a_line(
     assert (before["question"], after["question"]) == ("before", "after")
     assert note["dropped"] == {"pictures": 1, "requests": 5}
     assert not list(tmp_path.rglob("*.partial"))
-    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-    assert said == [f"The audit lost 1 request: {tmp_path}: No space left on device."], "once a minute at most"
+    (said,) = (record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR)  # in a minute
+    assert said.startswith("The audit lost ") and said.endswith(f": {tmp_path}: No space left on device.")
 
 
 def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
