@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import CommandFailed, Timing, forget, memory, read_once, run, timed
+from benchmarks.measure import CommandFailed, Memory, Timing, forget, memory, read_once, run, timed
 
 MEBIBYTE = 1 << 20
 
@@ -39,9 +39,25 @@ def test_files_are_read_from_front_to_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_command_gives_its_output_and_its_own_peak() -> None:
+def test_a_command_gives_its_output_and_its_own_peak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ballast = bytearray(256 * MEBIBYTE)
-    code = f"import time; block = bytearray({64 * MEBIBYTE}); del block; print('done', flush=True); time.sleep(2)"
+    seen = tmp_path / "seen"
+
+    def watched(process: int | None = None) -> Memory:
+        found = memory(process)
+        if process is not None and found.peak > 64 * MEBIBYTE:
+            seen.touch()
+        return found
+
+    monkeypatch.setattr("benchmarks.measure.memory", watched)
+    code = f"""
+import pathlib, time
+block = bytearray({64 * MEBIBYTE})
+del block
+print("done", flush=True)
+while not pathlib.Path({str(seen)!r}).exists():
+    time.sleep(0.01)
+"""
     finished = run([sys.executable, "-c", code])
     assert finished.output == "done\n"
     assert 64 * MEBIBYTE < finished.peak_memory < len(ballast)

@@ -46,6 +46,7 @@ def test_the_shell_finds_no_fault() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_step_on_this_machine(tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = ("--device", "cpu", "--shape", "tiny", "--quick", "--slots", 2, "--length", 512)

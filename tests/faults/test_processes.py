@@ -126,7 +126,7 @@ def test_a_clock_that_jumps_changes_no_deadline(bundles: Bundles) -> None:
     time.time = lambda: real() + next(days)
     engine = SlowEngine(bundle, slots=2)
 """
-    with started(scripted(jumping, bundles("v2"), engine_timeout=5, head_timeout=5)) as process:
+    with started(scripted(jumping, bundles("v2"), engine_timeout=60, head_timeout=60)) as process:
         url = process.url()
         ready(url)
         with httpx.Client(base_url=url, timeout=60) as client:

@@ -98,8 +98,8 @@ def test_answers_stay_when_another_picture_comes(visitor: Visitor) -> None:
         "Show display.jpg again",
         "Show gauge.jpg again",
     ]
-    sizes = visitor.page.evaluate("[...document.querySelectorAll('.again canvas')].map(one => one.width)")
-    assert sizes == [192, 192]
+    sizes = "[...document.querySelectorAll('.again canvas')].map(one => one.width).join()"
+    visitor.page.wait_for_function(f"() => {sizes} === '192,192'")
     thumbnails.nth(1).click()
     assert visitor.page.locator("#about").inner_text().startswith("gauge.jpg")
     assert visitor.page.get_by_label("Question", exact=True).input_value() == "What does the gauge read?"

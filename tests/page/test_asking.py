@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from edgevlm_server.images.formats.limits import FORMATS
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from tests.live import LiveServer
 from tests.page.conftest import Visitor, visit
@@ -50,6 +50,22 @@ def test_an_example_brings_its_question(visitor: Visitor, name: str, answer: str
     visitor.page.get_by_role("button", name="Ask", exact=True).click()
     visitor.page.locator(".turn").wait_for()
     assert visitor.answer() == answer
+
+
+def test_of_two_examples_the_one_clicked_last_holds(visitor: Visitor) -> None:
+    held: list[Route] = []
+    visitor.page.route("**/page/gauge.jpg", lambda route: held.append(route))
+    gauge, display = (
+        visitor.page.locator(f"#examples button[data-file='{name}.jpg']") for name in ("gauge", "display")
+    )
+    with visitor.page.expect_request("**/page/gauge.jpg"):
+        gauge.click()
+    display.click()
+    visitor.page.locator("#about", has_text="display.jpg").wait_for()
+    with visitor.page.expect_response("**/page/gauge.jpg"):
+        held[0].continue_()
+    assert visitor.ask("What does the display read?") == "834.2"
+    assert visitor.page.locator("#about").inner_text().startswith("display.jpg")
 
 
 def test_a_picture_is_dropped(visitor: Visitor) -> None:
@@ -140,7 +156,7 @@ def test_a_picture_that_is_too_large_can_be_sent_smaller(visitor: Visitor, tmp_p
     visitor.page.get_by_role("button", name="Send a smaller copy").click()
     visitor.page.get_by_text("phone.photo-smaller.jpg, ").wait_for()
     assert visitor.answer() == "3.0"
-    assert visitor.page.locator("#about").inner_text().endswith("2048 \u00d7 1797")
+    visitor.page.locator("#about", has_text="2048 \u00d7 1797").wait_for()
 
 
 def test_the_chooser_takes_what_the_server_reads(visitor: Visitor) -> None:

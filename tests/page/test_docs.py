@@ -45,6 +45,7 @@ def test_the_look_is_the_page_s_and_a_link_leads_back(reader: Visitor) -> None:
     here = reader.page.evaluate(style)
     reader.page.get_by_role("link", name="Ask").click()
     reader.page.locator("#question").wait_for()
+    reader.state()  # its script runs behind its stylesheets
     assert reader.page.evaluate(style) == here
 
 

@@ -20,8 +20,14 @@ Corners = tuple[float, float, float, float]
 @pytest.fixture
 def chosen(visitor: Visitor) -> Visitor:
     visitor.choose(EXAMPLES / "gauge.jpg")
-    visitor.page.wait_for_function("() => document.getElementById('preview').naturalWidth > 0")
+    shaped(visitor)
     return visitor
+
+
+def shaped(visitor: Visitor) -> None:
+    """The frame has the picture's shape from its load event on, which comes behind its size."""
+    shape = "document.getElementById('frame').style.getPropertyValue('--ratio')"
+    visitor.page.wait_for_function(f"() => {shape} !== ''")
 
 
 def point(visitor: Visitor, x: float, y: float) -> tuple[float, float]:
@@ -110,6 +116,7 @@ def test_a_finger_scrolls_until_a_part_is_marked_and_then_draws(browser: Browser
     with visit(browser, demo, viewport=screen, has_touch=True, is_mobile=True) as visitor:
         visitor.state()
         visitor.choose(EXAMPLES / "gauge.jpg")
+        shaped(visitor)
         swipe(visitor, (20, 20), (60, 60))
         assert marked(visitor) is None
         visitor.page.get_by_role("button", name="Mark a part").click()
@@ -148,8 +155,8 @@ def test_it_is_kept_in_the_address_and_sent(visitor: Visitor, tmp_path: Path) ->
     visitor.page.get_by_role("link", name="Status").click()
     visitor.page.get_by_role("link", name="Ask").click()
     visitor.page.wait_for_url(f"{visitor.url}/?crop={crop}#")
-    width, height = visitor.page.evaluate("(c => [c.width, c.height])(document.querySelector('.again canvas'))")
-    assert (width, height) == (192, 177), "the small picture shows the part"
+    part_alone = "(c => c.width === 192 && c.height === 177)(document.querySelector('.again canvas'))"
+    visitor.page.wait_for_function(f"() => {part_alone}")
     command = visitor.page.locator("#command").text_content() or ""
     assert f'"crop":"{crop}"' in command
 

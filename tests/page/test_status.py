@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 from edgevlm_server.device.device import Device
@@ -98,7 +99,7 @@ def test_it_works_without_a_device(browser: Browser, bundles: Bundles, tmp_path:
 
 
 def test_it_has_an_address_and_goes_on_looking(browser: Browser, bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.02)
+    engine = SlowEngine(bundles("v2"), slots=2, seconds=0.1)
     with LiveServer.on_engine(bundles("v2"), engine) as server, visit(browser, server) as visitor:
         visitor.page.goto(f"{server.url}/#status")
         visitor.page.reload()
@@ -187,13 +188,22 @@ def test_a_look_without_the_key_that_ends_late_does_not_lose_the_greeting_with_i
         visitor.page.wait_for_function("() => document.title === 'edgevlm: status'")
         wait_for(visitor, looks, 1)
         greetings: list[Route] = []
-        visitor.page.route("**/v1/models", lambda route: greetings.append(route))
+        let_go = Event()
+
+        def greeted(route: Route) -> None:
+            if let_go.is_set():
+                route.continue_()
+            else:
+                greetings.append(route)
+
+        visitor.page.route("**/v1/models", greeted)
         visitor.page.get_by_label("API key").fill(key)
         visitor.page.keyboard.press("Enter")
         wait_for(visitor, greetings, 1)
         visitor.page.unroute("**/status")
         looks[0].continue_()
         wait_for(visitor, greetings, 2)
+        let_go.set()
         for greeting in greetings:
             greeting.continue_()
         visitor.state()

@@ -37,12 +37,13 @@ def some_text(visitor: Visitor) -> str:
 
 
 def test_the_answer_grows_as_it_is_made(browser: Browser, bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.1)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.5)
     with on_engine(browser, bundles("v2"), engine) as (visitor, _):
         visitor.page.get_by_label("Question", exact=True).press("Enter")
         begun = some_text(visitor)
         visitor.page.wait_for_function("(begun) => document.querySelector('.answer').textContent > begun", arg=begun)
         assert some_text(visitor).startswith(begun), "it is not whole yet"
+        engine.seconds = 0.1
         assert visitor.answer().endswith("to half a step? ASSISTANT:")
         figures = visitor.figures()
         rate, unit = figures["Speed"].split()
@@ -54,7 +55,7 @@ def test_the_answer_grows_as_it_is_made(browser: Browser, bundles: Bundles) -> N
 
 @pytest.mark.parametrize("way", ["button", "escape"])
 def test_an_answer_is_stopped_and_the_server_stops_too(browser: Browser, bundles: Bundles, way: str) -> None:
-    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.2)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.5)
     with on_engine(browser, bundles("v2"), engine) as (visitor, server):
         visitor.page.get_by_role("button", name="Ask", exact=True).click()
         some_text(visitor)
@@ -80,8 +81,11 @@ def test_a_question_that_waits_can_be_stopped(browser: Browser, bundles: Bundles
         until(lambda: server.metrics()["edgevlm_requests_accepted_total"] == 1, "the question to be accepted")
         visitor.page.get_by_role("button", name="Stop").click()
         visitor.page.wait_for_selector("#stop", state="hidden")
+        # the browser closes the connection when it comes to it: the answer must not be whole before
+        engine.seconds = 1
         engine.gate.set()
         until(lambda: server.metrics()["edgevlm_requests_cancelled_total"] == 1, "the server to let go of it")
+        engine.seconds = 0
         assert visitor.ask("And now?").endswith("And now? ASSISTANT:")
 
 
@@ -138,11 +142,12 @@ def test_a_server_that_goes_and_comes_back_is_noticed_without_a_question(browser
 
 
 def test_an_answer_goes_on_when_another_picture_comes(browser: Browser, bundles: Bundles) -> None:
-    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.1)
+    engine = SlowEngine(bundles("v2"), slots=1, seconds=0.5)
     with on_engine(browser, bundles("v2"), engine) as (visitor, _):
         visitor.page.get_by_role("button", name="Ask", exact=True).click()
         some_text(visitor)
         visitor.choose(PICTURE.with_name("label.jpg"))
+        engine.seconds = 0.1
         assert visitor.answer().endswith("to half a step? ASSISTANT:")
         assert visitor.page.locator("#about").inner_text().startswith("label.jpg")
 

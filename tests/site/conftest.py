@@ -14,6 +14,7 @@ from edgevlm_server.http.access.key_file import add_key
 
 from benchmarks.nginx import SITE, Tls, nginx
 from edgevlm.bench.bodies import drawn_pictures
+from edgevlm.own_server import free_port
 from tests.commands.serve_process import Process, ready, serve, started
 from tests.server.engines import until
 
@@ -28,7 +29,8 @@ class Device:
         self._command = serve(bundle, "--threads", "1", "--api-keys", keys, *options)
         self._key = key
         self._stack = ExitStack()
-        self.process = self._start("0")
+        # one that the system gives to nobody else while it is replaced
+        self.process = self._start(str(free_port()))
         self.url = self.process.url()
 
     def __enter__(self) -> "Device":

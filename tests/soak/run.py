@@ -83,7 +83,7 @@ async def _soak(plan: Soak, process: Process, url: str, progress: Progress) -> V
     await load
     metrics = await _balanced(clients, ledger)
     await clients.close()
-    after = await _settled(number)
+    after = await _settled(number, before)
     wrong = [*ledger.problems, *imbalances(ledger, metrics), *unbounded(readings, before, after)]
     if len(ledger.lost) > faults.killed:
         wrong.append(f"{len(ledger.lost)} good pictures were refused, and {faults.killed} processes killed")
@@ -102,13 +102,13 @@ async def _balanced(clients: Clients, ledger: Ledger) -> dict[str, float]:
         await asyncio.sleep(0.2)
 
 
-async def _settled(process: int) -> Reading:
-    """The process at rest: connections that were closed are gone."""
+async def _settled(process: int, before: Reading | None = None) -> Reading:
+    """The process at rest: connections that were closed are gone. What is more than `before` gets time to go."""
     deadline, last = time.monotonic() + SETTLE_SECONDS, read(process)
     while time.monotonic() < deadline:
         await asyncio.sleep(0.5)
         now = read(process)
-        if now[1:] == last[1:]:
+        if now[1:] == last[1:] and (before is None or not unbounded([now], before, now)):
             return now
         last = now
     return last

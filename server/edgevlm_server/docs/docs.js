@@ -4,14 +4,18 @@ import { call, keep } from "./api.js";
 import { $, make } from "./elements.js";
 import { route } from "./route.js";
 
+let loads = 0; // a later one makes what an earlier one hears void: it had another key
+
 async function load() {
+  const mine = ++loads;
   try {
     const response = await call("openapi.json");
     const body = await response.json();
+    if (mine !== loads) return;
     if (response.ok) show(body);
     else refused(response.status, body.error.message);
   } catch {
-    state("gone", "not reachable");
+    if (mine === loads) state("gone", "not reachable");
   }
 }
 

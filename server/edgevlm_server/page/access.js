@@ -47,8 +47,8 @@ async function greet(opened, unlocked) {
     given = false;
   } catch (error) {
     if (mine !== greetings) return;
-    given = false;
     if (error.status === 401) {
+      given = false;
       state("locked", "locked");
       askForKey(error);
       return;

@@ -22,15 +22,18 @@ async function open() {
     return;
   }
   $("camera-error").hidden = true;
+  $("camera").disabled = true; // a second camera would replace the first, and nobody would stop that
   try {
     $("live").srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     await $("live").play();
   } catch (error) {
+    $("camera").disabled = false; // the focus goes there
     close($("camera"));
     $("camera-error").textContent = `The camera cannot be used: ${error.message}`;
     $("camera-error").hidden = false;
     return;
   }
+  $("camera").disabled = false;
   show(true);
   $("take").focus();
 }

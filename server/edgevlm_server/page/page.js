@@ -151,7 +151,9 @@ function failed(turn, error, asked) {
   turn.failed(error.message);
   if (error.status === 401 || error.status === 0) greet();
   const again = async () => {
-    chooseAs(await smaller(asked.file), asked.part, asked.text);
+    const copy = await smaller(asked.file);
+    if (running) return; // meanwhile something else is asked
+    chooseAs(copy, asked.part, asked.text);
     answer(asked.text);
   };
   if (TOO_LARGE.includes(error.code)) turn.offer("Send a smaller copy", again);

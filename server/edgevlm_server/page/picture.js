@@ -15,10 +15,14 @@ export function watchSources(chosen, example) {
     });
   }
   $("choose").addEventListener("click", () => $("file").click());
+  let clicks = 0;
   for (const button of $("examples").querySelectorAll("button")) {
     button.addEventListener("click", async () => {
       const { file, question } = button.dataset;
+      const mine = ++clicks;
       const content = await (await fetch(`page/${file}`)).blob();
+      // what was clicked or chosen since then holds
+      if (mine !== clicks || $("empty").hidden) return;
       example(new File([content], file, { type: content.type }), question);
     });
   }

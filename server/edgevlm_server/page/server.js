@@ -4,6 +4,7 @@ import { fields } from "./part.js";
 import { events } from "./sse.js";
 
 const SILENCE_SECONDS = 10; // a server that says nothing for so long is gone
+const UNREACHABLE = "The server cannot be reached.";
 
 // What went wrong, in the server's words where it had any. `status` is 0 if it did not answer.
 export class ServerError extends Error {
@@ -17,7 +18,7 @@ export class ServerError extends Error {
 
 // The one that is served: its id, and what its maker says that it can read.
 export async function model(key) {
-  return (await (await call("v1/models", key, {})).json()).data[0];
+  return (await read("v1/models", key)).data[0];
 }
 
 // Whether the server is there and takes questions; no key is needed to know.
@@ -27,7 +28,7 @@ export async function isReady() {
 }
 
 export async function serverStatus(key) {
-  return (await call("status", key, {})).json();
+  return read("status", key);
 }
 
 // The body of a question about a picture, which is a data URL, or about a part of it.
@@ -61,6 +62,16 @@ export async function* ask(body, key, signal) {
   throw new ServerError("The connection broke off before the answer was whole.");
 }
 
+// Throws a `ServerError`, also where an answer breaks off or does not come.
+async function read(path, key) {
+  const limit = { signal: AbortSignal.timeout(1000 * SILENCE_SECONDS) };
+  try {
+    return await (await call(path, key, limit)).json();
+  } catch (error) {
+    throw error instanceof ServerError ? error : new ServerError(UNREACHABLE);
+  }
+}
+
 async function call(path, key, options) {
   const headers = { ...options.headers, ...(key && { authorization: `Bearer ${key}` }) };
   let response;
@@ -68,7 +79,7 @@ async function call(path, key, options) {
     response = await fetch(path, { ...options, headers, cache: "no-store", credentials: "same-origin" });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new ServerError("The server cannot be reached.");
+    throw new ServerError(UNREACHABLE);
   }
   if (!response.ok) throw await refusal(response);
   return response;
