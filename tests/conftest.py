@@ -54,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(1800))
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine may be busy with other tests; a test of impatience says so itself."""
+    monkeypatch.setattr("edgevlm_server.audit.audit.CLOSE_SECONDS", 60.0)
+    monkeypatch.setattr("edgevlm_server.guided.compiler.SECONDS", 120.0)
+
+
 @pytest.fixture(params=CASES)
 def golden(request: pytest.FixtureRequest) -> Path:
     """Each golden case in turn."""

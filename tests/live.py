@@ -59,7 +59,7 @@ class LiveServer:
 
     def __enter__(self) -> "LiveServer":
         self._thread.start()
-        assert self._started.wait(60), "the server did not start"
+        assert self._started.wait(200), "the server did not start"
         if self._failure is not None:
             raise self._failure
         # whose certificate it is, a test of it asks with a client of its own
@@ -71,7 +71,7 @@ class LiveServer:
         # a test may have stopped it already, and its loop may be closed
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(60)
+        self._thread.join(200)
         assert not self._thread.is_alive(), "the server did not stop"
 
     @property

@@ -5,11 +5,10 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 from edgevlm_server.exit_codes import EXIT_CANNOT_START, EXIT_NOT_NOW
 
-from tests.commands.serve_process import ready, serve, started
+from tests.commands.serve_process import get, ready, serve, started
 from tests.conftest import GOLDEN
 
 pytestmark = pytest.mark.slow
@@ -95,5 +94,5 @@ def test_a_checkpoint_is_exported_as_the_environment_says(tmp_path: Path) -> Non
     with started(serve("--port", "0"), XDG_CACHE_HOME=str(tmp_path), **environment) as process:
         url = process.url()
         ready(url)
-        info = next(line for line in httpx.get(f"{url}/metrics").text.splitlines() if "edgevlm_model_info{" in line)
+        info = next(line for line in get(f"{url}/metrics").text.splitlines() if "edgevlm_model_info{" in line)
     assert 'model="line 3"' in info and 'precision="fp32"' in info

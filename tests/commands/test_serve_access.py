@@ -47,7 +47,7 @@ def test_keys_change_while_it_serves(bundles: Bundles, tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", ["loading", "ready", "draining"])
 def test_hanging_up_ends_nothing(bundles: Bundles, moment: str) -> None:
     body = "time.sleep(2); engine = SlowEngine(bundle, slots=2, seconds=0.02)"
-    with started(scripted(body, bundles("v2"))) as process:
+    with started(scripted(body, bundles("v2"), drain_timeout=100)) as process:
         url = process.url()
         if moment != "loading":
             ready(url)
@@ -104,7 +104,7 @@ def test_https_and_a_certificate_that_is_renewed(bundles: Bundles, tmp_path: Pat
     with started(serve(bundles("v2"), *options)) as process:
         url = process.url()
         assert url.startswith("https://")
-        with httpx.Client(base_url=url, verify=trusting) as client:
+        with httpx.Client(base_url=url, verify=trusting, timeout=60) as client:
             until(lambda: client.get("/ready").status_code == 200, "the server to be ready")
             before = shown()
             issue()

@@ -94,7 +94,7 @@ def test_a_vision_encoder_that_hangs_leaves_nobody_without_an_answer(
     bundles: Bundles, ended_by: str, status: int, code: str
 ) -> None:
     """Neither the one whose picture is encoded, nor who waits for the same one, nor who is still sending."""
-    limits = {"engine_timeout": 5.0} if ended_by == "the watchdog" else {"drain_timeout": 0.2}
+    limits = {"engine_timeout": 15.0} if ended_by == "the watchdog" else {"drain_timeout": 0.2}
     hanging = "engine = HangingSight(bundle, slots=2)"
     with started(scripted(hanging, bundles("v2"), **limits)) as process, ThreadPoolExecutor(2) as pool:
         url = process.url()

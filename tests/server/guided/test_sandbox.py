@@ -63,7 +63,14 @@ def test_grammars_that_explode_do_not(schema: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_the_trial_has_limits_of_its_own() -> None:
+def test_the_trial_has_limits_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a stand-in that never ends, so that it can be looked at
+    (tmp_path / "llguidance.py").write_text(
+        "import time\n"
+        "LLParserLimits = LLTokenizer = TokenizerWrapper = lambda *given, **named: None\n"
+        "LLMatcher = lambda *given, **named: time.sleep(600)\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     before = children()
     with ThreadPoolExecutor(1) as pool:
         trial = pool.submit(tried, valid_json(WOULD_BLOW_UP), 60)
@@ -123,5 +130,5 @@ def test_a_grammar_that_cannot_be_compiled_in_time_is_refused_and_others_are_ser
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "response_format.json_schema.schema"
     assert response.json()["error"]["code"] == "unsupported_schema"
-    assert children() == before
+    assert children() <= before
     until(lambda: echo_server.service.admission.inside == 0, "the places to be given back")

@@ -240,7 +240,7 @@ def test_fields_that_ask_for_nothing_are_taken(server: LiveServer) -> None:
 
 @pytest.mark.slow
 def test_places_are_counted_an_answer(bundles: Callable[[str], Path]) -> None:
-    engine = BabblingEngine(bundles("v2"), slots=2)
+    engine = BabblingEngine(bundles("v2"), slots=2, seconds=0.1)
     with LiveServer.on_engine(bundles("v2"), engine, max_queue=1) as server:
         url = f"{server.url}/v1/chat/completions"
         # neither may end by chance

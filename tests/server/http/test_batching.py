@@ -121,7 +121,7 @@ def test_a_client_that_leaves_frees_its_slot(slow: tuple[LiveServer, SlowEngine]
     until(lambda: engine.decoded > 3, "the answer to begin")
     leave(connection)
     until(lambda: inside(server) == 0, "the slot to be free")
-    assert engine.decoded < 60, "it went on to the end"
+    assert engine.decoded < 150, "it went on to the end"
     engine.seconds = 0
     assert balanced(server)["edgevlm_requests_cancelled_total"] == 1
     assert server.chat("next").json()["choices"][0]["message"]["content"].endswith("next ASSISTANT:")
@@ -243,7 +243,7 @@ def test_a_client_that_leaves_after_stray_bytes_is_noticed_too(slow: tuple[LiveS
     until(lambda: engine.decoded > 1, "the answer to begin")
     leave(connection)
     until(lambda: inside(server) == 0, "the slot to be free")
-    assert engine.decoded < 60, "it went on to the end"
+    assert engine.decoded < 150, "it went on to the end"
 
 
 @pytest.mark.slow
@@ -320,14 +320,17 @@ def test_stopping_ends_what_runs_with_an_error_after_the_drain(bundles: Bundles)
     server = LiveServer.on_engine(bundles("v2"), engine, drain_timeout=3.0)
     with server:
         asked = [
-            threading.Thread(target=lambda: replies.append(server.chat("word " * 40).status_code)) for _ in range(2)
+            threading.Thread(target=lambda: replies.append(server.chat("word", ignore_eos=True).status_code))
+            for _ in range(2)
         ]
         for thread in asked:
             thread.start()
         until(lambda: inside(server) == 2 and engine.decoded > 2, "the answer to begin")
+        engine.gate.clear()  # while it is held up the server cannot close
         server.loop.call_soon_threadsafe(server._stop.set)
         until(lambda: server.service.state == "draining", "the drain to begin")
         refused = server.chat("late")
+        engine.gate.set()
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "shutting_down")
         assert int(refused.headers["retry-after"]) >= 1
         for thread in asked:

@@ -69,7 +69,7 @@ def test_a_client_that_leaves_gives_its_place_back(bundles: Bundles, path: str) 
         leave_once_accepted(server, path, REQUESTS[path])
         until(lambda: server.service.admission.inside == 0, "the place to be given back")
         # far from all that was asked for
-        assert engine.decoded < 60
+        assert engine.decoded < 120
         metrics = server.metrics()
         # of many short sequences those under way may just have come to their end
         assert metrics["edgevlm_requests_cancelled_total"] == 1 or path == "/v1/decisions"
@@ -90,5 +90,5 @@ def test_so_does_one_that_leaves_a_stream(bundles: Bundles, path: str) -> None:
             assert response.headers["content-type"].startswith("text/event-stream")
             next(response.iter_lines())
         until(lambda: server.service.admission.inside == 0, "the place to be given back")
-        assert engine.decoded < 60
+        assert engine.decoded < 120
         assert server.metrics()["edgevlm_requests_cancelled_total"] == 1

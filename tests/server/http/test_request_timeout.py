@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,11 +54,12 @@ def test_a_stream_that_has_begun_ends_with_an_error_event(hasty: tuple[LiveServe
     server, engine = hasty
     engine.seconds = 0.05
     body = {"messages": [{"role": "user", "content": "tell me"}], "stream": True, "ignore_eos": True}
-    with server.client.stream("POST", "/v1/chat/completions", json=body) as response:
-        assert response.status_code == 200
-        events = list(sse(response))
+    events: list[dict[str, Any] | str] = []
+    while len(events) < 2:  # on a busy machine its time may be up before it begins
+        with server.client.stream("POST", "/v1/chat/completions", json=body) as response:
+            events = list(sse(response)) if response.status_code == 200 else []
     last = events[-1]
-    assert isinstance(last, dict) and last["error"]["code"] == "answer_timeout" and len(events) > 1
+    assert isinstance(last, dict) and last["error"]["code"] == "answer_timeout"
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/decisions"])
@@ -71,8 +73,9 @@ def test_other_routes(hasty: tuple[LiveServer, SlowEngine], path: str) -> None:
     after = server.metrics()
     completed, failed, cancelled = (after[name] - before[name] for name in ENDED)
     assert cancelled == 0, "its client has waited to the end"
-    # of a decisions request some sequences may be through, and its time may be up just between two of them
-    assert (completed, failed) == (0, 1) or (path == "/v1/decisions" and failed <= 1)
+    # its time may be up before it is queued; of a decisions request some sequences may be through, and its time may
+    # be up just between two of them
+    assert (completed, failed) in ((0, 0), (0, 1)) or (path == "/v1/decisions" and failed <= 1)
 
 
 def test_one_that_waits_for_a_slot(hasty: tuple[LiveServer, SlowEngine]) -> None:

@@ -14,6 +14,7 @@ from tests.live import LiveServer
 from tests.pictures import data_url, image_part, text_part, user
 from tests.server.engines import until
 from tests.server.images.picture_hosts import PictureHost, answers, redirects, then_waits
+from tests.server.observe.test_record import leave_after
 
 PNG = base64.b64decode(data_url().partition(",")[2])
 
@@ -123,21 +124,19 @@ def test_a_silent_host_holds_up_nobody_else(bundles: Callable[[str], Path]) -> N
     with PictureHost(then_waits(b"")) as silent:
         hosts = ImageHosts.parse(f"127.0.0.1:{silent.port}")
         with LiveServer.on_bundle(bundles("v2"), engine="echo", image_hosts=hosts) as server:
-            waiting = [threading.Thread(target=leave_after_a_while, args=(server, silent.url())) for _ in range(3)]
+            leave = threading.Event()
+            body = {"messages": user(image_part(silent.url()), text_part())}
+            waiting = [threading.Thread(target=leave_after, args=(server, body, leave.is_set)) for _ in range(3)]
             for thread in waiting:
                 thread.start()
+            until(lambda: server.service.admission.inside == 3, "all three to be inside")
             until(lambda: silent.connections == 2, "the fetches to begin")  # as many as one host gets at once
             assert server.client.get("/health").status_code == 200
             assert ask(server, image_part()).status_code == 200
             # and who leaves ends the fetch
+            leave.set()
             for thread in waiting:
-                thread.join(20)
+                thread.join(60)
             until(lambda: not any(t.is_alive() for t in silent.threads), "the connections to be closed")
             until(lambda: server.service.admission.inside == 0, "the requests to end")
             assert server.metrics()['edgevlm_image_fetches_total{outcome="cancelled"}'] == 3
-
-
-def leave_after_a_while(server: LiveServer, url: str) -> None:
-    with pytest.raises(httpx.ReadTimeout):
-        body = {"messages": user(image_part(url), text_part())}
-        httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=5)

@@ -21,8 +21,11 @@ class Reader(io.StringIO):
         super().__init__()
         self.takes = threading.Event()
         self.takes.set()
+        self.asked = threading.Event()
+        """Someone writes."""
 
     def write(self, text: str) -> int:
+        self.asked.set()
         assert self.takes.wait(60)
         return super().write(text)
 
@@ -60,7 +63,7 @@ def test_who_logs_does_not_wait_for_who_reads_and_what_is_lost_is_said(
     monkeypatch.setattr(log_writer, "MOST_LINES", 10)
     reader.takes.clear()
     log.info("first")
-    until(lambda: not log.handlers[0]._waiting, "the writer to wait for its reader")  # type: ignore[attr-defined]
+    until(reader.asked.is_set, "the writer to wait for its reader")
     for number in range(15):
         log.info("line %d", number)
     reader.takes.set()

@@ -234,7 +234,7 @@ def keyed(bundles: Bundles, tmp_path: Path) -> Iterator[Callable[..., Any]]:
             server.client.headers["authorization"] = f"Bearer {key}"
             server.chat("hello", max_tokens=3)
             server.client.get("/v1/models/other")
-            httpx.get(f"{server.url}/v1/models", headers={"authorization": "Bearer camera-2"})
+            httpx.get(f"{server.url}/v1/models", headers={"authorization": "Bearer camera-2"}, timeout=60)
             until(
                 lambda: server.metrics()['edgevlm_http_requests_total{route="/v1/models",status="401"}'], "the last"
             )

@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 BACKLOG = 2048
 DESCRIPTORS = 65_536
 """As many as the process asks for, where the system lets it choose."""
+TRIES = 5
+"""To find a port that is free at each of a host's addresses."""
 RESERVED = 128
 """Descriptors for everything but clients: the model and its device, decode workers, pictures being fetched."""
 
@@ -24,6 +26,20 @@ def listen(host: str, port: int, options: str = "--") -> Iterator[list[socket.so
 
     `options` is what comes before `host` and `port` in the names of the options that chose them.
     """
+    with ExitStack() as opened:
+        for left in reversed(range(1 if port else TRIES)):
+            try:
+                sockets = opened.enter_context(_listening(host, port, options))
+                break
+            except SettingsError:
+                # a port that was free at one address may be taken at the next
+                if not left:
+                    raise
+        yield sockets
+
+
+@contextmanager
+def _listening(host: str, port: int, options: str) -> Iterator[list[socket.socket]]:
     with ExitStack() as opened:
         wanted = port
         sockets: list[socket.socket] = []

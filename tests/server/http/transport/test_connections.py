@@ -175,7 +175,7 @@ def test_all_addresses_together_have_a_bound(bundles: Bundles) -> None:
 def test_silent_connections_lock_nobody_out_for_long(bundles: Bundles) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(
-            LiveServer.on_bundle(bundles("v2"), engine="echo", max_connections=3, head_timeout=3.0)
+            LiveServer.on_bundle(bundles("v2"), engine="echo", max_connections=3, head_timeout=6.0)
         )
         for _ in range(3):
             stack.enter_context(connected(server))
@@ -277,7 +277,7 @@ def test_who_ends_its_side_and_vanishes_during_a_stream_frees_its_slot(bundles: 
     engine.seconds = 0.1
     with LiveServer.on_engine(bundles("v2"), engine) as server:
         with connected(server) as connection:
-            connection.sendall(post(stream=True))
+            connection.sendall(post(stream=True, content="tell me " * 30))
         until(lambda: server.metrics()["edgevlm_requests_received_total"] == 1, "the request to be read")
         until(lambda: server.service.admission.inside == 0, "the slot to be free")
-        assert engine.decoded < 60, "it went on to the end"
+        assert engine.decoded < 150, "it went on to the end"

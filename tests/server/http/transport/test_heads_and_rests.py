@@ -1,5 +1,6 @@
 """Heads are bounded exactly, and the rest of a body whose request is answered has bounds, too."""
 
+import asyncio
 import json
 import socket
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from edgevlm_server.http.transport import h11_protocol
 from edgevlm_server.http.transport.heads import MAX_HEAD, MAX_METHOD
+from edgevlm_server.http.transport.rest import Rest
 
 from tests.live import LiveServer
 from tests.server.engines import until
@@ -142,7 +144,14 @@ def test_the_rest_of_a_body_has_a_size(bundles: Bundles) -> None:
 
 @pytest.mark.slow
 def test_a_connection_is_kept_when_the_rest_has_come(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(h11_protocol, "REST_SECONDS", 3.0)
+    begun: list[Rest] = []
+
+    class Noted(Rest):
+        def begin(self, transport: asyncio.Transport) -> None:
+            super().begin(transport)
+            begun.append(self)
+
+    monkeypatch.setattr(h11_protocol, "Rest", Noted)
     with LiveServer.on_bundle(bundles("v2"), engine="echo") as server, connected(server) as connection:
         for _ in range(2):
             connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
@@ -150,8 +159,10 @@ def test_a_connection_is_kept_when_the_rest_has_come(bundles: Bundles, monkeypat
             while not text.endswith(b"}}") and (block := connection.recv(4096)):
                 text += block
             assert text.startswith(b"HTTP/1.1 404 ")
+            until(lambda: begun, "the deadline to begin")
             connection.sendall(b"x" * 1000)
-        time.sleep(3.5)  # both deadlines are over
+            until(lambda: begun[-1]._timer is None, "the deadline to be called off")
+            begun.clear()
         connection.sendall(get())
         assert answer(connection)[0] == 200
 

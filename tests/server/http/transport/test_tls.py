@@ -27,12 +27,12 @@ MOST = 8
 class Site:
     """A server with a certificate of an authority of its own."""
 
-    def __init__(self, bundle: Path, folder: Path) -> None:
+    def __init__(self, bundle: Path, folder: Path, head_timeout: float = 20.0) -> None:
         self.authority = trustme.CA()
         self.folder = folder
         self.issue()
         self.certificate = Certificate(folder / "crt", folder / "key")
-        settings = Settings(engine="echo", head_timeout=5.0, max_connections_per_address=MOST)
+        settings = Settings(engine="echo", head_timeout=head_timeout, max_connections_per_address=MOST)
         self.server = LiveServer(lambda: load_model(bundle, settings), settings, certificate=self.certificate)
         self.trusting = ssl.create_default_context()
         self.authority.configure_trust(self.trusting)
@@ -129,12 +129,15 @@ def test_http_on_this_port_is_closed_without_a_word_in_the_log(site: Site, caplo
 
 
 @pytest.mark.slow
-def test_a_handshake_that_does_not_come_is_given_up(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_connection(site.server.address, timeout=20) as connection:
-        until(lambda: site.open() == 1, "the connection to be counted")
+def test_a_handshake_that_does_not_come_is_given_up(
+    bundles: Bundles, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hasty = Site(bundles("v2"), tmp_path, head_timeout=1.0)
+    with hasty.server, socket.create_connection(hasty.server.address, timeout=20) as connection:
         connection.sendall(b"\x16\x03\x01")
         with suppress(ConnectionResetError):
             assert connection.recv(4096) == b""
+        until(lambda: hasty.open() == 0, "its place to be given back")
     assert not caplog.records
 
 
