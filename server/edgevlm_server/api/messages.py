@@ -136,9 +136,10 @@ def parts(content: str | Sequence[_Text | ImageFields], place: str) -> tuple[str
     """A message's texts and pictures, in their order."""
     if isinstance(content, str):
         return (content,)
+    placed = ((part, f"{place}.{index}") for index, part in enumerate(content))
     return tuple(
-        Picture(part.source, part.uuid, place, part.region) if isinstance(part, ImageFields) else part.text
-        for part in content
+        Picture(part.source, part.uuid, at, part.region) if isinstance(part, ImageFields) else part.text
+        for part, at in placed
     )
 
 

@@ -135,7 +135,7 @@ def test_fields_that_would_do_nothing_are_named(
 def test_pictures_that_are_none_are_refused(echo_server: LiveServer, url: str, code: str) -> None:
     body = {"messages": user(image_part(url), text_part())}
     response = echo_server.client.post("/v1/chat/completions", json=body)
-    assert check_error(response, 400, code)["param"] == "messages.0.content"
+    assert check_error(response, 400, code)["param"] == "messages.0.content.0"
 
 
 def test_a_picture_of_one_pixel_is_a_picture(echo_server: LiveServer) -> None:

@@ -149,7 +149,7 @@ def test_a_picture_by_its_name(echo_server: LiveServer) -> None:
     assert answers[0] == answers[1]
     missing = {"input": [{"role": "user", "content": [{"type": "input_image", "uuid": "none"}, question]}]}
     error = check_error(echo_server.client.post("/v1/responses", json=missing), 404, "image_not_cached")
-    assert error["param"] == "input.0.content"
+    assert error["param"] == "input.0.content.0"
 
 
 @pytest.mark.slow

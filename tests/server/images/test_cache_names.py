@@ -68,7 +68,7 @@ def test_within_a_request_a_name_means_the_last_picture_given_so_far(echo_server
 
 def test_an_unknown_name_is_a_404_that_says_what_to_do(echo_server: LiveServer) -> None:
     error = check_error(post(echo_server, part("never sent")), 404, "image_not_cached")
-    assert error["param"] == "messages.0.content"
+    assert error["param"] == "messages.0.content.0"
     assert "send it again" in error["message"]
 
 

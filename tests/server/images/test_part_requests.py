@@ -128,7 +128,7 @@ def test_one_outside_of_the_picture_is_refused_and_hurts_no_other(bundles: Bundl
                 assert reply.status_code == 200
                 continue
             error = check_error(reply, 400, "image_region_outside")
-            assert error["param"] == "messages.0.content" and "120 x 80 pixels" in error["message"]
+            assert error["param"] == "messages.0.content.0" and "120 x 80 pixels" in error["message"]
         until(lambda: server.service.admission.inside == 0, "the places to be given back")
 
 

@@ -114,4 +114,4 @@ def test_whoever_waits_for_the_same_broken_picture_gets_an_error_that_names_its_
         asked = [pool.submit(server.client.post, "/v1/chat/completions", json=body) for body in (first, third) * 4]
         errors = [one.result().json()["error"] for one in asked]
     assert {error["code"] for error in errors} == {"image_invalid"}
-    assert [error["param"] for error in errors] == ["messages.0.content", "messages.2.content"] * 4
+    assert [error["param"] for error in errors] == ["messages.0.content.0", "messages.2.content.0"] * 4

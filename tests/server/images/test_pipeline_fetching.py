@@ -41,7 +41,7 @@ def ask(server: LiveServer, *parts: dict[str, Any]) -> httpx.Response:
 def code(response: httpx.Response) -> str:
     assert response.status_code == 400, response.text
     error: dict[str, str] = response.json()["error"]
-    assert error["param"] == "messages.0.content"
+    assert error["param"] == "messages.0.content.0"
     return error["code"]
 
 
