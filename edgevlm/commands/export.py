@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from edgevlm_engines.names import Device
 
-    parser.add_argument("checkpoint", type=Path, help="folder with config.json, weights and tokenizer.model")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        help="folder with config.json, weights and tokenizer.model, or the name of a published model, such as "
+        "MobileVLM_V2-1.7B, which is fetched first",
+    )
     parser.add_argument("bundle", type=Path, help="folder to create; it must not exist yet")
     parser.add_argument(
         "--device",
@@ -65,11 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_export.bundle_writer import check_absent, scratch_folder
-    from edgevlm_export.graph.precision import DEFAULTS, FLAVOURS
+    from edgevlm_export.graph.precision import FLAVOURS
 
     from edgevlm.accuracy.calibration import encoder_findings
-    from edgevlm.accuracy.recipe import Recipe
-    from edgevlm.progress import Bar
 
     if arguments.report and FLAVOURS[arguments.device] != "ort":
         raise CommandError(
@@ -79,25 +82,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.if_absent and arguments.bundle.exists():
         print(_present(arguments.bundle))
         return 0
-    default = DEFAULTS[arguments.device]
-    recipe = Recipe(
-        arguments.checkpoint,
-        arguments.device,
-        arguments.precision or default.decoder,
-        arguments.vision_precision or default.vision,
-        Bar,
-        arguments.vision_tower,
-        arguments.lora or (),
-        arguments.keep_fp16,
-        arguments.name,
-        arguments.about,
-    )
+    # before gigabytes are fetched
+    check_absent(arguments.bundle)
+    recipe = _recipe(arguments)
     if arguments.calibrate is not None and not any(recipe.roundings()):
         raise CommandError(
             f"Nothing is rounded in {recipe.precision} with vision {recipe.vision_precision}: choose int8 or int4, "
             "or leave out --calibrate."
         )
-    check_absent(arguments.bundle)
     if arguments.calibrate is None and not arguments.report:
         _write(recipe, arguments.bundle, encoder_findings(recipe, arguments.bundle))
     else:
@@ -105,6 +97,41 @@ def run(arguments: argparse.Namespace) -> int:
         with scratch_folder(arguments.bundle) as folder:
             _measure(recipe, arguments.bundle, folder, arguments.calibrate, report=arguments.report)
     return 0
+
+
+def _recipe(arguments: argparse.Namespace) -> "Recipe":
+    from edgevlm_export.graph.precision import DEFAULTS
+
+    from edgevlm.accuracy.recipe import Recipe
+    from edgevlm.progress import Bar
+
+    checkpoint, vision_tower = _found(arguments.checkpoint)
+    default = DEFAULTS[arguments.device]
+    return Recipe(
+        checkpoint,
+        arguments.device,
+        arguments.precision or default.decoder,
+        arguments.vision_precision or default.vision,
+        Bar,
+        arguments.vision_tower or vision_tower,
+        arguments.lora or (),
+        arguments.keep_fp16,
+        arguments.name,
+        arguments.about,
+    )
+
+
+def _found(named: Path) -> tuple[Path, Path | None]:
+    """A folder as it is; a published checkpoint in the hub's cache, with the vision tower that belongs to it."""
+    from edgevlm.hub.published import published
+
+    model = published(named)
+    if model is None:
+        return named, None
+    from edgevlm.hub.pull import pull
+    from edgevlm.progress import Bar
+
+    return pull(model, lambda line: print(line, flush=True), Bar)
 
 
 def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Plan":
