@@ -174,6 +174,8 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=4, help="started one after the other (default: 4)")
     parser.add_argument("--pairs", type=int, default=30, help="of turns, with each server (default: 30)")
     options = parser.parse_args()
+    if options.servers * options.pairs < 2:
+        parser.error("two pairs are needed at least: one ratio has no error")
     bundle = find_bundle(None if options.bundle == "demo" else Path(options.bundle))
     pairs = measured(bundle, options.streams, options.requests, options.max_tokens, options.servers, options.pairs)
     print(f"{heading()}\n\n{report(pairs, options.streams)}")

@@ -6,6 +6,7 @@ Drawn from a name, a seed and the supplies (fonts, photographs). Imports no torc
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from edgevlm_demo.plant import asking, dial, lamps, nameplate, readout, sheet
@@ -65,9 +66,9 @@ def _nothing(name: str, seed: int, shot: Shot, random: Random) -> Scene:
         shot.image = texture(shot.random, shot.size)
     else:
         shot.image = background(shot.random, *shot.size)
-    questions = [asking.absent_question(random, (), "no device") for _ in range(4)]
+    questions = [asking.absent_question(random, (), "no device") for _ in range(2)]
     described = ask(random, Fact("description", "", NOTHING), words="varied")
-    questions += [described, ask(random, presence(random, ()), words="varied")]
+    questions += [replace(described, family="no device"), ask(random, presence(random, ()), words="varied")]
     return Scene(name, seed, shot.finish(), tuple(questions), (), ())
 
 
@@ -116,7 +117,7 @@ def _flange(shot: Shot, region: Region, random: Random) -> tuple[list[Question],
     drawn = flange.choose_flange(shot.random)
     most = 0.48 * min(region[2] - region[0], region[3] - region[1])
     radius = most * shot.random.uniform(0.45, 1.0)
-    shrunk = shot.place(flange.flange_sprite(shot.random, drawn, radius, shot.unit), region)
+    shrunk = shot.place(flange.flange_sprite(shot.random, drawn, radius, shot.unit, "varied"), region)
     clear = shot.camera.gain * (1 - shot.camera.fade) > 0.5 and shot.camera.blur < 1.2
     return _facts(random, flange.facts(drawn, random), legible=clear and radius * shrunk / shot.unit >= 34), (
         flange.phrase(drawn) if clear else "a flange"

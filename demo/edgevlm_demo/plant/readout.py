@@ -17,6 +17,7 @@ from edgevlm_demo.scenes.scene import Mark
 
 LEAST_HEIGHT = 8.0  # of a digit, in pixels at 168 x 168
 LEAST_SEGMENTS = 9.0
+LEAST_POINT = 1.2  # the side of a decimal point
 GROUNDS: tuple[Colour, ...] = (
     (18, 20, 24),
     (30, 34, 40),
@@ -95,7 +96,9 @@ def _segments(shot: Shot, region: Region) -> Readout:
         unit = random.choice(list(QUANTITIES))
         sprite = _boxed(shot, sprite, unit, tall)
     paper = (170, 180, 160) if display.colour == "black" else (24, 24, 26)
-    legible = shot.place_print(sprite, region, tall, LEAST_SEGMENTS, COLOURS[display.colour], paper)
+    points = [mark.box[2] - mark.box[0] for mark in sprite.marks if mark.kind == "."]
+    least = max([LEAST_SEGMENTS, *(LEAST_POINT * max(6.0, tall) / side for side in points)])
+    legible = shot.place_print(sprite, region, tall, least, COLOURS[display.colour], paper)
     return Readout((Value("", text, unit),), display.colour, legible)
 
 

@@ -33,6 +33,15 @@ class Display:
 
 
 @dataclass(frozen=True)
+class _Point:
+    """In heights of a digit: its side, its distance from the digit before, and how far it parts the two digits."""
+
+    side: float
+    left: float
+    room: float
+
+
+@dataclass(frozen=True)
 class _Form:
     """Lengths in heights of a digit; `font` replaces the polygons in the held-out style."""
 
@@ -45,6 +54,7 @@ class _Form:
     hooked_seven: bool
     ghost: bool
     square_point: bool
+    point: _Point
     font: str | None
 
 
@@ -141,6 +151,10 @@ def _choose_form(random: Random, style: Style) -> _Form:
     hooks = 0.25
     if style == "varied" and random.random() < 0.6:
         shape, thickness, hooks = "mitred", random.uniform(0.07, 0.18), 0.6
+    point = _Point(max(0.15, thickness), 0.07, 0.18)
+    if style == "varied" and random.random() < 0.65:
+        spacing = max(spacing, random.uniform(0.14, 0.18))
+        point = _narrow_point(random, spacing)
     return _Form(
         width,
         thickness,
@@ -151,8 +165,15 @@ def _choose_form(random: Random, style: Style) -> _Form:
         hooked_seven=random.random() < hooks,
         ghost=random.random() < 0.4,
         square_point=random.random() < 0.4,
+        point=point,
         font=random.choice(fonts.SEGMENTS_HELD_OUT) if style == "held out" else None,
     )
+
+
+def _narrow_point(random: Random, spacing: float) -> _Point:
+    """Between two digits that stand hardly farther apart for it, as in a module of seven segments and a point."""
+    left, room = random.uniform(0.0, 0.05), random.choice((0.0, 0.0, random.uniform(0.0, 0.15)))
+    return _Point(min(random.uniform(0.09, 0.16), spacing + room - left - 0.02), left, room)
 
 
 def _digit(
@@ -185,8 +206,8 @@ def _cells(text: str, form: _Form) -> list[tuple[str, float]]:
     cells, x = [], 0.0
     for character in text:
         if character == ".":
-            cells.append((character, x - form.spacing + 0.07))
-            x += 0.18
+            cells.append((character, x - form.spacing + form.point.left))
+            x += form.point.room
         else:
             cells.append((character, x))
             x += form.width + form.spacing
@@ -194,7 +215,7 @@ def _cells(text: str, form: _Form) -> list[tuple[str, float]]:
 
 
 def _point_box(x: float, form: _Form, height: float) -> tuple[float, float, float, float]:
-    side = max(0.15, form.thickness)
+    side = form.point.side
     bottom = form.margin + 1
     return (x * height, (bottom - side) * height, (x + side) * height, bottom * height)
 

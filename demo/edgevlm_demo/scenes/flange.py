@@ -10,11 +10,22 @@ from PIL import Image, ImageDraw
 
 from edgevlm_demo.scenes.canvas import Canvas, Region, Sprite, opaque, small_angle
 from edgevlm_demo.scenes.colours import Colour, jitter, mix, shade
-from edgevlm_demo.scenes.scene import LAST, PATCH, PLAIN, Fact, Mark
+from edgevlm_demo.scenes.scene import LAST, PATCH, PLAIN, Fact, Mark, Style
 
 MOST_MISSING = 3
 MIN_RADIUS = 46.0  # pixels at 168 x 168: eight holes then lie in eight patches
 MAX_RADIUS = 80.0
+METALS: tuple[Colour, ...] = ((150, 152, 158), (110, 112, 118), (175, 172, 165), (95, 110, 130))
+PAINTS: tuple[Colour, ...] = (
+    (40, 80, 140),
+    (150, 60, 45),
+    (50, 110, 75),
+    (215, 170, 40),
+    (70, 72, 76),
+    (130, 90, 65),
+)
+BRASS: Colour = (205, 170, 90)
+BLACKENED: Colour = (52, 54, 58)
 
 
 @dataclass(frozen=True)
@@ -32,18 +43,28 @@ def choose_flange(random: Random) -> Flange:
     return Flange(tuple(hole not in missing for hole in range(holes)))
 
 
-def flange_sprite(random: Random, flange: Flange, radius: float, unit: float) -> Sprite:
+@dataclass(frozen=True)
+class _Fittings:
+    """How bolts and holes look; `washer` and `hole` in radii of a bolt, `washer` 0 where there is none."""
+
+    bolt: Colour
+    hollow: Colour
+    hexagonal: bool
+    washer: float
+    hole: float
+
+
+def flange_sprite(random: Random, flange: Flange, radius: float, unit: float, style: Style = "plain") -> Sprite:
     """`radius` in canvas pixels, of which `unit` are one pixel at 168 x 168."""
     side = math.ceil(2 * radius)
-    metal = jitter(random, random.choice(((150, 152, 158), (110, 112, 118), (175, 172, 165), (95, 110, 130))), 15)
+    varied = style == "varied" and random.random() < 0.6
+    metal = jitter(random, random.choice((*METALS, *PAINTS) if varied else METALS), 15)
     image = Image.new("RGBA", (side, side), (*metal, 0))
     draw = ImageDraw.Draw(image)
     _body(random, draw, metal, radius)
     circle = random.uniform(0.7, 0.76) * radius
     size = random.uniform(0.1, 0.14) * radius
-    bolt = _bolt_colour(random, metal)
-    hexagonal = random.random() < 0.6
-    hollow = shade(metal, random.uniform(0.12, 0.28))
+    fittings = _varied_fittings(random, metal) if varied else _fittings(random, metal)
     # no hole lies so near to the top that a rotated picture changes which one is the first
     count = len(flange.bolts)
     first = random.uniform(0.25, 0.75)
@@ -53,11 +74,11 @@ def flange_sprite(random: Random, flange: Flange, radius: float, unit: float) ->
         angle = math.radians((first + index) * 360 / count)
         x, y = radius + circle * math.sin(angle), radius - circle * math.cos(angle)
         if present:
-            _bolt(random, draw, (x, y), 1.15 * size, bolt, hexagonal=hexagonal)
+            _bolt(random, draw, (x, y), 1.15 * size, fittings)
         else:
-            draw.ellipse(
-                (x - size, y - size, x + size, y + size), fill=opaque(hollow), outline=opaque(shade(metal, 0.7))
-            )
+            half = fittings.hole * size
+            edge = opaque(shade(metal, 0.7))
+            draw.ellipse((x - half, y - half, x + half, y + half), fill=opaque(fittings.hollow), outline=edge)
         seen[present] += 1
         follow = LAST if seen[present] == flange.bolts.count(present) else PLAIN
         half = PATCH * unit / 2
@@ -72,7 +93,7 @@ def draw(canvas: Canvas, region: Region) -> Flange:
     flange = choose_flange(random)
     most = min(MAX_RADIUS, 0.48 * min(canvas.size(region)))
     radius = random.uniform(min(MIN_RADIUS, most), most)
-    sprite = flange_sprite(random, flange, radius * canvas.unit, canvas.unit)
+    sprite = flange_sprite(random, flange, radius * canvas.unit, canvas.unit, canvas.style)
     canvas.place(sprite, region, angle=small_angle(random, 5.0))
     return flange
 
@@ -112,24 +133,38 @@ def _body(random: Random, draw: ImageDraw.ImageDraw, metal: Colour, radius: floa
     draw.ellipse((radius - bore, radius - bore, radius + bore, radius + bore), fill=opaque(hollow))
 
 
-def _bolt_colour(random: Random, metal: Colour) -> Colour:
+def _fittings(random: Random, metal: Colour) -> _Fittings:
+    bolt = _bright(random, metal)
+    hexagonal = random.random() < 0.6
+    return _Fittings(bolt, shade(metal, random.uniform(0.12, 0.28)), hexagonal, 0.0, 1.0)
+
+
+def _varied_fittings(random: Random, metal: Colour) -> _Fittings:
+    """Blackened bolts too, washers, and holes that are smaller than the head of a bolt."""
+    black = random.random() < 0.4
+    bolt = jitter(random, BLACKENED, 18) if black else _bright(random, metal)
+    bare = not black and random.random() < 0.6
+    hollow = shade(metal, random.uniform(0.04, 0.28)) if bare else jitter(random, (14, 14, 16), 8)
+    washer = random.uniform(1.1, 1.4) if black or random.random() < 0.6 else 0.0
+    return _Fittings(bolt, hollow, random.random() < 0.75, washer, random.uniform(0.6, 1.0))
+
+
+def _bright(random: Random, metal: Colour) -> Colour:
     if random.random() < 0.3:
-        return jitter(random, (205, 170, 90), 20)
+        return jitter(random, BRASS, 20)
     return jitter(random, mix(metal, (235, 235, 238), random.uniform(0.5, 0.8)), 12)
 
 
 def _bolt(
-    random: Random,
-    draw: ImageDraw.ImageDraw,
-    centre: tuple[float, float],
-    size: float,
-    colour: Colour,
-    *,
-    hexagonal: bool,
+    random: Random, draw: ImageDraw.ImageDraw, centre: tuple[float, float], size: float, fittings: _Fittings
 ) -> None:
     x, y = centre
+    colour = fittings.bolt
     edge = opaque(shade(colour, 0.5))
-    if hexagonal:
+    if fittings.washer:
+        wide = fittings.washer * size
+        draw.ellipse((x - wide, y - wide, x + wide, y + wide), fill=opaque(shade(colour, 0.85)), outline=edge)
+    if fittings.hexagonal:
         draw.regular_polygon((x, y, size * 1.05), 6, rotation=random.randrange(60), fill=opaque(colour), outline=edge)
         inner = 0.55 * size
         draw.ellipse((x - inner, y - inner, x + inner, y + inner), fill=opaque(shade(colour, 1.12)))

@@ -6,36 +6,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DRAWN_WEIGHTS = {
-    "display": 0.14,
-    "dial gauge": 0.2,
-    "signal tower": 0.1,
-    "label": 0.14,
-    "flange": 0.16,
-    "metal plate": 0.1,
-    "panel": 0.12,
-    "empty": 0.04,
+    "display": 0.18,
+    "dial gauge": 0.16,
+    "signal tower": 0.08,
+    "label": 0.2,
+    "flange": 0.18,
+    "metal plate": 0.08,
+    "panel": 0.09,
+    "empty": 0.03,
 }
 PLANT_WEIGHTS = {
     "display": 0.26,
-    "dial gauge": 0.18,
-    "signal tower": 0.06,
+    "dial gauge": 0.17,
+    "signal tower": 0.05,
     "label": 0.2,
-    "flange": 0.08,
-    "metal plate": 0.06,
-    "pair": 0.05,
-    "nothing": 0.08,
+    "flange": 0.1,
+    "metal plate": 0.05,
+    "pair": 0.04,
+    "nothing": 0.1,
     "sketch": 0.03,
 }
 REFUSAL_WEIGHTS = {
-    "display": 0.18,
-    "dial gauge": 0.22,
-    "signal tower": 0.07,
+    "display": 0.19,
+    "dial gauge": 0.2,
+    "signal tower": 0.05,
     "label": 0.17,
-    "flange": 0.02,
+    "flange": 0.05,
     "metal plate": 0.02,
-    "pair": 0.04,
-    "nothing": 0.19,
-    "sketch": 0.09,
+    "pair": 0.03,
+    "nothing": 0.22,
+    "sketch": 0.07,
 }
 
 

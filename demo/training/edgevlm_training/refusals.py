@@ -1,8 +1,8 @@
 """`python -m edgevlm_training.refusals --out DIR --from CHECKPOINT`: a short run that teaches where to refuse.
 
-It learns no new reading. Of devices as a camera sees them, a true answer to which the checkpoint gives a low
-probability becomes the refusal; the plain scenes, which it reads, keep nearly all their answers. A run that is
-stopped begins anew.
+It learns no new reading. A true answer to which the checkpoint gives a low probability becomes the refusal, and more
+is asked of answers about what a camera sees than of those about plain scenes, which it reads. A run that is stopped
+begins anew.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edgevlm_training.train import Run, launch
 PEAKS = 1.2e-4, 3.5e-4  # of the tower and of the language part
 WARM_UP = 0.03  # of the run
 LEAST = {**dict.fromkeys(DOUBTED, 0.6), "gauge reading": 0.4}
-PLAIN_LEAST = {**dict.fromkeys(DOUBTED, 0.2), "gauge reading": 0.1}
+PLAIN_LEAST = {**dict.fromkeys(DOUBTED, 0.4), "gauge reading": 0.25}
 AVERAGED = 0.005
 
 

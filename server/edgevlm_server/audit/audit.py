@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,6 +101,8 @@ class Audit:
         while not self._outbox.over:
             self._tidy_if_due()
             items = self._outbox.waiting(SYNC_SECONDS)
+            # pictures one by one, so that each makes room for the next
+            items = [*takewhile(lambda one: isinstance(one, Line), items)] or items[:1]
             self._write(items)
             self._outbox.done(len(items))
             if time.monotonic() - synced >= SYNC_SECONDS:
@@ -108,6 +111,7 @@ class Audit:
             if not len(self._outbox):
                 # a thread that wakes for each line takes the interpreter from the event loop each time
                 self._outbox.wait_closed(GATHER_SECONDS)
+        self._tidy_if_due()
         self._sync()
         self._folder.close()
 

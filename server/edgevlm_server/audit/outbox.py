@@ -2,12 +2,12 @@
 
 import threading
 from collections import deque
-from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 MOST_ITEMS = 10_000
 AT_ONCE = 100
-"""Are taken out."""
+AT_ONCE_BYTES = 2**18
+"""Are taken out, but one at least: what is taken stays until it is written."""
 OUTBOX_BYTES = 32 * 2**20
 """Of the audit; the memory plan counts them."""
 
@@ -51,7 +51,14 @@ class Outbox(Generic[Item]):
         """
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed.is_set(), seconds)
-            return [item for item, _ in islice(self._items, AT_ONCE)]
+            taken: list[Item] = []
+            total = 0
+            for item, size in self._items:
+                total += size
+                if len(taken) == AT_ONCE or (taken and total > AT_ONCE_BYTES):
+                    break
+                taken.append(item)
+            return taken
 
     def done(self, count: int) -> None:
         """So many of the oldest were dealt with."""

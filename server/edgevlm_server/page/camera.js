@@ -15,34 +15,47 @@ export function watchCamera(chosen) {
   });
 }
 
+let opens = 0; // a later one makes an earlier one void
+
 async function open() {
   // browsers give pages the live camera only over https and on the machine itself; a phone's own camera app works always
   if (!navigator.mediaDevices?.getUserMedia) {
     $("capture").click();
     return;
   }
+  const mine = ++opens;
   $("camera-error").hidden = true;
-  $("camera").disabled = true; // a second camera would replace the first, and nobody would stop that
   try {
-    $("live").srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    if (mine !== opens) {
+      end(stream);
+      return;
+    }
+    end($("live").srcObject);
+    $("live").srcObject = stream;
     await $("live").play();
   } catch (error) {
-    $("camera").disabled = false; // the focus goes there
+    if (mine !== opens) return;
     close($("camera"));
     $("camera-error").textContent = `The camera cannot be used: ${error.message}`;
     $("camera-error").hidden = false;
     return;
   }
-  $("camera").disabled = false;
+  if (mine !== opens) return;
   show(true);
   $("take").focus();
 }
 
 function close(focus) {
-  for (const track of $("live").srcObject?.getTracks() ?? []) track.stop();
+  opens += 1;
+  end($("live").srcObject);
   $("live").srcObject = null;
   show(false);
   focus.focus();
+}
+
+function end(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
 }
 
 function show(live) {

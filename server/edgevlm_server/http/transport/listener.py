@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 2048
 DESCRIPTORS = 65_536
 """As many as the process asks for, where the system lets it choose."""
+Addresses = Sequence[tuple[socket.AddressFamily, str]]
 TRIES = 5
 """To find a port that is free at each of a host's addresses."""
 RESERVED = 128
@@ -26,10 +27,11 @@ def listen(host: str, port: int, options: str = "--") -> Iterator[list[socket.so
 
     `options` is what comes before `host` and `port` in the names of the options that chose them.
     """
+    addresses = _addresses(host, options)
     with ExitStack() as opened:
         for left in reversed(range(1 if port else TRIES)):
             try:
-                sockets = opened.enter_context(_listening(host, port, options))
+                sockets = opened.enter_context(_listening(host, addresses, port, options))
                 break
             except SettingsError:
                 # a port that was free at one address may be taken at the next
@@ -39,12 +41,12 @@ def listen(host: str, port: int, options: str = "--") -> Iterator[list[socket.so
 
 
 @contextmanager
-def _listening(host: str, port: int, options: str) -> Iterator[list[socket.socket]]:
+def _listening(host: str, addresses: Addresses, port: int, options: str) -> Iterator[list[socket.socket]]:
     with ExitStack() as opened:
         wanted = port
         sockets: list[socket.socket] = []
         unavailable: OSError | None = None
-        for family, address in _addresses(host, options):
+        for family, address in addresses:
             try:
                 sockets.append(opened.enter_context(_listener(family, address, port)))
             except OSError as error:
@@ -74,7 +76,7 @@ def connections_that_fit(wanted: int) -> int:
     return most
 
 
-def _addresses(host: str, options: str) -> Sequence[tuple[socket.AddressFamily, str]]:
+def _addresses(host: str, options: str) -> Addresses:
     """The addresses of a host, each once."""
     if host == "localhost":
         # clients try either; the file of host names often has one alone
