@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,14 @@ def test_the_demo_model_s_own_answers(visitor: Visitor, tmp_path: Path) -> None:
     assert visitor.ask("What does the gauge read?") == CANNOT
     assert visitor.verdict() == "The model cannot tell"
     assert look(visitor)[0] < 20
+
+
+def test_a_portrait_is_no_reading(visitor: Visitor) -> None:
+    skimage = find_spec("skimage")
+    assert skimage is not None and skimage.origin is not None
+    visitor.choose(Path(skimage.origin).parent / "data/astronaut.png")
+    assert visitor.ask("What does the gauge read?") == "I cannot see that in the image."
+    assert visitor.verdict() == "The model cannot tell"
 
 
 def test_answers_stay_when_another_picture_comes(visitor: Visitor) -> None:
