@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import ip_address
 from typing import get_args
 
 import pytest
@@ -88,5 +89,7 @@ def test_the_columns_are_those_of_the_csv() -> None:
 def test_the_station_can_be_read() -> None:
     [content] = blocks(section(TEXT, "Stations"), "json")
     station = parse_station("press-4", content.encode())
-    [host] = re.findall(r"--image-hosts (\S+)", TEXT)
+    [hosts] = re.findall(r"--image-hosts (\S+)", TEXT)
+    host, address = hosts.split(",")
+    assert ip_address(address).is_private, "a camera's name leads to an address that is not public"
     assert station.source is not None and f"//{host}/" in station.source

@@ -23,8 +23,9 @@ const messages = [
 const look = tool({ description: "Look closer.", inputSchema: z.object({ at: z.string() }), execute: async () => "no" });
 const value = z.enum(["3.0", "834.2"]);
 const filled = Output.object({ schema: z.object({ value, unit: z.enum(["bar", "V"]).nullable() }) });
-// an address is nothing that is asked of a picture, so the model writes all of it under the schema's grammar
-const inOnePiece = Output.object({ schema: z.object({ value, to: z.email().optional() }) });
+// lists of lists are nothing that is asked of a picture, so the model writes all of it under the schema's grammar
+const rows = z.array(z.array(value).max(1)).max(1);
+const inOnePiece = Output.object({ schema: z.object({ value, rows }) });
 
 async function streamed(model) {
   let text = "";

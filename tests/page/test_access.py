@@ -124,6 +124,6 @@ def test_a_screen_reader_hears_the_answer_once_it_is_whole(visitor: Visitor) -> 
     assert visitor.page.evaluate("heard") == [
         "The picture gauge.jpg is chosen.",
         "Asking.",
-        "Answer: A dial gauge that reads 3.0. (fairly sure)",
+        "Answer: A dial gauge that reads 3.0. (sure)",
     ]
     assert visitor.page.locator("#say").get_attribute("role") == "status"

@@ -5,8 +5,8 @@ from collections import deque
 from typing import Generic, Protocol, TypeVar
 
 MOST_ITEMS = 10_000
-AT_ONCE = 100
-AT_ONCE_BYTES = 2**18
+MOST_TAKEN = 100
+MOST_TAKEN_BYTES = 2**18
 """Are taken out, but one at least: what is taken stays until it is written."""
 OUTBOX_BYTES = 32 * 2**20
 """Of the audit; the memory plan counts them."""
@@ -55,7 +55,7 @@ class Outbox(Generic[Item]):
             total = 0
             for item, size in self._items:
                 total += size
-                if len(taken) == AT_ONCE or (taken and total > AT_ONCE_BYTES):
+                if len(taken) == MOST_TAKEN or (taken and total > MOST_TAKEN_BYTES):
                     break
                 taken.append(item)
             return taken

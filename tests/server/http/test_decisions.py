@@ -220,7 +220,7 @@ def test_arithmetic() -> None:
         (
             {"questions": [YES_NO], "input": [{"role": "user", "content": [{**PICTURE, "image_url": "x"}]}]},
             "image_invalid",
-            "input.0.content",
+            "input.0.content.0",
         ),
     ],
 )
