@@ -35,7 +35,7 @@ MARKS = {
 """What needs more than Python packages; pyproject.toml says what each mark stands for."""
 
 settings.register_profile("full", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile("quick", deadline=None, max_examples=12)
 settings.load_profile("full")
 
 
@@ -54,11 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(1800))
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def patient() -> Iterator[None]:
     """A machine may be busy with other tests; a test of impatience says so itself."""
-    monkeypatch.setattr("edgevlm_server.audit.audit.CLOSE_SECONDS", 60.0)
-    monkeypatch.setattr("edgevlm_server.guided.compiler.SECONDS", 120.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgevlm_server.audit.audit.CLOSE_SECONDS", 60.0)
+        patch.setattr("edgevlm_server.guided.compiler.SECONDS", 120.0)
+        yield
 
 
 @pytest.fixture(params=CASES)

@@ -42,6 +42,7 @@ def test_the_bundle_is_made_once_and_repaired_when_damaged(tmp_path: Path) -> No
         open_bundle(first)
 
 
+@pytest.mark.slow
 def test_two_first_starts_at_once_share_one_bundle(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(demo_bundle, [tmp_path, tmp_path])

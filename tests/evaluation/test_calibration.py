@@ -50,6 +50,7 @@ def test_the_temperature_that_was_built_in_is_found(heat: float) -> None:
     assert found.error[1] < found.error[0]
 
 
+@pytest.mark.slow
 def test_what_is_right_already_is_left_alone() -> None:
     found = fit(answers(4000, 1.0))
     assert found is not None
