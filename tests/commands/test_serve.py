@@ -1,6 +1,7 @@
 """`edgevlm serve` as a process: what it prints, how it loads, drains and ends, and with which exit code."""
 
 import json
+import re
 import signal
 import socket
 import sys
@@ -169,3 +170,13 @@ def test_the_openapi_description_names_the_chat_request(bundles: Bundles) -> Non
         ready(url)
         schema = json.loads(get(f"{url}/openapi.json").text)
     assert "messages" in json.dumps(schema["paths"]["/v1/chat/completions"])
+
+
+def test_what_is_loaded_is_kept_out_of_garbage_collection(bundles: Bundles) -> None:
+    told = 'import atexit, gc; atexit.register(lambda: print("frozen:", gc.get_freeze_count(), file=sys.stderr))'
+    with started(scripted(f"{told}; engine = SlowEngine(bundle, slots=2)", bundles("v2"))) as process:
+        ready(process.url())
+        process.process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    [frozen] = re.findall(r"frozen: (\d+)", process.log)
+    assert int(frozen) > 10_000
