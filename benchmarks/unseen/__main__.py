@@ -24,6 +24,7 @@ from edgevlm.evaluation import calibration
 from edgevlm.evaluation.answerers import Answerer, answerer
 from edgevlm.evaluation.asking import answered
 from edgevlm.evaluation.forms import WAYS
+from edgevlm.key_file import read_key
 
 
 def results(ask: Answerer, families: Sequence[str], count: int, seed: int) -> Iterator[tuple[Result, Image.Image]]:
@@ -37,6 +38,8 @@ def main() -> None:
     options = _parser().parse_args()
     if options.url and (options.bundle or options.engine):
         raise CommandError("--url asks a server that has its own model: leave out BUNDLE and --engine.")
+    if options.key_file and not options.url:
+        raise CommandError("--key-file is for a running server: name it with --url.")
     if options.engine and options.form != "free":
         raise CommandError("The engine is asked freely: leave out --form or --engine.")
     families = _chosen(options.family)
@@ -44,7 +47,8 @@ def main() -> None:
     if PHOTOGRAPHS in families:
         nothing.check()
     bundle = None if options.bundle in (None, "demo") else Path(options.bundle)
-    with answerer(bundle, options.url, directly=options.engine, way=options.form) as ask:
+    key = read_key(options.key_file) if options.key_file else None
+    with answerer(bundle, options.url, key, directly=options.engine, way=options.form) as ask:
         found: list[Result] = []
         pictures: list[Image.Image] = []
         for result, picture in results(ask, families, options.pictures, options.seed):
@@ -84,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bundle", nargs="?", help="folder made by 'edgevlm export' (default: demo, the demo model)")
     parser.add_argument("--url", help="ask a running server, for example http://127.0.0.1:8000")
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help="file that holds the running server's API key")
     parser.add_argument(
         "--engine", action="store_true", help="ask the engine directly, and find the temperature that fits best"
     )

@@ -69,12 +69,12 @@ def _add_published(parser: argparse.ArgumentParser) -> None:
         "--concurrent", type=at_least_one, default=8, metavar="N", help="questions at a time (default: 8)"
     )
     parser.add_argument("--limit", type=at_least_one, metavar="N", help="only the first N questions")
-    parser.add_argument("--key-file", type=Path, metavar="FILE", help="file that holds a running server's API key")
 
 
 def _add_who(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, metavar="BUNDLE", help="bundle to measure (default: the demo model)")
     parser.add_argument("--url", help="ask a running server, for example http://127.0.0.1:8000")
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help="file that holds a running server's API key")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -132,7 +132,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     from edgevlm.evaluation.files import Record, write_answers, write_sheet
 
     records: list[Record] = []
-    with answerer(arguments.model, arguments.url, directly=arguments.engine) as ask:
+    key = _key(arguments.key_file, [arguments.url])
+    with answerer(arguments.model, arguments.url, key, directly=arguments.engine) as ask:
         for name, chosen in SETS.items():
             questions = evaluation_questions(arguments.pictures, **chosen._asdict())
             records += [Record(name, question, said) for question, said in answered(ask, questions, name)]
@@ -166,7 +167,8 @@ def _forms(arguments: argparse.Namespace) -> int:
     if arguments.engine or arguments.answers or arguments.sheet:
         raise CommandError("--forms are asked of a server, for one table: leave out --engine, --answers and --sheet.")
     found: dict[Way, list[Outcome]] = {}
-    with asked_server(arguments.model, arguments.url) as server:
+    key = _key(arguments.key_file, [arguments.url])
+    with asked_server(arguments.model, arguments.url, key) as server:
         for way in WAYS:
             said = answered(HttpAnswerer(server, way), evaluation_questions(arguments.pictures), way)
             found[way] = [Record(way, *pair).outcome for pair in said]

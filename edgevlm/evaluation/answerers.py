@@ -36,22 +36,22 @@ class Answerer(Protocol):
 
 @contextmanager
 def answerer(
-    bundle: Path | None, url: str | None, *, directly: bool = False, way: Way = "free"
+    bundle: Path | None, url: str | None, key: str | None = None, *, directly: bool = False, way: Way = "free"
 ) -> Iterator[Answerer]:
     """What was asked for: a running server, the engine itself, or a server that lives as long as the evaluation."""
     if directly:
         with _engine_answerer(find_bundle(bundle)) as engine:
             yield engine
     else:
-        with asked_server(bundle, url) as server:
+        with asked_server(bundle, url, key) as server:
             yield HttpAnswerer(server, way)
 
 
 @contextmanager
-def asked_server(bundle: Path | None, url: str | None) -> Iterator[Server]:
-    """The running one, or one of the bundle (`None`: the demo model) that ends with the block."""
+def asked_server(bundle: Path | None, url: str | None, key: str | None = None) -> Iterator[Server]:
+    """The running one, asked with the key, or one of the bundle (`None`: the demo model) that ends with the block."""
     if url is not None:
-        yield Server.at(url)
+        yield Server.at(url, key)
     else:
         with own_server(find_bundle(bundle)) as own:
             yield Server.at(own)
@@ -151,6 +151,10 @@ class HttpAnswerer:
             answer = fetch(self._server, "POST", path, json.dumps(body).encode(), seconds=SECONDS)
         except ExchangeError as error:
             raise CommandError(f"{self._server.url} does not answer: {error}.") from None
+        if answer.status == 401:
+            raise CommandError(
+                f"{self._server.url} wants another key: --key-file names the file that holds it (401)."
+            )
         if answer.status != 200:
             raise CommandError(f"{self._server.url} gave no answer (status {answer.status}).")
         with self._expected():

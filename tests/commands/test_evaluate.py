@@ -2,11 +2,16 @@
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from edgevlm_server.http.access.key_file import add_key
+from edgevlm_server.http.access.keys import KeyRing
+from edgevlm_server.model import load_model
+from edgevlm_server.settings import Settings
 
 from edgevlm.cli import main
 from edgevlm.evaluation import answerers
@@ -45,6 +50,26 @@ def test_a_server_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixtur
 def test_a_server_that_refuses_is_one_sentence(echo_server: LiveServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", "demo", "--pictures", "1", "--url", f"{echo_server.url}/nothing"]) == 1
     assert f"{echo_server.url}/nothing gave no answer (status 404)." in capsys.readouterr().err
+
+
+def test_a_server_that_wants_a_key_is_given_it(
+    bundles: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_text(add_key(tmp_path / "keys", "quality") + "\n")
+    settings = Settings(engine="echo")
+    with LiveServer(lambda: load_model(bundles("v2"), settings), settings, KeyRing.load(tmp_path / "keys")) as server:
+        arguments = ["eval", "demo", "--pictures", "1", "--url", server.url]
+        assert main(arguments) == 1
+        assert "--key-file names the file that holds it (401)" in capsys.readouterr().err
+        assert main([*arguments, "--key-file", str(tmp_path / "key")]) == 0
+        assert main([*arguments, "--key-file", str(tmp_path / "key"), "--forms"]) == 0
+    assert "display reading" in capsys.readouterr().out
+
+
+def test_a_key_is_for_a_running_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "key").write_text("x\n")
+    assert main(["eval", "demo", "--key-file", str(tmp_path / "key")]) == 1
+    assert "--key-file is for a running server" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("other", [["--engine"], ["--model", "bundle"]])
