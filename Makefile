@@ -85,7 +85,7 @@ sbom: $(VENV)/installed-test
 	done
 
 $(VENV)/installed-%: pyproject.toml
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[$*]'
 	touch $@
 

@@ -56,7 +56,7 @@ def unpack(file: Path, bundle: Path, key: Path, progress: Progress) -> Index:
 
 
 def target(bundle: Path, folder: str) -> Path:
-    """Where a folder of the pack goes: plans where the server looks for them, wheels and image beside."""
+    """Where a folder of the pack goes: plans where the server looks for them by itself, wheels and image beside."""
     kind, _, key = folder.partition("/")
     if kind == BUNDLE:
         return bundle

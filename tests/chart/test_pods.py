@@ -108,7 +108,7 @@ def test_the_gpu_comes_by_the_runtime_class(rendered: Rendered) -> None:
     assert pod["securityContext"]["supplementalGroups"] == [44]
     for part in containers(pod):
         assert environment(part)["NVIDIA_VISIBLE_DEVICES"] == "all"
-        assert part["resources"]["limits"] == {"memory": "6Gi"}
+        assert part["resources"]["limits"] == {"memory": "10Gi"}
 
 
 def test_a_jetson_sees_its_release_where_the_product_looks(rendered: Rendered) -> None:
