@@ -44,13 +44,14 @@ def encoder_findings(recipe: Recipe, bundle: Path) -> list[Finding]:
     """
     if recipe.roundings().vision is None:
         return []
+    graphs = _activations()
     pictures = list(drawn_pictures(preprocessing_part(recipe.model().config, recipe.vision_tower)))
     with scratch_folder(bundle) as folder:
         path = folder / VISION
         recipe.write_encoder(path)
         bar = recipe.bar("Recording activations", "picture")
         bar.start(len(pictures))
-        inputs = _activations().record_encoder(path, pictures, bar.advance)
+        inputs = graphs.record_encoder(path, pictures, bar.advance)
         bar.finish()
     return _found(recipe, inputs, ENCODER, ENCODER)
 
@@ -76,13 +77,18 @@ def write(recipe: Recipe, bundle: Path, findings: Sequence[Finding]) -> Written:
     return Written(manifest, chosen, "" if chosen == NEAREST else summary(findings, chosen))
 
 
-def _activations() -> ModuleType:
-    """The module that runs graphs, if there is something to run them with."""
+def check_runtime() -> None:
+    """Raise `CommandError` where nothing can run a graph."""
     if find_spec("onnxruntime") is None:
         raise CommandError(
             "To see what rounding does to a model, ONNX Runtime is needed: install the 'cpu' extra of edgevlm, or "
             "leave out --calibrate, --report and --vision-precision int8."
         )
+
+
+def _activations() -> ModuleType:
+    """The module that runs graphs, imported where there is something to run them with."""
+    check_runtime()
     return import_module("edgevlm.accuracy.activations")
 
 

@@ -55,10 +55,10 @@ def calibration_questions(bundle: Path, folder: Path | None) -> Questions:
     from edgevlm_server.text.tokenizer import Tokenizer
 
     manifest, tokenizer = read_manifest(bundle), Tokenizer(bundle / TOKENIZER)
-    if folder is None or (folder == DRAWINGS and not folder.is_dir()):
+    questions = own_questions(folder)
+    if questions is None:
         cases = drawn_cases(manifest, tokenizer, FIRST_DRAWING, CALIBRATION_PICTURES)
         return Questions(cases, QUESTIONS * CALIBRATION_PICTURES, CALIBRATION_PICTURES)
-    questions = read_questions(folder)
     pictures = sum(1 for _ in groupby(questions, key=lambda question: question.image))
     return Questions(own_cases(manifest, tokenizer, questions), len(questions), pictures)
 
@@ -103,6 +103,13 @@ def own_cases(manifest: "Manifest", tokenizer: "Tokenizer", questions: list[Ques
             before = image
 
 
+def own_questions(folder: Path | None) -> list[Question] | None:
+    """The user's, or `None` where drawings are meant. Raises `CommandError`."""
+    if folder is None or (folder == DRAWINGS and not folder.is_dir()):
+        return None
+    return read_questions(folder)
+
+
 def read_questions(folder: Path) -> list[Question]:
     """`questions.jsonl` in the folder: `image`, a file of the folder, and `text` in each line.
 
@@ -127,6 +134,8 @@ def _question(folder: Path, place: str, line: str) -> Question:
         entry = None
     match entry:
         case {"image": str(image), "text": str(text)} if text.strip():
+            if not (folder / image).is_file():
+                raise CommandError(f"{place}: there is no file {folder / image}.")
             return Question(folder / image, text.removeprefix("<image>\n"))
     raise CommandError(f'{place}: {{"image": "a file", "text": "a question"}} is needed.')
 

@@ -47,6 +47,12 @@ class Recipe:
         check_precisions(self.device, self.precision, self.vision_precision)
         return roundings(self.device, self.precision, self.vision_precision)
 
+    def bytes_beside_reference(self, bundles: int) -> int:
+        """Size of the reference's weights and those of so many bundles. Raises `ExportError`."""
+        bundle = describe(self.model(), FLAVOURS[self.device], self.precision, self.vision_precision, self.kept)
+        reference = describe(self.model(), "ort", "fp32", "fp32")
+        return reference.weight_bytes() + bundles * bundle.weight_bytes()
+
     def write(self, bundle: Path, plan: Plan = NEAREST) -> Manifest:
         """Raises `ExportError`."""
         return export_bundle(

@@ -102,7 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
         f"Measuring {load.description}. Ctrl-C stops early and shows the results so far.", file=sys.stderr, flush=True
     )
     phase, seconds, interrupted = measure(server, load.send, load.total)
-    if arguments.requests is None and not interrupted and seconds < load.seconds < inf:
+    drawn_out = load.total == MOST_DRAWN and arguments.requests is None
+    if drawn_out and not interrupted and seconds < load.seconds < inf:
         print(f"All {load.total} pictures were sent before the time was up; --requests draws more.", file=sys.stderr)
     summary = summarise(phase.samples, seconds)
     print(f"{load.description}\n\n{markdown(summary)}", end="", flush=True)

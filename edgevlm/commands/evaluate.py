@@ -137,10 +137,6 @@ def _demo(arguments: argparse.Namespace) -> int:
         for name, chosen in SETS.items():
             questions = evaluation_questions(arguments.pictures, **chosen._asdict())
             records += [Record(name, question, said) for question, said in answered(ask, questions, name)]
-    if arguments.answers is not None:
-        write_answers(arguments.answers, records)
-    if arguments.sheet is not None:
-        write_sheet(arguments.sheet, records)
     scores = {
         name: family_scores(
             (record.question.family, record.said.text, record.question.answer)
@@ -151,7 +147,12 @@ def _demo(arguments: argparse.Namespace) -> int:
     }
     print(table(scores[next(iter(SETS))]))
     print(comparison(scores))
-    print(report([record.judged for record in records if not record.said.refused]))
+    print(report([record.judged for record in records if not record.said.refused]), flush=True)
+    # behind the tables: they are not lost where a file cannot be written
+    if arguments.answers is not None:
+        write_answers(arguments.answers, records)
+    if arguments.sheet is not None:
+        write_sheet(arguments.sheet, records)
     return 0
 
 

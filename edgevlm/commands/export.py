@@ -12,6 +12,7 @@ from edgevlm.conversion import CONVERSION, Conversion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgevlm_engines.names import Precision, VisionPrecision
     from edgevlm_export.calibrate.plan import Plan
     from edgevlm_export.calibrate.search import Finding
 
@@ -84,12 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     # before gigabytes are fetched
     check_absent(arguments.bundle)
+    _check(arguments)
     recipe = _recipe(arguments)
-    if arguments.calibrate is not None and not any(recipe.roundings()):
-        raise CommandError(
-            f"Nothing is rounded in {recipe.precision} with vision {recipe.vision_precision}: choose int8 or int4, "
-            "or leave out --calibrate."
-        )
     if arguments.calibrate is None and not arguments.report:
         _write(recipe, arguments.bundle, encoder_findings(recipe, arguments.bundle))
     else:
@@ -99,19 +96,45 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _recipe(arguments: argparse.Namespace) -> "Recipe":
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise `ExportError` or `CommandError` for what the options, and the user's questions, show to be wrong."""
+    from edgevlm_export.calibrate.search import roundings
+    from edgevlm_export.exporter import check_precisions
+
+    from edgevlm.accuracy.calibration import check_runtime
+    from edgevlm.accuracy.questions import own_questions
+
+    precision, vision_precision = _precisions(arguments)
+    check_precisions(arguments.device, precision, vision_precision)
+    if arguments.calibrate is not None:
+        if not any(roundings(arguments.device, precision, vision_precision)):
+            raise CommandError(
+                f"Nothing is rounded in {precision} with vision {vision_precision}: choose int8 or int4, or leave "
+                "out --calibrate."
+            )
+        own_questions(arguments.calibrate)
+    if arguments.calibrate is not None or arguments.report:
+        check_runtime()
+
+
+def _precisions(arguments: argparse.Namespace) -> "tuple[Precision, VisionPrecision]":
     from edgevlm_export.graph.precision import DEFAULTS
 
+    default = DEFAULTS[arguments.device]
+    return arguments.precision or default.decoder, arguments.vision_precision or default.vision
+
+
+def _recipe(arguments: argparse.Namespace) -> "Recipe":
     from edgevlm.accuracy.recipe import Recipe
     from edgevlm.progress import Bar
 
     checkpoint, vision_tower = _found(arguments.checkpoint)
-    default = DEFAULTS[arguments.device]
+    precision, vision_precision = _precisions(arguments)
     return Recipe(
         checkpoint,
         arguments.device,
-        arguments.precision or default.decoder,
-        arguments.vision_precision or default.vision,
+        precision,
+        vision_precision,
         Bar,
         arguments.vision_tower or vision_tower,
         arguments.lora or (),
@@ -149,11 +172,14 @@ def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Pl
 
 def _measure(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | None, *, report: bool) -> None:
     """The same with one in fp32 to learn from; `folder` has room for what is needed meanwhile."""
+    from edgevlm_export.bundle_writer import check_room
     from edgevlm_export.calibrate.plan import NEAREST
 
     from edgevlm.accuracy.calibration import all_findings
     from edgevlm.accuracy.sensitivity import sensitivity
 
+    # one more that is rounded to nearest, if there is something to compare
+    check_room(folder, recipe.bytes_beside_reference(bundles=2 if report and calibrate is not None else 1))
     reference = folder / "fp32"
     recipe.write_reference(reference)
     findings = all_findings(recipe, reference, calibrate)

@@ -11,6 +11,7 @@ from edgevlm_server.images.formats.limits import ImageLimits
 from edgevlm_server.images.intake import ImageIntake
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.offline import TooLong, begun, encode, said
+from edgevlm_server.runtime.sampling import NotFinite
 
 from edgevlm.cli import CommandError
 from edgevlm.conversion import Conversion
@@ -30,14 +31,22 @@ if TYPE_CHECKING:
 
 
 class Answer:
-    """Pieces of its text, once, as they are made; and how sure the model is of what it has said so far."""
+    """Pieces of its text, once, as they are made; and how sure the model is of what it has said so far.
+
+    Raises `CommandError` where the model computes what is no number.
+    """
 
     def __init__(self, model: Model, sequence: "Answering") -> None:
         self._model = model
         self._sequence = sequence
 
     def __iter__(self) -> Iterator[str]:
-        return said(self._model, self._sequence)
+        try:
+            yield from said(self._model, self._sequence)
+        except NotFinite:
+            raise CommandError(
+                "The model computed values that are not finite; export it in another precision."
+            ) from None
 
     @property
     def confidence(self) -> float:

@@ -1,6 +1,5 @@
 """A checkpoint becomes a bundle: read, describe, write, vouch. Knows the order of work, no operators."""
 
-import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -9,18 +8,21 @@ import numpy as np
 from edgevlm_engines.bundle import EMBEDDING, TOKENIZER
 from edgevlm_engines.manifest import MOST_SLOTS, Manifest, faults
 from edgevlm_engines.names import Device, Precision, VisionPrecision
+from edgevlm_engines.regular_file import read_regular
 from sentencepiece import SentencePieceProcessor
 
-from edgevlm_export.bundle_writer import Progress, check_room, file_table, new_folder, write_manifest
+from edgevlm_export.bundle_writer import SHORT, Progress, check_room, file_table, new_folder, write_manifest
 from edgevlm_export.calibrate.rescale import Scale, fold
 from edgevlm_export.checkpoint.about import read_about
-from edgevlm_export.checkpoint.checkpoint import as_float16
+from edgevlm_export.checkpoint.checkpoint import LFS_POINTER, as_float16
 from edgevlm_export.checkpoint.name import model_name
 from edgevlm_export.errors import CheckpointError, ExportError
 from edgevlm_export.graph.model import describe
 from edgevlm_export.graph.precision import FLAVOURS, RUNS
 from edgevlm_export.manifest_parts import decoder_part, preprocessing_part, prompt_part, vision_part
 from edgevlm_export.model_source import Lora, ModelSource, open_model
+
+_MAX_TOKENIZER_BYTES = 64 << 20  # LLaMA's has half a megabyte
 
 
 def export_bundle(
@@ -42,8 +44,7 @@ def export_bundle(
 
     `vision_tower` and `lora` are as for `open_model`, `kept` as for `describe`; `scales` are folded into the weights
     first. `about` is a file to read in place of the checkpoint's own `edgevlm.json`. `device` is recorded for whoever
-    loads the bundle. The folder appears complete or not at all. Raises
-    `ExportError`.
+    loads the bundle. The folder appears complete or not at all. Raises `ExportError`.
     """
     check_precisions(device, precision, vision_precision)
     report = progress or Progress()
@@ -92,7 +93,10 @@ def export_encoder(model: ModelSource, path: Path, progress: Progress) -> None:
     graph = describe(model, "ort", "fp32", "fp32").vision
     check_room(path.parent, graph.weight_bytes())
     progress.start(graph.weight_bytes())
-    graph.save(path, progress.advance)
+    try:
+        graph.save(path, progress.advance)
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror or SHORT}.") from error
     progress.finish()
 
 
@@ -110,9 +114,15 @@ def _copy_tokenizer(checkpoint: Path, folder: Path, vocabulary: int) -> None:
     source = checkpoint / TOKENIZER
     if not source.is_file():
         raise CheckpointError(f"{source} is missing.")
-    shutil.copyfile(source, folder / TOKENIZER)
     try:
-        tokenizer = SentencePieceProcessor(model_proto=(folder / TOKENIZER).read_bytes())
+        content = read_regular(source, _MAX_TOKENIZER_BYTES)
+    except OSError as error:
+        raise CheckpointError(f"{source} cannot be read: {error.strerror or error}.") from None
+    if content.startswith(LFS_POINTER):
+        raise CheckpointError(f"{source} is a Git LFS pointer, not the tokenizer; `git lfs pull` fetches it.")
+    (folder / TOKENIZER).write_bytes(content)
+    try:
+        tokenizer = SentencePieceProcessor(model_proto=content)
         tokens = len([tokenizer.id_to_piece(token) for token in range(tokenizer.vocab_size())])
     except RuntimeError:
         raise CheckpointError(f"{source} is not a SentencePiece model.") from None

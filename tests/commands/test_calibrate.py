@@ -140,9 +140,11 @@ def test_what_would_do_nothing_is_refused(tmp_path: Path, capsys: pytest.Capture
         ("not json\n", r"questions\.jsonl, line 1: "),
         ('{"image": "a.png", "text": "What?"}\n{"image": 3, "text": "x"}\n', r"line 2: "),
         ('{"image": "a.png", "text": " "}\n', r"line 1: "),
+        ('{"image": "a.png", "text": "x"}\n{"image": "b.png", "text": "x"}\n', r"line 2: there is no file .*b\.png"),
     ],
 )
 def test_a_wrong_file_of_questions_is_named(tmp_path: Path, content: str | None, sentence: str) -> None:
+    (tmp_path / "a.png").touch()
     if content is not None:
         (tmp_path / "questions.jsonl").write_text(content)
     with pytest.raises(CommandError, match=sentence):
@@ -152,11 +154,12 @@ def test_a_wrong_file_of_questions_is_named(tmp_path: Path, content: str | None,
 def test_only_a_line_feed_ends_a_question(tmp_path: Path) -> None:
     texts = ["What\u2028is it?", "And\x85this?"]
     lines = [json.dumps({"image": "a.png", "text": text}, ensure_ascii=False) for text in texts]
+    (tmp_path / "a.png").touch()
     (tmp_path / "questions.jsonl").write_text("\ufeff" + "\r\n".join([*lines, "  "]), encoding="utf-8")
     assert [question.text for question in read_questions(tmp_path)] == texts
 
 
-@pytest.mark.parametrize(("picture", "sentence"), [(None, "cannot be read"), (b"no picture", "0.png: ")])
+@pytest.mark.parametrize(("picture", "sentence"), [(None, "there is no file"), (b"no picture", "0.png: ")])
 def test_a_picture_that_cannot_be_used_is_named(
     tmp_path: Path, picture: bytes | None, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

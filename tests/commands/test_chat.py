@@ -1,13 +1,15 @@
 """`edgevlm chat`: pictures, history, and beginning anew, as typed in a terminal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from edgevlm_server.runtime.sampling import NotFinite
 from edgevlm_server.settings import Settings
 from edgevlm_server.text.prompt import Mark, Turn
 
 from edgevlm.cli import main
+from edgevlm.offline import local_model
 from edgevlm.offline.local_model import LocalModel
 from tests.conftest import GOLDEN
 
@@ -45,6 +47,17 @@ def typed(
 def expected(bundle: Path, *turns: Turn, pictures: int = 1) -> str:
     with LocalModel.load(bundle, Settings.offline()) as model:
         return "".join(model.answer(turns, model.features([PICTURE] * pictures), 6))
+
+
+def test_values_that_are_no_numbers_are_one_sentence_and_the_conversation_goes_on(
+    bundle: Path, typed: Callable[..., tuple[list[str], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> Iterator[str]:
+        raise NotFinite
+
+    monkeypatch.setattr(local_model, "said", broken)
+    _, err = typed("What is it?", "/new")
+    assert "The model computed values that are not finite" in err
 
 
 @pytest.mark.slow

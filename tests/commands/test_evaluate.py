@@ -85,7 +85,21 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
 ) -> None:
     arguments = ["eval", "demo", "--engine", "--model", str(demo_model), "--pictures", "1"]
     assert main([*arguments, "--answers", str(tmp_path / "absent" / "file")]) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "cannot be written" in captured.err
+    assert "Expected calibration error" in captured.out
+
+
+def test_a_server_that_refuses_doubtful_answers_is_asked_for_them(
+    demo_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(min_confidence=1.0)
+    with LiveServer(lambda: load_model(demo_model, settings), settings) as server:
+        arguments = ["eval", "demo", "--pictures", "1", "--url", server.url]
+        assert main(arguments) == 0
+        assert "| lit lamp | 1 | 100.0 |" in capsys.readouterr().out
+        assert main([*arguments, "--forms"]) == 0
+    assert "| lit lamp | 1 | 100.0 | 100.0 | 100.0 |" in capsys.readouterr().out
 
 
 def test_three_ways_to_ask_stand_side_by_side_and_need_one_server(

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Reply = tuple[int, str]
-"""A status, and what is said with it."""
+Reply = tuple[int, str | None]
+"""A status, and what is said with it: `None` is a refusal."""
 
 
 class Script:

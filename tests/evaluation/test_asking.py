@@ -192,6 +192,14 @@ def test_a_picture_that_is_missing_is_one_sentence(
     assert "n2.jpg cannot be read: No such file or directory." in capsys.readouterr().err
 
 
+def test_an_answer_that_the_server_refuses_is_no_wrong_answer(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with scripted_server(Script(lambda body: (200, None))) as url:
+        assert evaluate(url, data, tmp_path / "a") == 1
+    assert "the server refused its own answer; measure one without --min-confidence" in capsys.readouterr().err
+
+
 def test_a_key_is_sent(data: Path, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("ek-secret\n")
     with scripted_server(script := Script(right)) as url:

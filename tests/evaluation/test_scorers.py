@@ -173,6 +173,16 @@ def test_mmbench_prompts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cell", "option"), [("Na", "Na"), ("Null", "Null"), ("NA", None), ("NaN", None), ("None", None)]
+)
+def test_mmbench_knows_sodium_from_nothing(tmp_path: Path, cell: str, option: str | None) -> None:
+    table = FOLDERS["mmbench"](tmp_path) / mmbench.TABLE
+    table.write_text(table.read_text().replace('"a dog"\t""\t""', f'"a dog"\t"{cell}"\t""', 1))
+    first, *_ = mmbench.questions(tmp_path)
+    assert first.prompt == "What is it?\nA. a cat\nB. a dog" + (f"\nC. {option}" if option else "")
+
+
+@pytest.mark.parametrize(
     ("text", "wanted"),
     [
         ("A", "A"),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,9 @@ def test_a_missing_tokenizer_leaves_nothing_behind(tmp_path: Path) -> None:
     ("make", "sentence"),
     [
         (lambda file: file.write_bytes(b"no tokenizer"), "is not a SentencePiece model"),
+        (lambda file: file.write_bytes(b"version https://git-lfs.github.com/spec/v1"), "is a Git LFS pointer"),
+        (lambda file: (file.unlink(), os.mkfifo(file)), r"tokenizer\.model is missing"),
+        (lambda file: file.write_bytes(bytes(65 << 20)), r"tokenizer\.model cannot be read: it has more than"),
         (lambda file: train_tokenizer(file, 300), r"has 300 tokens, but config\.json says 400"),
     ],
 )

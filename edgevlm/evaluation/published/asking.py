@@ -17,6 +17,7 @@ BUSY = (429, 503)
 TRIES = 8
 FIRST_WAIT = 0.5
 """Seconds after which a busy server is asked again; then twice as long, and so on."""
+GO_ON = "The same command goes on where it stopped."
 
 
 class Asked(NamedTuple):
@@ -76,9 +77,6 @@ async def _ask(how: Asked, question: Question) -> str:
     raise CommandError(f"{how.server.url} has been too busy for a minute (status {answer.status}). {GO_ON}")
 
 
-GO_ON = "The same command goes on where it stopped."
-
-
 def _body(how: Asked, question: Question) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
     if question.picture is not None:
@@ -91,10 +89,12 @@ def _body(how: Asked, question: Question) -> dict[str, Any]:
 def _text(how: Asked, question: Question, status: int, body: bytes) -> str:
     try:
         parsed = json.loads(body)
-        if status == 200:
-            text: str = parsed["choices"][0]["message"]["content"]
-            return text.strip()
-        told = parsed["error"]["message"]
+        if status != 200:
+            told = parsed["error"]["message"]
+        elif (text := parsed["choices"][0]["message"]["content"]) is not None:
+            return str(text).strip()
+        else:
+            told = "the server refused its own answer; measure one without --min-confidence"
     except (ValueError, LookupError, TypeError, AttributeError):
         told = "no answer in OpenAI's form"
     raise CommandError(f"{how.server.url}, question {question.id}: {told} (status {status})")

@@ -35,8 +35,10 @@ ROTATED = 1_000_000
 """The copies of a question have its number and a multiple of this."""
 
 FAILED = "none"
-EMPTY = {"", "#n/a", "#n/a n/a", "#na", "<na>", "n/a", "na", "nan", "-nan", "none", "null"}
-"""What the official reader of tables takes for no value, in whatever case."""
+EMPTY = {"", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "n/a", "null"}
+"""What the official reader of tables takes for no value; `Na` is sodium."""
+EMPTY_IN_ANY_CASE = {"nan", "-nan", "none"}
+"""What its generator leaves out beside that."""
 
 BESIDE_A_LETTER = re.compile(r"[.()\[\],:;!*#{}]")
 LAST_WORDS = 4
@@ -74,7 +76,7 @@ def _offered(row: dict[str, str]) -> dict[str, str]:
 
 
 def _empty(value: str | None) -> bool:
-    return value is None or value.lower() in EMPTY
+    return value is None or value in EMPTY or value.lower() in EMPTY_IN_ANY_CASE
 
 
 def judged(data: Path, answers: Sequence[Answer]) -> Units:

@@ -32,7 +32,7 @@ _STALE = (
 _TEXT_TOWER = ("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale")
 _DIGEST_BLOCK = 1 << 20
 _MAGNITUDE, _INFINITE = 0x7FFF, 0x7C00  # a float16's bits without the sign; from infinity on they are no number
-_LFS_POINTER = b"version https://git-lfs"
+LFS_POINTER = b"version https://git-lfs"
 
 
 class TensorSource(Protocol):
@@ -185,6 +185,12 @@ def _find(folder: Path) -> tuple[list[Path], Path | None]:
             return [folder / single], None
         if (folder / index).is_file():
             return _shards(folder / index), folder / index
+    for single, index in WEIGHTS:
+        stem, _, suffix = single.partition(".")
+        if shards := sorted(folder.glob(f"{stem}-*-of-*.{suffix}")):
+            raise CheckpointError(
+                f"{folder} holds {shards[0].name} but not {index}, which says what is in which file."
+            )
     if (folder / "adapter_config.json").is_file():
         raise CheckpointError(f"{folder} holds a LoRA adapter, not a model: export its base with --lora {folder}.")
     wanted = "neither model.safetensors nor pytorch_model.bin, whole or in shards"
@@ -223,10 +229,10 @@ def read_tensors(path: Path) -> Iterable[TensorSource]:
     """The tensors of a file, by its suffix. Raises CheckpointError if it is damaged or cannot be read."""
     try:
         with open_regular(path) as file:
-            start = file.read(len(_LFS_POINTER))
+            start = file.read(len(LFS_POINTER))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
-    if start == _LFS_POINTER:
+    if start == LFS_POINTER:
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; `git lfs pull` fetches them.")
     return read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
 

@@ -176,7 +176,10 @@ def _token(keys: Keys, key: str, default: int, vocabulary: int) -> int:
 
 def _vision(model: Keys, projector: Projector, tower: Path | None) -> VisionConfig:
     if tower is None and projector == "ldpnet":
-        raise model.refusal("mm_projector_type", "such a model needs the folder of its CLIP vision tower")
+        raise model.refusal(
+            "mm_projector_type",
+            "such a model needs the folder of its CLIP vision tower (--vision-tower of 'export' and 'serve')",
+        )
     keys = Keys(model.path, dict(_CLIP_LARGE_336)) if tower is None else _tower_keys(tower / "config.json")
     layers, hidden = keys.size("num_hidden_layers", 12), keys.size("hidden_size", 768)
     heads, activation = keys.size("num_attention_heads", 12), keys.get("hidden_act", "quick_gelu")

@@ -203,6 +203,13 @@ def test_folders_without_weights(tmp_path: Path) -> None:
         open_checkpoint(tmp_path)
 
 
+def test_shards_without_their_index_are_not_called_no_weights(tmp_path: Path, single: str) -> None:
+    stem, _, suffix = single.partition(".")
+    (tmp_path / f"{stem}-00001-of-00002.{suffix}").touch()
+    with pytest.raises(CheckpointError, match=rf"00001-of-00002\.{suffix} but not {stem}\.{suffix}\.index\.json"):
+        open_checkpoint(tmp_path)
+
+
 def test_a_git_lfs_pointer_is_named(tmp_path: Path, single: str) -> None:
     (tmp_path / single).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3370000000\n")
     with pytest.raises(CheckpointError, match="Git LFS pointer"):
