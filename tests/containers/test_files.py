@@ -38,7 +38,7 @@ def test_dockerfiles_are_clean(dockerfile: Path) -> None:
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.stem)
 def test_all_that_an_image_is_made_of_is_let_through(dockerfile: Path) -> None:
-    """Docker leaves out of its mounts, too, what `.dockerignore` names; podman, which builds in these tests, does not."""
+    """Docker leaves out of mounts, too, what `.dockerignore` names; podman, which builds in these tests, does not."""
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     used = set(re.findall(r"\bdocker/(?:locks|sources|[\w-]+\.py)\b", dockerfile.read_text()))
     assert used >= {"docker/locks", "docker/sbom.py"}
