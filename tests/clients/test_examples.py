@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgevlm_server.images.hosts import ImageHosts
@@ -65,7 +66,7 @@ def test_the_curl_script_keeps_quotes_and_says_what_is_wrong(demo: LiveServer) -
 
 
 @contextmanager
-def camera_loop(demo: LiveServer, *arguments: str | Path) -> Iterator[Iterator[dict[str, str]]]:
+def camera_loop(demo: LiveServer, *arguments: str | Path) -> Iterator[Iterator[dict[str, Any]]]:
     """Its lines as they come; it is ended with the block, as it never ends itself."""
     environment = {**os.environ, "EDGEVLM_URL": demo.url}
     command = [sys.executable, EXAMPLES / "camera_loop.py", *arguments]
