@@ -11,6 +11,7 @@ from pathlib import Path
 
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
+from openai import OpenAI
 from pydantic import SecretStr
 
 picture, question = sys.argv[1:]
@@ -22,9 +23,10 @@ message = HumanMessage(
     ]
 )
 
-url = os.environ.get("EDGEVLM_URL", "http://127.0.0.1:8000")
-key = SecretStr(os.environ.get("EDGEVLM_KEY", "none"))
-model = ChatOpenAI(base_url=f"{url}/v1", api_key=key, model="edgevlm-demo")
+url = os.environ.get("EDGEVLM_URL", "http://127.0.0.1:8000") + "/v1"
+key = os.environ.get("EDGEVLM_KEY", "none")
+name = OpenAI(base_url=url, api_key=key).models.list().data[0].id
+model = ChatOpenAI(base_url=url, api_key=SecretStr(key), model=name)
 
 print(model.invoke([message]).text)
 

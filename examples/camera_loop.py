@@ -31,14 +31,17 @@ def frames(source: str, seconds: float) -> Iterator[bytes]:
                     yield reply.read()
             else:
                 new = {path.name for path in Path(source).iterdir() if path.is_file()} - seen
-                seen |= new
-                yield from ((Path(source) / name).read_bytes() for name in sorted(new))
+                for name in sorted(new):
+                    # one that is gone by then must not take those behind it along
+                    seen.add(name)
+                    yield (Path(source) / name).read_bytes()
         except (OSError, http.client.HTTPException) as error:
             print(f"{source}: {error}", file=sys.stderr, flush=True)
         time.sleep(seconds)
 
 
-def ask(frame: bytes, question: str) -> str:
+def ask(frame: bytes, question: str) -> dict[str, str | None]:
+    """The answer, and why it is none if it is a refusal: the model's own, or one that is not sure enough."""
     image = {"url": "data:;base64," + base64.b64encode(frame).decode()}
     content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": question}]
     body = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
@@ -47,7 +50,8 @@ def ask(frame: bytes, question: str) -> str:
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     request = urllib.request.Request(f"{url}/v1/chat/completions", body, headers)
     with urllib.request.urlopen(request, timeout=120) as reply:
-        return str(json.load(reply)["choices"][0]["message"]["content"])
+        choice = json.load(reply)["choices"][0]
+    return {"answer": choice["message"]["content"], "refused": choice["refused"]}
 
 
 def why(error: Exception) -> str:
@@ -60,9 +64,9 @@ def why(error: Exception) -> str:
 
 def main(source: str, question: str, seconds: str = "1") -> None:
     for frame in frames(source, float(seconds)):
-        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        line: dict[str, str | None] = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         try:
-            line["answer"] = ask(frame, question)
+            line |= ask(frame, question)
         except (OSError, ValueError, http.client.HTTPException) as error:
             line["error"] = why(error)
         print(json.dumps(line), flush=True)

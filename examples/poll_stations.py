@@ -48,6 +48,8 @@ def why(error: Exception) -> str:
 
 def main(file: str, seconds: str, *stations: str) -> None:
     names = stations or [one["name"] for one in call("/v1/stations")["data"] if one["has_source"]]
+    if not names:
+        sys.exit("No station has a camera: name the stations, or give one a 'source'.")
     database = sqlite3.connect(file)
     database.execute(f"CREATE TABLE IF NOT EXISTS {TABLE}")
     while True:

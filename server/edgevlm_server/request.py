@@ -104,7 +104,7 @@ class Generation:
     """End tokens do not end the answer."""
     stop: tuple[str, ...] = ()
     keep_space: bool = False
-    """White space at an answer's beginning belongs to it: no template ends in front of it."""
+    """White space at an answer's beginning belongs to it, if it has no form: no template ends in front of it."""
     choices: int = 1
     """Answers to the same prompt, each drawn on its own."""
     logprobs: int | None = None

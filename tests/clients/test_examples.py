@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import runpy
 import shutil
 import sqlite3
 import subprocess
@@ -13,12 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgevlm_server.images.hosts import ImageHosts
 
 from tests.clients.conftest import ROOT
 from tests.live import LiveServer
+from tests.manifests import change
 
 EXAMPLES = ROOT / "examples"
 CASES = {case["picture"]: case for case in json.loads((EXAMPLES / "examples.json").read_text())}
@@ -35,6 +38,13 @@ def run(demo: LiveServer, *command: str | Path, key: str = "none", code: int = 0
 @pytest.mark.parametrize("script", ["ask_openai.py", "ask_langchain.py"])
 def test_python_clients_print_the_answer_whole_and_streamed(demo: LiveServer, script: str) -> None:
     assert run(demo, sys.executable, script, *GAUGE) == "3.0\n3.0\n"
+
+
+def test_langchain_is_told_the_name_that_the_server_gives_its_model(demo_model: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(demo_model, tmp_path / "bundle"))
+    change(bundle, model="line-4")
+    with LiveServer.on_bundle(bundle) as server:
+        assert run(server, sys.executable, "ask_langchain.py", *GAUGE) == "3.0\n3.0\n"
 
 
 def test_the_node_client_prints_the_answer_whole_and_streamed(demo: LiveServer, beside_packages: Path) -> None:
@@ -56,7 +66,7 @@ def test_the_curl_script_keeps_quotes_and_says_what_is_wrong(demo: LiveServer) -
 
 
 @contextmanager
-def camera_loop(demo: LiveServer, *arguments: str | Path) -> Iterator[Iterator[dict[str, str]]]:
+def camera_loop(demo: LiveServer, *arguments: str | Path) -> Iterator[Iterator[dict[str, Any]]]:
     """Its lines as they come; it is ended with the block, as it never ends itself."""
     environment = {**os.environ, "EDGEVLM_URL": demo.url}
     command = [sys.executable, EXAMPLES / "camera_loop.py", *arguments]
@@ -80,6 +90,25 @@ def test_the_camera_loop_takes_new_pictures_of_a_folder(demo: LiveServer, tmp_pa
         shutil.copy(EXAMPLES / "panel.jpg", tmp_path.parent / "3.jpg")
         (tmp_path.parent / "3.jpg").rename(tmp_path / "3.jpg")
         assert next(lines)["answer"] == "3.7"
+
+
+def test_a_picture_that_is_gone_before_it_is_read_takes_no_other_along(tmp_path: Path) -> None:
+    for name in "123":
+        (tmp_path / name).write_text(name)
+    frames = runpy.run_path(str(EXAMPLES / "camera_loop.py"))["frames"](str(tmp_path), 0)
+    assert next(frames) == b"1"
+    (tmp_path / "2").unlink()
+    assert next(frames) == b"3"
+
+
+def test_the_camera_loop_says_why_there_is_no_answer(demo_model: Path, tmp_path: Path) -> None:
+    shutil.copy(EXAMPLES / "gauge.jpg", tmp_path)
+    with (
+        LiveServer.on_bundle(demo_model, min_confidence=1.0) as server,
+        camera_loop(server, tmp_path, GAUGE[1], "0.05") as lines,
+    ):
+        line = next(lines)
+    assert (line["answer"], line["refused"]) == (None, "low_confidence")
 
 
 class Snapshot(BaseHTTPRequestHandler):
@@ -165,6 +194,14 @@ def test_stations_are_polled_and_one_without_a_picture_harms_no_other(demo_model
     with sqlite3.connect(tmp_path / "readings.db") as database:
         rows = database.execute("SELECT station, name, value, reason FROM readings ORDER BY rowid").fetchall()
     assert rows[:2] == [("line-1", "display", "834.2", None), ("line-3", "display", "3.7", None)]
+
+
+def test_without_a_camera_there_is_nothing_to_poll(demo_model: Path, tmp_path: Path) -> None:
+    with LiveServer.on_bundle(demo_model, stations=EXAMPLES / "stations") as server:
+        environment = {**os.environ, "EDGEVLM_URL": server.url}
+        command = [sys.executable, str(EXAMPLES / "poll_stations.py"), str(tmp_path / "db"), "0"]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1 and result.stderr.startswith("No station has a camera:")
 
 
 class Proxy(BaseHTTPRequestHandler):

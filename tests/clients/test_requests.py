@@ -5,10 +5,15 @@ from typing import Any, get_type_hints
 import pytest
 from edgevlm_server.api.chat import ChatRequest
 from edgevlm_server.api.completions import CompletionRequest
-from edgevlm_server.api.responses import ResponsesRequest
+from edgevlm_server.api.fields import StreamOptions
+from edgevlm_server.api.responses import Reasoning, ResponsesRequest, TextOptions
+from openai.types.chat import ChatCompletionStreamOptionsParam
 from openai.types.chat import completion_create_params as chat
 from openai.types.completion_create_params import CompletionCreateParamsBase
+from openai.types.responses import ResponseTextConfigParam
+from openai.types.responses.input_token_count_params import InputTokenCountParams
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
+from openai.types.shared_params.reasoning import Reasoning as ReasoningParams
 from pydantic import BaseModel
 
 from tests.clients.requests import CHATS, REFUSED, RESPONSES
@@ -53,6 +58,10 @@ def test_the_others_are_told_why(echo_server: LiveServer, program: str) -> None:
         (ChatRequest, chat.CompletionCreateParamsBase),
         (CompletionRequest, CompletionCreateParamsBase),
         (ResponsesRequest, ResponseCreateParamsBase),
+        (ResponsesRequest, InputTokenCountParams),
+        (Reasoning, ReasoningParams),
+        (TextOptions, ResponseTextConfigParam),
+        (StreamOptions, ChatCompletionStreamOptionsParam),
     ],
 )
 def test_every_field_of_openais_package_is_known(model: type[BaseModel], params: type) -> None:

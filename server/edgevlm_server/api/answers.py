@@ -267,7 +267,8 @@ class OpenResponse(BaseModel):
 class Diagnostics(_Answer):
     """`label_mass`: how likely the model is to say any of the given answers; 0 to 1.
 
-    An answer's `confidence` is the probability of the likeliest of them, times that.
+    An answer's `confidence` is the probability of the likeliest of them, times that, where the bundle's
+    `confidence_temperature` is 1.
     """
 
     label_mass: float

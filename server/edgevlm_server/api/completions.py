@@ -10,7 +10,7 @@ from edgevlm_server.api.fields import GenerationFields, StreamOptions, TopLogpro
 from edgevlm_server.api.strict import PromptText, tag
 from edgevlm_server.api.unsupported import Refused
 from edgevlm_server.request import Request
-from edgevlm_server.runtime.logprobs import Alternative
+from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.output import Output, Usage
 from edgevlm_server.runtime.written import Written
 from edgevlm_server.text.tokenizer import Tokenizer
@@ -21,7 +21,8 @@ TokenIds = list[Annotated[int, Field(ge=0, lt=2**31)]]
 def _shape(value: Any) -> str:
     if isinstance(value, str):
         return "~text"
-    return "~texts" if isinstance(value, list) and isinstance(next(iter(value), None), str) else "~ids"
+    first = next(iter(value), None) if isinstance(value, list) else None
+    return "~texts" if isinstance(first, str) else "~lists" if isinstance(first, list) else "~ids"
 
 
 class CompletionRequest(GenerationFields):
@@ -33,6 +34,7 @@ class CompletionRequest(GenerationFields):
     prompt: Annotated[
         Annotated[PromptText, tag("text")]
         | Annotated[list[PromptText], tag("texts"), Field(min_length=1, max_length=1)]
+        | Annotated[list[Annotated[TokenIds, Field(min_length=1)]], tag("lists"), Field(min_length=1, max_length=1)]
         | Annotated[TokenIds, tag("ids"), Field(min_length=1)],
         Discriminator(_shape),
     ]
@@ -58,8 +60,10 @@ class CompletionRequest(GenerationFields):
     def _prompt(self) -> str | tuple[int, ...]:
         if isinstance(self.prompt, str):
             return self.prompt
-        ids = tuple(one for one in self.prompt if isinstance(one, int))
-        return ids or "".join(map(str, self.prompt))
+        first = self.prompt[0]
+        if isinstance(first, str):
+            return first
+        return tuple(first if isinstance(first, list) else (one for one in self.prompt if isinstance(one, int)))
 
 
 class CompletionWriter(EventWriter):
@@ -98,13 +102,13 @@ class _Listing:
         return {
             "tokens": [token.text for token in tokens],
             "token_logprobs": [token.logprobs.chosen.logprob for token in tokens],
-            "top_logprobs": [self._named(token.logprobs.top) for token in tokens],
+            "top_logprobs": [self._named(token.logprobs) for token in tokens],
             "text_offset": [self._begins(token.text) for token in tokens],
         }
 
-    def _named(self, top: Sequence[Alternative]) -> dict[str, float]:
-        # two tokens can look alike; the likelier one is named
-        return {self._tokenizer.shown(one.token): one.logprob for one in reversed(top)}
+    def _named(self, known: Logprobs) -> dict[str, float]:
+        # the chosen token stands there in any case; two tokens can look alike, and the likelier one is named
+        return {self._tokenizer.shown(one.token): one.logprob for one in (known.chosen, *reversed(known.top))}
 
     def _begins(self, text: str) -> int:
         begin = self._offset

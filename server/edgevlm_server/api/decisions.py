@@ -75,8 +75,9 @@ class Option(StrictModel):
 
 
 def _all_different(options: list[Option]) -> list[Option]:
-    # True == 1, but a text never equals a boolean
-    if len({option.value for option in options}) < len(options):
+    # `true` beside "yes" would be one answer, counted twice
+    spellings = [spelling for option in options for spelling in _spellings(option.value)]
+    if len({*spellings}) < len(spellings):
         raise PydanticCustomError("choices", "Each choice must be different")
     return options
 

@@ -130,7 +130,7 @@ class GenerationFields(SamplingFields, GuidedFields, OtherServersFields):
     max_tokens: Count | None = None
     min_tokens: Annotated[int, Field(ge=0)] | None = None
     logit_bias: (
-        Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=MAX_BIASES)] | None
+        Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)] | None], Field(max_length=MAX_BIASES)] | None
     ) = None
     stop: Annotated[
         Annotated[StopText, tag("text")]
@@ -145,7 +145,7 @@ class GenerationFields(SamplingFields, GuidedFields, OtherServersFields):
 
     @field_validator("logit_bias")
     @classmethod
-    def _names_tokens(cls, value: dict[str, float] | None) -> dict[str, float] | None:
+    def _names_tokens(cls, value: dict[str, float | None] | None) -> dict[str, float | None] | None:
         if not all(key.isascii() and key.isdecimal() and len(key) < 10 for key in value or ()):
             raise PydanticCustomError("logit_bias", "Its keys must be token ids")
         return value
@@ -156,9 +156,9 @@ class GenerationFields(SamplingFields, GuidedFields, OtherServersFields):
         `max_tokens` and `logprobs` are as in `Generation`, and so are `others`: the routes have different fields for
         them.
         """
-        biases = (self.logit_bias or {}).items()
+        biases = ((int(token), bias) for token, bias in (self.logit_bias or {}).items() if bias is not None)
         return Generation(
-            sampling=self.sampling(logit_bias=tuple((int(token), bias) for token, bias in biases)),
+            sampling=self.sampling(logit_bias=tuple(biases)),
             max_tokens=max_tokens,
             min_tokens=self.min_tokens or 0,
             ignore_eos=bool(self.ignore_eos),

@@ -4,7 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from edgevlm_server.api.messages import CONTENT, MAX_MESSAGES, MAX_PARTS, ImageFields, PartFields, parts
+from edgevlm_server.api.messages import (
+    CONTENT,
+    MAX_MESSAGES,
+    MAX_PARTS,
+    EarlierRefusal,
+    ImageFields,
+    PartFields,
+    parts,
+)
 from edgevlm_server.api.strict import PromptText, StrictModel, by_type, tag, text_or_list
 from edgevlm_server.api.unsupported import NO_TOOLS, Hint, Refused
 from edgevlm_server.request import ROLES, Turn
@@ -36,18 +44,6 @@ class EarlierText(StrictModel):
 
     type: Literal["output_text"]
     text: PromptText
-
-
-class EarlierRefusal(StrictModel):
-    """An earlier answer that was none."""
-
-    type: Literal["refusal"]
-    refusal: PromptText
-
-    @property
-    def text(self) -> str:
-        """What was said in place of an answer."""
-        return self.refusal
 
 
 InputPart = Annotated[

@@ -58,6 +58,18 @@ class TextPart(PartFields):
     text: PromptText
 
 
+class EarlierRefusal(StrictModel):
+    """An earlier answer that was none."""
+
+    type: Literal["refusal"]
+    refusal: PromptText
+
+    @property
+    def text(self) -> str:
+        """What was said in place of an answer."""
+        return self.refusal
+
+
 class ImageUrl(BaseModel):
     """Keys that are not here are ignored, because load generators and client wrappers add some."""
 
@@ -82,10 +94,18 @@ class ImagePart(ImageFields):
 
 
 Part = Annotated[
-    Annotated[TextPart, tag("text")] | Annotated[ImagePart, tag("image_url")],
+    Annotated[TextPart, tag("text")]
+    | Annotated[ImagePart, tag("image_url")]
+    | Annotated[EarlierRefusal, tag("refusal")],
     by_type(
-        {"text": "text", "input_text": "text", "image_url": "image_url", "input_image": "image_url"},
-        "A content part must have the type 'text', 'input_text', 'image_url' or 'input_image'",
+        {
+            "text": "text",
+            "input_text": "text",
+            "image_url": "image_url",
+            "input_image": "image_url",
+            "refusal": "refusal",
+        },
+        "A content part must have the type 'text', 'input_text', 'image_url', 'input_image' or 'refusal'",
     ),
 ]
 

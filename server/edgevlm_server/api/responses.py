@@ -16,7 +16,7 @@ from edgevlm_server.api.fields import Count, MinConfidence, SamplingFields, TopL
 from edgevlm_server.api.guided import TextFormat, filled, wanted_format
 from edgevlm_server.api.input_items import Input, conversation
 from edgevlm_server.api.strict import PromptText, StrictModel
-from edgevlm_server.api.unsupported import NOTHING_KEPT, Effort, Hint, Refused, ToolFields
+from edgevlm_server.api.unsupported import NO_REASONING, NOTHING, NOTHING_KEPT, Effort, Hint, Refused, ToolFields
 from edgevlm_server.errors import ApiError
 from edgevlm_server.request import Generation, Request, Structure, Turn
 from edgevlm_server.runtime.output import Output, Usage, joined
@@ -37,6 +37,7 @@ class Reasoning(StrictModel):
     """Without any reasoning there is nothing to summarise."""
 
     effort: Effort = None
+    mode: Annotated[Any, Refused(NO_REASONING, (*NOTHING, "standard"))] = None
     summary: Hint = None
     generate_summary: Hint = None
     context: Hint = None
@@ -58,7 +59,7 @@ Included = Literal[
 Metadata = Annotated[
     dict[
         Annotated[str, StringConstraints(max_length=64)],
-        Annotated[str, StringConstraints(max_length=512)],
+        Annotated[str, StringConstraints(max_length=512)] | None,
     ],
     Field(max_length=16),
 ]
@@ -85,6 +86,7 @@ class ResponsesRequest(SamplingFields, ToolFields):
     image: Hint = None
     background_options: Hint = None
     access_programs: Hint = None
+    personality: Hint = None
     background: Annotated[Any, Refused("A response is there when it is asked for, or streamed")] = None
     previous_response_id: Annotated[Any, Refused(NOTHING_KEPT)] = None
     conversation: Annotated[Any, Refused(NOTHING_KEPT)] = None
@@ -230,7 +232,7 @@ class ResponsesWriter:
             "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
             "instructions": asked.instructions,
             "max_output_tokens": asked.max_output_tokens,
-            "metadata": asked.metadata or {},
+            "metadata": {key: value for key, value in (asked.metadata or {}).items() if value is not None},
             "model": self._model,
             "output": [self._message(status)] if over else [],
             "parallel_tool_calls": False,

@@ -22,6 +22,15 @@ PromptText = Annotated[str, StringConstraints(min_length=0)]
 UNSUPPORTED = "unsupported"
 """The type of an error about a field that is known but not supported; its message says why."""
 
+_WORDS = {
+    "string_unicode": "Text must be valid Unicode",
+    "model_type": "It must be an object",
+    "model_attributes_type": "It must be an object",
+    "dict_type": "It must be an object",
+    "list_type": "It must be a list",
+}
+"""In the place of pydantic's, which speak of Python."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -95,7 +104,7 @@ def invalid(error: ValidationError) -> InvalidRequest:
     if first["type"] == UNSUPPORTED:
         text = f"'{path}' is not supported: {first['msg']}."
         return InvalidRequest(text, code="unsupported_parameter", param=path)
-    message = first["msg"] if first["type"] != "string_unicode" else "Text must be valid Unicode"
+    message = _WORDS.get(first["type"], first["msg"])
     return InvalidRequest(f"{path or 'The body'}: {message}.", code="invalid_value", param=path)
 
 

@@ -85,7 +85,10 @@ class DetokenizeRequest(StrictModel):
 
 
 def count(request: Request, model: Model, max_images: int) -> Counted:
-    """Positions that a request's prompt takes, whether or not it fits. Raises `ApiError`."""
+    """Positions that a request's conversation takes as one prompt, whether or not it fits. Raises `ApiError`.
+
+    An answer that is filled field by field takes about as many for each field.
+    """
     return Counted(input_tokens=len(read_prompt(request, model, max_images).ids))
 
 

@@ -56,6 +56,7 @@ CALLS_NOTHING = (*NOTHING, "auto", "none")
 NO_SPECIAL_TOKENS = "Special tokens have no text here"
 NOTHING_KEPT = "This server keeps nothing between requests; send the earlier messages themselves"
 OPEN_TURN = "The template ends in the assistant's open turn"
+NO_REASONING = "MobileVLM models do not reason first"
 NO_FILES = "This server keeps no files; send the picture itself"
 
 
@@ -67,7 +68,7 @@ def _mode(value: Any) -> Any:
     return value
 
 
-Effort = Annotated[Any, Refused("MobileVLM models do not reason first", (*NOTHING, "none", "minimal", "low"))]
+Effort = Annotated[Any, Refused(NO_REASONING, (*NOTHING, "none", "minimal", "low"))]
 """A low effort is a hint; a high one counts on an answer that was thought over."""
 Call = Annotated[
     Any,

@@ -116,7 +116,10 @@ def _union(options: list[Plain], beside: Schema, *, exclusive: bool) -> Plain:
     listed = [value for option in kept for value in option.values or ()]
     if all(option.values is not None for option in kept):
         return _listed(listed, beside, nullable, exclusive=exclusive)
-    if exclusive or any(option.schema.get("type") in ("object", "array", None) for option in kept):
+    # asked for as one of them, a value that is listed beside others would be left out, or written without a question
+    if exclusive or any(
+        option.values is not None or option.schema.get("type") in ("object", "array", None) for option in kept
+    ):
         raise Unfillable("it is one of several things")
     return kept[0]._replace(nullable=nullable)
 

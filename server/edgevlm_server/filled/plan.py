@@ -55,7 +55,8 @@ class _Planner:
     def _branch(self, plain: Plain, path: Path) -> Branch:
         schema = plain.schema
         members, needed = schema.get("properties", {}), schema.get("required", [])
-        if "patternProperties" in schema or not {*needed} <= members.keys():
+        free = not members and schema.get("additionalProperties") is not False
+        if free or "patternProperties" in schema or not {*needed} <= members.keys():
             raise Unfillable("not all keys of an object are known")
         made = []
         for name, one in members.items():

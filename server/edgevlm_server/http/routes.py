@@ -98,7 +98,10 @@ async def detokenize(request: Request, service: Served) -> answers.Detokenized:
     openapi_extra=takes(ChatRequest, examples.CHAT),
 )
 async def count_chat(request: Request, service: Served) -> answers.Counted:
-    """How many positions a chat request's prompt takes, images included; llama-server's route."""
+    """How many positions a chat request takes as one prompt, images included; llama-server's route.
+
+    JSON from a schema that is filled field by field takes about as many for each field.
+    """
     model = service.loaded().model
     asked = await _body(request, service, ChatRequest)
     return count(asked.request(), model, service.settings.max_images)

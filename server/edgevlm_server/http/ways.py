@@ -57,7 +57,9 @@ def _side_by_side(
     generation, tokenizer = wanted.generation, loaded.model.tokenizer
 
     def answer(ticket: Ticket) -> Answer:
-        text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=generation.keep_space)
+        # every form lets an answer begin with a space that is no part of it
+        keep_space = generation.keep_space and generation.structure is None
+        text = Detokenizer(tokenizer, generation.stop, generation.min_tokens, keep_space=keep_space)
         return Answer(ticket, tokenizer, text, judge, service.metrics, arrival.record.arrived)
 
     return SideBySide([answer(ticket) for ticket in waves.tickets])

@@ -26,7 +26,11 @@ READER = Reader(Refusal("No.", "Say no."), writes_json=False)
         ({"type": "array", "items": reading(a=NUMBER)}, "a list of anything but"),
         ({"type": "array", "prefixItems": [NUMBER]}, "any value is allowed"),
         ({"anyOf": [reading(a=NUMBER), reading(b=NUMBER)]}, "one of several things"),
-        ({"type": "object"}, "there is nothing to ask"),
+        ({"anyOf": [{"type": "string", "const": "unreadable"}, NUMBER]}, "one of several things"),
+        ({"anyOf": [NUMBER, {"enum": ["low", "high"]}, {"type": "null"}]}, "one of several things"),
+        ({"type": "object"}, "not all keys"),
+        ({"type": "object", "additionalProperties": NUMBER}, "not all keys"),
+        ({"type": "object", "additionalProperties": False}, "there is nothing to ask"),
         ({"type": "object", "patternProperties": {"^a": NUMBER}}, "not all keys"),
         ({"type": "object", "required": ["a"]}, "not all keys"),
         ({}, "any value is allowed"),
@@ -86,6 +90,20 @@ def test_there_is_an_end_to_it() -> None:
 def test_what_would_take_long_is_left_to_the_model(schema: Body, why: str) -> None:
     with pytest.raises(Unfillable, match=why):
         plan(schema)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ({"anyOf": [NUMBER, {"type": "string"}]}, "number"),
+        ({"anyOf": [{"type": "string"}, NUMBER]}, "string"),
+        ({"type": ["integer", "string"]}, "integer"),
+        ({"type": ["string", "integer", "null"]}, "string"),
+    ],
+)
+def test_of_several_kinds_of_single_values_the_first_is_asked_for(value: Body, kind: str) -> None:
+    [leaf] = leaves(plan(reading(a=value)))
+    assert leaf.schema["type"] == kind
 
 
 def test_a_bound_that_is_not_exclusive_in_an_older_way_excludes_nothing() -> None:

@@ -212,6 +212,8 @@ def test_arithmetic() -> None:
         ({"questions": [pick("a")]}, "invalid_value", "questions.0.choices"),
         ({"questions": [pick("a", 3)]}, "invalid_value", "questions.0.choices.1.value"),
         ({"questions": [pick("a", "a")]}, "invalid_value", "questions.0.choices"),
+        ({"questions": [pick(True, "Yes")]}, "invalid_value", "questions.0.choices"),
+        ({"questions": [pick("no", False)]}, "invalid_value", "questions.0.choices"),
         ({"questions": [pick(*map(str, range(33)))]}, "invalid_value", "questions.0.choices"),
         ({"questions": [pick(*map(str, range(32)))] * 9}, "invalid_value", "questions"),
         ({"questions": [YES_NO], "input": [{"role": "assistant", "content": "a"}]}, "invalid_value", "input"),

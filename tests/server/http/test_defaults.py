@@ -81,6 +81,7 @@ def test_null_is_absent_at_every_depth(echo_server: LiveServer, path: str) -> No
     "fields",
     [
         {"stream_options": None, "response_format": None, "logit_bias": None, "structured_outputs": None},
+        {"logit_bias": {"5": None}},
         {"response_format": {"type": "text", "json_schema": None}},
         {"stream_options": {"include_usage": True}},
         {"top_logprobs": 0},
@@ -115,6 +116,7 @@ def test_what_a_chat_may_say_in_vain(echo_server: LiveServer, fields: dict[str, 
         {"text": {"format": {"type": "text"}, "verbosity": None}},
         {"reasoning": {"effort": "minimal", "summary": "auto"}},
         {"reasoning": {}},
+        {"reasoning": {"mode": "standard"}, "personality": "friendly"},
         {"include": ["reasoning.encrypted_content"]},
         {"include": []},
         {"truncation": "auto", "max_tool_calls": 3, "context_management": []},
@@ -125,6 +127,11 @@ def test_what_a_chat_may_say_in_vain(echo_server: LiveServer, fields: dict[str, 
 def test_what_a_response_may_be_asked_for_in_vain(echo_server: LiveServer, fields: dict[str, Any]) -> None:
     path = "/v1/responses"
     assert answered(echo_server, path, {**ROUTES[path], **fields}) == answered(echo_server, path, ROUTES[path])
+
+
+def test_a_null_of_the_metadata_is_absent_in_the_answer(echo_server: LiveServer) -> None:
+    body = {"input": "a", "metadata": {"line": "4", "shift": None}}
+    assert echo_server.client.post("/v1/responses", json=body).json()["metadata"] == {"line": "4"}
 
 
 def test_a_response_says_that_nothing_is_stored_and_nothing_called(echo_server: LiveServer) -> None:
@@ -217,6 +224,7 @@ ANSWER = {"role": "assistant", "content": "yes"}
         {"parsed": None, "reasoning_content": "It is red.", "reasoning": "", "refusal": ""},
         {"provider_specific_fields": {"refusal": None}, "thinking_blocks": [], "name": "line-4"},
         {"content": [{"type": "text", "text": "yes", "annotations": [], "cache_control": {"type": "ephemeral"}}]},
+        {"content": [{"type": "refusal", "refusal": "yes"}]},
     ],
 )
 def test_an_answer_is_taken_back_as_client_libraries_keep_it(echo_server: LiveServer, extra: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ def test_other_parts_are_refused_with_the_names_that_are_taken(echo_server: Live
     assert response.status_code == 400
     error = response.json()["error"]
     assert error["param"] == "messages.0.content.0"
-    assert "'text', 'input_text', 'image_url' or 'input_image'" in error["message"]
+    assert "'text', 'input_text', 'image_url', 'input_image' or 'refusal'" in error["message"]
 
 
 @pytest.mark.parametrize(

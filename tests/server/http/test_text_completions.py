@@ -33,7 +33,8 @@ def test_an_answer_begins_where_the_prompt_ends(client: OpenAI) -> None:
 def test_token_ids_are_taken_as_they_are(echo_server: LiveServer, client: OpenAI) -> None:
     ids = echo_server.client.post("/tokenize", json={"prompt": PROMPT}).json()["tokens"]
     assert client.completions.create(model="v2", prompt=ids).choices[0].text == f" {PROMPT}"
-    assert client.completions.create(model="v2", prompt=[PROMPT]).choices[0].text == f" {PROMPT}"
+    for one in ([PROMPT], [ids]):
+        assert client.completions.create(model="v2", prompt=one).choices[0].text == f" {PROMPT}"
 
 
 def test_a_stream_adds_up(client: OpenAI) -> None:
@@ -67,6 +68,21 @@ def test_probabilities_say_where_each_token_begins(client: OpenAI) -> None:
     assert offsets == logprobs.text_offset
 
 
+def test_the_chosen_token_is_always_among_the_likeliest(client: OpenAI) -> None:
+    # the bias chooses a token that the model finds unlikely
+    unlikely = client.completions.create(model="v2", prompt=PROMPT, logprobs=1, max_tokens=1, logit_bias={"100": 100})
+    logprobs = unlikely.choices[0].logprobs
+    assert logprobs is not None and logprobs.tokens and logprobs.token_logprobs and logprobs.top_logprobs
+    [chosen], [top] = logprobs.tokens, logprobs.top_logprobs
+    assert len(top) == 2 and top[chosen] == logprobs.token_logprobs[0] == min(top.values())
+
+
+@pytest.mark.parametrize("prompt", ["yes", "no"])
+def test_the_space_that_a_form_begins_with_is_no_part_of_the_answer(client: OpenAI, prompt: str) -> None:
+    form = {"guided_choice": ["yes", "no"]}
+    assert client.completions.create(model="v2", prompt=prompt, extra_body=form).choices[0].text == prompt
+
+
 def test_several_answers(client: OpenAI) -> None:
     completion = client.completions.create(model="v2", prompt=PROMPT, n=3, max_tokens=2)
     assert [choice.index for choice in completion.choices] == [0, 1, 2]
@@ -82,6 +98,8 @@ def test_several_answers(client: OpenAI) -> None:
         ({"prompt": [1, -1]}, "invalid_value", "prompt.1"),
         ({"prompt": [1, 10**6]}, "invalid_value", "prompt.1"),
         ({"prompt": ["a", 1]}, "invalid_value", "prompt"),
+        ({"prompt": [[1], [2]]}, "invalid_value", "prompt"),
+        ({"prompt": [[]]}, "invalid_value", "prompt.0"),
         ({"prompt": "a", "echo": True}, "unsupported_parameter", "echo"),
         ({"prompt": "a", "suffix": "b"}, "unsupported_parameter", "suffix"),
         ({"prompt": "a", "best_of": 2}, "unsupported_parameter", "best_of"),

@@ -36,6 +36,12 @@ def test_what_is_not_json_is_refused(echo_server: LiveServer, body: bytes | str)
     check_error(post(echo_server, body), 400, "invalid_json")
 
 
+def test_a_key_that_stands_twice_is_told_so(echo_server: LiveServer) -> None:
+    body = '{"messages": [{"role": "user", "content": "a", "content": "b"}]}'
+    message = check_error(post(echo_server, body), 400, "invalid_json")["message"]
+    assert message == "The body has the same key twice in one object."
+
+
 JSON = json.dumps({"messages": [{"role": "user", "content": "Größe?"}], "max_tokens": 2}, ensure_ascii=False)
 
 
@@ -107,7 +113,23 @@ def test_a_body_of_countless_values_is_refused_before_it_costs_anything(echo_ser
 
 @pytest.mark.parametrize("body", ["[]", "null", "5", '"text"'])
 def test_json_that_is_no_object_is_refused(echo_server: LiveServer, body: str) -> None:
-    check_error(post(echo_server, body), 400, "invalid_value")
+    message = check_error(post(echo_server, body), 400, "invalid_value")["message"]
+    assert message == "The body: It must be an object."
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"messages": ["a"]}, "messages.0: It must be an object."),
+        ({"messages": "a"}, "messages: It must be a list."),
+        ({"messages": HELLO, "logit_bias": [5]}, "logit_bias: It must be an object."),
+    ],
+)
+def test_what_has_the_wrong_kind_is_told_in_jsons_words(
+    echo_server: LiveServer, fields: dict[str, Any], message: str
+) -> None:
+    response = echo_server.client.post("/v1/chat/completions", json=fields)
+    assert check_error(response, 400, "invalid_value")["message"] == message
 
 
 def test_a_lone_surrogate_is_refused(echo_server: LiveServer) -> None:
