@@ -3,13 +3,14 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevlm_engines import EngineError, EngineLoadError, NotNow
+from edgevlm_engines import BundleError, EngineError, EngineLoadError, NotNow, Unreadable, check_sizes
 from edgevlm_engines.bundle import MANIFEST
 from edgevlm_engines.manifest import FORMAT
 from edgevlm_engines.names import Device
@@ -22,9 +23,10 @@ from edgevlm.cache.folder import cache_folder, usable
 from edgevlm.cli import CommandError
 from edgevlm.conversion import Conversion
 from edgevlm.demo_bundle import demo_bundle
-from edgevlm.hub.published import Published, published
+from edgevlm.hub.published import MODELS, Published, published
 
 if TYPE_CHECKING:
+    from edgevlm_server.model import Model
     from edgevlm_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,11 @@ def served_bundle(
     if named is not None and (model := published(named)) is not None:
         named, conversion = _pulled(model, conversion)
     if named is not None and not is_checkpoint(named):
+        if named.name == str(named) and not os.path.exists(named):
+            names = ", ".join(MODELS)
+            raise EngineLoadError(
+                f"{named} is not a bundle: there is no such folder, and the published models are {names}."
+            )
         remove_left(named.parent, named.name)
         return named
     device, cache = conversion.device or this_device(settings), cache or cache_folder()
@@ -62,6 +69,24 @@ def served_bundle(
     # a cache is ours, whichever version left something unfinished there
     remove_left(cache)
     return bundle
+
+
+def loaded(find: Callable[[], Path], named: Path | None, load: Callable[[Path], "Model"]) -> "Model":
+    """The model of the bundle that `find` finds; one that was not named is of a cache, and made again if damaged.
+
+    Raises `EngineError`.
+    """
+    bundle = find()
+    try:
+        return load(bundle)
+    except Unreadable:
+        raise
+    except BundleError as error:
+        if bundle == named:
+            raise
+        log.warning("The cached bundle is made again: %s", error)
+        shutil.rmtree(bundle, ignore_errors=True)
+    return load(find())
 
 
 def _pulled(model: Published, conversion: Conversion) -> tuple[Path, Conversion]:
@@ -84,7 +109,7 @@ def this_device(settings: "Settings") -> Device:
 
     ONNX Runtime's GPU is used where it is asked for.
 
-    Raises `EngineLoadError` if TensorRT is all there is, and cannot run.
+    Raises `EngineLoadError` if TensorRT is all there is, and cannot run, and `NotNow` if others hold the GPU.
     """
     asked_for_ort = settings.engine in ("ort", "echo") or (settings.engine is None and settings.provider is not None)
     if asked_for_ort or (settings.engine is None and not _has_tensorrt()):
@@ -94,9 +119,12 @@ def this_device(settings: "Settings") -> Device:
 
     try:
         target = this_target()
-    except EngineError:
+    except NotNow:
+        raise
+    except EngineError as error:
         if settings.engine == "trt" or find_spec("onnxruntime") is None:
             raise
+        log.warning("TensorRT cannot run here, and the CPU is used: %s", error)
         return "cpu"
     return device_for(target)
 
@@ -110,12 +138,13 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
     from edgevlm_export.trt.lock import plan_lock
 
     bundle = cache / f"{model_name(checkpoint)}-{_key(checkpoint, conversion, device)}"
-    if usable(bundle):
+    # whoever loads it hashes its files
+    if usable(bundle, check_sizes):
         return bundle
     advice = f"make it writable, or serve a bundle made with 'edgevlm export {checkpoint} BUNDLE --device {device}'"
     try:
         with plan_lock(cache, _waiting, advice):
-            if not usable(bundle):
+            if not usable(bundle, check_sizes):
                 _export(checkpoint, bundle, conversion, device)
                 hold(bundle)
     except (ExportError, CommandError) as error:
@@ -162,6 +191,9 @@ def _stamps(source: Path) -> Iterator[str]:
     """Of a folder's files, or of a file."""
     # one that is not there is refused by the export, with its own sentence
     for path in sorted(source.iterdir()) if source.is_dir() else [source] if source.is_file() else []:
+        # what else lies there, a repository or a log's folder, changes by itself
+        if not path.is_file():
+            continue
         status = path.stat()
         yield f"{path.name}:{status.st_size}:{status.st_mtime_ns}"
 

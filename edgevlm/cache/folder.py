@@ -1,9 +1,10 @@
 """Where bundles are cached, and whether one that is there can be used. Knows not how they are made."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from edgevlm_engines import BundleError, EngineLoadError, open_bundle
+from edgevlm_engines import BundleError, EngineLoadError, Unreadable, open_bundle
 from edgevlm_export.folder_lock import hold
 from platformdirs import user_cache_path
 
@@ -23,16 +24,18 @@ def cache_folder() -> Path:
     return folder
 
 
-def usable(bundle: Path) -> bool:
+def usable(bundle: Path, check: Callable[[Path], object] = open_bundle) -> bool:
     """Whether the bundle is there and whole; a damaged one is removed, because a cache is ours to repair.
 
-    From then on it counts as used, until this process ends.
+    From then on it counts as used, until this process ends. Raises `Unreadable`: what cannot be read may be whole.
     """
     try:
         if not bundle.exists():
             return False
         hold(bundle)
-        open_bundle(bundle)
+        check(bundle)
+    except Unreadable:
+        raise
     except OSError:
         # a cache that is not ours: whoever writes there next says so
         return False

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from functools import partial
 
@@ -27,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from edgevlm_server.model import load_model
-    from edgevlm_server.observe.log_writer import GatheringHandler
+    from edgevlm_server.observe.log_writer import GatheringHandler, write_rest
     from edgevlm_server.run import serve
 
-    from edgevlm.first_start import check_conversion, served_bundle
+    from edgevlm.first_start import check_conversion, loaded, served_bundle
     from edgevlm.plans import ensure_plans
 
     settings = from_arguments(arguments)
@@ -40,13 +41,18 @@ def run(arguments: argparse.Namespace) -> int:
     except CommandError as error:
         raise SettingsError(str(error)) from None
     form = settings.log_format or ("text" if sys.stderr.isatty() else "json")
-    configure_log(settings.log_level, form, GatheringHandler())
+    handler = GatheringHandler()
+    configure_log(settings.log_level, form, handler)
     for sentence in unknown_variables(OPTIONS):
         log.warning("%s", sentence)
-    bundle = partial(served_bundle, served.model, settings, conversion)
+    find = partial(served_bundle, served.model, settings, conversion)
     prepare = partial(ensure_plans, plans=settings.plans)
+    load = partial(load_model, settings=settings, prepare=prepare, name=served.name)
     try:
-        return serve(settings, lambda: load_model(bundle(), settings, prepare=prepare, name=served.name))
+        code = serve(settings, lambda: loaded(find, served.model, load))
     except SettingsError as error:
         log.error("%s", error)
-        return EXIT_CANNOT_START
+        code = EXIT_CANNOT_START
+    if not write_rest(handler.close):
+        os._exit(code)
+    return code

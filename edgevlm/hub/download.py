@@ -19,7 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from edgevlm.hub.cache import COMMIT, digest
-from edgevlm.hub.errors import HubError
+from edgevlm.hub.errors import HubError, Unreachable, passes
 from edgevlm.hub.listing import HubFile, Listing
 from edgevlm.hub.published import Repository
 
@@ -29,7 +29,6 @@ LONGEST_WAIT = 60.0
 SECONDS = 30.0
 """Without a byte, before a connection counts as lost."""
 HTTP_PARTIAL = 206
-HTTP_AGAIN = (408, 429, 500, 502, 503, 504)
 
 
 def download(repository: Repository, listing: Listing, progress: Progress) -> Path:
@@ -80,7 +79,7 @@ def _receive_all(url: str, part: BinaryIO, size: int, progress: Progress) -> Non
     failures = 0
     while (before := part.seek(0, os.SEEK_END)) != size:
         if failures == ATTEMPTS:
-            raise HubError(f"{url} does not give the {size} bytes that it should; pull again later.")
+            raise Unreachable(f"{url} does not give the {size} bytes that it should; pull again later.")
         try:
             _receive(url, part, progress)
         except (httpx.TransportError, HfHubHTTPError) as error:
@@ -121,7 +120,7 @@ def _pause(error: Exception, failures: int) -> float | None:
     """Seconds before it is worth another try; `None` if it is not."""
     if not isinstance(error, HfHubHTTPError):
         return float(failures)
-    if error.response.status_code not in HTTP_AGAIN:
+    if not passes(error.response.status_code):
         return None
     asked = error.response.headers.get("Retry-After", "")
     pause = float(asked) if asked.isdecimal() else float(2**failures)

@@ -19,7 +19,10 @@ from edgevlm.hub.published import Repository
 HTTP_UNAUTHORISED = 401
 """Also the hub's answer for a repository that does not exist."""
 HTTP_FORBIDDEN = 403
+HTTP_TIMEOUT = 408
 HTTP_TOO_MANY = 429
+HTTP_SERVER_ERROR = 500
+"""And above: the hub's own trouble."""
 
 
 class HubError(CommandError):
@@ -27,7 +30,7 @@ class HubError(CommandError):
 
 
 class Unreachable(HubError):
-    """The hub does not answer: it may a little later."""
+    """The hub does not answer, or not with what it has: it may a little later."""
 
 
 _TOKEN = "set HF_TOKEN to a token of an account that may read it."
@@ -47,11 +50,17 @@ def explained(repository: Repository, folder: Path) -> Iterator[None]:
             f"{repository.id} is not on this machine, and {reason}; {_copy(repository, folder)}"
         ) from None
     except HfHubHTTPError as error:
-        raise HubError(_refusal(error, repository)) from None
+        kind = Unreachable if passes(error.response.status_code) else HubError
+        raise kind(_refusal(error, repository)) from None
     except OSError as error:
         raise HubError(
             f"{folder} cannot be written: {error.strerror or error}; HF_HUB_CACHE names another."
         ) from None
+
+
+def passes(status: int) -> bool:
+    """Whether the same request may be answered otherwise a little later."""
+    return status in (HTTP_TIMEOUT, HTTP_TOO_MANY) or status >= HTTP_SERVER_ERROR
 
 
 def _copy(repository: Repository, folder: Path) -> str:

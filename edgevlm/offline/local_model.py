@@ -16,7 +16,7 @@ from edgevlm_server.runtime.sampling import NotFinite
 from edgevlm.cli import CommandError
 from edgevlm.conversion import Conversion
 from edgevlm.demo_bundle import demo_bundle
-from edgevlm.first_start import check_conversion, served_bundle
+from edgevlm.first_start import check_conversion, loaded, served_bundle
 from edgevlm.pictures import Picture, picture_pixels
 from edgevlm.plans import ensure_plans
 
@@ -71,10 +71,14 @@ class LocalModel:
         if named is None:
             check_conversion(named, conversion)
         # the demo model is small: here it runs as its answers were measured
-        bundle = demo_bundle() if named is None else served_bundle(named, settings, conversion)
-        if precision not in (None, found := read_manifest(bundle).precision):
-            raise CommandError(f"{named} is a bundle in {found}, not {precision}; export it again.")
-        return cls(load_model(bundle, settings, prepare=partial(ensure_plans, plans=settings.plans)))
+        find = demo_bundle if named is None else partial(served_bundle, named, settings, conversion)
+
+        def load(bundle: Path) -> Model:
+            if precision not in (None, found := read_manifest(bundle).precision):
+                raise CommandError(f"{named} is a bundle in {found}, not {precision}; export it again.")
+            return load_model(bundle, settings, prepare=partial(ensure_plans, plans=settings.plans))
+
+        return cls(loaded(find, named, load))
 
     @property
     def name(self) -> str:

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgevlm_engines.bundle import TOKENIZER, Bundle, open_bundle, read_manifest
+    from edgevlm_engines.bundle import TOKENIZER, Bundle, check_sizes, open_bundle, read_manifest
     from edgevlm_engines.engine import IMAGE_TOKEN, Engine, EngineInfo, Floats, Segment, Tokens
-    from edgevlm_engines.errors import BundleError, DeviceError, EngineError, EngineLoadError, NotNow
+    from edgevlm_engines.errors import BundleError, DeviceError, EngineError, EngineLoadError, NotNow, Unreadable
     from edgevlm_engines.host_memory import available_memory, installed_memory
     from edgevlm_engines.loading import engine_for, load_engine, provider_for, slot_length
     from edgevlm_engines.manifest import About, Manifest, Preprocessing, Prompt
@@ -41,8 +41,10 @@ __all__ = [
     "Provider",
     "Segment",
     "Tokens",
+    "Unreadable",
     "alternatives",
     "available_memory",
+    "check_sizes",
     "engine_for",
     "fewer_slots",
     "installed_memory",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevlm_engines.errors import BundleError
+from edgevlm_engines.errors import BundleError, Unreadable
 from edgevlm_engines.manifest import FORMAT, File, Manifest, faults
 from edgevlm_engines.regular_file import open_regular, read_regular
 from edgevlm_engines.sealed_json import SealError, SealMissing, unsealed
@@ -44,13 +44,8 @@ def open_bundle(folder: Path, progress: Callable[[int], None] = lambda count: No
 
     `progress` is told the number of bytes just verified. Raises `BundleError` with one sentence.
     """
-    manifest = read_manifest(folder)
-    for name in REQUIRED:
-        if name not in manifest.files:
-            raise BundleError(f"{folder / MANIFEST} lists no file '{name}'.")
     # all sizes first: a truncated copy is refused at once, not after hashing gigabytes
-    for name, expected in manifest.files.items():
-        _check_size(folder, name, expected)
+    manifest = check_sizes(folder)
     for name, expected in manifest.files.items():
         actual = file_digest(folder / name, progress)
         if actual != expected.sha256:
@@ -61,15 +56,27 @@ def open_bundle(folder: Path, progress: Callable[[int], None] = lambda count: No
     return Bundle(folder, manifest)
 
 
+def check_sizes(folder: Path) -> Manifest:
+    """Read the manifest, and of the files no more than their sizes. Raises `BundleError` with one sentence."""
+    manifest = read_manifest(folder)
+    for name in REQUIRED:
+        if name not in manifest.files:
+            raise BundleError(f"{folder / MANIFEST} lists no file '{name}'.")
+    for name, expected in manifest.files.items():
+        _check_size(folder, name, expected)
+    return manifest
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Check `manifest.json` alone, its own digest before anything else. Raises `BundleError` with one sentence."""
     path = folder / MANIFEST
     try:
         text = read_regular(path, _MAX_MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}.") from None
+        fault = f"it has no {MANIFEST}" if folder.exists() else "there is no such folder"
+        raise BundleError(f"{folder} is not a bundle: {fault}.") from None
     except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error.strerror}.") from None
+        raise Unreadable(f"{path} cannot be read: {error.strerror}.") from None
     try:
         content = unsealed(text)
     except SealMissing as error:
@@ -103,7 +110,7 @@ def file_digest(path: Path, progress: Callable[[int], None] = lambda count: None
                 digest.update(block)
                 progress(len(block))
     except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error.strerror}.") from None
+        raise Unreadable(f"{path} cannot be read: {error.strerror}.") from None
     return digest.hexdigest()
 
 
@@ -112,8 +119,10 @@ def _check_size(folder: Path, name: str, expected: File) -> None:
         raise BundleError(f"{folder / MANIFEST} names a file outside of the bundle.")
     try:
         size = (folder / name).stat().st_size
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BundleError(f"{folder / name} is missing; copy or export the bundle again.") from None
+    except OSError as error:
+        raise Unreadable(f"{folder / name} cannot be read: {error.strerror}.") from None
     if size != expected.size:
         raise BundleError(
             f"{folder / name} is damaged: it has {size} bytes, the manifest says {expected.size}; "

@@ -51,10 +51,10 @@ def slot_length(manifest: Manifest, slots: int, max_length: int | None) -> int:
     """Positions of one slot. Raises `EngineLoadError` unless a bundle allows that many slots of that length."""
     length = manifest.max_length if max_length is None else max_length
     if not 0 < slots <= manifest.max_slots:
-        raise EngineLoadError(f"This bundle allows 1 to {manifest.max_slots} slots, not {slots}.")
+        raise EngineLoadError(f"This bundle allows 1 to {manifest.max_slots} slots (--max-batch), not {slots}.")
     if not manifest.vision.image_tokens < length <= manifest.max_length:
         raise EngineLoadError(
-            f"The length must lie between {manifest.vision.image_tokens + 1}, for one image, "
+            f"The length (--max-length) must lie between {manifest.vision.image_tokens + 1}, for one image, "
             f"and {manifest.max_length}, the most that this model takes; it is {length}."
         )
     return length

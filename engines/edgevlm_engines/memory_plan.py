@@ -152,6 +152,11 @@ def position_bytes(manifest: Manifest) -> int:
     return 2 * shape.layers * shape.kv_heads * shape.head_dim * (2 if half else 4)
 
 
+def graph_weights(manifest: Manifest) -> int:
+    """Bytes of both graphs' weights as they are stored; an engine takes no fewer."""
+    return sum(manifest.files[name].size for name in (DECODER_WEIGHTS, VISION_WEIGHTS))
+
+
 def _weights(manifest: Manifest, place: Place) -> int:
     """Every file of a bundle is read into memory or mapped, and what is mapped must stay in memory to be quick."""
     precisions = {DECODER_WEIGHTS: manifest.precision, VISION_WEIGHTS: manifest.vision_precision}

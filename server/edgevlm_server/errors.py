@@ -238,7 +238,7 @@ class Unavailable(ApiError):
     @classmethod
     def too_busy_to_decode(cls) -> "Unavailable":
         return cls(
-            "The machine is too busy to decode the picture in time; try again soon.",
+            "The machine has too little time or memory to decode the picture now; try again soon.",
             code="image_decoder_busy",
             headers={"retry-after": "5"},
         )

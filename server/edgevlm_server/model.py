@@ -1,6 +1,7 @@
 """A loaded model and what belongs to it: engine, tokenizer, manifest. Knows no HTTP and no requests."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from edgevlm_engines import (
     load_engine,
     open_bundle,
     provider_for,
+    size_text,
 )
 
 from edgevlm_server.memory_budget import MemoryBudget
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 500
 """Characters of a runtime's error."""
+
+QUIET_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,6 @@ Prepare = Callable[[Bundle, int, int], None]
 def load_model(
     folder: Path,
     settings: Settings,
-    progress: Callable[[int], None] = lambda count: None,
     *,
     prepare: Prepare | None = None,
     name: str | None = None,
@@ -64,7 +67,7 @@ def load_model(
     as its bundle does. The engine may have fewer slots than the settings ask for. Raises `EngineError` with one clear
     sentence.
     """
-    bundle = open_bundle(folder, progress)
+    bundle = open_bundle(folder, _told(folder))
     demand = MemoryBudget(bundle.manifest, settings, available_memory(), installed_memory()).plan().demand
     kind = engine_for(bundle.manifest, settings.engine)
     if kind == "trt" and prepare is not None:
@@ -88,6 +91,20 @@ def load_model(
             raise
     manifest = bundle.manifest.model_copy(update={"model": name}) if name else bundle.manifest
     return Model(manifest, tokenizer, engine)
+
+
+def _told(folder: Path) -> Callable[[int], None]:
+    """Takes what was verified, and says from time to time how far that is: gigabytes may take minutes."""
+    done, told = 0, time.monotonic()
+
+    def progress(count: int) -> None:
+        nonlocal done, told
+        done += count
+        if time.monotonic() - told >= QUIET_SECONDS:
+            told = time.monotonic()
+            log.info("Verifying %s: %s so far.", folder, size_text(done))
+
+    return progress
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,31 +22,56 @@ Signature = tuple[tuple[Path, tuple[int, ...] | None], ...]
 
 
 class Reloader:
-    """Event loop only, but for `ignore_hangup` and the signal itself."""
+    """Looks and reads in a thread of its own: a share that hangs holds up neither requests nor the end."""
 
     def __init__(self) -> None:
         self._watched: list[_Watched] = []
+        self._some = threading.Event()
+        self._hung_up = self._ended = False
 
     def watch(self, files: Callable[[], Sequence[Path]], reload: Callable[[], None]) -> None:
         """Call `reload` whenever one of the files has changed, or there are others.
 
-        `files` may raise `OSError` while they cannot be listed; `reload` is called then, too, and can say so.
+        `files` may raise `OSError` while they cannot be listed; `reload` is called then, too, and can say so. Once it
+        has begun, it is called in another thread.
         """
         self._watched.append(_Watched(files, reload))
 
-    async def run(self) -> None:
-        """Look for changes until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            for one in self._watched:
-                one.look()
+    def start(self) -> None:
+        """Look for changes until `end`."""
+        threading.Thread(target=self._run, name="reloader", daemon=True).start()
 
-    def reload(self) -> None:
-        """Read all of them again, changed or not."""
+    def hang_up(self) -> None:
+        """Have all of them read again, changed or not."""
+        self._hung_up = True
+        self._some.set()
+
+    def end(self) -> None:
+        """Waits for nothing: a look under way may hang."""
+        self._ended = True
+        self._some.set()
+
+    def look(self) -> None:
+        """Read what has changed."""
+        for one in self._watched:
+            one.look()
+
+    def read(self) -> None:
+        """Read all of them."""
         if not self._watched:
             log.info("SIGHUP: there are no files to read again.")
         for one in self._watched:
             one.read()
+
+    def _run(self) -> None:
+        while not self._ended:
+            self._some.wait(LOOK_SECONDS)
+            self._some.clear()
+            if self._hung_up:
+                self._hung_up = False
+                self.read()
+            elif not self._ended:
+                self.look()
 
 
 class _Watched:
@@ -63,7 +89,7 @@ class _Watched:
         self._seen = self._signature()
         other = next((path for path, _ in self._seen or () if _is_no_file(path)), None)
         if other is not None:
-            # a pipe would keep the event loop until someone writes
+            # a pipe would be read until someone writes
             log.error("%s is not a file any more. What was read before stays in use.", other)
             return
         try:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
-from edgevlm_engines import DeviceError, EngineError, NotNow
+from edgevlm_engines import DeviceError, EngineError, EngineLoadError, NotNow
 
 from edgevlm_server.audit.audit import open_audit
 from edgevlm_server.device.device import open_device
@@ -25,6 +25,7 @@ from edgevlm_server.http.transport.listener import connections_that_fit, listen
 from edgevlm_server.http.transport.server import BesideServer, Server
 from edgevlm_server.model import Model
 from edgevlm_server.observe.levels import Levels
+from edgevlm_server.observe.log_writer import write_rest
 from edgevlm_server.observe.loop_lag import watch_lag
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import Reader
@@ -99,8 +100,8 @@ async def _run(
     reloader = credentials.reloader()
     stations.watched_by(reloader)
     # at once, and not when the task begins: whoever reads that it listens may hang up
-    on_hangup(asyncio.get_running_loop(), reloader.reload)
-    reloading = asyncio.create_task(reloader.run())
+    on_hangup(asyncio.get_running_loop(), reloader.hang_up)
+    reloader.start()
     async with _metrics_served(service, listeners.metrics):
         serving = asyncio.create_task(server.serve(sockets=listeners.api))
         # whose first step takes the signals: whoever reads that it listens may send one
@@ -120,7 +121,7 @@ async def _run(
     # last of all: until the last byte is out there may be more to write
     clean &= await service.end_audit()
     over.cancel()
-    reloading.cancel()
+    reloader.end()
     watching.cancel()
     if loading.done() and (reason := loading.result()) is not None:
         # last, where the person who reads the end of a log looks
@@ -137,6 +138,10 @@ async def _load(service: Service, load: Callable[[], Model], address: str) -> En
         await service.start(load)
     except EngineError as error:
         return error
+    except OSError as error:
+        return EngineLoadError(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.")
+    if service.state != "ready":
+        return None
     _keep_for_good()
     log.info("Ready: %s/v1/chat/completions", address)
     if not service.settings.no_page:
@@ -161,7 +166,7 @@ async def _reason_to_end(service: Service, loading: asyncio.Task[EngineError | N
 
 def _leave(code: int) -> NoReturn:
     """End without waiting for threads that may never end: a load under way, an engine that hangs."""
-    logging.shutdown()
+    write_rest(logging.shutdown)
     os._exit(code)
 
 

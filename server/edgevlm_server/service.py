@@ -100,6 +100,9 @@ class Service:
     async def start(self, load: Callable[[], Model]) -> None:
         """Load the model in a thread and open for requests. What `load` raises comes out of here."""
         model = await asyncio.to_thread(load)
+        if self._closing is not None:
+            await asyncio.to_thread(model.engine.close)
+            return
         info, temperature = model.engine.info, model.about.confidence_temperature
         self.admission.slots = info.slots
         batcher = Batcher(model.engine, self.metrics, self.engine_died, self.settings.prefix_cache, temperature)
@@ -214,9 +217,11 @@ class Service:
         loaded.refuse()
         self._end_preparing()
         closing = asyncio.create_task(asyncio.to_thread(loaded.close))
-        _, pending = await asyncio.wait({closing}, timeout=HUNG_SECONDS if self._hangs else CLOSE_SECONDS)
+        seconds = HUNG_SECONDS if self._hangs else CLOSE_SECONDS
+        _, pending = await asyncio.wait({closing}, timeout=seconds)
         if pending:
-            log.error("The engine does not end.")
+            what = "a step of the engine, or a picture that is being decoded"
+            log.error("Not everything ended in %g s: %s.", seconds, what)
             loaded.batcher.abandon(Unavailable.draining)
         return not pending
 

@@ -155,7 +155,7 @@ LIBRARIES: dict[str, set[str]] = {
     # the evaluation's threads are clients, not parts of the server
     "threading": {
         *("edgevlm_server.runtime.batcher", "edgevlm_server.images.decode", "edgevlm_server.device"),
-        *("edgevlm_server.audit", "edgevlm_server.observe.log_writer"),
+        *("edgevlm_server.audit", "edgevlm_server.observe.log_writer", "edgevlm_server.reload"),
     },
     "concurrent": {
         *("edgevlm_server.guided.compiler", "edgevlm_server.images.lookups", "edgevlm_server.images.pool"),

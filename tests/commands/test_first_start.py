@@ -3,18 +3,23 @@
 import logging
 import os
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from edgevlm_engines import EngineLoadError, read_manifest
+from edgevlm_engines import BundleError, EngineLoadError, Unreadable, read_manifest
+from edgevlm_engines.bundle import file_digest
 from edgevlm_export.calibrate.groups import Group
 from edgevlm_export.calibrate.search import Finding
+from edgevlm_server.model import load_model
 from edgevlm_server.settings import Settings
 
 from edgevlm.cli import main
 from edgevlm.conversion import Conversion
-from edgevlm.first_start import served_bundle
+from edgevlm.first_start import loaded, served_bundle
 from tests.conftest import GOLDEN
 from tests.export.lora.adapters import drawn, write_adapter
 
@@ -50,6 +55,15 @@ def test_other_files_and_other_precisions_are_other_bundles(checkpoint: Path) ->
     os.utime(checkpoint / "config.json", (0, 0))
     assert len({first, other, served(checkpoint)}) == 3
     assert read_manifest(other).precision == "fp32"
+
+
+def test_what_is_no_file_of_it_changes_nothing(checkpoint: Path) -> None:
+    """Folders that tools keep beside it, and a link that leads nowhere."""
+    (checkpoint / "runs").mkdir()
+    first = served(checkpoint)
+    os.utime(checkpoint / "runs", (0, 0))
+    (checkpoint / "model.safetensors.old").symlink_to("nowhere")
+    assert served(checkpoint) == first
 
 
 def test_what_is_said_of_it_counts(checkpoint: Path, tmp_path: Path) -> None:
@@ -122,6 +136,57 @@ def test_what_was_damaged_or_left_by_a_crash_is_made_again(checkpoint: Path) -> 
     assert served(checkpoint) == first
     assert (first / "decoder.data").stat().st_size > 0
     assert not left.exists()
+
+
+def test_what_cannot_be_read_is_not_taken_for_damaged(checkpoint: Path) -> None:
+    """A link to itself stands for a disk that fails."""
+    first = served(checkpoint)
+    (first / "decoder.data").unlink()
+    (first / "decoder.data").symlink_to("decoder.data")
+    with pytest.raises(Unreadable, match=r"decoder\.data cannot be read"):
+        served(checkpoint)
+    assert (first / "embedding.npy").exists()
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_cached_bundle_is_hashed_once_a_start_and_made_again_where_a_bit_is_wrong(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, hashed = Settings(engine="echo"), Counter[str]()
+
+    def counted(path: Path, progress: Callable[[int], None]) -> str:
+        hashed[path.name] += 1
+        return file_digest(path, progress)
+
+    def start(named: Path) -> None:
+        find = partial(served_bundle, named, settings, V2, checkpoint.with_name("cache"))
+        loaded(find, named, partial(load_model, settings=settings)).engine.close()
+
+    bundle = served(checkpoint)
+    monkeypatch.setattr("edgevlm_engines.bundle.file_digest", counted)
+    monkeypatch.setattr("edgevlm_server.model.QUIET_SECONDS", 0)
+    with caplog.at_level(logging.INFO):
+        start(checkpoint)
+    assert set(hashed.values()) == {1}
+    assert f"Verifying {bundle}: " in caplog.text
+    flip_a_bit(bundle / "decoder.data")
+    start(checkpoint)
+    assert "The cached bundle is made again: " in caplog.text
+    flip_a_bit(bundle / "decoder.data")
+    with pytest.raises(BundleError, match=r"decoder\.data is damaged"):
+        start(bundle)
+    assert bundle.exists(), "what was named is not ours to remove"
+
+
+def test_a_name_that_is_nothing_is_answered_with_the_names_that_are(tmp_path: Path) -> None:
+    with pytest.raises(EngineLoadError, match=r"^MobileVLM-2B is not a bundle: .* published models are MobileVLM-1"):
+        served_bundle(Path("MobileVLM-2B"), Settings(), Conversion())
+    assert served_bundle(tmp_path / "absent", Settings(), Conversion()) == tmp_path / "absent"
 
 
 def test_a_bundle_is_served_as_it_is(tmp_path: Path) -> None:

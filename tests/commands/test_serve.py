@@ -1,11 +1,14 @@
 """`edgevlm serve` as a process: what it prints, how it loads, drains and ends, and with which exit code."""
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -180,3 +183,41 @@ def test_what_is_loaded_is_kept_out_of_garbage_collection(bundles: Bundles) -> N
         assert process.wait() == 0
     [frozen] = re.findall(r"frozen: (\d+)", process.log)
     assert int(frozen) > 10_000
+
+
+def test_a_log_that_nobody_reads_keeps_it_from_nothing(bundles: Bundles) -> None:
+    reader, writer = os.pipe()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    command = [*serve(bundles("v2"), "--engine", "echo"), "--port", url.rpartition(":")[2]]
+    with subprocess.Popen(command, stderr=writer) as process:
+        try:
+            until(lambda: answers(url), "the server to be ready")
+            fill(writer)
+            assert get(f"{url}/health").status_code == 200
+            process.terminate()
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+            os.close(reader)
+            os.close(writer)
+
+
+def answers(url: str) -> bool:
+    try:
+        return get(f"{url}/ready").status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+def fill(pipe: int) -> None:
+    """To the last byte, by an opening of its own: whoever else writes into it waits."""
+    own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        for size in (4096, 1):
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(own, b"." * size)
+    finally:
+        os.close(own)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from edgevlm_engines import read_manifest
+from edgevlm_engines import NotNow, read_manifest
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_server.settings import Settings
 from huggingface_hub import constants
@@ -251,3 +251,10 @@ def test_two_pulls_at_once_fetch_once(mirror: Mirror) -> None:
     checkpoint, _ = pulled()
     assert filecmp.cmp(checkpoint / WEIGHTS, GOLDEN / "v2/checkpoint" / WEIGHTS, shallow=False)
     assert len(mirror.asked(WEIGHTS)) == 1
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502])
+def test_a_hub_in_trouble_may_be_out_of_it_at_the_next_start(mirror: Mirror, status: int, tmp_path: Path) -> None:
+    mirror.listing_refusals = [(status, {})] * 9
+    with pytest.raises(NotNow):
+        served_bundle(Path("MobileVLM_V2-1.7B"), Settings(), Conversion(), tmp_path)

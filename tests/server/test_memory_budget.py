@@ -123,9 +123,9 @@ def test_with_too_little_memory_the_amount_is_among_the_advice(large: Manifest) 
 
 
 def test_the_bundles_own_limits_come_first(large: Manifest) -> None:
-    with pytest.raises(EngineLoadError, match="allows 1 to 64 slots, not 65"):
+    with pytest.raises(EngineLoadError, match=r"allows 1 to 64 slots \(--max-batch\), not 65"):
         MemoryBudget(large, replace(DEFAULTS, max_batch=65, memory=GIB), GIB)
-    with pytest.raises(EngineLoadError, match="length must lie between"):
+    with pytest.raises(EngineLoadError, match=r"The length \(--max-length\) must lie between"):
         MemoryBudget(large, replace(DEFAULTS, max_length=100), 20 * GIB)
 
 

@@ -1,6 +1,7 @@
 """Files are read again when they have changed, however they were changed."""
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ class Watching:
         self.count = 0
         self._reloader = Reloader()
         self._reloader.watch(lambda: [path], self._read)
-        self.hang_up = self._reloader.reload
+        self.read = self._reloader.read
 
     def _read(self) -> None:
         self.count += 1
@@ -77,7 +78,7 @@ def test_hanging_up_reads_again_what_has_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("1")
     watching = Watching(path)
-    watching.hang_up()
+    watching.read()
     assert [watching.count, watching.look()] == [1, 1]
 
 
@@ -112,7 +113,7 @@ def test_new_keys_are_taken_and_a_broken_file_is_said_once(tmp_path: Path, caplo
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
 def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A pipe would keep the event loop until someone writes, and a device may have no end."""
+    """A pipe would be read until someone writes, and a device may have no end."""
     path = tmp_path / "keys"
     path.write_text("1")
     watching = Watching(path)
@@ -169,6 +170,29 @@ def test_one_that_fails_keeps_no_other_from_being_seen(
     reloader = Reloader()
     reloader.watch(lambda: [path], fail if how == "error" else lambda: read.append("long"))
     reloader.watch(lambda: [other], lambda: read.append("other"))
-    reloader.reload()
+    reloader.read()
     assert read == (["other"] if how == "error" else ["long", "other"])
     assert ("could not be read again" in caplog.text) == (how == "error")
+
+
+def test_files_that_hang_hold_up_neither_requests_nor_the_end(tmp_path: Path) -> None:
+    """A share whose server is away: whoever lists it waits, and no other does."""
+    listed, asked, there = threading.Event(), threading.Event(), threading.Event()
+
+    def files() -> list[Path]:
+        if listed.is_set():
+            asked.set()
+            assert there.wait(60)
+        listed.set()
+        return []
+
+    read = threading.Event()
+    reloader = Reloader()
+    reloader.watch(files, read.set)
+    reloader.start()
+    assert asked.wait(60), "nobody looked"
+    reloader.hang_up()
+    assert not read.is_set()
+    there.set()
+    assert read.wait(60), "the hangup was forgotten"
+    reloader.end()

@@ -137,7 +137,7 @@ class Clients:
 
     def _note(self, question: Question, refused: "_Refused") -> None:
         self._ledger.refused[refused.code] += 1
-        if refused.code == "image_invalid":
+        if refused.code == "image_decoder_busy":
             self._ledger.lost[question.text] += 1
         elif refused.code != "queue_full":
             self._ledger.problems.append(f"a good request was refused: {refused}")

@@ -269,6 +269,17 @@ def test_memory_of_a_copy_is_used_again_for_the_next_of_its_size(machine: Machin
         copied.free()
 
 
+def test_copies_of_many_sizes_take_no_more_than_were_in_use_together(machine: Machine) -> None:
+    """As the prefix cache asks for them: one goes before the next comes, whatever their sizes."""
+    caches = Caches(machine)
+    alone = machine.used()
+    for length in range(1, 65):
+        caches.device.copy_out(0, 0, length).free()
+    largest = 3 * 2 * 64 * 6 * 2
+    assert machine.used() - alone <= largest
+    caches.device.free()
+
+
 def test_a_cache_without_room_says_what_would_fit(machine: Machine) -> None:
     from edgevlm_engines.cuda.kv_cache import CudaCache
 

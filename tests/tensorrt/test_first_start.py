@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from edgevlm_engines import EngineLoadError
+from edgevlm_engines import EngineLoadError, NotNow
 from edgevlm_export.folder_lock import unused
 from edgevlm_server.model import Model, load_model
 from edgevlm_server.options import chosen_options
@@ -77,6 +77,18 @@ def test_another_engine_is_exported_for_when_it_is_asked_for(jetson: tuple[str, 
     assert this_device(Settings(provider="cuda")) == "cuda"
     assert this_device(Settings(engine="echo")) == "cpu"
     assert this_device(Settings(engine="trt")) == jetson[0]
+
+
+def test_a_tensorrt_that_cannot_run_is_said_and_one_that_others_hold_is_waited_for(
+    jetson: tuple[str, Machine], caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = jetson[1]
+    machine.fail["cudaSetDevice"] = "cudaErrorInsufficientDriver"
+    assert this_device(Settings()) == "cpu"
+    assert "TensorRT cannot run here, and the CPU is used: CUDA finds no GPU here: cudaSetDevice" in caplog.text
+    machine.fail["cudaSetDevice"] = "cudaErrorMemoryAllocation"
+    with pytest.raises(NotNow, match="Other programs hold the GPU"):
+        this_device(Settings())
 
 
 def test_without_tensorrt_it_is_onnx_runtime() -> None:

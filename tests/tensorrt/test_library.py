@@ -5,7 +5,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import pytest
-from edgevlm_engines import EngineLoadError
+from edgevlm_engines import EngineLoadError, NotNow
 from edgevlm_engines.names import Device
 from edgevlm_engines.plan_cache import Target, device_for
 from edgevlm_engines.trt.library import library_for
@@ -22,6 +22,24 @@ def test_a_target_says_which_library_it_is_with_its_own_version() -> None:
     assert (target.software, target.interface) == ("TensorRT-RTX 1.4.0.76", (10, 16))
     with installed(JETPACK):
         assert this_target("jetpack7").software == "TensorRT 10.16.0"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "sentence"),
+    [
+        ("cudaErrorMemoryAllocation", NotNow, "Other programs hold the GPU: cudaSetDevice failed: "),
+        ("cudaErrorDevicesUnavailable", NotNow, "Other programs hold the GPU: cudaSetDevice failed: "),
+        ("cudaErrorNoDevice", EngineLoadError, "CUDA finds no GPU here: cudaSetDevice failed: "),
+    ],
+)
+def test_a_gpu_that_others_hold_is_told_from_one_that_is_not_there(
+    code: str, kind: type[EngineLoadError], sentence: str
+) -> None:
+    with installed(JETPACK) as machine:
+        machine.fail["cudaSetDevice"] = code
+        with pytest.raises(EngineLoadError, match=sentence) as caught:
+            this_target()
+    assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize(

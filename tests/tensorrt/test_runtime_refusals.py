@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import onnx
 import pytest
-from edgevlm_engines import EngineLoadError
+from edgevlm_engines import EngineLoadError, NotNow
 from edgevlm_engines.bundle import file_digest
 from edgevlm_engines.errors import CudaError, PlanError, PlanMissing, TensorRtError
 
@@ -34,6 +34,36 @@ def test_without_room_for_a_segment_nothing_else_changes(bench: Bench) -> None:
     with pytest.raises(MemoryError):
         engine.save(0, 0, 64)
     np.testing.assert_allclose(decode(engine, 64), wanted, atol=5e-3)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_where_others_hold_the_memory_the_next_start_may_find_it(bench: Bench, share: float) -> None:
+    from edgevlm_engines.cuda.runtime import DeviceMemory
+
+    engine = bench.load()
+    needed = bench.machine.used()
+    engine.close()
+    bench.machine.capacity = 2 * needed
+    others = DeviceMemory(bench.machine.capacity - int(share * needed))
+    with pytest.raises(NotNow, match=r"cannot be loaded|end other programs|at most"):
+        bench.load()
+    others.free()
+    nothing_is_left(bench.machine)
+
+
+@pytest.mark.parametrize(("beside", "kind"), [(0, NotNow), (2**20, EngineLoadError)])
+def test_where_others_hold_what_a_cache_needs_the_next_start_may_find_it(
+    machine: Machine, beside: int, kind: type[EngineLoadError]
+) -> None:
+    from edgevlm_engines.cuda.kv_cache import CudaCache
+    from edgevlm_engines.cuda.runtime import DeviceMemory
+
+    machine.capacity = 2**20
+    others = DeviceMemory(machine.capacity - 1000)
+    with pytest.raises(EngineLoadError, match="end other programs") as caught:
+        CudaCache(4, (4, 2, 128, 64), np.dtype(np.float16), beside)
+    assert type(caught.value) is kind
+    others.free()
 
 
 def test_a_cache_that_finds_no_room_is_refused_with_what_would_fit(bench: Bench) -> None:

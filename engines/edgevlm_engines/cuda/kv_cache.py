@@ -9,16 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from edgevlm_engines.cuda.runtime import DeviceMemory, Lines, Stream, copy_lines, enter_thread, free_memory
-from edgevlm_engines.errors import CudaError, EngineLoadError
+from edgevlm_engines.cuda.runtime import (
+    DeviceMemory,
+    Lines,
+    Stream,
+    copy_lines,
+    enter_thread,
+    fits_alone,
+    free_memory,
+)
+from edgevlm_engines.errors import CudaError, EngineLoadError, NotNow
 from edgevlm_engines.kv_cache import Copied, Shape
 from edgevlm_engines.sizes import size_text
 
 
 class CudaCache:
-    """Buffers in device memory. A copy's memory is kept for the next one of its size: to free it stops the device."""
+    """Buffers in device memory. A copy's memory is kept for the next one, if that has its size: to free it stops the
+    device.
+    """
 
-    def __init__(self, count: int, shape: Shape, dtype: np.dtype[Any]) -> None:
+    def __init__(self, count: int, shape: Shape, dtype: np.dtype[Any], beside: int = 0) -> None:
+        """`beside` is what the same program needs of the device beside it, in bytes.
+
+        Raises `EngineLoadError` where there is no room, `NotNow` where others take it.
+        """
         self.shape = shape
         self._vector_bytes = shape[3] * dtype.itemsize
         self._slot_bytes = prod(shape[1:]) * dtype.itemsize
@@ -34,7 +48,8 @@ class CudaCache:
         except CudaError as error:
             self.free()
             if error.out_of_memory:
-                raise EngineLoadError(self._what_fits(count, free_memory())) from None
+                kind = NotNow if fits_alone(beside + count * shape[0] * self._slot_bytes) else EngineLoadError
+                raise kind(self._what_fits(count, free_memory())) from None
             raise
 
     def pointer(self, buffer: int, slot: int) -> int:
@@ -84,13 +99,10 @@ class CudaCache:
         """For a copy. Raises `MemoryError` where there is none."""
         if spares := self._spare.get(size):
             return spares.pop()
+        # what is kept and what is in use are then no more than copies ever took together
+        self._free_spares()
         try:
-            try:
-                return DeviceMemory(size)
-            except CudaError as error:
-                if not error.out_of_memory or not self._free_spares():
-                    raise
-                return DeviceMemory(size)
+            return DeviceMemory(size)
         except CudaError as error:
             if error.out_of_memory:
                 raise MemoryError("the device has no room for a copy of the cache") from None
@@ -103,13 +115,11 @@ class CudaCache:
             enter_thread()
             memory.free()
 
-    def _free_spares(self) -> bool:
-        """Whether there were any."""
+    def _free_spares(self) -> None:
         spares = [memory for same_size in self._spare.values() for memory in same_size]
         self._spare.clear()
         for memory in spares:
             memory.free()
-        return bool(spares)
 
     def _what_fits(self, count: int, left: int) -> str:
         """What to ask for instead of a cache that finds no room."""

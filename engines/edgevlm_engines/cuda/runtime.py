@@ -54,6 +54,12 @@ def free_memory() -> int:
     return int(free)
 
 
+def fits_alone(size: int) -> bool:
+    """Whether the device has so many bytes, if no one else has any of them."""
+    _, total = call(runtime.cudaMemGetInfo)
+    return size < int(total)
+
+
 class Stream:
     """Work in order. It and the default stream do not wait for each other.
 

@@ -12,9 +12,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edgevlm_engines.engine import Floats
-from edgevlm_engines.errors import CudaError, EngineLoadError
+from edgevlm_engines.errors import CudaError, EngineLoadError, NotNow
 from edgevlm_engines.kv_cache import Cache, CpuCache, Shape
 from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.memory_plan import graph_weights
 from edgevlm_engines.names import Provider
 
 
@@ -33,9 +34,7 @@ class OrtDecoder:
         shape = manifest.decoder
         self.dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
         self.hidden_size = shape.hidden_size
-        self.cache = _cache(
-            provider, 2 * shape.layers, (slots, shape.kv_heads, max_length, shape.head_dim), self.dtype
-        )
+        self.cache = _cache(provider, manifest, (slots, shape.kv_heads, max_length, shape.head_dim), self.dtype)
         self._session: onnxruntime.InferenceSession | None = session
         self._provider = provider
         self._vocab_size = shape.vocab_size
@@ -78,7 +77,8 @@ class OrtDecoder:
         return self._bindings[first_slot, count]
 
 
-def _cache(provider: Provider, count: int, shape: Shape, dtype: np.dtype[Any]) -> Cache:
+def _cache(provider: Provider, manifest: Manifest, shape: Shape, dtype: np.dtype[Any]) -> Cache:
+    count = 2 * manifest.decoder.layers
     if provider == "cpu":
         return CpuCache(count, shape, dtype)
     try:
@@ -86,6 +86,7 @@ def _cache(provider: Provider, count: int, shape: Shape, dtype: np.dtype[Any]) -
     except ImportError:
         raise EngineLoadError("CUDA's bindings are not installed; install the 'gpu' extra of edgevlm.") from None
     try:
-        return CudaCache(count, shape, dtype)
+        return CudaCache(count, shape, dtype, graph_weights(manifest))
     except CudaError as error:
-        raise EngineLoadError(f"The KV cache cannot be allocated: {error}") from None
+        kind = NotNow if error.held_by_others else EngineLoadError
+        raise kind(f"The KV cache cannot be allocated: {error}") from None

@@ -15,6 +15,7 @@ from edgevlm_engines.cuda.kv_cache import CudaCache
 from edgevlm_engines.cuda.runtime import DeviceMemory, SharedArray, Stream
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.manifest import Manifest
+from edgevlm_engines.memory_plan import graph_weights
 from edgevlm_engines.plan_cache import PlanShape, windows
 from edgevlm_engines.trt.context import Context, PlanEngine, Shape, Tensors, check_tensors
 from edgevlm_engines.trt.graphs import Kind, StepGraphs
@@ -50,7 +51,7 @@ class TrtDecoder:
             self._new = [owned(release, DeviceMemory(new_bytes)) for _ in self._sides if new_bytes]
             # the largest last: what is left then says what would fit
             cache_shape = (shape.slots, model.kv_heads, shape.capacity, model.head_dim)
-            self.cache = owned(release, CudaCache(len(self._sides), cache_shape, FP16))
+            self.cache = owned(release, CudaCache(len(self._sides), cache_shape, FP16, graph_weights(manifest)))
             self._append = None if self._native else owned(release, self._make_append())
             self._prefill_context = owned(
                 release, engine.context(PREFILL, self._stream, self._scratch, few_shapes=False)

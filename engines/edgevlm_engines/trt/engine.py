@@ -10,10 +10,10 @@ import numpy as np
 
 from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.checked_engine import CheckedEngine
-from edgevlm_engines.cuda.runtime import enter_thread, free_memory
+from edgevlm_engines.cuda.runtime import enter_thread, fits_alone, free_memory
 from edgevlm_engines.embedding import open_embedding
 from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
-from edgevlm_engines.errors import DeviceError, EngineLoadError
+from edgevlm_engines.errors import DeviceError, EngineLoadError, NotNow
 from edgevlm_engines.kv_cache import Copied
 from edgevlm_engines.memory_plan import position_bytes
 from edgevlm_engines.plan_cache import (
@@ -48,7 +48,7 @@ class TrtEngine(CheckedEngine):
     ) -> None:
         """`target` is this machine, `plans` the folder of plans if not the one beside the bundle.
 
-        Raises `EngineLoadError`.
+        Raises `EngineLoadError`, `NotNow` where others hold the memory that it needs.
         """
         manifest, shape = bundle.manifest, plan_shape(slots, max_length)
         info = EngineInfo.of(
@@ -69,7 +69,9 @@ class TrtEngine(CheckedEngine):
         try:
             self._load(bundle, opened, shape, cuda_graphs)
         except DeviceError as error:
-            raise EngineLoadError(_why_not(opened, error)) from None
+            needed = sum(path.stat().st_size for path in opened) + shape.slots * shape.capacity * info.position_bytes
+            kind = NotNow if error.held_by_others and fits_alone(needed) else EngineLoadError
+            raise kind(_why_not(opened, error)) from None
 
     def close(self) -> None:
         enter_thread()

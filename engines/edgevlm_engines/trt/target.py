@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from edgevlm_engines.errors import CudaError, EngineLoadError
+from edgevlm_engines.errors import CudaError, EngineLoadError, NotNow
 from edgevlm_engines.names import Device
 from edgevlm_engines.plan_cache import Target
 from edgevlm_engines.trt.library import library_for
@@ -12,7 +12,7 @@ from edgevlm_engines.trt.library import library_for
 def this_target(exported_for: Device | None = None) -> Target:
     """This machine's TensorRT and GPU; `exported_for` is a bundle's device, and decides if there are two TensorRTs.
 
-    Raises `EngineLoadError` with one sentence where one of them is missing.
+    Raises `EngineLoadError` with one sentence where one of them is missing, `NotNow` where others hold the GPU.
     """
     library = library_for(exported_for)
     try:
@@ -26,6 +26,8 @@ def this_target(exported_for: Device | None = None) -> Target:
         enter_thread()
         found = device()
     except CudaError as error:
+        if error.held_by_others:
+            raise NotNow(f"Other programs hold the GPU: {error}") from None
         raise EngineLoadError(f"CUDA finds no GPU here: {str(error).rstrip('.')}.") from None
     compute = ".".join(map(str, found.compute))
     return Target(library.version, found.name, compute, system_release(), library.name)

@@ -116,7 +116,7 @@ def _refusal(error: Exception) -> Refusal:
     if isinstance(error, Unavailable):
         return Unavailable.draining
     if isinstance(error, ImageWorkerBusy):
-        log.warning("The machine is too busy to decode a picture in time.")
+        log.warning("A picture is not decoded for now: %s.", error)
         return Unavailable.too_busy_to_decode
     log.error("No picture can be decoded.", exc_info=error)
     return Unavailable.undecoded

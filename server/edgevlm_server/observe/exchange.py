@@ -73,6 +73,7 @@ class Exchange:
 
     @property
     def size(self) -> int:
-        """Bytes that its texts take at most."""
-        texts = (self.question or "", self.system or "", *(one.text for one in self.said.values()))
+        """Bytes that its texts and decisions take at most."""
+        decided = str(self.decided) if self.decided else ""
+        texts = (self.question or "", self.system or "", decided, *(one.text for one in self.said.values()))
         return 4 * sum(map(len, texts))

@@ -9,11 +9,14 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TextIO
 
 GATHER_SECONDS = 0.1
 MOST_LINES = 10_000
 """That may wait while whoever reads the log takes none."""
+END_SECONDS = 2.0
+"""How long the last lines are waited for."""
 
 
 class GatheringHandler(logging.StreamHandler[TextIO]):
@@ -25,7 +28,7 @@ class GatheringHandler(logging.StreamHandler[TextIO]):
         self._lost = 0
         self._ended = False
         self._some = threading.Event()
-        # a signal may end the process while its thread writes
+        # to close is to flush, too
         self._writing = threading.RLock()
         threading.Thread(target=self._run, name="edgevlm-log", daemon=True).start()
 
@@ -80,3 +83,11 @@ class GatheringHandler(logging.StreamHandler[TextIO]):
             with self._writing:
                 if not self._ended:
                     self.flush()
+
+
+def write_rest(close: Callable[[], None]) -> bool:
+    """Let `close` write what waits; false where nobody takes it in time, and Python's own end would wait for ever."""
+    closing = threading.Thread(target=close, name="edgevlm-log-end", daemon=True)
+    closing.start()
+    closing.join(END_SECONDS)
+    return not closing.is_alive()

@@ -120,7 +120,8 @@ class Batcher:
         try:
             self._serve()
             self._refuse_all(Unavailable.draining)
-        except Exception:
+        # an extension in Rust that panics raises no `Exception`
+        except BaseException:
             log.exception("The engine failed; every request is refused from now on.")
             self._step_began = None
             self._refuse_all(Unavailable.dead)

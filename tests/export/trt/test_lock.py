@@ -1,5 +1,6 @@
 """One process at a time builds plans in a folder, and one that died does not block the next."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -45,3 +46,15 @@ def test_a_plans_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> Non
     ):
         pass
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_that_cannot_be_locked_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("edgevlm_export.trt.lock.fcntl.flock", flock)
+    with (
+        pytest.raises(ExportError, match="cannot be locked: No locks available; choose another folder with --plans"),
+        plan_lock(tmp_path),
+    ):
+        pass

@@ -181,3 +181,10 @@ def test_what_an_exchange_holds_is_bounded() -> None:
     exchange = Exchange()
     exchange.asked("x" * 10**6, "y" * 10**6)
     assert exchange.size <= 4 * 2 * 32_768
+
+
+def test_decisions_count_for_what_an_exchange_holds() -> None:
+    exchange = Exchange()
+    before = exchange.size
+    exchange.decided = [{"answer": "x" * 1000}] * 3
+    assert exchange.size - before >= 3000

@@ -60,6 +60,33 @@ def test_an_end_that_is_on_its_way_when_all_are_abandoned_is_counted_once() -> N
     asyncio.run(play())
 
 
+class Panic(BaseException):
+    """As PyO3 raises it for what Rust did not foresee: it is no `Exception`."""
+
+
+def test_whatever_ends_a_step_everyone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def panics(tokens: Tokens, lengths: Tokens) -> Floats:
+        raise Panic
+
+    async def play() -> None:
+        engine, died = echo_engine(slots=1, image_tokens=4, max_chunk=64), asyncio.Event()
+        monkeypatch.setattr(engine, "decode", panics)
+        batcher = Batcher(engine, Ledger(), died.set)
+        none = np.zeros((0, 4), np.float32)
+        first, second = (
+            batcher.submit(Sequence(np.array([1, 5, 6], np.int64), none, 9, frozenset({2}), SamplingParams()))
+            for _ in range(2)
+        )
+        for ticket in (first, second):
+            events = [event async for event in ticket.events()]
+            assert isinstance(events[-1], End) and events[-1].reason == "error"
+        await died.wait()
+        batcher.refuse()
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+
+
 class Doubting(EchoEngine):
     """Stand-in for an engine: what it echoes has these probabilities, one token after the other."""
 

@@ -32,14 +32,14 @@ class Certificate:
         """Raises `SettingsError` if they cannot be used."""
         self.files = certificate, key
         self.context = _context(certificate, key)
-        """One for all connections, whenever they begin."""
+        """Of connections that begin now."""
 
     def reload(self) -> None:
         """Show new clients what is in the files now; what was read before stays if it cannot be used."""
         try:
-            _context(*self.files)  # a key that does not belong to its certificate must not get into the live one
-            self.context.load_cert_chain(*self.files, password=_no_passphrase)
-        except (SettingsError, OSError) as error:
+            # another one, and at once: handshakes copy from theirs meanwhile, in another thread
+            self.context = _context(*self.files)
+        except SettingsError as error:
             log.error("%s The certificate that was read before stays in use.", error)
         else:
             log.info("The TLS certificate was read again.")

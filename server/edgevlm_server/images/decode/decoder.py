@@ -34,7 +34,7 @@ class ImageWorkerError(RuntimeError):
 
 
 class ImageWorkerBusy(ImageWorkerError):
-    """The machine did not find the time for a picture: later it may."""
+    """The machine did not find the time, or the memory, for a picture: later it may."""
 
 
 class ImageDecoder:
@@ -67,7 +67,7 @@ class ImageDecoder:
         The file is decoded once; but a large JPEG at a fraction for all of it, and whole for what is cut out of it.
         An ImageError stands where the picture is refused, is damaged or takes more than `decode_seconds` of
         processor time, or where the part is outside of it. Raises ImageWorkerBusy when the machine does not come
-        to it, and ImageWorkerError when no worker can be started or the decoder is closed.
+        to it or ends its process, and ImageWorkerError when no worker can be started or the decoder is closed.
         """
         try:
             header = read_header(data, self._limits)
@@ -238,6 +238,9 @@ class _Process:
                 return self._receive(length, deadline)
         except (EOFError, ConnectionError):
             self.kill()
+            if self._process.returncode == -signal.SIGKILL:
+                # a system without memory, or a person: that says nothing of the picture
+                raise ImageWorkerBusy("an image worker was ended from outside") from None
             return self._limits.too_slow() if self._process.returncode == -signal.SIGPROF else invalid()
         refusals = {
             worker_process.UNSUPPORTED: self._limits.unsupported,
