@@ -224,9 +224,9 @@ async def _metrics_served(service: Service, listeners: list[socket.socket]) -> A
 
 
 def _watch_connections(levels: Levels, connections: Connections, limit: int) -> None:
-    levels.watch("connections", lambda: connections.total)
+    levels.watch("connections", lambda: connections.open)
     levels.watch("connections_limit", lambda: limit)
-    levels.watch("connections_refused", lambda: connections.turned_away)
+    levels.watch("connections_refused", lambda: connections.refused)
 
 
 def _url(listener: socket.socket, *, encrypted: bool) -> str:

@@ -10,34 +10,39 @@ class Connections:
 
     def __init__(self, most: int, most_of_one: int, unbounded: Sequence[str] = ()) -> None:
         """`unbounded` are addresses and networks without a bound of their own: a proxy stands for many clients."""
-        self.refused = 0
-        """Connections beyond the bounds that are still open, to be told so."""
         self._most = most
         self._most_of_one = most_of_one
         self._unbounded = [ipaddress.ip_network(one) for one in unbounded]
-        self._open: Counter[bytes] = Counter()
-        self.total = 0
-        """Open ones, without those that were refused."""
-        self.turned_away = 0
-        """All that were ever refused."""
+        self._by_origin: Counter[bytes] = Counter()
+        self.open = 0
+        """Without those that were refused."""
+        self.refused = 0
+        """All that ever were."""
+        self.lingering = 0
+        """Refused ones that are still open, to be told so."""
 
     def enter(self, address: str) -> bool:
-        """Count one more, or say that there are too many."""
+        """Count one more, or say that there are too many; then `refused_left` is due when it is closed."""
         origin = origin_of(address)
-        if self.total >= self._most or (self._is_bounded(address) and self._open[origin] >= self._most_of_one):
-            self.turned_away += 1
+        if self.open >= self._most or (self._is_bounded(address) and self._by_origin[origin] >= self._most_of_one):
+            self.refused += 1
+            self.lingering += 1
             return False
-        self.total += 1
-        self._open[origin] += 1
+        self.open += 1
+        self._by_origin[origin] += 1
         return True
 
     def leave(self, address: str) -> None:
-        """One that was counted is closed."""
+        """One that was let in is closed."""
         origin = origin_of(address)
-        self.total -= 1
-        self._open[origin] -= 1
-        if not self._open[origin]:
-            del self._open[origin]
+        self.open -= 1
+        self._by_origin[origin] -= 1
+        if not self._by_origin[origin]:
+            del self._by_origin[origin]
+
+    def refused_left(self) -> None:
+        """One that was refused is closed."""
+        self.lingering -= 1
 
     def _is_bounded(self, address: str) -> bool:
         return not any(_address(address) in network for network in self._unbounded)

@@ -29,7 +29,7 @@ the answer, has hung up."""
 
 LINGER_SECONDS = 0.2
 """How long a refused connection stays open for what is still sent: closed at once, the refusal may be lost."""
-MOST_REFUSED = 32
+MOST_LINGERING = 32
 """With more of them, they are closed at once: they take descriptors."""
 
 REST_SECONDS = 30.0
@@ -92,7 +92,7 @@ class Http11(H11Protocol):
         self.conn: BoundedConnection = BoundedConnection()
         self._head_timeout = config.head_timeout
         self._rest = Rest(self.loop, REST_SECONDS, config.most_of_a_rest)
-        self._open = config.open_connections
+        self._places = config.open_connections
         self._readers = config.readers
         self._counted: str | None = None
         """The address that it is counted under."""
@@ -108,11 +108,10 @@ class Http11(H11Protocol):
         lingering = Lingering(transport, self._socket_of(transport), self._has_rest, self._rest)
         self.transport = lingering  # type: ignore[assignment]
         address: str = transport.get_extra_info("peername")[0]
-        if self._open.enter(address):
+        if self._places.enter(address):
             self._counted = address
             self._await_head()
         else:
-            self._open.refused += 1
             self._answer(Unavailable.crowded())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -120,9 +119,9 @@ class Http11(H11Protocol):
         self._stop_waiting()
         self._rest.over()
         if self._counted is None:
-            self._open.refused -= 1
+            self._places.refused_left()
         else:
-            self._open.leave(self._counted)
+            self._places.leave(self._counted)
 
     def data_received(self, data: bytes) -> None:
         self._rest.count(len(data))
@@ -221,7 +220,7 @@ class Http11(H11Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._refused = True
-        self.loop.call_later(LINGER_SECONDS if self._open.refused <= MOST_REFUSED else 0, self.transport.close)
+        self.loop.call_later(LINGER_SECONDS if self._places.lingering <= MOST_LINGERING else 0, self.transport.close)
 
 
 class EncryptedHttp11(Http11):

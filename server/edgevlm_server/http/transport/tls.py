@@ -70,6 +70,7 @@ class TlsConnection(SSLProtocol):
         address = transport.get_extra_info("peername")[0]
         if not self._places.enter(address):
             transport.abort()  # nothing can be said before there are keys
+            self._places.refused_left()
             return
         self._leave = lambda: self._places.leave(address)
         self._handshake.add_done_callback(self._failed)

@@ -227,6 +227,8 @@ def test_whoever_is_not_let_in_is_not_counted() -> None:
     assert open_.enter("10.0.0.1")
     assert not any(open_.enter("10.0.0.1") for _ in range(5))
     assert open_.enter("10.0.0.2") and not open_.enter("10.0.0.3")
+    open_.refused_left()
+    assert (open_.open, open_.refused, open_.lingering) == (2, 6, 5)
 
 
 # -- the end of one side ---------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Site:
         return str(shown["serialNumber"])
 
     def open(self) -> int:
-        return self.server.places.total
+        return self.server.places.open
 
 
 @pytest.fixture(scope="module")
