@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edgevlm_engines import Demand, Manifest, fewer_slots, model_place, plan_memory
+from edgevlm_engines import Demand, Manifest, engine_for, fewer_slots, model_place, plan_memory, provider_for
 from edgevlm_engines.bundle import DECODER_WEIGHTS, EMBEDDING, VISION_WEIGHTS
 from edgevlm_engines.manifest import MOST_SLOTS, Decoder, File, Preprocessing, Prompt, Vision
 from edgevlm_engines.memory_plan import position_bytes
@@ -92,17 +92,16 @@ def bundle_fit(manifest: Manifest, demand: Demand, survey: Survey, speed: float 
         precision=manifest.precision,
         weights=weights,
         ceiling=tokens_a_second(weights, PAST * position_bytes(manifest), speed) if speed else None,
-        slots=rows_that_fit(manifest, demand, survey),
+        slots=slots_that_fit(manifest, demand, survey),
     )
 
 
-def rows_that_fit(manifest: Manifest, demand: Demand, survey: Survey) -> int | None:
+def slots_that_fit(manifest: Manifest, demand: Demand, survey: Survey) -> int | None:
     """How many of the slots that were asked for find room in the memory that is available now."""
     available = survey.memory.available
     if available is None:
         return None
-    engine = "ort" if manifest.flavour == "ort" else "trt"
-    place = model_place(engine, "cuda" if manifest.device == "cuda" else "cpu", survey.board.machine)
+    place = model_place(engine_for(manifest, None), provider_for(manifest, None), survey.board.machine)
     if plan_memory(manifest, demand, place).total <= available:
         return demand.slots
     fewer = fewer_slots(manifest, demand, place, available)
