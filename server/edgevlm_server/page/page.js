@@ -35,7 +35,7 @@ function choose(file) {
   $("missing").textContent = "";
   $("say").textContent = `The picture ${file.name} is chosen.`;
   $("part-tools").hidden = false;
-  showPart(part);
+  showPart();
   // on a phone it would open the keyboard over the picture
   if (!matchMedia("(pointer: coarse)").matches) $("question").focus();
 }
@@ -51,12 +51,12 @@ $("preview").addEventListener("load", () => {
   const { naturalWidth: width, naturalHeight: height } = $("preview");
   $("frame").style.setProperty("--ratio", width / height);
   $("about").textContent += `, ${width} × ${height}`;
-  showPart(part);
+  showPart();
 });
 $("preview").addEventListener("error", () => {
   $("frame").hidden = true;
   $("unseen").hidden = false;
-  showPart(part);
+  showPart();
 });
 
 function size(bytes) {
@@ -78,11 +78,12 @@ $("rotate").addEventListener("click", () => {
 function changePart(next) {
   part = next;
   keepInAddress(part);
-  showPart(part);
+  showPart();
 }
 
 // In words too: it holds also for a picture that this browser cannot show.
-function showPart({ crop, rotate }) {
+function showPart() {
+  const { crop, rotate } = part;
   mark(crop, picture !== null && !$("frame").hidden);
   $("seen").hidden = picture === null || isWhole(part);
   $("seen-part").hidden = $("preview").naturalWidth === 0;
