@@ -11,11 +11,11 @@ from edgevlm_server.api.completions import CompletionRequest
 from edgevlm_server.api.responses import ResponsesRequest
 from edgevlm_server.api.strict import Model
 from edgevlm_server.api.tokenize import DetokenizeRequest, TokenizeRequest, count
-from edgevlm_server.errors import NotFound
 from edgevlm_server.http.access.dependencies import Served, client_of
 from edgevlm_server.http.body.read import read_form, read_json
 from edgevlm_server.http.generate import generate
 from edgevlm_server.http.openapi import BODY, GENERATING, PLAIN, may_answer, takes
+from edgevlm_server.prepare import check_model
 from edgevlm_server.runtime.work import Deadline
 from edgevlm_server.service import Service
 from edgevlm_server.version import commit, version
@@ -129,10 +129,8 @@ async def list_models(service: Served) -> answers.ModelList:
 @models.get("/v1/models/{model:path}", responses=may_answer((*PLAIN, 404)))
 async def one_model(model: str, service: Served) -> answers.ModelCard:
     """The model of this name."""
-    card = _card(service)
-    if model != card.id:
-        raise NotFound(f"This server has one model, '{card.id}'.", code="model_not_found", param="model")
-    return card
+    check_model(model, service.loaded().model)
+    return _card(service)
 
 
 @models.get("/version", responses=may_answer((401,)))
