@@ -60,8 +60,10 @@ class Metrics:
         """Requests that own a slot, and those that wait for one."""
         self.tokens = Rate()
         """Tokens generated lately."""
-        self._running = gauge("num_requests_running", "Requests that own a slot.")
-        self._waiting = gauge("num_requests_waiting", "Requests that wait for a slot.")
+        running = gauge("num_requests_running", "Requests that own a slot.")
+        running.set_function(lambda: self.running)
+        waiting = gauge("num_requests_waiting", "Requests that wait for a slot.")
+        waiting.set_function(lambda: self.waiting)
         self._state = gauge("server_state", "1 for the current state of the server.", "state")
         self._model = gauge("model_info", "1; what is served.", "model", "engine", "device", "precision")
         build = gauge("build_info", "1; the program's version and commit.", "version", "commit")
@@ -184,8 +186,6 @@ class Metrics:
 
     def load(self, running: int, waiting: int) -> None:
         self.running, self.waiting = running, waiting
-        self._running.set(running)
-        self._waiting.set(waiting)
 
     def decoded(self, sequences: int, seconds: float) -> None:
         self._batch.observe(sequences)
