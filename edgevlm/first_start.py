@@ -161,13 +161,13 @@ def _export(checkpoint: Path, bundle: Path, conversion: Conversion, device: Devi
 
     default = DEFAULTS[device]
     recipe = Recipe(
-        checkpoint,
-        device,
-        conversion.precision or default.decoder,
-        conversion.vision_precision or default.vision,
-        lambda title, unit: Lines(title),
-        conversion.vision_tower,
-        conversion.lora,
+        checkpoint=checkpoint,
+        device=device,
+        precision=conversion.precision or default.decoder,
+        vision_precision=conversion.vision_precision or default.vision,
+        bar=lambda title, unit: Lines(title),
+        vision_tower=conversion.vision_tower,
+        lora=conversion.lora,
         about=conversion.about,
     )
     log.info("Exporting %s for %s into %s; this happens once.", checkpoint, device, bundle)

@@ -48,7 +48,15 @@ def verify(
     Raises `CommandError` for a bundle of another model, or for TensorRT; `ExportError`, `BundleError`.
     """
     manifest = open_bundle(bundle).manifest
-    recipe = Recipe(checkpoint, "cpu", "fp32", "fp32", Bar, vision_tower, lora)
+    recipe = Recipe(
+        checkpoint=checkpoint,
+        device="cpu",
+        precision="fp32",
+        vision_precision="fp32",
+        bar=Bar,
+        vision_tower=vision_tower,
+        lora=lora,
+    )
     _check(manifest, bundle, recipe)
     drawn = drawn_cases(manifest, Tokenizer(bundle / TOKENIZER), FIRST_EVALUATION_SEED, pictures)
     cases = [case for case in drawn if not case.shared]

@@ -17,7 +17,7 @@ from edgevlm_export.graph.precision import FLAVOURS
 from edgevlm_export.model_source import Lora, ModelSource, open_model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What a bundle is to be made from, and how; `kept` are patterns of matmuls that are not rounded."""
 

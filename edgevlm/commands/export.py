@@ -131,16 +131,16 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
     checkpoint, vision_tower = _found(arguments.checkpoint)
     precision, vision_precision = _precisions(arguments)
     return Recipe(
-        checkpoint,
-        arguments.device,
-        precision,
-        vision_precision,
-        Bar,
-        arguments.vision_tower or vision_tower,
-        arguments.lora or (),
-        arguments.keep_fp16,
-        arguments.name,
-        arguments.about,
+        checkpoint=checkpoint,
+        device=arguments.device,
+        precision=precision,
+        vision_precision=vision_precision,
+        bar=Bar,
+        vision_tower=arguments.vision_tower or vision_tower,
+        lora=arguments.lora or (),
+        kept=arguments.keep_fp16,
+        name=arguments.name,
+        about=arguments.about,
     )
 
 
