@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgevlm_server.device.energy import EnergyMeter
 from edgevlm_server.device.nvml import Nvml, open_nvml
-from edgevlm_server.device.rails import has_total, read_total
+from edgevlm_server.device.rails import has_total, read_total, sum_of_all
 from edgevlm_server.device.root import Root
 from edgevlm_server.device.state import DeviceState, read_state
 
@@ -94,13 +94,12 @@ def read_device(root: Root, nvml: Nvml | None) -> DeviceState:
 
 def _with_gpus(state: DeviceState, nvml: Nvml) -> DeviceState:
     found = nvml.read()
-    known = [one.watts for one in found if one.watts is not None]
     return replace(
         state,
         gpus=(*state.gpus, *(one.gpu for one in found)),
         clocks=(*state.clocks, *(clock for one in found for clock in one.clocks)),
         rails=(*state.rails, *(rail for one in found for rail in one.rail)),
-        watts=sum(known) if known and len(known) == len(found) else None,
+        watts=sum_of_all([one.watts for one in found]),
         zones=(*state.zones, *(zone for one in found for zone in one.zones)),
         coolers=(*state.coolers, *(cooler for one in found for cooler in one.coolers)),
         fans=(*state.fans, *(fan for one in found for fan in one.fans)),

@@ -7,9 +7,8 @@ JetPack 6 a device beside that of the fan.
 import re
 from dataclasses import dataclass
 
-from edgevlm_server.device.root import Root
+from edgevlm_server.device.root import HWMON, Root
 
-HWMON = "/sys/class/hwmon"
 MOST_PWM, MOST_RPM = 255, 100_000
 
 

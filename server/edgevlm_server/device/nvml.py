@@ -11,7 +11,7 @@ from typing import Any
 
 from edgevlm_server.device.clocks import Clock, Gpu
 from edgevlm_server.device.fans import Fan
-from edgevlm_server.device.rails import Rail
+from edgevlm_server.device.rails import Rail, sum_of_all
 from edgevlm_server.device.thermal import Cooler, Trip, Zone
 
 log = logging.getLogger(__name__)
@@ -119,9 +119,7 @@ class Nvml:
         return None if value is None else value / 1000
 
     def _sum(self, question: str) -> float | None:
-        found = [self._thousandths(question, handle) for handle in self._handles]
-        known = [one for one in found if one is not None]
-        return sum(known) if known and len(known) == len(found) else None
+        return sum_of_all([self._thousandths(question, handle) for handle in self._handles])
 
     def _ask(self, question: str, *arguments: Any) -> Any:
         """`None` where the GPU does not support it, or fails to answer; the latter is said once in the log."""

@@ -6,11 +6,11 @@ has no such rail, and its parts are added up.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from edgevlm_server.device.root import Root
+from edgevlm_server.device.root import HWMON, Root
 
-HWMON = "/sys/class/hwmon"
 WHOLE = "VDD_IN"
 PARTS = {"VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "VDDQ_VDD2_1V8AO"}
 """The rails of an AGX Orin. We do not know whether the third feeds the fourth: then their sum is too large."""
@@ -46,9 +46,13 @@ def read_total(root: Root) -> float | None:
 def total(rails: tuple[Rail, ...]) -> float | None:
     """The whole module's watts. Parts are not added up if one of them is missing: the sum would be too small."""
     wanted = _whole([rail.name for rail in rails])
-    watts = [rail.watts for rail in rails if rail.name in wanted]
-    known = [one for one in watts if one is not None]
-    return sum(known) if known and len(known) == len(watts) else None
+    return sum_of_all([rail.watts for rail in rails if rail.name in wanted])
+
+
+def sum_of_all(values: Collection[float | None]) -> float | None:
+    """`None` if one of them is missing, or there are none."""
+    known = [one for one in values if one is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 def _whole(names: list[str]) -> set[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+HWMON = "/sys/class/hwmon"
+"""Where Linux puts its monitoring chips: fans, power, counters of overcurrent."""
 LARGEST = 1 << 20
 
 

@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edgevlm_server.device.root import Root
+from edgevlm_server.device.root import HWMON, Root
 
 ZONES = "/sys/class/thermal"
-HWMON = "/sys/class/hwmon"
 
 COLDEST, HOTTEST = -100_000, 250_000
 """Thousandths of a degree; a sensor of an Orin that is off may say -256000."""
