@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from edgevlm_engines import Demand, Manifest
+from edgevlm_server.memory_budget import demand_of
 from edgevlm_server.settings import Settings
 
 from edgevlm.doctor.advice import Advice, advise
@@ -36,12 +37,4 @@ def judge(survey: Survey, manifest: Manifest | None = None) -> Report:
 
 def demand(length: int | None = None) -> Demand:
     """What `edgevlm serve` asks for by itself."""
-    settings = Settings()
-    return Demand(
-        slots=settings.max_batch,
-        max_length=length or LENGTH,
-        image_cache=settings.image_cache,
-        prefix_cache=settings.prefix_cache,
-        queue=settings.max_queue,
-        max_body=settings.max_body,
-    )
+    return demand_of(Settings(), length or LENGTH)

@@ -53,15 +53,7 @@ class MemoryBudget:
         self._manifest = manifest
         engine, provider = engine_for(manifest, settings.engine), provider_for(manifest, settings.provider)
         self._place = model_place(engine, provider, platform.machine())
-        self._asked = Demand(
-            slots=settings.max_batch,
-            max_length=slot_length(manifest, settings.max_batch, settings.max_length),
-            image_cache=settings.image_cache,
-            prefix_cache=settings.prefix_cache,
-            queue=settings.max_queue,
-            max_body=settings.max_body,
-            audit=0 if settings.audit is None else OUTBOX_BYTES,
-        )
+        self._asked = demand_of(settings, slot_length(manifest, settings.max_batch, settings.max_length))
         self._available = UNKNOWN if available is None else available
         self._allowed = self._available if settings.memory is None else settings.memory
         self._limit = min(self._available, self._allowed)
@@ -106,6 +98,19 @@ class MemoryBudget:
                 "end other programs, or serve a smaller model or the same in fewer bits (edgevlm export --precision)"
             )
         return "give " + ", or ".join(ways)
+
+
+def demand_of(settings: Settings, length: int) -> Demand:
+    """What settings ask for, with slots of `length` positions."""
+    return Demand(
+        slots=settings.max_batch,
+        max_length=length,
+        image_cache=settings.image_cache,
+        prefix_cache=settings.prefix_cache,
+        queue=settings.max_queue,
+        max_body=settings.max_body,
+        audit=0 if settings.audit is None else OUTBOX_BYTES,
+    )
 
 
 def _options(demand: Demand, smaller: Demand) -> str:
