@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgevlm_engines.cuda.compiler import compiled
 from edgevlm_engines.cuda.decode_plan import StepCache, StepShape, StepWeights, placed
 from edgevlm_engines.cuda.decode_step import DecodeStep, Kernels, processors, source
+from edgevlm_engines.cuda.owned import owned
 from edgevlm_engines.cuda.runtime import DeviceMemory, enter_thread
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.kv_cache import Cache
@@ -31,12 +32,10 @@ class DecodeModel:
         slots, _, capacity, _ = cache.shape
         keys, values = ([cache.pointer(2 * layer + side, 0) for layer in range(model.layers)] for side in (0, 1))
         with ExitStack() as release:
-            kernels = Kernels(compiled(source(), "decode.cu"))
-            release.callback(kernels.free)
+            kernels = owned(release, Kernels(compiled(source(), "decode.cu")))
             weights = _upload(model, arrays, release)
             shape, places = StepShape(model, processors()), StepCache(keys, values, capacity)
-            self._step = DecodeStep(shape, kernels, weights, places, slots)
-            release.callback(self._step.free)
+            self._step = owned(release, DecodeStep(shape, kernels, weights, places, slots))
             self._release = release.pop_all()
 
     def decode(self, hidden: NDArray[np.float16], lengths: NDArray[np.integer[Any]]) -> Floats:
@@ -55,8 +54,7 @@ class DecodeModel:
 
 def _upload(model: Decoder, arrays: Mapping[str, NDArray[Any]], release: ExitStack) -> StepWeights:
     def put(array: NDArray[Any]) -> int:
-        memory = DeviceMemory(array.nbytes)
-        release.callback(memory.free)
+        memory = owned(release, DeviceMemory(array.nbytes))
         memory.upload(np.ascontiguousarray(array))
         return memory.address
 

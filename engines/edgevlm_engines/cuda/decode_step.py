@@ -21,6 +21,7 @@ from edgevlm_engines.cuda.decode_plan import (
     StepWeights,
     supported,
 )
+from edgevlm_engines.cuda.owned import owned
 from edgevlm_engines.cuda.runtime import (
     DEVICE,
     DeviceMemory,
@@ -94,19 +95,14 @@ class DecodeStep:
         model, scratch = shape.model, Scratch(shape)
         self._kernels = kernels
         with ExitStack() as release:
-            self.stream = Stream(urgent=True)
-            release.callback(self.stream.free)
-            memory = DeviceMemory(scratch.size)
-            release.callback(memory.free)
+            self.stream = owned(release, Stream(urgent=True))
+            memory = owned(release, DeviceMemory(scratch.size))
             memory.zero(self.stream)
             self.stream.synchronize()
             scratch.base = memory.address
-            self._hidden = HostArray((slots, model.hidden_size), np.float16)
-            release.callback(self._hidden.free)
-            self._lengths = HostArray((slots,), np.int32)
-            release.callback(self._lengths.free)
-            self._logits = HostArray((slots, model.vocab_size), np.float32)
-            release.callback(self._logits.free)
+            self._hidden = owned(release, HostArray((slots, model.hidden_size), np.float16))
+            self._lengths = owned(release, HostArray((slots,), np.int32))
+            self._logits = owned(release, HostArray((slots, model.vocab_size), np.float32))
             ends = StepEnds(self._hidden.address, self._lengths.address, self._logits.address)
             self.plan = StepPlan(shape, weights, cache, ends, scratch)
             self._graphs: dict[int, Graph] = {}

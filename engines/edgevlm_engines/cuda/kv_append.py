@@ -12,6 +12,7 @@ import numpy as np
 from cuda.bindings import driver
 
 from edgevlm_engines.cuda.compiler import compiled
+from edgevlm_engines.cuda.owned import owned
 from edgevlm_engines.cuda.runtime import DeviceMemory, Stream, call
 
 SOURCE = r"""
@@ -53,8 +54,7 @@ class Append:
             release.callback(lambda: call(driver.cuModuleUnload, self._module))
             self._function = call(driver.cuModuleGetFunction, self._module, b"append")
             table = np.array(pairs, np.uint64)
-            self._table = DeviceMemory(table.nbytes)
-            release.callback(self._table.free)
+            self._table = owned(release, DeviceMemory(table.nbytes))
             self._table.upload(table)
             self._release = release.pop_all()
 

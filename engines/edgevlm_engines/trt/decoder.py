@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgevlm_engines.cuda.kv_append import Append
 from edgevlm_engines.cuda.kv_cache import CudaCache
+from edgevlm_engines.cuda.owned import owned
 from edgevlm_engines.cuda.runtime import DeviceMemory, SharedArray, Stream
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.manifest import Manifest
@@ -19,7 +20,6 @@ from edgevlm_engines.memory_plan import graph_weights
 from edgevlm_engines.plan_cache import PlanShape, windows
 from edgevlm_engines.trt.context import Context, PlanEngine, Shape, Tensors, check_tensors
 from edgevlm_engines.trt.graphs import Kind, StepGraphs
-from edgevlm_engines.trt.owned import owned
 
 PREFILL, DECODE = 0, 1
 """The plan's optimization profiles."""

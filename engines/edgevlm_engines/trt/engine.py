@@ -10,6 +10,7 @@ import numpy as np
 
 from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.checked_engine import CheckedEngine
+from edgevlm_engines.cuda.owned import owned
 from edgevlm_engines.cuda.runtime import enter_thread, fits_alone, free_memory
 from edgevlm_engines.embedding import open_embedding
 from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
@@ -29,7 +30,6 @@ from edgevlm_engines.sizes import size_text
 from edgevlm_engines.trt.context import PlanEngine
 from edgevlm_engines.trt.decoder import TrtDecoder
 from edgevlm_engines.trt.library import library_for
-from edgevlm_engines.trt.owned import owned
 from edgevlm_engines.trt.vision import TrtVision
 
 

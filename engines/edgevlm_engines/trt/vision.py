@@ -8,12 +8,12 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from edgevlm_engines.cuda.owned import owned
 from edgevlm_engines.cuda.runtime import DeviceMemory, Graph, SharedArray, Stream, capture
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.errors import DeviceError
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.trt.context import PlanEngine, Tensors, check_tensors
-from edgevlm_engines.trt.owned import owned
 
 log = logging.getLogger(__name__)
 
