@@ -15,7 +15,7 @@ from edgevlm_engines.bundle import MANIFEST
 from edgevlm_engines.manifest import FORMAT
 from edgevlm_engines.names import Device
 from edgevlm_export.checkpoint.name import model_name
-from edgevlm_export.folder_lock import hold
+from edgevlm_export.folder_lock import alone, hold
 from edgevlm_export.unfinished import remove_left
 from edgevlm_server.version import version
 
@@ -135,7 +135,6 @@ def _has_tensorrt() -> bool:
 
 def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: Path) -> Path:
     from edgevlm_export.errors import ExportError
-    from edgevlm_export.trt.lock import plan_lock
 
     bundle = cache / f"{model_name(checkpoint)}-{_key(checkpoint, conversion, device)}"
     # whoever loads it hashes its files
@@ -143,7 +142,7 @@ def _exported(checkpoint: Path, conversion: Conversion, device: Device, cache: P
         return bundle
     advice = f"make it writable, or serve a bundle made with 'edgevlm export {checkpoint} BUNDLE --device {device}'"
     try:
-        with plan_lock(cache, _waiting, advice):
+        with alone(cache, advice, _waiting):
             if not usable(bundle, check_sizes):
                 _export(checkpoint, bundle, conversion, device)
                 hold(bundle)

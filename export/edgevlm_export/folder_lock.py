@@ -1,10 +1,19 @@
-"""Folders that a process uses: marked by a lock on the folder itself, so that it ends with the process."""
+"""Folders that a process uses, or writes into alone: marked by locks, which end with the process.
+
+Use is a lock on the folder itself. Writing is one on a file in it: it must not wait for those who use the folder.
+"""
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
+
+from edgevlm_export.errors import ExportError
+
+LOCK = "lock"
+"""The file of whoever writes."""
 
 
 def hold(folder: Path) -> None:
@@ -39,6 +48,34 @@ def unused(folder: Path) -> Iterator[bool]:
         yield _locked_alone(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def alone(folder: Path, advice: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """For one process at a time, however the others end; `waiting` is called once if another one is there.
+
+    The folder is made if need be. Raises `ExportError`, which ends with `advice`, if it cannot be written or
+    locked.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a")
+    except OSError as error:
+        raise ExportError(f"{folder} cannot be written: {error.strerror}; {advice}.") from None
+    with file:
+        try:
+            _lock(file, waiting)
+        except OSError as error:
+            raise ExportError(f"{folder} cannot be locked: {error.strerror}; {advice}.") from None
+        yield
+
+
+def _lock(file: TextIO, waiting: Callable[[], None]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        waiting()
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _opened(folder: Path) -> int:

@@ -113,6 +113,15 @@ def test_a_build_that_fails_leaves_no_half_plans(jetson: Jetson, capsys: pytest.
     assert [path.name for path in jetson.plans.iterdir()] == ["lock"]
 
 
+def test_a_plans_folder_that_cannot_be_written_is_refused(
+    jetson: Jetson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert build(jetson, "--plans", str(tmp_path / "file" / "plans")) == 1
+    refusal = f"{tmp_path}/file/plans cannot be written: Not a directory; choose another folder with --plans."
+    assert refusal in capsys.readouterr().err
+
+
 def test_what_a_crash_left_is_removed(jetson: Jetson) -> None:
     left = jetson.plans / ".0123.abc.partial"
     left.mkdir(parents=True)

@@ -28,8 +28,8 @@ from edgevlm_engines.trt.library import library_for
 
 from edgevlm_export.bundle_writer import Progress, file_table, new_folder
 from edgevlm_export.errors import AttentionError, ExportError
+from edgevlm_export.folder_lock import alone
 from edgevlm_export.trt.effort import LEVEL, WORKSPACE, Effort
-from edgevlm_export.trt.lock import plan_lock
 from edgevlm_export.trt.model import allow_decomposition, load_graph, set_capacity
 from edgevlm_export.trt.profiles import decoder_profiles, vision_profiles
 from edgevlm_export.unfinished import remove_left
@@ -64,7 +64,7 @@ def build_plans(
     `waiting` is called if another process builds here. Raises `PlanError` or `ExportError` with one sentence.
     """
     check_flavour(bundle.manifest, target)
-    with plan_lock(folder, waiting):
+    with alone(folder, "choose another folder with --plans", waiting):
         own = folder / plan_key(bundle.manifest, shape, target)
         if not _usable(folder, own, bundle, shape, target):
             _check_room(bundle, folder)

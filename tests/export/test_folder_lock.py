@@ -1,4 +1,4 @@
-"""One process at a time builds plans in a folder, and one that died does not block the next."""
+"""One process at a time writes into a folder, and one that died does not block the next."""
 
 import errno
 import os
@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 from edgevlm_export.errors import ExportError
-from edgevlm_export.trt.lock import plan_lock
+from edgevlm_export.folder_lock import alone
 
 HOLDER = """
 import sys
 from pathlib import Path
-from edgevlm_export.trt.lock import plan_lock
-with plan_lock(Path(sys.argv[1])):
+from edgevlm_export.folder_lock import alone
+with alone(Path(sys.argv[1]), "end this one"):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-def test_one_process_at_a_time_holds_the_lock_and_a_dead_one_does_not(tmp_path: Path) -> None:
+def test_one_process_at_a_time_is_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "plans"
     command = [sys.executable, "-c", HOLDER, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -32,17 +32,17 @@ def test_one_process_at_a_time_holds_the_lock_and_a_dead_one_does_not(tmp_path: 
             seen.append(process.pid)
             process.kill()
 
-        with plan_lock(folder, kill):
+        with alone(folder, "", kill):
             assert seen == [process.pid], "the lock was free while the other process held it"
-    with plan_lock(folder, lambda: pytest.fail("the lock was not given back")):
+    with alone(folder, "", lambda: pytest.fail("the lock was not given back")):
         pass
 
 
-def test_a_plans_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(ExportError, match="choose another folder with --plans"),
-        plan_lock(tmp_path / "file" / "plans"),
+        pytest.raises(ExportError, match=r"cannot be written: .*; choose another folder\.$"),
+        alone(tmp_path / "file" / "plans", "choose another folder"),
     ):
         pass
     assert os.listdir(tmp_path) == ["file"]
@@ -52,9 +52,9 @@ def test_a_folder_that_cannot_be_locked_is_refused(tmp_path: Path, monkeypatch: 
     def flock(file: object, how: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("edgevlm_export.trt.lock.fcntl.flock", flock)
+    monkeypatch.setattr("edgevlm_export.folder_lock.fcntl.flock", flock)
     with (
-        pytest.raises(ExportError, match="cannot be locked: No locks available; choose another folder with --plans"),
-        plan_lock(tmp_path),
+        pytest.raises(ExportError, match=r"cannot be locked: No locks available; choose another folder\.$"),
+        alone(tmp_path, "choose another folder"),
     ):
         pass
