@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
+from edgevlm_engines.manifest import Projector
 from edgevlm_export.bundle_writer import Progress
-from edgevlm_export.checkpoint.config import Projector
 
 from benchmarks.random_tensors import Tensor, all_tensors, draw, stale_tensors, tower_tensors
 from benchmarks.random_tokenizer import tokenizer_model

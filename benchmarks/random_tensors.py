@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from edgevlm_export.checkpoint.config import Projector
+from edgevlm_engines.manifest import Projector
 from numpy.typing import DTypeLike, NDArray
 
 from benchmarks.shapes import Shape, Tower

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Manifest, read_manifest
 from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION
+from edgevlm_engines.graph_names import cache_sides
 from edgevlm_export.graph.rounding import Inputs
 from numpy.typing import NDArray
 
@@ -57,7 +58,7 @@ def prompt_inputs(
     hidden[tokens == IMAGE_TOKEN] = features
     shape, length = manifest.decoder, len(hidden)
     empty = np.zeros((1, shape.kv_heads, length, shape.head_dim), np.float32)
-    cache = {f"past_{side}.{layer}": empty for side in ("key", "value") for layer in range(shape.layers)}
+    cache = {f"past_{side}": empty for side in cache_sides(shape.layers)}
     counts = {"last_position": np.array([length - 1], np.int32), "total_length": np.array(length, np.int32)}
     return {"hidden": hidden[np.newaxis], **counts, **cache}
 

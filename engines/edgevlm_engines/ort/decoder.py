@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgevlm_engines.engine import Floats
 from edgevlm_engines.errors import CudaError, EngineLoadError, NotNow
+from edgevlm_engines.graph_names import cache_sides
 from edgevlm_engines.kv_cache import Cache, CpuCache, Shape
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.memory_plan import graph_weights
@@ -38,8 +39,7 @@ class OrtDecoder:
         self._session: onnxruntime.InferenceSession | None = session
         self._provider = provider
         self._vocab_size = shape.vocab_size
-        names = [f"{side}.{layer}" for layer in range(shape.layers) for side in ("key", "value")]
-        self._names = [(f"past_{name}", f"present_{name}") for name in names]
+        self._names = [(f"past_{side}", f"present_{side}") for side in cache_sides(shape.layers)]
         self._bindings: dict[tuple[int, int], Any] = {}
 
     def run(self, first_slot: int, hidden: NDArray[Any], last_position: NDArray[np.integer[Any]]) -> Floats:

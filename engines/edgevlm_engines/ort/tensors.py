@@ -6,6 +6,7 @@ import onnxruntime
 
 from edgevlm_engines.bundle import DECODER, Bundle
 from edgevlm_engines.errors import BundleError
+from edgevlm_engines.graph_names import cache_sides
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.ort.initializers import read_initializers
 
@@ -19,13 +20,12 @@ def decoder_tensors(manifest: Manifest) -> Tensors:
     """Of a decoder with its cache."""
     model, kind = manifest.decoder, "tensor(float16)" if manifest.precision == "fp16" else "tensor(float)"
     cache = (kind, (None, model.kv_heads, None, model.head_dim))
-    sides = [f"{side}.{layer}" for layer in range(model.layers) for side in ("key", "value")]
     return {
         "hidden": (kind, (None, None, model.hidden_size)),
         "last_position": ("tensor(int32)", (None,)),
         "total_length": ("tensor(int32)", ()),
         "logits": ("tensor(float)", (None, model.vocab_size)),
-        **{f"{time}_{side}": cache for side in sides for time in ("past", "present")},
+        **{f"{time}_{side}": cache for side in cache_sides(model.layers) for time in ("past", "present")},
     }
 
 

@@ -15,6 +15,7 @@ from edgevlm_engines.cuda.kv_cache import CudaCache
 from edgevlm_engines.cuda.owned import owned
 from edgevlm_engines.cuda.runtime import DeviceMemory, SharedArray, Stream
 from edgevlm_engines.engine import Floats
+from edgevlm_engines.graph_names import cache_sides
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.memory_plan import graph_weights
 from edgevlm_engines.plan_cache import PlanShape, windows
@@ -36,7 +37,7 @@ class TrtDecoder:
         self._model, self._shape, self._engine = model, shape, engine
         self._native = manifest.flavour == "trt-native"
         self._windows = windows(shape.capacity)
-        self._sides = [f"{side}.{layer}" for layer in range(model.layers) for side in ("key", "value")]
+        self._sides = cache_sides(model.layers)
         check_tensors(engine, self._expected())
         positions = max(shape.chunk, shape.slots)
         with ExitStack() as release:

@@ -6,12 +6,11 @@ config, for one) are ignored here, and what it would compute differently from th
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+
+from edgevlm_engines.manifest import Projector
 
 from edgevlm_export.checkpoint.json_keys import Keys, read_json
 from edgevlm_export.errors import ConfigError
-
-Projector = Literal["ldpnet", "ldpnetv2"]
 
 POOLED_GRID = 12  # upstream's LDPv2 pools to 12 x 12, whatever the tower's grid
 

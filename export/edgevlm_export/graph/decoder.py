@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
+from edgevlm_engines.graph_names import CAPACITY
 
 from edgevlm_export.checkpoint.config import ModelConfig
 from edgevlm_export.graph.weights import Weights
@@ -80,10 +81,6 @@ def past_inputs(graph: GraphWriter, config: ModelConfig, index: int) -> tuple[ir
     """A layer's cache as it was before the call, each `[B, kv_heads, C, head_dim]`."""
     shape = cache_shape(config)
     return graph.input(f"past_key.{index}", shape), graph.input(f"past_value.{index}", shape)
-
-
-CAPACITY = "capacity"
-"""The free dimension of a cache: how many positions a slot can hold."""
 
 
 def cache_shape(config: ModelConfig, positions: str = CAPACITY) -> tuple[Dimension, ...]:

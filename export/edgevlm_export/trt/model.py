@@ -3,10 +3,8 @@
 from pathlib import Path
 
 import onnx
+from edgevlm_engines.graph_names import CAPACITY
 from onnx import helper
-
-CAPACITY = "capacity"
-"""The free dimension of an exported graph that a plan fixes: an update in place needs it to be a number."""
 
 
 def load_graph(path: Path) -> onnx.ModelProto:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from edgevlm_engines.graph_names import cache_sides
 from edgevlm_engines.manifest import Manifest
 from edgevlm_engines.plan_cache import PlanShape
 
@@ -50,5 +51,5 @@ def _decoder_profile(
         "past_length": Range(*((count,) for count in slots)),
         "cache_positions": Range((1,), (min(USUAL_WINDOW, capacity),), (capacity,)),
     }
-    caches = [f"past_{side}.{layer}" for layer in range(model.layers) for side in ("key", "value")]
+    caches = [f"past_{side}" for side in cache_sides(model.layers)]
     return profile | dict.fromkeys(caches, cache)

@@ -6,9 +6,9 @@ first key. The rest it reports late, without the node.
 
 from collections.abc import Callable, Iterator
 
+from edgevlm_engines.graph_names import CAPACITY
 from onnx import NodeProto, TensorProto, numpy_helper
 
-from edgevlm_export.graph.decoder import CAPACITY
 from edgevlm_export.graph.trt.graph_view import GraphView, attribute, given
 from edgevlm_export.graph.trt.operators import HALVES
 
