@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgevlm_engines import IMAGE_TOKEN, Manifest, read_manifest
+from edgevlm_engines import Manifest, read_manifest
 from edgevlm_engines.bundle import DECODER, EMBEDDING, VISION
+from edgevlm_engines.embedding import embedded
 from edgevlm_engines.graph_names import cache_sides
 from edgevlm_export.graph.rounding import Inputs
 from numpy.typing import NDArray
@@ -54,8 +55,7 @@ def prompt_inputs(
 
     `embedding` is the bundle's, `[vocab, hidden_size]`; `tokens` `[n]` hold as many image tokens as `features` rows.
     """
-    hidden = embedding[np.maximum(tokens, 0)].astype(np.float32)
-    hidden[tokens == IMAGE_TOKEN] = features
+    hidden = embedded(embedding, tokens, features, np.float32)
     shape, length = manifest.decoder, len(hidden)
     empty = np.zeros((1, shape.kv_heads, length, shape.head_dim), np.float32)
     cache = {f"past_{side}": empty for side in cache_sides(shape.layers)}

@@ -1,10 +1,13 @@
 """The embedding of a bundle: one float16 row for each token, mapped from its file. Knows no graphs."""
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.format import open_memmap
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from edgevlm_engines.bundle import EMBEDDING, Bundle
+from edgevlm_engines.engine import IMAGE_TOKEN, Floats, Tokens
 from edgevlm_engines.errors import BundleError
 
 _BLOCK = 1 << 22
@@ -29,3 +32,16 @@ def open_embedding(bundle: Bundle) -> NDArray[np.float16]:
         if (values[start : start + _BLOCK] & _MAGNITUDE).max() >= _INFINITE:
             raise BundleError(f"{path} holds a value that is not finite; export the model again.")
     return rows
+
+
+def embedded(
+    rows: NDArray[np.float16], tokens: Tokens, features: Floats, dtype: DTypeLike = np.float16
+) -> NDArray[Any]:
+    """What a decoder reads for tokens: `[n]` and `[k, hidden_size]` -> `[n, hidden_size]`.
+
+    Each `IMAGE_TOKEN` takes the next row of `features`; `k` must equal their number.
+    """
+    is_image = tokens == IMAGE_TOKEN
+    hidden = rows[np.where(is_image, 0, tokens)].astype(dtype, copy=False)
+    hidden[is_image] = features
+    return hidden

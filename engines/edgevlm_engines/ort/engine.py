@@ -8,8 +8,8 @@ import numpy as np
 
 from edgevlm_engines.bundle import DECODER, Bundle
 from edgevlm_engines.checked_engine import CheckedEngine
-from edgevlm_engines.embedding import open_embedding
-from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
+from edgevlm_engines.embedding import embedded, open_embedding
+from edgevlm_engines.engine import EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.errors import EngineLoadError
 from edgevlm_engines.kv_cache import Copied
 from edgevlm_engines.manifest import Manifest
@@ -78,9 +78,7 @@ class OrtEngine(CheckedEngine):
         return self._encoder.run(picture)
 
     def _prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
-        is_image = tokens == IMAGE_TOKEN
-        hidden = self._embedding[np.where(is_image, 0, tokens)].astype(self._decoder.dtype)
-        hidden[is_image] = features
+        hidden = embedded(self._embedding, tokens, features, self._decoder.dtype)
         end = start + len(tokens)
         logits: Floats = self._decoder.run(slot, hidden[np.newaxis], np.array([end - 1]))[0]
         self._written[slot] = end

@@ -12,8 +12,8 @@ from edgevlm_engines.bundle import Bundle
 from edgevlm_engines.checked_engine import CheckedEngine
 from edgevlm_engines.cuda.owned import owned
 from edgevlm_engines.cuda.runtime import enter_thread, fits_alone, free_memory
-from edgevlm_engines.embedding import open_embedding
-from edgevlm_engines.engine import IMAGE_TOKEN, EngineInfo, Floats, Segment, Tokens
+from edgevlm_engines.embedding import embedded, open_embedding
+from edgevlm_engines.engine import EngineInfo, Floats, Segment, Tokens
 from edgevlm_engines.errors import DeviceError, EngineLoadError, NotNow
 from edgevlm_engines.kv_cache import Copied
 from edgevlm_engines.memory_plan import position_bytes
@@ -85,9 +85,7 @@ class TrtEngine(CheckedEngine):
 
     def _prefill(self, slot: int, start: int, tokens: Tokens, features: Floats) -> Floats:
         enter_thread()
-        is_image = tokens == IMAGE_TOKEN
-        hidden = self._embedding[np.where(is_image, 0, tokens)]
-        hidden[is_image] = features
+        hidden = embedded(self._embedding, tokens, features)
         logits: Floats = self._decoder.prefill(slot, start, hidden[np.newaxis])[0]
         return logits
 
