@@ -6,6 +6,10 @@ Refused = Literal["by_model", "low_confidence", "out_of_range"]
 REFUSED: tuple[Refused, ...] = ("by_model", "low_confidence")
 """What can be said of any answer; only JSON can also hold a value that its schema does not allow."""
 
+NoValue = Literal["refused", "low_confidence", "out_of_range", "unfinished"]
+"""Why a field of a reading has none: the model said that it cannot tell, it was not sure enough, its value is not an
+allowed one, or its answer was cut short."""
+
 NOT_SURE = "The model is not sure enough of its answer."
 """What stands in place of such an answer."""
 

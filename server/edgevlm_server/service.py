@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from edgevlm_server.audit.audit import Audit
 from edgevlm_server.device.device import Device
@@ -18,6 +18,7 @@ from edgevlm_server.images.pipeline import ImagePipeline
 from edgevlm_server.model import Model
 from edgevlm_server.observe.access_log import log_request
 from edgevlm_server.observe.exchange import Exchange
+from edgevlm_server.observe.labels import State
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.recent import Recent
@@ -32,8 +33,6 @@ from edgevlm_server.settings import Settings
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-State = Literal["loading", "ready", "draining", "dead"]
 
 CLOSE_SECONDS = 5.0
 """How long closing may take: a step and an encoding end within it, an engine that hangs does not."""

@@ -84,6 +84,8 @@ INSIDE: dict[str, set[str]] = {
     "edgevlm_server.api": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.runtime", "edgevlm_server.text"),
         *("edgevlm_server.filled", "edgevlm_server.images.region", "edgevlm_server.readings"),
+        # what a state or an outcome can be
+        "edgevlm_server.observe.labels",
     },
     "edgevlm_server.filled": {
         *("edgevlm_server", "edgevlm_server.guided", "edgevlm_server.readings", "edgevlm_server.runtime"),

@@ -10,7 +10,7 @@ from edgevlm_server.api import field_bodies as bodies
 from edgevlm_server.api.readings import COLUMNS
 from edgevlm_server.api.stations import parse_station
 from edgevlm_server.readings import kinds
-from edgevlm_server.readings.field import Reason
+from edgevlm_server.refusals import NoValue
 
 from tests.boundaries.walls import ROOT
 from tests.docs.pages import blocks, code, read, section, table
@@ -79,7 +79,7 @@ def _behind(row: str, name: str) -> str:
 
 def test_the_table_of_reasons_is_complete() -> None:
     rows = table(section(TEXT, "Why there is no value"))
-    assert tuple(reason.strip("`") for reason, _ in rows) == get_args(Reason)
+    assert tuple(reason.strip("`") for reason, _ in rows) == get_args(NoValue)
 
 
 def test_the_columns_are_those_of_the_csv() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgevlm_server.refusals import Refused
+from edgevlm_server.refusals import NoValue, Refused
 
 
 class _Answer(BaseModel):
@@ -167,7 +167,7 @@ class FieldReading(_Answer):
     unit: str | None
     confidence: float
     raw: str
-    reason: Literal["refused", "low_confidence", "out_of_range", "unfinished"] | None
+    reason: NoValue | None
 
 
 class Readings(_Answer):

@@ -1,9 +1,8 @@
 """What `/status` answers: how the server is, at a glance. Knows fields, no values."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
 
+from edgevlm_server.observe.labels import Outcome, State
 from edgevlm_server.refusals import Refused
 
 
@@ -80,7 +79,7 @@ class LastRequest(_Part):
     client: str | None
     route: str | None
     status: int
-    outcome: Literal["ok", "refused", "failed", "left"]
+    outcome: Outcome
     code: str | None
     seconds: float
     pictures: int
@@ -95,7 +94,7 @@ class LastRequest(_Part):
 class Status(_Part):
     """`model` is null while it loads; `device` is null where nothing is known of it."""
 
-    state: Literal["loading", "ready", "draining", "dead"]
+    state: State
     time: float
     uptime_seconds: float
     version: str

@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 from edgevlm_server.audit.folder import Folder
 from edgevlm_server.audit.line import Line, PictureFile, encoded, line_of, local_time
-from edgevlm_server.audit.losses import Kind, Losses
+from edgevlm_server.audit.losses import Losses
 from edgevlm_server.audit.outbox import OUTBOX_BYTES, Outbox
 from edgevlm_server.audit.retention import tidy
 from edgevlm_server.observe.exchange import Exchange, Seen
+from edgevlm_server.observe.labels import Audited
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import RequestRecord
 from edgevlm_server.settings import Settings, SettingsError
@@ -131,7 +132,7 @@ class Audit:
                 self._metrics.audit_written.labels("request").inc(len(lines))
 
     @contextmanager
-    def _attempted(self, kind: Kind, count: int = 1) -> Iterator[None]:
+    def _attempted(self, kind: Audited, count: int = 1) -> Iterator[None]:
         """What cannot be written is counted as lost."""
         try:
             yield
@@ -197,7 +198,7 @@ def open_audit(settings: Settings, metrics: Metrics) -> Audit | None:
     return audit
 
 
-def _kind(item: Line | PictureFile) -> Kind:
+def _kind(item: Line | PictureFile) -> Audited:
     return "picture" if isinstance(item, PictureFile) else "request"
 
 

@@ -5,13 +5,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Literal
 
+from edgevlm_server.observe.labels import Audited
 from edgevlm_server.observe.metrics import Metrics
 
 log = logging.getLogger(__name__)
-
-Kind = Literal["request", "picture"]
 
 SAY_SECONDS = 60.0
 """No more than one line in the log in so long."""
@@ -27,7 +25,7 @@ class Losses:
         self._unsaid: Counter[str] = Counter()
         self._said_at: float | None = None
 
-    def add(self, kind: Kind, reason: str, count: int = 1) -> None:
+    def add(self, kind: Audited, reason: str, count: int = 1) -> None:
         """So many were dropped; the reason is one sentence."""
         self._metrics.audit_dropped.labels(kind).inc(count)
         with self._lock:

@@ -28,10 +28,10 @@ from edgevlm_server.http.visit import Arrival, Visit, count_request, enter
 from edgevlm_server.http.waves import Waves
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST
 from edgevlm_server.readings.asking import Ask, Asking
-from edgevlm_server.readings.field import Field, Reading, Reason
+from edgevlm_server.readings.field import Field, Reading
 from edgevlm_server.readings.station import Station, at_least
 from edgevlm_server.readings.views import in_part, views
-from edgevlm_server.refusals import Refused
+from edgevlm_server.refusals import NoValue, Refused
 from edgevlm_server.request import Picture
 from edgevlm_server.runtime.output import ClientLeft
 from edgevlm_server.runtime.sequence import Sequence
@@ -181,7 +181,7 @@ async def _answer(asking: Asking, ready: _Ready, waves: Waves) -> dict[str, Any]
 
 def _refused(found: list[Reading]) -> Refused | None:
     """Why one of them has no value, if the model cannot tell, or is not sure."""
-    reasons: dict[Reason | None, Refused] = {"refused": "by_model", "low_confidence": "low_confidence"}
+    reasons: dict[NoValue | None, Refused] = {"refused": "by_model", "low_confidence": "low_confidence"}
     return next((reasons[one.reason] for one in found if one.reason in reasons), None)
 
 

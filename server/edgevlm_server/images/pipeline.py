@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 DECODE_WORKERS = 2
 AHEAD = 1
 """Pictures of one request that may be decoded while another of it is encoded, beside others of the same files."""
-FETCHES = {
+FETCH_OUTCOMES = {
     "image_host_not_allowed": "not_allowed",
     "image_fetch_failed": "failed",
     "image_fetch_timeout": "timeout",
@@ -238,7 +238,7 @@ class ImagePipeline:
             outcome = "ok"
             return data
         except ImageError as error:
-            outcome = FETCHES[error.code]
+            outcome = FETCH_OUTCOMES[error.code]
             raise
         finally:
             self._metrics.fetched(outcome, time.monotonic() - start)

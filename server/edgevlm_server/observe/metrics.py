@@ -4,6 +4,7 @@ Every series exists from the start, at 0, and labels come from fixed lists, neve
 """
 
 from collections.abc import Iterable
+from typing import get_args
 
 from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -25,20 +26,18 @@ from edgevlm_server.observe.families import (
     TOKEN_BUCKETS,
     Families,
 )
+from edgevlm_server.observe.labels import AUDITED, END_REASONS, STATES, EndReason, State
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.recent import Rate
 from edgevlm_server.observe.request_metrics import RequestMetrics
 from edgevlm_server.observe.vllm_names import WithVllmNames
-from edgevlm_server.refusals import REFUSED, Refused
+from edgevlm_server.refusals import REFUSED, NoValue, Refused
 from edgevlm_server.settings import Settings
 from edgevlm_server.version import commit, version
 
-REASONS = ("stop", "length", "cancelled", "error")
 REJECTIONS = ("invalid_request", "queue_full", "rate_limited", "timeout", "unavailable", "client_left", "error")
 FETCHES = ("ok", "cancelled", "not_allowed", "failed", "timeout", "too_large")
-STATES = ("loading", "ready", "draining", "dead")
-AUDITED = ("request", "picture")
-READINGS = ("read", "refused", "low_confidence", "out_of_range", "unfinished")
+READINGS = ("read", *get_args(NoValue))
 KINDS = ("prefill", "decode", "encode")
 
 
@@ -79,7 +78,7 @@ class Metrics:
         )
         self.accepted = counter("requests_accepted", "Requests handed to the engine's queue.")
         self._ended = counter(
-            "request_success", "Accepted requests that ended, by reason.", "finished_reason", values=REASONS
+            "request_success", "Accepted requests that ended, by reason.", "finished_reason", values=END_REASONS
         )
         self._completed = counter("requests_completed", "Accepted requests that were answered completely.")
         self._cancelled = counter("requests_cancelled", "Accepted requests whose client left.")
@@ -175,7 +174,7 @@ class Metrics:
         self._fetches.labels(outcome).inc()
         self._fetch_seconds.observe(seconds)
 
-    def state(self, state: str) -> None:
+    def state(self, state: State) -> None:
         """Note the state that the server is in."""
         for name in STATES:
             self._state.labels(name).set(name == state)
@@ -223,7 +222,7 @@ class Metrics:
         self._prefix_hits.inc(found)
         self._prompt_tokens.inc(found)
 
-    def ended(self, reason: str) -> None:
+    def ended(self, reason: EndReason) -> None:
         self._ended.labels(reason).inc()
         ledger = {"cancelled": self._cancelled, "error": self._failed}.get(reason, self._completed)
         ledger.inc()

@@ -7,7 +7,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from edgevlm_server.observe.record import OUTCOMES, Outcome, RequestRecord
+from edgevlm_server.observe.labels import OUTCOMES, Outcome
+from edgevlm_server.observe.record import RequestRecord
 
 WINDOW = 60
 """Seconds that are remembered."""

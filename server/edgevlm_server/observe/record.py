@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from edgevlm_server.errors import Code
 from edgevlm_server.observe.exchange import Exchange, Seen
+from edgevlm_server.observe.labels import Outcome
 from edgevlm_server.refusals import Refused
 
 log = logging.getLogger(__name__)
@@ -32,11 +33,7 @@ Stage = Literal["body", "prepare", "pictures", "queue", "prefill", "decode", "sc
 """In the order in which they are passed; a request skips what it does not need. `prepare` makes tokens and grammars,
 `decode` begins with the first token, and `score` is all that the engine does for decisions."""
 
-Outcome = Literal["ok", "refused", "failed", "left"]
-"""`left`: the client did, before its answer was complete."""
-
 STAGES: tuple[Stage, ...] = get_args(Stage)
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 QUIET = ("/health", "/ready", "/metrics", "/status")

@@ -9,7 +9,8 @@ from prometheus_client import Histogram
 
 from edgevlm_server.errors import CODES
 from edgevlm_server.observe.families import LATENCY_BUCKETS, STAGE_BUCKETS, Families
-from edgevlm_server.observe.record import OUTCOMES, STAGES, RequestRecord, Stage
+from edgevlm_server.observe.labels import OUTCOMES
+from edgevlm_server.observe.record import STAGES, RequestRecord, Stage
 
 NO_ROUTE = "none"
 """There is no such path, or the request was refused before anyone looked."""

@@ -1,15 +1,11 @@
 """A named value to be read from a picture, and what came of it. Knows no pictures, no tokens and no wire shape."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from edgevlm_server.guided.grammar import or_refusal
 from edgevlm_server.images.region import Region
-from edgevlm_server.refusals import same_words
-
-Reason = Literal["refused", "low_confidence", "out_of_range", "unfinished"]
-"""Why there is no value: the model said that it cannot tell, it was not sure enough, its value is not an allowed one,
-or its answer was cut short."""
+from edgevlm_server.refusals import NoValue, same_words
 
 
 class OutOfRange(Exception):
@@ -87,7 +83,7 @@ class Reading:
     raw: str
     confidence: float
     value: Any = None
-    reason: Reason | None = None
+    reason: NoValue | None = None
 
 
 def grammar(field: Field, refusal: Refusal) -> str:
@@ -99,7 +95,7 @@ def read(field: Field, heard: Heard, refusal: Refusal) -> Reading:
     """The reading of an answer that has the field's form, as far as it came."""
     raw = heard.text.strip()
 
-    def null(reason: Reason) -> Reading:
+    def null(reason: NoValue) -> Reading:
         return Reading(field, raw, heard.confidence, reason=reason)
 
     if refusal.is_said(raw):

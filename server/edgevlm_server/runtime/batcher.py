@@ -16,11 +16,12 @@ import numpy as np
 from edgevlm_engines import Engine, Floats
 
 from edgevlm_server.errors import EngineFailed, Refusal, TooComplex, Unavailable
+from edgevlm_server.observe.labels import EndReason
 from edgevlm_server.runtime.logprobs import chosen_logprobs, logprobs_of
 from edgevlm_server.runtime.prefix_cache import PrefixCache
 from edgevlm_server.runtime.sampling import sample_batch
 from edgevlm_server.runtime.scheduler import Scheduler
-from edgevlm_server.runtime.sequence import EarlyReason, End, Event, Reason, Sequence, Ticket, Token
+from edgevlm_server.runtime.sequence import EarlyReason, End, Event, Sequence, Ticket, Token
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Observer(Protocol):
 
     def reused(self, looked_up: int, found: int) -> None: ...
 
-    def ended(self, reason: Reason) -> None: ...
+    def ended(self, reason: EndReason) -> None: ...
 
 
 class Batcher:

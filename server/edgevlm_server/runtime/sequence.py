@@ -18,12 +18,12 @@ from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
 
 from edgevlm_server.errors import AnswerTimeout, Refusal
 from edgevlm_server.guided.constraint import Constraint
+from edgevlm_server.observe.labels import EndReason
 from edgevlm_server.runtime.logits_processors import LogitsProcessors
 from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.sampling import Sampler, SamplingParams
 
 EarlyReason = Literal["stop", "cancelled"]
-Reason = Literal["stop", "length", "cancelled", "error"]
 
 
 @dataclass(slots=True, eq=False)
@@ -146,7 +146,7 @@ def chunk_ends(prompt: Tokens, size: int) -> list[int]:
 class End:
     """The last event of a sequence. `error` makes the error to raise, if and only if `reason` is `error`."""
 
-    reason: Reason
+    reason: EndReason
     error: Refusal | None = None
     at: float = field(default_factory=time.monotonic, compare=False)
     """When it came about, of the monotonic clock: it may be read much later."""

@@ -10,9 +10,10 @@ import pytest
 from edgevlm_engines import Floats, Tokens
 from edgevlm_engines.echo import EchoEngine
 from edgevlm_server.errors import Unavailable
+from edgevlm_server.observe.labels import EndReason
 from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.runtime.sampling import SamplingParams
-from edgevlm_server.runtime.sequence import End, Reason, Sequence, Ticket, Token
+from edgevlm_server.runtime.sequence import End, Sequence, Ticket, Token
 
 from tests.server.engines import echo_engine
 
@@ -21,7 +22,7 @@ class Ledger:
     """An observer that counts ends and looks at nothing else."""
 
     def __init__(self) -> None:
-        self.ends: Counter[Reason] = Counter()
+        self.ends: Counter[EndReason] = Counter()
         self.tokens = 0
 
     def load(self, running: int, waiting: int) -> None: ...
@@ -35,7 +36,7 @@ class Ledger:
 
     def reused(self, looked_up: int, found: int) -> None: ...
 
-    def ended(self, reason: Reason) -> None:
+    def ended(self, reason: EndReason) -> None:
         self.ends[reason] += 1
 
 
