@@ -4,7 +4,8 @@ Pictures are drawings of factory scenes, questions are asked about them; neither
 the two results are compared. One model is loaded at a time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import abc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +18,7 @@ from edgevlm.markdown import markdown
 
 if TYPE_CHECKING:
     from edgevlm_server.model import Model
-    from edgevlm_server.runtime.sequence import Sequence as Answering
+    from edgevlm_server.runtime.sequence import Sequence
 
 PICTURES = 24
 MAX_TOKENS = 24  # of each answer
@@ -65,7 +66,7 @@ def table(columns: dict[str, Comparison]) -> str:
 
 
 def compare(
-    reference: Path, bundles: Sequence[Path], advance: Callable[[int], None], pictures: int = PICTURES
+    reference: Path, bundles: abc.Sequence[Path], advance: Callable[[int], None], pictures: int = PICTURES
 ) -> list[Comparison]:
     """Each bundle beside the reference on the same questions; `advance` is told of each that a model has answered."""
     from edgevlm_demo.scenes import FIRST_EVALUATION_SEED
@@ -113,7 +114,7 @@ def _results(
         advance(1)
 
 
-def _follow(model: "Model", sequence: "Answering", answer: list[int] | None) -> tuple[list[int], Array]:
+def _follow(model: "Model", sequence: "Sequence", answer: list[int] | None) -> tuple[list[int], Array]:
     """The answer with the logits that each of its tokens was chosen from."""
     from edgevlm_server.offline import prefill
 

@@ -1,6 +1,7 @@
 """A model in this process, and pictures as it takes them: for one question after another. Knows no HTTP."""
 
-from collections.abc import Iterator, Sequence
+from collections import abc
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from edgevlm_engines.names import Precision
     from edgevlm_server.images.region import Region
     from edgevlm_server.runtime.sampling import SamplingParams
-    from edgevlm_server.runtime.sequence import Sequence as Answering
+    from edgevlm_server.runtime.sequence import Sequence
     from edgevlm_server.settings import Settings
     from edgevlm_server.text.prompt import Turn
 
@@ -36,7 +37,7 @@ class Answer:
     Raises `CommandError` where the model computes what is no number.
     """
 
-    def __init__(self, model: Model, sequence: "Answering") -> None:
+    def __init__(self, model: Model, sequence: "Sequence") -> None:
         self._model = model
         self._sequence = sequence
 
@@ -84,7 +85,7 @@ class LocalModel:
     def name(self) -> str:
         return self._model.manifest.model
 
-    def features(self, pictures: Sequence[Picture], region: "Region | None" = None) -> "Floats":
+    def features(self, pictures: abc.Sequence[Picture], region: "Region | None" = None) -> "Floats":
         """Of all pictures in order, or of the same part of each.
 
         Raises `CommandError`, naming the picture, for one that cannot be read.
@@ -92,7 +93,11 @@ class LocalModel:
         return encode(self._model, [picture_pixels(self._intake, picture, region) for picture in pictures])
 
     def answer(
-        self, turns: "Sequence[Turn]", features: "Floats", max_tokens: int, sampling: "SamplingParams | None" = None
+        self,
+        turns: "abc.Sequence[Turn]",
+        features: "Floats",
+        max_tokens: int,
+        sampling: "SamplingParams | None" = None,
     ) -> Answer:
         """Raises `CommandError` if the conversation is too long."""
         try:

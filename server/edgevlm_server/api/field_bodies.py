@@ -9,9 +9,7 @@ from edgevlm_server.api.fields import MinConfidence
 from edgevlm_server.api.guided import Regex
 from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.strict import StrictModel, by_type, tag
-from edgevlm_server.readings import kinds
-from edgevlm_server.readings.field import Field as Asked
-from edgevlm_server.readings.field import Kind
+from edgevlm_server.readings import field, kinds
 
 MOST_FIELDS = 32
 MAX_CHOICES = 64
@@ -46,13 +44,13 @@ class FieldBody(RegionFields, StrictModel):
     question: QuestionText
     min_confidence: MinConfidence | None = None
 
-    def kind(self) -> Kind:
+    def kind(self) -> field.Kind:
         """What values it has."""
         raise NotImplementedError
 
-    def field(self) -> Asked:
+    def field(self) -> field.Field:
         """In the server's terms."""
-        return Asked(
+        return field.Field(
             name=self.name,
             question=self.question,
             kind=self.kind(),
@@ -81,7 +79,7 @@ class NumberField(NumberBounds):
     type: Literal["number"]
     decimals: Annotated[int, Field(ge=0, le=kinds.MOST_DECIMALS)] | None = None
 
-    def kind(self) -> Kind:
+    def kind(self) -> field.Kind:
         decimals = kinds.DECIMALS if self.decimals is None else self.decimals
         return kinds.Number(unit=self.unit, minimum=self.minimum, maximum=self.maximum, decimals=decimals)
 
@@ -89,7 +87,7 @@ class NumberField(NumberBounds):
 class IntegerField(NumberBounds):
     type: Literal["integer"]
 
-    def kind(self) -> Kind:
+    def kind(self) -> field.Kind:
         return kinds.Number(unit=self.unit, minimum=self.minimum, maximum=self.maximum, decimals=0)
 
 
@@ -100,7 +98,7 @@ class TextField(FieldBody):
     pattern: Regex | None = None
     max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)] = kinds.MAX_LENGTH
 
-    def kind(self) -> Kind:
+    def kind(self) -> field.Kind:
         return kinds.Text(pattern=self.pattern, max_length=self.max_length)
 
 
@@ -110,7 +108,7 @@ class ChoiceField(FieldBody):
     type: Literal["choice"]
     choices: Choices
 
-    def kind(self) -> Kind:
+    def kind(self) -> field.Kind:
         return kinds.Choice.of(self.choices)
 
 
@@ -119,7 +117,7 @@ class BooleanField(FieldBody):
 
     type: Literal["boolean"]
 
-    def kind(self) -> Kind:
+    def kind(self) -> field.Kind:
         return kinds.boolean()
 
 
@@ -131,7 +129,7 @@ class ListField(FieldBody):
     max_items: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = kinds.MOST_ITEMS
     max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)] = kinds.MAX_LENGTH
 
-    def kind(self) -> Kind:
+    def kind(self) -> field.Kind:
         choices = None if self.choices is None else tuple(self.choices)
         return kinds.ListOf(choices=choices, max_items=self.max_items, max_length=self.max_length)
 
@@ -153,7 +151,7 @@ AnyField = Annotated[
 
 
 def _names_differ(fields: list[Any]) -> list[Any]:
-    if len({field.name for field in fields}) < len(fields):
+    if len({one.name for one in fields}) < len(fields):
         raise PydanticCustomError("fields", "Each field must have a name of its own")
     return fields
 

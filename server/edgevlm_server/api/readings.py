@@ -21,8 +21,7 @@ from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.stations import STATION_NAME
 from edgevlm_server.api.strict import Text, form_number
 from edgevlm_server.api.unsupported import ClientFields
-from edgevlm_server.readings.field import Field as Asked
-from edgevlm_server.readings.field import Reading
+from edgevlm_server.readings import field
 from edgevlm_server.request import Picture
 from edgevlm_server.runtime.output import Usage
 
@@ -48,9 +47,9 @@ class Readable(RegionFields, BaseModel):
         return self
 
     @property
-    def asked(self) -> tuple[Asked, ...]:
+    def asked(self) -> tuple[field.Field, ...]:
         """Its own fields."""
-        return tuple(field.field() for field in self.fields or ())
+        return tuple(one.field() for one in self.fields or ())
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -95,7 +94,7 @@ class ReadingsForm(Readable):
         return tuple(Picture(content, place="image") for content in self.image)
 
 
-def readings_body(model: str, station: str | None, readings: Sequence[Reading], usage: Usage) -> dict[str, Any]:
+def readings_body(model: str, station: str | None, readings: Sequence[field.Reading], usage: Usage) -> dict[str, Any]:
     """The whole answer as JSON."""
     return {
         **new_head("read", "readings", model),
@@ -106,7 +105,7 @@ def readings_body(model: str, station: str | None, readings: Sequence[Reading], 
     }
 
 
-def reading_body(reading: Reading) -> dict[str, Any]:
+def reading_body(reading: field.Reading) -> dict[str, Any]:
     """What came of one field."""
     return {
         "name": reading.field.name,

@@ -5,7 +5,8 @@ at once than its largest question has of them, or than there are.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import abc
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from edgevlm_server.prepare import Prompt, read_prompt, room_left
 from edgevlm_server.request import EncodedImages
 from edgevlm_server.runtime import scoring
 from edgevlm_server.runtime.output import ClientLeft
-from edgevlm_server.runtime.sequence import Sequence as Scored
+from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.service import Loaded, Service
 
 MAX_SCORES = 256
@@ -57,13 +58,13 @@ class _Ready(NamedTuple):
     questions: list[_Weighed]
     images: EncodedImages
 
-    def sequences(self) -> Iterator[Scored]:
+    def sequences(self) -> Iterator[Sequence]:
         """One for each way; of one question's the first has the number 0."""
         for one in self.questions:
             for number, way in enumerate(one.ways):
                 yield scoring.forced(one.prompt, self.images, way, number)
 
-    def answers(self, scored: Sequence[scoring.Likelihood]) -> list[dict[str, Any]]:
+    def answers(self, scored: abc.Sequence[scoring.Likelihood]) -> list[dict[str, Any]]:
         """To each question; `scored` are the ways', in their order."""
         left = iter(scored)
         return [

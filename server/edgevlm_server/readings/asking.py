@@ -4,7 +4,8 @@ The pictures stand in front of every question, so all but the first field find t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import abc
+from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +20,7 @@ from edgevlm_server.readings.field import Field, Heard, Reading, Refusal, gramma
 from edgevlm_server.refusals import Judge
 from edgevlm_server.request import Client, EncodedImages, Generation, Picture, Request, Structure, Turn
 from edgevlm_server.runtime.output import Answer, joined
-from edgevlm_server.runtime.sequence import Sequence as Asked
-from edgevlm_server.runtime.sequence import Ticket
+from edgevlm_server.runtime.sequence import Sequence, Ticket
 from edgevlm_server.service import Loaded, Service
 from edgevlm_server.text.detokenizer import Detokenizer
 
@@ -63,11 +63,13 @@ class Asking(NamedTuple):
         words = self.loaded.model.about.refusal
         return Refusal(words.text, words.instruction)
 
-    def about(self, field: Field, pictures: Sequence[Picture], place: str) -> Ask:
+    def about(self, field: Field, pictures: abc.Sequence[Picture], place: str) -> Ask:
         """A field's question about pictures and nothing else."""
         return Ask(field, (Turn("user", (*pictures, self.refusal.behind(field.question)), place),), place)
 
-    async def prepare(self, asks: Sequence[Ask], model: str | None, generation: Generation = USUAL) -> list[Asked]:
+    async def prepare(
+        self, asks: abc.Sequence[Ask], model: str | None, generation: Generation = USUAL
+    ) -> list[Sequence]:
         """A sequence for each, ready to be queued; `model` is the name that the client asked for, if any.
 
         Where several answers are wanted, all sequences of the first come first. Prompts and grammars are made first,
@@ -111,11 +113,11 @@ class Asking(NamedTuple):
 
     def _sequence(
         self, field: Field, prompt: _Prompt, images: EncodedImages, generation: Generation, number: int
-    ) -> Asked:
+    ) -> Sequence:
         manifest, room = self.loaded.model.manifest, self.loaded.model.engine.info.max_length - len(prompt.ids)
         # a token stands for a byte at least; then there are the first space and the end
         longest = max(field.kind.longest, len(self.refusal.text.encode())) + 2
-        return Asked(
+        return Sequence(
             prompt.ids,
             images.features,
             min(longest, room, generation.max_tokens or room),
@@ -145,7 +147,7 @@ def _structure(one: Ask, refusal: Refusal) -> Structure:
         raise InvalidRequest(f"{place}: {error}", code=error.code, param=place) from None
 
 
-def _part(encoded: EncodedImages, numbers: Sequence[int]) -> EncodedImages:
+def _part(encoded: EncodedImages, numbers: abc.Sequence[int]) -> EncodedImages:
     """Some of the pictures, in this order."""
     if [*numbers] == [*range(len(encoded.files))]:
         return encoded

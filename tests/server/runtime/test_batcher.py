@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Sequence as Rows
+from collections import Counter, abc
 
 import numpy as np
 import pytest
@@ -139,7 +138,7 @@ def test_an_event_knows_when_it_came_about() -> None:
     ("temperature", "sure"),
     [(1.0, [0.9, 0.45, 0.36]), (0.5, [0.81 / 0.82, 0.5 * 0.81 / 0.82, 0.5 * 0.81 / 0.82 * 0.64 / 0.68])],
 )
-def test_how_sure_an_answer_is_comes_with_each_token(temperature: float, sure: Rows[float]) -> None:
+def test_how_sure_an_answer_is_comes_with_each_token(temperature: float, sure: abc.Sequence[float]) -> None:
     async def play() -> tuple[Sequence, list[float]]:
         batcher = Batcher(Doubting(), Ledger(), lambda: None, temperature=temperature)
         none = np.zeros((0, 4), np.float32)
