@@ -139,12 +139,17 @@ def test_a_missing_tokenizer_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
+def replaced_by_a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
         (lambda file: file.write_bytes(b"no tokenizer"), "is not a SentencePiece model"),
         (lambda file: file.write_bytes(b"version https://git-lfs.github.com/spec/v1"), "is a Git LFS pointer"),
-        (lambda file: (file.unlink(), os.mkfifo(file)), r"tokenizer\.model is missing"),
+        (replaced_by_a_pipe, r"tokenizer\.model is missing"),
         (lambda file: file.write_bytes(bytes(65 << 20)), r"tokenizer\.model cannot be read: it has more than"),
         (lambda file: train_tokenizer(file, 300), r"has 300 tokens, but config\.json says 400"),
     ],
