@@ -281,7 +281,7 @@ class AnswerTimeout(ApiError):
         )
 
 
-Refusal = Callable[[], Exception]
+MakeError = Callable[[], Exception]
 """Makes an error for each request that is refused: one that many tasks raise would gather all their
 tracebacks."""
 

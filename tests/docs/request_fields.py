@@ -11,7 +11,7 @@ from edgevlm_server.api.input_items import InputMessage
 from edgevlm_server.api.messages import ImageFields, Message, PartFields
 from edgevlm_server.api.responses import Reasoning, ResponsesRequest, TextOptions
 from edgevlm_server.api.tokenize import TokenizeChat
-from edgevlm_server.api.unsupported import NOTHING, ClientFields, Ignored, OtherServersFields, Refused, ToolFields
+from edgevlm_server.api.unsupported import NOTHING, ClientFields, Ignored, OtherServersFields, ToolFields, Unsupported
 from pydantic import BaseModel
 
 PLACES: dict[type[BaseModel], str] = {
@@ -33,7 +33,7 @@ PLACES: dict[type[BaseModel], str] = {
 }
 """The models with fields of their own that do not act, and where users meet them."""
 
-Marker = TypeVar("Marker", Ignored, Refused)
+Marker = TypeVar("Marker", Ignored, Unsupported)
 
 
 def ignored() -> Iterator[tuple[str, ...]]:
@@ -50,7 +50,7 @@ def refused() -> Iterator[tuple[str, ...]]:
     yield "field", "in", "accepted", "why nothing else"
     yield "---", "---", "---", "---"
     for model, place in PLACES.items():
-        for name, marker in _marked(model, Refused):
+        for name, marker in _marked(model, Unsupported):
             usual = marker.nothing[: len(NOTHING)] == NOTHING
             listed = marker.nothing[len(NOTHING) :] if usual else marker.nothing
             values = ", ".join(f"`{json.dumps(value)}`" for value in listed)

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.fields import Count, GenerationFields, MinConfidence, StreamOptions, TopLogprobs, sureness
 from edgevlm_server.api.messages import Messages, conversation
-from edgevlm_server.api.unsupported import OPEN_TURN, Call, Effort, Hint, Refused, ToolFields
+from edgevlm_server.api.unsupported import OPEN_TURN, Call, Effort, Hint, ToolFields, Unsupported
 from edgevlm_server.errors import ApiError
 from edgevlm_server.request import Request
 from edgevlm_server.runtime.logprobs import Alternative
@@ -40,13 +40,13 @@ class ChatRequest(GenerationFields, ToolFields):
     chat_template_kwargs: Hint = None
     include_reasoning: Hint = None
     separate_reasoning: Hint = None
-    modalities: Annotated[Any, Refused("Answers are text", (None, [], ["text"]))] = None
-    audio: Annotated[Any, Refused("Answers are text")] = None
-    web_search_options: Annotated[Any, Refused("The model cannot search")] = None
-    moderation: Annotated[Any, Refused("Nothing is moderated here")] = None
-    echo: Annotated[Any, Refused("The conversation is not repeated in the answer")] = None
-    add_generation_prompt: Annotated[Any, Refused(OPEN_TURN, (None, True))] = None
-    continue_final_message: Annotated[Any, Refused(OPEN_TURN)] = None
+    modalities: Annotated[Any, Unsupported("Answers are text", (None, [], ["text"]))] = None
+    audio: Annotated[Any, Unsupported("Answers are text")] = None
+    web_search_options: Annotated[Any, Unsupported("The model cannot search")] = None
+    moderation: Annotated[Any, Unsupported("Nothing is moderated here")] = None
+    echo: Annotated[Any, Unsupported("The conversation is not repeated in the answer")] = None
+    add_generation_prompt: Annotated[Any, Unsupported(OPEN_TURN, (None, True))] = None
+    continue_final_message: Annotated[Any, Unsupported(OPEN_TURN)] = None
 
     @field_validator("top_logprobs")
     @classmethod

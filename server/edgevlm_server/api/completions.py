@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field
 from edgevlm_server.api.chat import Body, EventWriter, new_head, usage_body
 from edgevlm_server.api.fields import GenerationFields, StreamOptions, TopLogprobs, sureness
 from edgevlm_server.api.strict import PromptText, tag
-from edgevlm_server.api.unsupported import Refused
+from edgevlm_server.api.unsupported import Unsupported
 from edgevlm_server.request import Request
 from edgevlm_server.runtime.logprobs import Logprobs
 from edgevlm_server.runtime.output import Output, Usage
@@ -40,8 +40,8 @@ class CompletionRequest(GenerationFields):
     ]
     logprobs: TopLogprobs | None = None
 
-    echo: Annotated[Any, Refused("The prompt is not repeated in the answer")] = None
-    suffix: Annotated[Any, Refused("MobileVLM models only go on with a text")] = None
+    echo: Annotated[Any, Unsupported("The prompt is not repeated in the answer")] = None
+    suffix: Annotated[Any, Unsupported("MobileVLM models only go on with a text")] = None
 
     def request(self) -> Request:
         return Request(

@@ -14,7 +14,7 @@ from edgevlm_server.api.messages import (
     parts,
 )
 from edgevlm_server.api.strict import PromptText, StrictModel, by_type, tag, text_or_list
-from edgevlm_server.api.unsupported import NO_TOOLS, Hint, Refused
+from edgevlm_server.api.unsupported import NO_TOOLS, Hint, Unsupported
 from edgevlm_server.request import ROLES, Turn
 
 SEND_ITEMS = "This server keeps no items; send the item itself, as clients do with 'store': false"
@@ -81,8 +81,8 @@ class InputMessage(StrictModel):
 
 InputItem = Annotated[
     Annotated[InputMessage, tag("message")]
-    | Annotated[Any, Refused(SEND_ITEMS), tag("reference")]
-    | Annotated[Any, Refused(NO_TOOLS), tag("call")],
+    | Annotated[Any, Unsupported(SEND_ITEMS), tag("reference")]
+    | Annotated[Any, Unsupported(NO_TOOLS), tag("call")],
     by_type(
         {
             None: "message",

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.region import RegionFields
 from edgevlm_server.api.strict import PromptText, StrictModel, by_type, tag, text_or_list
-from edgevlm_server.api.unsupported import NO_FILES, NO_TOOLS, Hint, Refused
+from edgevlm_server.api.unsupported import NO_FILES, NO_TOOLS, Hint, Unsupported
 from edgevlm_server.request import ROLES, Picture, Turn
 
 MAX_MESSAGES = 1024
@@ -36,7 +36,7 @@ class ImageFields(RegionFields, PartFields):
     """
 
     detail: Hint = None
-    file_id: Annotated[Any, Refused(NO_FILES)] = None
+    file_id: Annotated[Any, Unsupported(NO_FILES)] = None
     uuid: ImageName | None = None
 
     @model_validator(mode="after")
@@ -128,9 +128,9 @@ class Message(StrictModel):
     thinking_blocks: Hint = None
     provider_specific_fields: Hint = None
     refusal: PromptText | None = None
-    audio: Annotated[Any, Refused("This server keeps no audio; send the text as 'content'")] = None
-    tool_calls: Annotated[Any, Refused(NO_TOOLS)] = None
-    function_call: Annotated[Any, Refused(NO_TOOLS)] = None
+    audio: Annotated[Any, Unsupported("This server keeps no audio; send the text as 'content'")] = None
+    tool_calls: Annotated[Any, Unsupported(NO_TOOLS)] = None
+    function_call: Annotated[Any, Unsupported(NO_TOOLS)] = None
 
     @model_validator(mode="before")
     @classmethod

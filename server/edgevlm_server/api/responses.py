@@ -16,7 +16,7 @@ from edgevlm_server.api.fields import Count, MinConfidence, SamplingFields, TopL
 from edgevlm_server.api.guided import TextFormat, filled, wanted_format
 from edgevlm_server.api.input_items import Input, conversation
 from edgevlm_server.api.strict import PromptText, StrictModel
-from edgevlm_server.api.unsupported import NO_REASONING, NOTHING, NOTHING_KEPT, Effort, Hint, Refused, ToolFields
+from edgevlm_server.api.unsupported import NO_REASONING, NOTHING, NOTHING_KEPT, Effort, Hint, ToolFields, Unsupported
 from edgevlm_server.errors import ApiError
 from edgevlm_server.request import Generation, Request, Structure, Turn
 from edgevlm_server.runtime.output import Output, Usage, joined
@@ -37,7 +37,7 @@ class Reasoning(StrictModel):
     """Without any reasoning there is nothing to summarise."""
 
     effort: Effort = None
-    mode: Annotated[Any, Refused(NO_REASONING, (*NOTHING, "standard"))] = None
+    mode: Annotated[Any, Unsupported(NO_REASONING, (*NOTHING, "standard"))] = None
     summary: Hint = None
     generate_summary: Hint = None
     context: Hint = None
@@ -87,12 +87,14 @@ class ResponsesRequest(SamplingFields, ToolFields):
     background_options: Hint = None
     access_programs: Hint = None
     personality: Hint = None
-    background: Annotated[Any, Refused("A response is there when it is asked for, or streamed")] = None
-    previous_response_id: Annotated[Any, Refused(NOTHING_KEPT)] = None
-    conversation: Annotated[Any, Refused(NOTHING_KEPT)] = None
-    prompt: Annotated[Any, Refused("This server keeps no prompts; send its text in 'instructions' or 'input'")] = None
-    moderation: Annotated[Any, Refused("Nothing is moderated here")] = None
-    response_format: Annotated[Any, Refused("In this API the answer's form is 'text.format'")] = None
+    background: Annotated[Any, Unsupported("A response is there when it is asked for, or streamed")] = None
+    previous_response_id: Annotated[Any, Unsupported(NOTHING_KEPT)] = None
+    conversation: Annotated[Any, Unsupported(NOTHING_KEPT)] = None
+    prompt: Annotated[
+        Any, Unsupported("This server keeps no prompts; send its text in 'instructions' or 'input'")
+    ] = None
+    moderation: Annotated[Any, Unsupported("Nothing is moderated here")] = None
+    response_format: Annotated[Any, Unsupported("In this API the answer's form is 'text.format'")] = None
 
     @property
     def wants_logprobs(self) -> bool:

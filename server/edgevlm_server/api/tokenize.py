@@ -13,7 +13,7 @@ from edgevlm_server.api.answers import Counted, Detokenized, Tokenized
 from edgevlm_server.api.completions import TokenIds
 from edgevlm_server.api.messages import Messages, conversation
 from edgevlm_server.api.strict import StrictModel, Text, tag
-from edgevlm_server.api.unsupported import OPEN_TURN, Hint, Refused
+from edgevlm_server.api.unsupported import OPEN_TURN, Hint, Unsupported
 from edgevlm_server.model import Model
 from edgevlm_server.prepare import check_ids, check_model, read_prompt
 from edgevlm_server.request import MAX_TEXT, Request
@@ -39,9 +39,9 @@ class TokenizeChat(StrictModel):
 
     messages: Messages
     model: Text | None = None
-    add_generation_prompt: Annotated[Any, Refused(OPEN_TURN, (None, True))] = None
-    continue_final_message: Annotated[Any, Refused(OPEN_TURN)] = None
-    add_special_tokens: Annotated[Any, Refused("The template has its begin token")] = None
+    add_generation_prompt: Annotated[Any, Unsupported(OPEN_TURN, (None, True))] = None
+    continue_final_message: Annotated[Any, Unsupported(OPEN_TURN)] = None
+    add_special_tokens: Annotated[Any, Unsupported("The template has its begin token")] = None
     tools: Hint = None
     chat_template_kwargs: Hint = None
     return_token_strs: bool | None = None

@@ -31,7 +31,7 @@ class Ignored:
 
 # types need a hash, and lists have none: each is equal to itself alone
 @dataclass(frozen=True, slots=True, eq=False)
-class Refused:
+class Unsupported:
     """Only values that ask for nothing are accepted."""
 
     reason: str
@@ -68,11 +68,11 @@ def _mode(value: Any) -> Any:
     return value
 
 
-Effort = Annotated[Any, Refused(NO_REASONING, (*NOTHING, "none", "minimal", "low"))]
+Effort = Annotated[Any, Unsupported(NO_REASONING, (*NOTHING, "none", "minimal", "low"))]
 """A low effort is a hint; a high one counts on an answer that was thought over."""
 Call = Annotated[
     Any,
-    Refused(
+    Unsupported(
         f"{NO_TOOLS}; for an answer of a given form there are 'response_format' and 'text.format'", CALLS_NOTHING
     ),
     BeforeValidator(_mode),
@@ -106,16 +106,16 @@ class ToolFields(StrictModel):
 class OtherServersFields(StrictModel):
     """What vLLM and its like have beside OpenAI's fields, as their clients send it by default."""
 
-    stop_token_ids: Annotated[Any, Refused("An answer ends at the model's own end token or at a text in 'stop'")] = (
-        None
-    )
-    include_stop_str_in_output: Annotated[Any, Refused("A stop text is no part of the answer")] = None
-    skip_special_tokens: Annotated[Any, Refused(NO_SPECIAL_TOKENS, (None, True))] = None
-    spaces_between_special_tokens: Annotated[Any, Refused(NO_SPECIAL_TOKENS, (None, True))] = None
-    use_beam_search: Annotated[Any, Refused("There is no beam search")] = None
-    best_of: Annotated[Any, Refused("As many answers are drawn as 'n' asks for", (None, 1))] = None
-    length_penalty: Annotated[Any, Refused("There is no beam search", (None, 1))] = None
-    prompt_logprobs: Annotated[Any, Refused("Only the answer's tokens have probabilities")] = None
-    truncate_prompt_tokens: Annotated[Any, Refused("A prompt is never cut")] = None
-    allowed_token_ids: Annotated[Any, Refused("Use 'logit_bias', or a form for the answer")] = None
-    bad_words: Annotated[Any, Refused("Use 'logit_bias', or a form for the answer")] = None
+    stop_token_ids: Annotated[
+        Any, Unsupported("An answer ends at the model's own end token or at a text in 'stop'")
+    ] = None
+    include_stop_str_in_output: Annotated[Any, Unsupported("A stop text is no part of the answer")] = None
+    skip_special_tokens: Annotated[Any, Unsupported(NO_SPECIAL_TOKENS, (None, True))] = None
+    spaces_between_special_tokens: Annotated[Any, Unsupported(NO_SPECIAL_TOKENS, (None, True))] = None
+    use_beam_search: Annotated[Any, Unsupported("There is no beam search")] = None
+    best_of: Annotated[Any, Unsupported("As many answers are drawn as 'n' asks for", (None, 1))] = None
+    length_penalty: Annotated[Any, Unsupported("There is no beam search", (None, 1))] = None
+    prompt_logprobs: Annotated[Any, Unsupported("Only the answer's tokens have probabilities")] = None
+    truncate_prompt_tokens: Annotated[Any, Unsupported("A prompt is never cut")] = None
+    allowed_token_ids: Annotated[Any, Unsupported("Use 'logit_bias', or a form for the answer")] = None
+    bad_words: Annotated[Any, Unsupported("Use 'logit_bias', or a form for the answer")] = None

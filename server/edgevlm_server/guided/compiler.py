@@ -18,7 +18,7 @@ from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from edgevlm_server.errors import InvalidRequest, Unavailable
 from edgevlm_server.guided.constraint import Constraint, ConstraintFailed, Weight
-from edgevlm_server.guided.sandbox import LIMITS, Refused, tried
+from edgevlm_server.guided.sandbox import LIMITS, Failure, tried
 from edgevlm_server.request import Structure
 from edgevlm_server.text.tokenizer import Tokenizer
 
@@ -140,9 +140,9 @@ class GrammarCompiler:
     async def _try(self, grammar: str) -> int | None:
         """What it takes; `None` for one that is refused."""
         size = await self._run(self._quick, lambda: tried(grammar, QUICK))
-        if size is Refused.TOO_SLOW:
+        if size is Failure.TOO_SLOW:
             size = await self._run(self._thorough, lambda: tried(grammar, THOROUGH))
-        return None if isinstance(size, Refused) else size
+        return None if isinstance(size, Failure) else size
 
     def _make_room(self, weight: Weight) -> None:
         """Raises `Unavailable` where too many large ones are in use."""

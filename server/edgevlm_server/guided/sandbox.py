@@ -37,14 +37,14 @@ ENDED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT}
 """By a person, or by a system without memory: that says nothing of the grammar."""
 
 
-class Refused(Enum):
+class Failure(Enum):
     """Why a grammar cannot be used."""
 
     BAD = "it is invalid, contradicts itself or is too large"
     TOO_SLOW = "it takes too long"
 
 
-def tried(grammar: str, seconds: float) -> int | Refused:
+def tried(grammar: str, seconds: float) -> int | Failure:
     """Bytes that a grammar takes once it is compiled, if that takes at most so much processor time.
 
     Blocks, `WALL` times as long at most; raises `OSError`.
@@ -63,12 +63,12 @@ def tried(grammar: str, seconds: float) -> int | Refused:
             start_new_session=True,
         )
     except subprocess.TimeoutExpired:
-        return Refused.TOO_SLOW
+        return Failure.TOO_SLOW
     if trial.returncode == _GOOD and trial.stdout.isdigit():
         return max(LEAST_BYTES, int(trial.stdout))
     if -trial.returncode in ENDED_FROM_OUTSIDE:
         raise OSError("its trial was ended from outside")
-    return Refused.TOO_SLOW if trial.returncode == -signal.SIGPROF else Refused.BAD
+    return Failure.TOO_SLOW if trial.returncode == -signal.SIGPROF else Failure.BAD
 
 
 def main(seconds: float) -> None:

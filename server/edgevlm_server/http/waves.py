@@ -5,9 +5,9 @@ The others wait until those before them are through. However a request ends, its
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 
-from edgevlm_server.errors import AnswerTimeout
+from edgevlm_server.errors import AnswerTimeout, MakeError
 from edgevlm_server.http.visit import Visit, charge
 from edgevlm_server.request import Client
 from edgevlm_server.runtime.batcher import Batcher
@@ -28,7 +28,7 @@ class Waves:
         self._client = client
         self._visit = visit
         self._left = deque(sequences)
-        self._ended: Callable[[], Exception] | None = None
+        self._ended: MakeError | None = None
         """Why no further wave begins."""
         self.begun: list[Sequence] = []
         self.tickets: list[Ticket] = []
@@ -86,7 +86,7 @@ class Waves:
         if not self._left:
             self._give_back()
 
-    def _stop(self, why: Callable[[], Exception]) -> None:
+    def _stop(self, why: MakeError) -> None:
         self._ended = self._ended or why
         self._left.clear()
         self._give_back()

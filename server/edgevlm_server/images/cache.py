@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from edgevlm_engines import Floats
 
-from edgevlm_server.errors import Refusal
+from edgevlm_server.errors import MakeError
 from edgevlm_server.images.region import Region
 
 MOST_NAMES = 1024
@@ -30,7 +30,7 @@ def part_digest(sha256: str, region: Region | None) -> str:
 class _Work:
     """Features on their way, and how many wait for them."""
 
-    task: asyncio.Task[Floats | Refusal]
+    task: asyncio.Task[Floats | MakeError]
     waiting: int = 0
 
 
@@ -67,7 +67,7 @@ class FeatureCache:
         return self._kept[digest].features
 
     async def get(
-        self, digest: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str = ""
+        self, digest: str, make: Callable[[], Awaitable[Floats | MakeError]], client: str = ""
     ) -> tuple[Floats, bool]:
         """The features, and whether they were there or on their way already; else they are made for the client.
 
@@ -92,14 +92,14 @@ class FeatureCache:
             raise made()
         return made, shared
 
-    def _begin(self, digest: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str) -> _Work:
+    def _begin(self, digest: str, make: Callable[[], Awaitable[Floats | MakeError]], client: str) -> _Work:
         work = self._under_way[digest] = _Work(asyncio.ensure_future(self._make(digest, make, client)))
         work.task.add_done_callback(lambda done: self._over(digest, work))
         return work
 
     async def _make(
-        self, digest: str, make: Callable[[], Awaitable[Floats | Refusal]], client: str
-    ) -> Floats | Refusal:
+        self, digest: str, make: Callable[[], Awaitable[Floats | MakeError]], client: str
+    ) -> Floats | MakeError:
         made = await make()
         if not callable(made):
             made.flags.writeable = False

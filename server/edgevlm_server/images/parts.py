@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import NamedTuple
 
-from edgevlm_server.errors import Refusal, Unavailable
+from edgevlm_server.errors import MakeError, Unavailable
 from edgevlm_server.images.decode.decoder import ImageWorkerBusy
 from edgevlm_server.images.decode.square import Square
 from edgevlm_server.images.formats.limits import ImageError
@@ -31,7 +31,7 @@ Decode = Callable[[bytes, Sequence[Region | None]], list[Square | ImageError]]
 
 class _Wanted(NamedTuple):
     region: Region | None
-    square: asyncio.Future[Square | Refusal]
+    square: asyncio.Future[Square | MakeError]
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +46,7 @@ class _Decoding:
         self.wanted = [one for one in self.wanted if not one.square.done()]
         return [one.region for one in self.wanted]
 
-    def end(self, squares: Iterable[Square | Refusal]) -> None:
+    def end(self, squares: Iterable[Square | MakeError]) -> None:
         """In the order of the regions."""
         for one, square in zip(self.wanted, squares, strict=False):
             if not one.square.done():
@@ -68,7 +68,7 @@ class PartDecoder:
         self._open: dict[str, _Decoding] = {}
         """Those that have not begun, by the file's SHA-256."""
 
-    async def get(self, file: ImageFile, region: Region | None, share: str) -> Square | Refusal:
+    async def get(self, file: ImageFile, region: Region | None, share: str) -> Square | MakeError:
         """A part of a picture, or why there is none. The first client who asks takes its turn for all who wait."""
         decoding = self._open.get(file.sha256) or self._prepare(file, share)
         wanted = _Wanted(region, asyncio.get_running_loop().create_future())
@@ -111,7 +111,7 @@ class PartDecoder:
         decoding.end(one.again if isinstance(one, ImageError) else one for one in made)
 
 
-def _refusal(error: Exception) -> Refusal:
+def _refusal(error: Exception) -> MakeError:
     """What each who waits is told."""
     if isinstance(error, Unavailable):
         return Unavailable.draining

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from edgevlm_engines import Engine, Floats, Preprocessing
 
-from edgevlm_server.errors import CameraFailed, InvalidRequest, NotFound, Refusal, Unavailable, let_go
+from edgevlm_server.errors import CameraFailed, InvalidRequest, MakeError, NotFound, Unavailable, let_go
 from edgevlm_server.images.cache import FeatureCache, PictureNames, part_digest
 from edgevlm_server.images.decode.square import Square
 from edgevlm_server.images.fetch import ImageFetcher
@@ -65,7 +65,7 @@ class _Asking:
     parts: list[Part]
     look: Look | None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    files: dict[int, asyncio.Task[ImageFile | Refusal]] = field(default_factory=dict)
+    files: dict[int, asyncio.Task[ImageFile | MakeError]] = field(default_factory=dict)
     """By the number of their first picture, as long as one of them is to come."""
 
 
@@ -159,7 +159,7 @@ class ImagePipeline:
                 if parts[other].first == parts[near].first and other not in begun:
                     begun[other] = asyncio.create_task(self._sent(other, asking))
 
-    def _read(self, part: Part, asking: _Asking) -> "asyncio.Task[ImageFile | Refusal]":
+    def _read(self, part: Part, asking: _Asking) -> "asyncio.Task[ImageFile | MakeError]":
         """A part's file, once for all of its parts."""
         if part.first not in asking.files:
             assert part.picture.source is not None
@@ -210,7 +210,7 @@ class ImagePipeline:
             asking.look(number, Seen(sha256, region=_written(picture)), None)
         return Encoded(features, sha256, digest)
 
-    async def _file(self, source: bytes | str, share: str) -> ImageFile | Refusal:
+    async def _file(self, source: bytes | str, share: str) -> ImageFile | MakeError:
         """A refusal, where several pictures wait for it."""
         try:
             return await self._file_of(source, share)
@@ -243,7 +243,7 @@ class ImagePipeline:
         finally:
             self._metrics.fetched(outcome, time.monotonic() - start)
 
-    async def _decode_and_encode(self, file: ImageFile, region: Region | None, asking: _Asking) -> Floats | Refusal:
+    async def _decode_and_encode(self, file: ImageFile, region: Region | None, asking: _Asking) -> Floats | MakeError:
         square = await self._parts.get(file, region, asking.client.share)
         if callable(square):
             return square

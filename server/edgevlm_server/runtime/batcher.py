@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 from edgevlm_engines import Engine, Floats
 
-from edgevlm_server.errors import EngineFailed, Refusal, TooComplex, Unavailable
+from edgevlm_server.errors import EngineFailed, MakeError, TooComplex, Unavailable
 from edgevlm_server.observe.labels import EndReason
 from edgevlm_server.runtime.logprobs import chosen_logprobs, logprobs_of
 from edgevlm_server.runtime.prefix_cache import PrefixCache
@@ -70,7 +70,7 @@ class Batcher:
         self._outgoing: list[tuple[Ticket, Event]] = []
         self._inbox: queue.SimpleQueue[tuple[Verb, Ticket] | None] = queue.SimpleQueue()
         self._open: set[Ticket] = set()
-        self._refusal: Refusal | None = None
+        self._refusal: MakeError | None = None
         self._step_began: float | None = None
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._main, name="batcher", daemon=True)
@@ -103,7 +103,7 @@ class Batcher:
         """Answer every later request with an error. Called on the event loop, as `submit` is."""
         self._refusal = Unavailable.draining
 
-    def abandon(self, refusal: Refusal) -> None:
+    def abandon(self, refusal: MakeError) -> None:
         """The thread hangs: end every request without it. Called on the event loop."""
         self._refusal = refusal
         for ticket in list(self._open):
@@ -229,14 +229,14 @@ class Batcher:
             batch, self._outgoing = self._outgoing, []
             self._on_loop(lambda: _deliver(batch))
 
-    def _refuse_all(self, refusal: Refusal) -> None:
+    def _refuse_all(self, refusal: MakeError) -> None:
         """The end of the thread's life: tell everyone who is here."""
         for ticket in list(self._tickets.values()):
             self._finish(ticket, End("error", refusal))
         self._scheduler = Scheduler(self._engine.info.slots)
         self._flush()
 
-    def _refuse_newcomers(self, refusal: Refusal) -> None:
+    def _refuse_newcomers(self, refusal: MakeError) -> None:
         """The thread must outlive its engine: a request in the inbox of nobody would wait for ever."""
         while (item := self._inbox.get()) is not None:
             verb, ticket = item
@@ -252,7 +252,7 @@ class Batcher:
             log.debug("Event loop closed before the last events were delivered.")
 
 
-def _why_not(sequence: Sequence) -> Refusal:
+def _why_not(sequence: Sequence) -> MakeError:
     """Why no token could be chosen."""
     if sequence.constraint is not None and sequence.constraint.failed:
         return TooComplex

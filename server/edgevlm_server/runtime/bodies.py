@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from edgevlm_server.errors import Refusal, RequestTimeout
+from edgevlm_server.errors import MakeError, RequestTimeout
 from edgevlm_server.runtime.work import Work
 
 Result = TypeVar("Result")
@@ -55,7 +55,7 @@ class Arriving(Work):
 class Bodies:
     """All that are on their way."""
 
-    def __init__(self, places: Callable[[], int], too_many: Refusal) -> None:
+    def __init__(self, places: Callable[[], int], too_many: MakeError) -> None:
         """`places` says how many requests may be inside: room is a share of theirs."""
         self._places = places
         self._too_many = too_many
@@ -74,7 +74,7 @@ class Bodies:
             self.arriving.discard(arriving)
             self.large.discard(arriving)
 
-    def give_up(self, refusal: Refusal) -> None:
+    def give_up(self, refusal: MakeError) -> None:
         """Refuse every request whose body is not there yet."""
         while self.arriving:
             self.arriving.pop().give_up(refusal())

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from edgevlm_engines import IMAGE_TOKEN, Floats, Tokens
 
-from edgevlm_server.errors import AnswerTimeout, Refusal
+from edgevlm_server.errors import AnswerTimeout, MakeError
 from edgevlm_server.guided.constraint import Constraint
 from edgevlm_server.observe.labels import EndReason
 from edgevlm_server.runtime.logits_processors import LogitsProcessors
@@ -147,7 +147,7 @@ class End:
     """The last event of a sequence. `error` makes the error to raise, if and only if `reason` is `error`."""
 
     reason: EndReason
-    error: Refusal | None = None
+    error: MakeError | None = None
     at: float = field(default_factory=time.monotonic, compare=False)
     """When it came about, of the monotonic clock: it may be read much later."""
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from edgevlm_server.errors import AnswerTimeout
+from edgevlm_server.errors import AnswerTimeout, MakeError
 
 Result = TypeVar("Result")
 
@@ -43,7 +43,7 @@ class Work:
 class EarlyEnd:
     """What may end a request early. It comes once or never; from `stop` on nobody hears of it."""
 
-    def __init__(self, reason: Callable[[], Exception]) -> None:
+    def __init__(self, reason: MakeError) -> None:
         """`reason` makes what is raised by work that is given up for it."""
         self.here = False
         self._reason = reason

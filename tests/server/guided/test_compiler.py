@@ -12,7 +12,7 @@ from edgevlm_server.guided import compiler as module
 from edgevlm_server.guided.compiler import MOST_BYTES, QUICK, GrammarCompiler
 from edgevlm_server.guided.constraint import Constraint, ConstraintFailed
 from edgevlm_server.guided.grammar import one_of, valid_json
-from edgevlm_server.guided.sandbox import MAX_BYTES, Refused
+from edgevlm_server.guided.sandbox import MAX_BYTES, Failure
 from edgevlm_server.request import Structure
 from edgevlm_server.text.tokenizer import Tokenizer
 from llguidance import LLParserLimits
@@ -21,7 +21,7 @@ from tests.conftest import GOLDEN
 
 TOKENIZER = Tokenizer(GOLDEN / "v2" / "checkpoint" / "tokenizer.model")
 
-Try = Callable[[str, float], int | Refused]
+Try = Callable[[str, float], int | Failure]
 
 
 @pytest.fixture
@@ -61,9 +61,9 @@ def test_all_grammars_together_have_a_bound(compiler: GrammarCompiler, weigh: Ca
 def test_what_was_refused_is_not_tried_again(compiler: GrammarCompiler, weigh: Callable[[Try], None]) -> None:
     trials: list[float] = []
 
-    def slow(grammar: str, seconds: float) -> Refused:
+    def slow(grammar: str, seconds: float) -> Failure:
         trials.append(seconds)
-        return Refused.TOO_SLOW
+        return Failure.TOO_SLOW
 
     weigh(slow)
 
@@ -79,13 +79,13 @@ def test_what_was_refused_is_not_tried_again(compiler: GrammarCompiler, weigh: C
 def test_usual_grammars_do_not_wait_for_slow_ones(compiler: GrammarCompiler, weigh: Callable[[Try], None]) -> None:
     let_go = threading.Event()
 
-    def trial(grammar: str, seconds: float) -> int | Refused:
+    def trial(grammar: str, seconds: float) -> int | Failure:
         if "answer 0" not in grammar:
             return 1
         if seconds == QUICK:
-            return Refused.TOO_SLOW
+            return Failure.TOO_SLOW
         let_go.wait(30)
-        return Refused.BAD
+        return Failure.BAD
 
     weigh(trial)
 

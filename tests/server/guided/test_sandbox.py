@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from edgevlm_server.guided.compiler import THOROUGH
 from edgevlm_server.guided.grammar import that_matches, valid_json
-from edgevlm_server.guided.sandbox import LEAST_BYTES, MAX_BYTES, Refused, tried
+from edgevlm_server.guided.sandbox import LEAST_BYTES, MAX_BYTES, Failure, tried
 
 from tests.live import LiveServer
 from tests.processes import children, limits_of
@@ -36,12 +36,12 @@ def test_what_a_grammar_takes_is_measured() -> None:
 
 @pytest.mark.slow
 def test_a_grammar_that_grows_too_large_is_refused_before_it_has() -> None:
-    assert tried(valid_json({"type": "integer", "multipleOf": 349_999}), 60) is Refused.BAD
+    assert tried(valid_json({"type": "integer", "multipleOf": 349_999}), 60) is Failure.BAD
 
 
 @pytest.mark.slow
 def test_a_grammar_that_takes_too_long_is_given_up() -> None:
-    assert tried(valid_json({"type": "integer", "multipleOf": 349_999}), 0.02) is Refused.TOO_SLOW
+    assert tried(valid_json({"type": "integer", "multipleOf": 349_999}), 0.02) is Failure.TOO_SLOW
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ def test_a_grammar_that_takes_too_long_is_given_up() -> None:
 )
 def test_grammars_that_explode_do_not(schema: dict[str, Any]) -> None:
     before = children()
-    assert isinstance(tried(valid_json(schema), THOROUGH), Refused)
+    assert isinstance(tried(valid_json(schema), THOROUGH), Failure)
     assert children() <= before
 
 
@@ -110,7 +110,7 @@ def test_a_grammar_that_cannot_be_compiled_in_time_is_refused_and_others_are_ser
 ) -> None:
     let_go = threading.Event()
 
-    def held(grammar: str, seconds: float) -> int | Refused:
+    def held(grammar: str, seconds: float) -> int | Failure:
         assert let_go.wait(120)
         return tried(grammar, seconds)
 

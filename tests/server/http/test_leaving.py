@@ -13,7 +13,7 @@ from edgevlm_engines import Floats
 from edgevlm_server.device.device import Device
 from edgevlm_server.device.root import Root
 from edgevlm_server.guided import compiler
-from edgevlm_server.guided.sandbox import Refused
+from edgevlm_server.guided.sandbox import Failure
 
 from tests.live import LiveServer
 from tests.pictures import data_url, image_part, text_part, user
@@ -53,7 +53,7 @@ def test_who_leaves_while_it_is_queued_leaves_nothing_running(bundles: Bundles) 
 @pytest.mark.slow
 def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(120) and Refused.BAD)
+    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(120) and Failure.BAD)
     with (
         ThreadPoolExecutor(6) as pool,
         LiveServer.on_bundle(bundles("v2"), engine="echo", drain_timeout=0.1) as server,
@@ -69,7 +69,7 @@ def test_a_drain_ends_who_waits_for_a_grammar(bundles: Bundles, monkeypatch: pyt
 @pytest.mark.slow
 def test_a_sensor_that_does_not_answer_keeps_no_request(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(120) and Refused.BAD)
+    monkeypatch.setattr(compiler, "tried", lambda grammar, seconds: let_go.wait(120) and Failure.BAD)
     device = Device(Root(Path("/nothing")))
     monkeypatch.setattr(device, "close", lambda: let_go.wait(120))
     with (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgevlm_engines import Floats
-from edgevlm_server.errors import Refusal
+from edgevlm_server.errors import MakeError
 from edgevlm_server.images.cache import FeatureCache
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,7 +109,7 @@ def test_a_failure_reaches_everyone_and_is_not_kept() -> None:
     async def play() -> None:
         cache, fail = FeatureCache(1000), True
 
-        async def make() -> Floats | Refusal:
+        async def make() -> Floats | MakeError:
             await asyncio.sleep(0)
             return (lambda: ValueError("broken")) if fail else features(1)
 
