@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
 from edgevlm.evaluation.forms import Way, form_of, worded
-from edgevlm.evaluation.said import TEMPERATURES, Asked, Said
+from edgevlm.evaluation.said import TEMPERATURES, Said, VisualQuestion
 from edgevlm.http_client import ExchangeError, Server, fetch
 from edgevlm.own_server import own_server
 from edgevlm.pictures import PillowPicture, picture_pixels
@@ -31,7 +31,7 @@ class Answerer(Protocol):
 
     concurrent: int
 
-    def __call__(self, question: Asked) -> Said: ...
+    def __call__(self, question: VisualQuestion) -> Said: ...
 
 
 @contextmanager
@@ -82,7 +82,7 @@ class EngineAnswerer:
         self._model = model
         self._intake = intake
 
-    def __call__(self, question: Asked) -> Said:
+    def __call__(self, question: VisualQuestion) -> Said:
         from edgevlm_server.offline import begun, encode, steps
         from edgevlm_server.refusals import Judge
         from edgevlm_server.runtime.logprobs import chosen_logprobs
@@ -115,15 +115,15 @@ class HttpAnswerer:
         self._server = server
         self._ask = {"free": self._free, "json": self._json, "field": self._field}[way]
 
-    def __call__(self, question: Asked) -> Said:
+    def __call__(self, question: VisualQuestion) -> Said:
         return self._ask(question)
 
-    def _free(self, question: Asked) -> Said:
+    def _free(self, question: VisualQuestion) -> Said:
         choice = self._chat(question, {})
         with self._expected():
             return Said(choice["message"]["content"], choice["confidence"], choice["refused"] is not None)
 
-    def _json(self, question: Asked) -> Said:
+    def _json(self, question: VisualQuestion) -> Said:
         properties = {ANSWER: form_of(question.text).leaf()}
         schema = {"type": "object", "properties": properties, "required": [ANSWER], "additionalProperties": False}
         form = {"type": "json_schema", "json_schema": {"name": ANSWER, "schema": schema}}
@@ -131,7 +131,7 @@ class HttpAnswerer:
         with self._expected():
             return _typed(_value(choice["message"]["content"]), choice["confidence"])
 
-    def _field(self, question: Asked) -> Said:
+    def _field(self, question: VisualQuestion) -> Said:
         fields = [form_of(question.text).field(ANSWER, question.text)]
         body = {"image": data_url(question.image), "fields": fields, "min_confidence": 0}
         found = self._post("/v1/readings", body)
@@ -139,7 +139,7 @@ class HttpAnswerer:
             [field] = found["fields"]
             return _typed(field["value"], field["confidence"])
 
-    def _chat(self, question: Asked, more: dict[str, Any]) -> Any:
+    def _chat(self, question: VisualQuestion, more: dict[str, Any]) -> Any:
         content = [
             {"type": "image_url", "image_url": {"url": data_url(question.image)}},
             {"type": "text", "text": question.text},

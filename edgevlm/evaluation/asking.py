@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from edgevlm.evaluation.answerers import Answerer
-from edgevlm.evaluation.said import Asked, Said
+from edgevlm.evaluation.said import Said, VisualQuestion
 
-Q = TypeVar("Q", bound=Asked)
+Q = TypeVar("Q", bound=VisualQuestion)
 
 
 def answered(ask: Answerer, questions: Iterable[Q], name: str) -> Iterator[tuple[Q, Said]]:

@@ -9,7 +9,7 @@ TEMPERATURES = tuple(round(1.1**power, 2) for power in range(-7, 25))
 """Half to ten: what a confidence is tried at, to find what fits."""
 
 
-class Asked(Protocol):
+class VisualQuestion(Protocol):
     """A question about one picture."""
 
     @property

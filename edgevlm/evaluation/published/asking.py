@@ -20,8 +20,8 @@ FIRST_WAIT = 0.5
 GO_ON = "The same command goes on where it stopped."
 
 
-class Asked(NamedTuple):
-    """How to ask: `tokens` at most in an answer, `concurrent` questions at a time."""
+class HowToAsk(NamedTuple):
+    """`tokens` at most in an answer, `concurrent` questions at a time."""
 
     server: Server
     model: str
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
 
 
 def answers(
-    how: Asked, questions: Sequence[Question], file: AnswerFile, advance: Callable[[], object]
+    how: HowToAsk, questions: Sequence[Question], file: AnswerFile, advance: Callable[[], object]
 ) -> list[Answer]:
     """Every question with its answer, those of the file first; `advance` is called at each new one.
 
@@ -44,7 +44,7 @@ def answers(
 
 
 async def _ask_all(
-    how: Asked, questions: Sequence[Question], file: AnswerFile, advance: Callable[[], object]
+    how: HowToAsk, questions: Sequence[Question], file: AnswerFile, advance: Callable[[], object]
 ) -> None:
     waiting = iter(questions)
 
@@ -61,7 +61,7 @@ async def _ask_all(
             worker.cancel()
 
 
-async def _ask(how: Asked, question: Question) -> str:
+async def _ask(how: HowToAsk, question: Question) -> str:
     body = json.dumps(_body(how, question)).encode()
     for attempt in range(TRIES):
         if attempt:
@@ -77,7 +77,7 @@ async def _ask(how: Asked, question: Question) -> str:
     raise CommandError(f"{how.server.url} has been too busy for a minute (status {answer.status}). {GO_ON}")
 
 
-def _body(how: Asked, question: Question) -> dict[str, Any]:
+def _body(how: HowToAsk, question: Question) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"type": "text", "text": question.text}]
     if question.picture is not None:
         url = "data:;base64," + base64.b64encode(question.picture()).decode()
@@ -86,7 +86,7 @@ def _body(how: Asked, question: Question) -> dict[str, Any]:
     return {"model": how.model, "messages": messages, "max_tokens": how.tokens, "temperature": 0}
 
 
-def _text(how: Asked, question: Question, status: int, body: bytes) -> str:
+def _text(how: HowToAsk, question: Question, status: int, body: bytes) -> str:
     try:
         parsed = json.loads(body)
         if status != 200:

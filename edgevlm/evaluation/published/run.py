@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 
 from edgevlm.cli import CommandError
 from edgevlm.evaluation.published.answer_file import AnswerFile
-from edgevlm.evaluation.published.asking import Asked, answers
+from edgevlm.evaluation.published.asking import HowToAsk, answers
 from edgevlm.evaluation.published.question import Benchmark, Units
 from edgevlm.evaluation.published.target import Target, file_name, server_of
 from edgevlm.progress import Bar
@@ -42,7 +42,7 @@ def measure(job: Job, target: Target) -> Units:
     path = answer_path(job, target)
     with server_of(target, job.key) as server:
         model = served_model(server)
-        how = Asked(server, model, benchmark.TOKENS, job.concurrent)
+        how = HowToAsk(server, model, benchmark.TOKENS, job.concurrent)
         bar = Bar(f"{job.name}: {model}", "question")
         bar.start(len(questions))
         given = answers(how, questions, AnswerFile(path), lambda: bar.advance(1))
