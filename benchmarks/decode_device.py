@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from cuda.bindings import driver, runtime
 from edgevlm_engines.cuda.compiler import compiled
-from edgevlm_engines.cuda.decode_plan import Launch, LayerWeights, StepCache, StepWeights
+from edgevlm_engines.cuda.decode_launches import Launch, LayerWeights, StepCache, StepWeights
 from edgevlm_engines.cuda.decode_step import Kernels
 from edgevlm_engines.cuda.runtime import DeviceMemory, Graph, Stream, call, capture
 from edgevlm_engines.manifest import Decoder

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from edgevlm_engines.cuda.compiler import compiled
-from edgevlm_engines.cuda.decode_plan import WARPS, Launch, Matmul, StepShape
+from edgevlm_engines.cuda.decode_launches import WARPS, Launch, Matmul, StepShape
 from edgevlm_engines.cuda.decode_step import DecodeStep, Kernels, processors, source
 from edgevlm_engines.cuda.runtime import Stream, device, enter_thread
 from edgevlm_engines.errors import CudaError
@@ -195,7 +195,7 @@ class Bench:
 
     def of_kind(self, stepper: DecodeStep, name: str, rows: int) -> list[Launch]:
         """A step is `begin`, five kernels a layer, the head; of heads there are some, so that no cache has them."""
-        launches = list(stepper.plan.launches(rows))
+        launches = list(stepper.launches.over(rows))
         if name == "head":
             heads = (launches[-1].values[0], *self.on_device.heads)
             return [launches[-1]._replace(values=(head, *launches[-1].values[1:])) for head in heads]

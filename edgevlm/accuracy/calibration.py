@@ -13,8 +13,8 @@ from typing import NamedTuple
 from edgevlm_engines import Manifest
 from edgevlm_engines.bundle import VISION
 from edgevlm_export.bundle_writer import scratch_folder
+from edgevlm_export.calibrate.choice import NOTHING_CHANGED, Choice, choose
 from edgevlm_export.calibrate.groups import Part, groups
-from edgevlm_export.calibrate.plan import NEAREST, Plan, plan
 from edgevlm_export.calibrate.search import Finding, find
 from edgevlm_export.graph.rounding import Inputs
 from edgevlm_export.manifest_parts import preprocessing_part
@@ -33,7 +33,7 @@ class Written(NamedTuple):
     """A bundle's manifest, and what was made of the findings: also as a sentence, empty if that is nothing."""
 
     manifest: Manifest
-    plan: Plan
+    choice: Choice
     summary: str
 
 
@@ -72,9 +72,9 @@ def all_findings(recipe: Recipe, reference: Path, folder: Path | None) -> list[F
 
 def write(recipe: Recipe, bundle: Path, findings: Sequence[Finding]) -> Written:
     """The bundle, with what follows from the findings. Raises `ExportError`."""
-    chosen = plan(findings)
-    manifest = recipe.write(bundle, chosen)
-    return Written(manifest, chosen, "" if chosen == NEAREST else summary(findings, chosen))
+    choice = choose(findings)
+    manifest = recipe.write(bundle, choice)
+    return Written(manifest, choice, "" if choice == NOTHING_CHANGED else summary(findings, choice))
 
 
 def check_runtime() -> None:

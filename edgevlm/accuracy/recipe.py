@@ -7,7 +7,7 @@ from pathlib import Path
 from edgevlm_engines import Manifest
 from edgevlm_engines.names import Device, Precision, VisionPrecision
 from edgevlm_export.bundle_writer import Progress
-from edgevlm_export.calibrate.plan import NEAREST, Plan
+from edgevlm_export.calibrate.choice import NOTHING_CHANGED, Choice
 from edgevlm_export.calibrate.search import Roundings, roundings
 from edgevlm_export.checkpoint.about import read_about
 from edgevlm_export.checkpoint.name import model_name
@@ -53,7 +53,7 @@ class Recipe:
         reference = describe(self.model(), "ort", "fp32", "fp32")
         return reference.weight_bytes() + bundles * bundle.weight_bytes()
 
-    def write(self, bundle: Path, plan: Plan = NEAREST) -> Manifest:
+    def write(self, bundle: Path, choice: Choice = NOTHING_CHANGED) -> Manifest:
         """Raises `ExportError`."""
         return export_bundle(
             self.checkpoint,
@@ -63,8 +63,8 @@ class Recipe:
             device=self.device,
             precision=self.precision,
             vision_precision=self.vision_precision,
-            kept=[*self.kept, *plan.kept],
-            scales=plan.scales,
+            kept=[*self.kept, *choice.kept],
+            scales=choice.scales,
             about=self.about,
             name=self.name,
             progress=self.bar(f"Exporting {self.name or model_name(self.checkpoint)}", None),

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 
+from edgevlm_export.calibrate.choice import Choice
 from edgevlm_export.calibrate.groups import ROLES
-from edgevlm_export.calibrate.plan import Plan
 from edgevlm_export.calibrate.search import Finding
 
 from edgevlm.markdown import markdown
@@ -26,12 +26,12 @@ def sensitivity(findings: Sequence[Finding], kept: Collection[str]) -> str:
     return markdown([("error of rounding, by layer", *ROLES), *rows])
 
 
-def summary(findings: Sequence[Finding], plan: Plan) -> str:
+def summary(findings: Sequence[Finding], choice: Choice) -> str:
     """How many matmuls have a scale, and which are not rounded."""
-    scaled = f"Calibrated: scales for {len(plan.scales)} of {len(findings)} rounded matmuls"
-    if not plan.kept:
+    scaled = f"Calibrated: scales for {len(choice.scales)} of {len(findings)} rounded matmuls"
+    if not choice.kept:
         return f"{scaled}."
-    return f"{scaled}; not rounded, because too little would be left of them: {', '.join(plan.kept)}."
+    return f"{scaled}; not rounded, because too little would be left of them: {', '.join(choice.kept)}."
 
 
 def _cell(finding: Finding, kept: Collection[str]) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgevlm_engines.names import Precision, VisionPrecision
-    from edgevlm_export.calibrate.plan import Plan
+    from edgevlm_export.calibrate.choice import Choice
     from edgevlm_export.calibrate.search import Finding
 
     from edgevlm.accuracy.recipe import Recipe
@@ -157,7 +157,7 @@ def _found(named: Path) -> tuple[Path, Path | None]:
     return pull(model, lambda line: print(line, flush=True), Bar)
 
 
-def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Plan":
+def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Choice":
     """Write the bundle and print what was made of the findings."""
     from edgevlm.accuracy.calibration import write
 
@@ -173,7 +173,7 @@ def _write(recipe: "Recipe", bundle: Path, findings: "Sequence[Finding]") -> "Pl
 def _measure(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | None, *, report: bool) -> None:
     """The same with one in fp32 to learn from; `folder` has room for what is needed meanwhile."""
     from edgevlm_export.bundle_writer import check_room
-    from edgevlm_export.calibrate.plan import NEAREST
+    from edgevlm_export.calibrate.choice import NOTHING_CHANGED
 
     from edgevlm.accuracy.calibration import all_findings
     from edgevlm.accuracy.sensitivity import sensitivity
@@ -187,7 +187,7 @@ def _measure(recipe: "Recipe", bundle: Path, folder: Path, calibrate: Path | Non
     if not report:
         return
     columns = {"rounded to nearest": bundle}
-    if chosen != NEAREST:
+    if chosen != NOTHING_CHANGED:
         columns = {"rounded to nearest": folder / "nearest", "calibrated": bundle}
         recipe.write(folder / "nearest")
     print(_compared(reference, columns))

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgevlm_engines.cuda.decode_plan import (
+from edgevlm_engines.cuda.decode_launches import (
     LayerWeights,
     Matmul,
     Scratch,
     StepCache,
     StepEnds,
-    StepPlan,
+    StepLaunches,
     StepShape,
     StepWeights,
     supported,
@@ -86,8 +86,8 @@ class HostStep:
         memory[counters:] = 0
         keys, values = ([layer.ctypes.data for layer in side] for side in cache)
         ends = StepEnds(hidden.ctypes.data, own_lengths.ctypes.data, logits.ctypes.data)
-        plan = StepPlan(self._shape, self._weights, StepCache(keys, values, CAPACITY), ends, scratch)
-        for launch in plan.launches(count):
+        launches = StepLaunches(self._shape, self._weights, StepCache(keys, values, CAPACITY), ends, scratch)
+        for launch in launches.over(count):
             host.run(self._library, launch, backwards=backwards)
         assert not memory[counters:].any(), "counters are left as they were"
         return logits, cache

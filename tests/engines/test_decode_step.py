@@ -8,7 +8,15 @@ import onnx
 import onnxruntime
 import pytest
 from edgevlm_engines import open_bundle
-from edgevlm_engines.cuda.decode_plan import Scratch, StepCache, StepEnds, StepPlan, StepShape, placed, supported
+from edgevlm_engines.cuda.decode_launches import (
+    Scratch,
+    StepCache,
+    StepEnds,
+    StepLaunches,
+    StepShape,
+    placed,
+    supported,
+)
 from edgevlm_engines.engine import Tokens
 from edgevlm_engines.manifest import Decoder
 from edgevlm_engines.ort.decoder import OrtDecoder
@@ -77,8 +85,8 @@ def _our_step(
     sides = [[decoder.cache.pointer(2 * layer + side, 0) for layer in range(model.layers)] for side in (0, 1)]
     ends = StepEnds(hidden.ctypes.data, own_lengths.ctypes.data, logits.ctypes.data)
     weights = placed(read_initializers(folder / "decoder.onnx"), model.layers, put)
-    plan = StepPlan(shape, weights, StepCache(sides[0], sides[1], CAPACITY), ends, scratch)
+    launches = StepLaunches(shape, weights, StepCache(sides[0], sides[1], CAPACITY), ends, scratch)
     library = host.build(tmp_path)
-    for launch in plan.launches(len(hidden)):
+    for launch in launches.over(len(hidden)):
         host.run(library, launch)
     return logits

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevlm_engines.cuda.compiler import compiled
-from edgevlm_engines.cuda.decode_plan import StepCache, StepShape, StepWeights, placed
+from edgevlm_engines.cuda.decode_launches import StepCache, StepShape, StepWeights, placed
 from edgevlm_engines.cuda.decode_step import DecodeStep, Kernels, processors, source
 from edgevlm_engines.cuda.owned import owned
 from edgevlm_engines.cuda.runtime import DeviceMemory, enter_thread

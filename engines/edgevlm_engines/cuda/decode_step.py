@@ -11,12 +11,12 @@ import numpy as np
 from cuda.bindings import driver, runtime
 from numpy.typing import NDArray
 
-from edgevlm_engines.cuda.decode_plan import (
+from edgevlm_engines.cuda.decode_launches import (
     Launch,
     Scratch,
     StepCache,
     StepEnds,
-    StepPlan,
+    StepLaunches,
     StepShape,
     StepWeights,
     supported,
@@ -104,7 +104,7 @@ class DecodeStep:
             self._lengths = owned(release, HostArray((slots,), np.int32))
             self._logits = owned(release, HostArray((slots, model.vocab_size), np.float32))
             ends = StepEnds(self._hidden.address, self._lengths.address, self._logits.address)
-            self.plan = StepPlan(shape, weights, cache, ends, scratch)
+            self.launches = StepLaunches(shape, weights, cache, ends, scratch)
             self._graphs: dict[int, Graph] = {}
             release.callback(self._free_graphs)
             self._release = release.pop_all()
@@ -135,7 +135,7 @@ class DecodeStep:
         self._release.close()
 
     def _enqueue(self, rows: int) -> None:
-        for launch in self.plan.launches(rows):
+        for launch in self.launches.over(rows):
             self._kernels.enqueue(launch, self.stream)
 
     def _free_graphs(self) -> None:

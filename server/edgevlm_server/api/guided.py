@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from edgevlm_server.api.strict import StrictModel, Text, by_type, tag
 from edgevlm_server.errors import InvalidRequest
-from edgevlm_server.filled.plan import plan
+from edgevlm_server.filled.schema import tree_of
 from edgevlm_server.filled.tree import Unfillable
 from edgevlm_server.guided.grammar import GrammarError, any_object, one_of, that_matches, valid_json
 from edgevlm_server.guided.json_schema import MAX_REGEX
@@ -46,7 +46,7 @@ Regex = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REGEX)]
 ChoiceText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHOICE)]
 Choices = Annotated[list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICES)]
 
-ANSWER = plan({"type": "object", "properties": {"answer": {"type": ["string", "null"]}}, "required": ["answer"]})
+ANSWER = tree_of({"type": "object", "properties": {"answer": {"type": ["string", "null"]}}, "required": ["answer"]})
 """What a model that writes no JSON is asked for where any object will do."""
 
 FORMATS = by_type(
@@ -176,7 +176,7 @@ def filled(given: AnyText | AnyJson | SchemaJson | FlatSchemaJson | None, place:
         return None
     try:
         demanded = f"{place}.fill" if asked.fill else None
-        return Fill(plan(asked.definition), f"{place}.schema", always=True, demanded=demanded)
+        return Fill(tree_of(asked.definition), f"{place}.schema", always=True, demanded=demanded)
     except Unfillable as error:
         if asked.fill:
             message = f"{place}.fill: This schema cannot be filled field by field: {error}."

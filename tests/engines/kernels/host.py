@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgevlm_engines.cuda import decode_plan
-from edgevlm_engines.cuda.decode_plan import Launch
+from edgevlm_engines.cuda import decode_launches
+from edgevlm_engines.cuda.decode_launches import Launch
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
-KERNELS = Path(decode_plan.__file__).with_name("decode_kernels.cu")
+KERNELS = Path(decode_launches.__file__).with_name("decode_kernels.cu")
 PRIMITIVES = KERNELS.with_name("decode_primitives.cu")
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from edgevlm_demo import checkpoint_folder, clip_folder
 from edgevlm_engines import load_engine, open_bundle
+from edgevlm_export.calibrate.choice import TOWER_LIMIT, choose
 from edgevlm_export.calibrate.groups import Group, Part, groups
-from edgevlm_export.calibrate.plan import TOWER_LIMIT, plan
 from edgevlm_export.calibrate.search import Finding, find, roundings
 from edgevlm_export.checkpoint.config import load_config
 from edgevlm_export.exporter import export_bundle
@@ -70,13 +70,13 @@ def test_scales_are_looked_for_where_they_are_wanted(model: ModelSource) -> None
 @pytest.mark.slow
 def test_the_tower_is_left_alone_where_nothing_helps(model: ModelSource) -> None:
     found = findings(model, 200.0, ("vision",))
-    chosen = plan(found)
+    chosen = choose(found)
     assert set(chosen.kept) == {f"vision_model.encoder.layers.{layer}.mlp.fc2.weight" for layer in range(2)}
     assert not {scale.group.matmul for scale in chosen.scales} & set(chosen.kept)
-    assert plan(findings(model, 1.0, ())).kept == ()
+    assert choose(findings(model, 1.0, ())).kept == ()
     spoilt = found[0]._replace(scaled=float("nan"))
-    assert plan([spoilt]).kept == (spoilt.group.matmul,)
-    assert plan([found[0]._replace(scaled=TOWER_LIMIT)]).kept == ()
+    assert choose([spoilt]).kept == (spoilt.group.matmul,)
+    assert choose([found[0]._replace(scaled=TOWER_LIMIT)]).kept == ()
 
 
 def test_values_that_several_heads_read_are_not_scaled() -> None:

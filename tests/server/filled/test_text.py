@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from edgevlm_server.filled.plan import plan
+from edgevlm_server.filled.schema import tree_of
 from edgevlm_server.filled.text import Found, Unwritable, written
 from edgevlm_server.filled.tree import Leaf, Unfillable, leaves
 from edgevlm_server.guided.json_schema import checked
@@ -27,7 +27,7 @@ def judge(schema: Schema) -> Draft202012Validator:
 @given(schema=fillable, data=st.data())
 def test_the_text_is_valid_and_only_ever_grows(schema: Schema, data: st.DataObject) -> None:
     try:
-        root = plan(schema)
+        root = tree_of(schema)
     except Unfillable:
         assume(False)
     found: dict[Leaf, Found] = {}
@@ -50,7 +50,7 @@ def test_the_text_is_valid_and_only_ever_grows(schema: Schema, data: st.DataObje
 
 
 def text_of(schema: Schema, *outcomes: Found) -> str:
-    root = plan(schema)
+    root = tree_of(schema)
     return written(root, dict(zip(leaves(root), outcomes, strict=True)))
 
 
@@ -109,7 +109,7 @@ def test_where_null_is_not_allowed_there_is_no_answer(schema: Schema, outcomes: 
 
 
 def test_text_is_out_as_soon_as_nothing_can_refuse_the_whole() -> None:
-    root = plan(reading(a=NUMBER, b=OR_NULL, c=OR_NULL))
+    root = tree_of(reading(a=NUMBER, b=OR_NULL, c=OR_NULL))
     a, b, _ = leaves(root)
     assert written(root, {}) == ""
     assert written(root, {a: FIVE}) == '{"a": 5, "b": '

@@ -6,8 +6,8 @@ import pytest
 from edgevlm_server.errors import InvalidRequest
 from edgevlm_server.filled.asks import Reader, asks, fill_of
 from edgevlm_server.filled.bounds import holds
-from edgevlm_server.filled.plan import MOST_LEAVES, plan
 from edgevlm_server.filled.questions import questions, words
+from edgevlm_server.filled.schema import MOST_LEAVES, tree_of
 from edgevlm_server.filled.tree import Unfillable, leaves
 from edgevlm_server.readings.field import Refusal
 from edgevlm_server.request import Fill, Generation, Picture, Request, Turn
@@ -50,23 +50,23 @@ READER = Reader(Refusal("No.", "Say no."), writes_json=False)
 )
 def test_what_cannot_be_filled_says_why(value: Any, why: str) -> None:
     with pytest.raises(Unfillable, match=why):
-        plan(reading(a=value))
+        tree_of(reading(a=value))
 
 
 @pytest.mark.parametrize("schema", [{"type": "array", "items": {"enum": ["a", "b"]}}, {"enum": ["a", "b"]}])
 def test_what_is_no_object_is_left_to_the_model(schema: Body) -> None:
     with pytest.raises(Unfillable, match="no object"):
-        plan(schema)
+        tree_of(schema)
 
 
 def test_there_is_an_end_to_it() -> None:
-    assert plan(reading(**{f"v{n}": NUMBER for n in range(MOST_LEAVES)}))
+    assert tree_of(reading(**{f"v{n}": NUMBER for n in range(MOST_LEAVES)}))
     with pytest.raises(Unfillable, match=f"more than {MOST_LEAVES}"):
-        plan(reading(**{f"v{n}": NUMBER for n in range(MOST_LEAVES + 1)}))
+        tree_of(reading(**{f"v{n}": NUMBER for n in range(MOST_LEAVES + 1)}))
     # each level names the next one twice
     levels = {f"l{n}": reading(a={"$ref": f"#/$defs/l{n + 1}"}, b={"$ref": f"#/$defs/l{n + 1}"}) for n in range(30)}
     with pytest.raises(Unfillable, match="too large"):
-        plan({**reading(a={"$ref": "#/$defs/l0"}), "$defs": {**levels, "l30": NUMBER}})
+        tree_of({**reading(a={"$ref": "#/$defs/l0"}), "$defs": {**levels, "l30": NUMBER}})
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_there_is_an_end_to_it() -> None:
 )
 def test_what_would_take_long_is_left_to_the_model(schema: Body, why: str) -> None:
     with pytest.raises(Unfillable, match=why):
-        plan(schema)
+        tree_of(schema)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_what_would_take_long_is_left_to_the_model(schema: Body, why: str) -> No
     ],
 )
 def test_of_several_kinds_of_single_values_the_first_is_asked_for(value: Body, kind: str) -> None:
-    [leaf] = leaves(plan(reading(a=value)))
+    [leaf] = leaves(tree_of(reading(a=value)))
     assert leaf.schema["type"] == kind
 
 
 def test_a_bound_that_is_not_exclusive_in_an_older_way_excludes_nothing() -> None:
     schema = reading(a={**NUMBER, "minimum": -5, "exclusiveMinimum": False, "exclusiveMaximum": False})
-    [leaf] = leaves(plan(schema))
+    [leaf] = leaves(tree_of(schema))
     assert holds(leaf.schema, 0) and holds(leaf.schema, -5) and not holds(leaf.schema, -6)
 
 
@@ -121,7 +121,7 @@ def test_multiples_are_those_of_the_numbers_as_written(value: float, step: float
 
 
 def asked(schema: Body) -> list[str | None]:
-    return [*questions([*leaves(plan(schema))]).values()]
+    return [*questions([*leaves(tree_of(schema))]).values()]
 
 
 def test_names_become_words() -> None:
@@ -171,7 +171,7 @@ PICTURE = Picture(b"x")
 
 
 def texts(schema: Body, *parts: str | Picture, reader: Reader = READER) -> list[tuple[str | Picture, ...]]:
-    fill = Fill(plan(schema), "place", always=True)
+    fill = Fill(tree_of(schema), "place", always=True)
     turns = (Turn("system", ("Be brief.",)), Turn("user", parts))
     given = asks(Request(place="messages", turns=turns), fill, reader, None)
     assert all(one.turns[0] == turns[0] for one in given)
@@ -201,20 +201,20 @@ def test_the_users_text_gives_way_or_stays_in_front() -> None:
     ],
 )
 def test_when_it_is_filled(parts: Any, always: bool, writes_json: bool, is_filled: bool) -> None:
-    fill = Fill(plan(reading(a=NUMBER)), "place", always)
+    fill = Fill(tree_of(reading(a=NUMBER)), "place", always)
     request = Request(place="messages", turns=(Turn("user", parts),), generation=Generation(fill=fill))
     assert (fill_of(request, fill, writes_json=writes_json) is fill) == is_filled
 
 
 @pytest.mark.parametrize("always", [True, False])
 def test_a_prompt_without_a_template_has_no_place_for_questions(always: bool) -> None:
-    fill = Fill(plan(reading(a=NUMBER)), "place", always)
+    fill = Fill(tree_of(reading(a=NUMBER)), "place", always)
     request = Request(place="prompt", prompt="Once upon", generation=Generation(fill=fill))
     assert fill_of(request, fill, writes_json=False) is None
 
 
 def test_what_must_be_filled_is_refused_without_a_picture() -> None:
-    fill = Fill(plan(reading(a=NUMBER)), "place.schema", always=True, demanded="place.fill")
+    fill = Fill(tree_of(reading(a=NUMBER)), "place.schema", always=True, demanded="place.fill")
     request = Request(place="messages", turns=(Turn("user", ("a",)),), generation=Generation(fill=fill))
     with pytest.raises(InvalidRequest, match="about a picture") as refused:
         fill_of(request, fill, writes_json=True)

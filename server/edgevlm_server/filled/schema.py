@@ -17,11 +17,11 @@ Refs = frozenset[str]
 Path = tuple[str, ...]
 
 
-def plan(schema: dict[str, Any]) -> Branch:
+def tree_of(schema: dict[str, Any]) -> Branch:
     """Of a schema that answers can be held to. Raises `Unfillable`."""
     plainer = Plainer(schema)
     try:
-        root = _Planner(plainer).node(schema, (), frozenset())
+        root = _TreeBuilder(plainer).node(schema, (), frozenset())
     except RecursionError:  # one reference leads to the next
         raise Unfillable("it is too deep") from None
     if not isinstance(root, Branch):
@@ -32,7 +32,7 @@ def plan(schema: dict[str, Any]) -> Branch:
     return root
 
 
-class _Planner:
+class _TreeBuilder:
     def __init__(self, plainer: Plainer) -> None:
         self._plainer = plainer
 

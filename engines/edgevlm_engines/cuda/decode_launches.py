@@ -214,8 +214,8 @@ ATTEND_TYPES = (*[POINTER] * 9, *[INTEGER] * 4)
 BEGIN_TYPES = (*[POINTER] * 5, INTEGER)
 
 
-class StepPlan:
-    """The launches of a step over `rows` slots."""
+class StepLaunches:
+    """The launches of a step."""
 
     def __init__(
         self, shape: StepShape, weights: StepWeights, cache: StepCache, ends: StepEnds, scratch: Scratch
@@ -223,7 +223,7 @@ class StepPlan:
         self._shape, self._model = shape, shape.model
         self._weights, self._cache, self._ends, self._scratch = weights, cache, ends, scratch
 
-    def launches(self, rows: int) -> Iterator[Launch]:
+    def over(self, rows: int) -> Iterator[Launch]:
         """Slots `0..rows-1`, in groups of 16."""
         for first in range(0, rows, ROWS):
             yield from self._group(first, min(ROWS, rows - first))

@@ -11,17 +11,18 @@ TOWER_LIMIT = 0.02
 where some are a hundred times the others, nothing is left of these."""
 
 
-class Plan(NamedTuple):
+class Choice(NamedTuple):
     """`kept` are names of matmuls."""
 
     kept: tuple[str, ...]
     scales: tuple[Scale, ...]
 
 
-NEAREST = Plan((), ())
+NOTHING_CHANGED = Choice((), ())
+"""Every matmul is rounded to nearest, with the weights as they were."""
 
 
-def plan(findings: Iterable[Finding]) -> Plan:
+def choose(findings: Iterable[Finding]) -> Choice:
     """Scales where they help; no rounding in the vision encoder where even they do not help enough."""
     kept, scales = [], []
     for finding in findings:
@@ -29,4 +30,4 @@ def plan(findings: Iterable[Finding]) -> Plan:
             kept.append(finding.group.matmul)
         elif finding.scale is not None:
             scales.append(finding.scale)
-    return Plan(tuple(kept), tuple(scales))
+    return Choice(tuple(kept), tuple(scales))
