@@ -99,7 +99,7 @@ INSIDE: dict[str, set[str]] = {
     },
     "edgevlm_server.guided": {"edgevlm_server", "edgevlm_server.text"},
     "edgevlm_server.images": {
-        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.turns", "edgevlm_server.observe"),
+        *("edgevlm_server.errors", "edgevlm_server.request", "edgevlm_server.fair_queue", "edgevlm_server.observe"),
         *("edgevlm_server.images.decode", "edgevlm_server.images.formats"),
     },
     "edgevlm_server.images.decode": {"edgevlm_server.images.formats", "edgevlm_server.images.region"},

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from edgevlm_server.errors import Unavailable
-from edgevlm_server.turns import Turns
+from edgevlm_server.fair_queue import FairQueue
 
 Result = TypeVar("Result")
 
@@ -18,7 +18,7 @@ class FairPool:
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(workers, name)
         self._idle = workers
-        self._waiting: Turns[asyncio.Future[None]] = Turns()
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
         self._closed = False
 
     async def run(self, client: str, work: Callable[[], Result]) -> Result:

@@ -8,8 +8,8 @@ Those that wait are admitted in turn, one of each client.
 
 from typing import NamedTuple
 
+from edgevlm_server.fair_queue import FairQueue
 from edgevlm_server.runtime.sequence import Sequence
-from edgevlm_server.turns import Turns
 
 
 class Step(NamedTuple):
@@ -32,7 +32,7 @@ class Scheduler:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._waiting: Turns[Sequence] = Turns()
+        self._waiting: FairQueue[Sequence] = FairQueue()
         self._running: list[Sequence] = []
         self._prefilling: Sequence | None = None
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Turns(Generic[T]):
+class FairQueue(Generic[T]):
     """What waits, first come first served within a client. A client is any text; who is new comes last."""
 
     def __init__(self) -> None:

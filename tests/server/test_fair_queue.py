@@ -1,9 +1,9 @@
-"""Turns: nobody waits behind all that another has sent."""
+"""The fair queue: nobody waits behind all that another has sent."""
 
 from collections import Counter
 from collections.abc import Callable
 
-from edgevlm_server.turns import Turns
+from edgevlm_server.fair_queue import FairQueue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -16,7 +16,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.turns: Turns[tuple[str, int]] = Turns()
+        self.queue: FairQueue[tuple[str, int]] = FairQueue()
         self.waiting: dict[str, list[tuple[str, int]]] = {client: [] for client in CLIENTS}
         self.served: dict[str, Counter[str]] = {client: Counter() for client in CLIENTS}
         self.count = 0
@@ -28,12 +28,12 @@ class Machine(RuleBasedStateMachine):
             self.served[client] = Counter()
         item = (client, self.count)
         self.waiting[client].append(item)
-        self.turns.add(client, item)
+        self.queue.add(client, item)
 
     @precondition(lambda self: any(self.waiting.values()))
     @rule()
     def take(self) -> None:
-        client, number = self.turns.take()
+        client, number = self.queue.take()
         assert (client, number) == self.waiting[client].pop(0), "a client's own order changes"
         self.served[client] = Counter()
         for other in CLIENTS:
@@ -46,22 +46,22 @@ class Machine(RuleBasedStateMachine):
     def leave(self, data: st.DataObject) -> None:
         item = data.draw(st.sampled_from([one for queue in self.waiting.values() for one in queue]))
         self.waiting[item[0]].remove(item)
-        self.turns.remove(item[0], item)
-        self.turns.remove(item[0], item)  # harmless
+        self.queue.remove(item[0], item)
+        self.queue.remove(item[0], item)  # harmless
 
     @invariant()
     def counts(self) -> None:
-        assert len(self.turns) == sum(map(len, self.waiting.values()))
-        assert bool(self.turns) == bool(len(self.turns))
+        assert len(self.queue) == sum(map(len, self.waiting.values()))
+        assert bool(self.queue) == bool(len(self.queue))
 
 
 Machine.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
-TestTurns: Callable[[], object] = Machine.TestCase
+TestFairQueue: Callable[[], object] = Machine.TestCase
 
 
 @given(st.lists(st.integers()))
 def test_one_client_alone_is_first_come_first_served(items: list[int]) -> None:
-    turns: Turns[int] = Turns()
+    queue: FairQueue[int] = FairQueue()
     for item in items:
-        turns.add("", item)
-    assert [turns.take() for _ in items] == items
+        queue.add("", item)
+    assert [queue.take() for _ in items] == items
