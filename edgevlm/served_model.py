@@ -1,30 +1,40 @@
 """The model that a server lists first, or a sentence on why it cannot be asked. Knows no load and no questions."""
 
 import asyncio
+from typing import Any
 
-from edgevlm.bench.client import NO_CONNECTION, NO_MODEL, Failure, first_model
 from edgevlm.cli import CommandError
-from edgevlm.http_client import Server
+from edgevlm.exchange_failure import Failure, guarded, message, parsed, sentence
+from edgevlm.http_client import Server, read
+
+NO_MODEL = "no model"
+LIST_SECONDS = 30.0  # for the list of models
 
 
-def served_model(server: Server, advice: str = "") -> str:
-    """The first model of the list; `advice` ends the sentence where there is none. Raises `CommandError`."""
+def served_model(server: Server, advice: str = "", verb: str = "used") -> str:
+    """The first model of the list. Raises `CommandError`.
+
+    `advice` ends the sentence where there is none, and `verb` says what cannot be done with a server that fails.
+    """
     try:
-        return asyncio.run(first_model(server))
+        return asyncio.run(_first_model(server))
     except Failure as failure:
         if failure.outcome == NO_MODEL:
             raise CommandError(f"{server.url} lists no model{advice}.") from None
-        raise CommandError(sentence(server, failure.outcome, failure.detail)) from None
+        raise CommandError(sentence(server, failure.outcome, failure.detail, verb)) from None
 
 
-def sentence(server: Server, outcome: str, detail: str) -> str:
-    """Why the first answer of a server is none."""
-    said = f": {detail.rstrip('.')}" if detail else ""
-    if outcome == NO_CONNECTION:
-        return f"{server.url} cannot be reached{said}."
-    if outcome in ("401", "403"):
-        wanted = "requires an API key; see --key-file" if server.key is None else "does not accept this API key"
-        return f"{server.url} {wanted} ({outcome}{said})."
-    if outcome == "404":
-        return f"{server.url} has no such model, or no chat endpoint under {server.prefix}/v1 ({outcome}{said})."
-    return f"{server.url} cannot be measured: the first answer is {outcome}{said}."
+async def _first_model(server: Server) -> str:
+    listed = await guarded(_models(server), LIST_SECONDS)
+    try:
+        return str(listed["data"][0]["id"])
+    except (KeyError, IndexError, TypeError):
+        raise Failure(NO_MODEL, "") from None
+
+
+async def _models(server: Server) -> Any:
+    answer = await read(server, "GET", "/v1/models")
+    listed = parsed(answer.body)
+    if answer.status != 200:
+        raise Failure(str(answer.status), message(listed))
+    return listed

@@ -1,35 +1,25 @@
 """One streamed chat request, and when each part of its answer came. Knows no load and no statistics."""
 
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from edgevlm.bench.events import EventParser
-from edgevlm.http_client import BrokenOff, ExchangeError, NoConnection, Server, TooSlow, exchange, read, within
+from edgevlm.exchange_failure import BROKEN_OFF, Failure, guarded, inside, message, parsed
+from edgevlm.http_client import Server, exchange
 
 OK = "ok"
-NO_CONNECTION = "no connection"
-TIMEOUT = "timeout"
-BROKEN_OFF = "broken off"
 STREAM_ERROR = "error in the stream"
-NO_MODEL = "no model"
 
 LONGEST_SECONDS = 600.0  # for one answer
-LIST_SECONDS = 30.0  # for the list of models
-MOST_OF_A_MESSAGE = 300  # characters
-
-T = TypeVar("T")
-
-_OUTCOMES: dict[type[ExchangeError], str] = {NoConnection: NO_CONNECTION, TooSlow: TIMEOUT, BrokenOff: BROKEN_OFF}
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What became of one request. Times are seconds on its phase's clock, `pieces` when each piece of text came.
 
-    `outcome` is `ok`, an HTTP status, or one of this file's words; `detail` is what the server said to it. Token
-    counts are the server's own, `None` where it reports none.
+    `outcome` is `ok`, or that of a `Failure` with its `detail`. Token counts are the server's own, `None` where it
+    reports none.
     """
 
     intended: float
@@ -63,15 +53,6 @@ class Sample:
         return len(self.pieces) if self.completion_tokens is None else self.completion_tokens
 
 
-class Failure(Exception):
-    """An answer that is not what was asked for."""
-
-    def __init__(self, outcome: str, detail: str) -> None:
-        super().__init__(outcome)
-        self.outcome = outcome
-        self.detail = detail
-
-
 class Reply:
     """An answer as far as it has come."""
 
@@ -85,16 +66,16 @@ class Reply:
         if data == "[DONE]":
             self.whole = True
             return
-        event = _parsed(data)
+        event = parsed(data)
         if not isinstance(event, dict):
             raise Failure(BROKEN_OFF, "an event is not a JSON object")
         if event.get("error"):
-            raise Failure(STREAM_ERROR, _message(event))
+            raise Failure(STREAM_ERROR, message(event))
         self.usage = event.get("usage") or self.usage
         for choice in event.get("choices") or ():
-            if _inside(choice, "delta", "content") or _inside(choice, "delta", "reasoning_content"):
+            if inside(choice, "delta", "content") or inside(choice, "delta", "reasoning_content"):
                 self.pieces.append(now)
-            self.whole = self.whole or _inside(choice, "finish_reason") is not None
+            self.whole = self.whole or inside(choice, "finish_reason") is not None
 
 
 async def ask(
@@ -104,7 +85,7 @@ async def ask(
     reply, sent = Reply(), now()
     outcome, detail = OK, ""
     try:
-        await _guarded(_converse(server, body, reply, now), timeout)
+        await guarded(_converse(server, body, reply, now), timeout)
     except Failure as failure:
         outcome, detail = failure.outcome, failure.detail
     return Sample(
@@ -120,35 +101,10 @@ async def ask(
     )
 
 
-async def first_model(server: Server) -> str:
-    """The name of the first model that the server lists. Raises `Failure`."""
-    listed = await _guarded(_models(server), LIST_SECONDS)
-    try:
-        return str(listed["data"][0]["id"])
-    except (KeyError, IndexError, TypeError):
-        raise Failure(NO_MODEL, "") from None
-
-
-async def _guarded(work: Awaitable[T], timeout: float) -> T:
-    """Whatever can go wrong with a server is a `Failure`, and nothing takes longer than `timeout` seconds."""
-    try:
-        return await within(timeout, work)
-    except ExchangeError as error:
-        raise Failure(_OUTCOMES[type(error)], str(error)) from None
-
-
-async def _models(server: Server) -> Any:
-    answer = await read(server, "GET", "/v1/models")
-    listed = _parsed(answer.body)
-    if answer.status != 200:
-        raise Failure(str(answer.status), _message(listed))
-    return listed
-
-
 async def _converse(server: Server, body: bytes, reply: Reply, now: Callable[[], float]) -> None:
     async with exchange(server, "POST", "/v1/chat/completions", body) as response:
         if response.status != 200:
-            raise Failure(str(response.status), _message(_parsed(await response.body())))
+            raise Failure(str(response.status), message(parsed(await response.body())))
         events = EventParser()
         async for piece in response.pieces():
             arrived = now()
@@ -158,28 +114,6 @@ async def _converse(server: Server, body: bytes, reply: Reply, now: Callable[[],
         raise Failure(BROKEN_OFF, "the answer is incomplete, or not a stream")
 
 
-def _parsed(text: str | bytes) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _message(body: Any) -> str:
-    """The text in OpenAI's shape of an error, and in those of servers that differ from it."""
-    said = _inside(body, "error", "message") or _inside(body, "error") or _inside(body, "message")
-    # it will be printed: on one line, and nothing that a terminal acts on
-    line = " ".join(said.split()) if isinstance(said, str) else ""
-    return "".join(character for character in line if character.isprintable())[:MOST_OF_A_MESSAGE]
-
-
 def _count(usage: Any, *path: str) -> int | None:
-    found = _inside(usage, *path)
+    found = inside(usage, *path)
     return found if isinstance(found, int) else None
-
-
-def _inside(body: Any, *path: str) -> Any:
-    """The value at a path in nested JSON objects, `None` if one of them is missing or is no object."""
-    for key in path:
-        body = body.get(key) if isinstance(body, dict) else None
-    return body

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from edgevlm.bench.client import OK
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.cli import CommandError
+from edgevlm.exchange_failure import sentence
 from edgevlm.http_client import Server
-from edgevlm.served_model import sentence
 
 
 def warm_up(server: Server, bodies: Sequence[bytes], clients: int) -> None:
@@ -20,7 +20,7 @@ def warm_up(server: Server, bodies: Sequence[bytes], clients: int) -> None:
         phase = Phase(server, bar.update)
         first = asyncio.run(phase.send(bodies[0], phase.now()))
         if first.outcome != OK:
-            raise CommandError(sentence(server, first.outcome, first.detail))
+            raise CommandError(sentence(server, first.outcome, first.detail, "measured"))
         asyncio.run(closed_loop(phase, iter(bodies[1:]), clients))
 
 

@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgevlm.served_model import served_model
 
     server = Server.at(arguments.url, _key(arguments))
-    load = load_of(arguments, arguments.model or served_model(server, "; name one with --model"))
+    load = load_of(arguments, arguments.model or served_model(server, "; name one with --model", "measured"))
     warm_up(server, load.warm_up, load.clients)
     print(
         f"Measuring {load.description}. Ctrl-C stops early and shows the results so far.", file=sys.stderr, flush=True

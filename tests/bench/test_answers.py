@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from edgevlm.bench.client import BROKEN_OFF, OK, STREAM_ERROR, TIMEOUT, Sample, ask
+from edgevlm.bench.client import OK, STREAM_ERROR, Sample, ask
+from edgevlm.exchange_failure import BROKEN_OFF, TIMEOUT
 from tests.bench.byte_server import ANSWER, HEAD, chunk, delta, with_server
 
 

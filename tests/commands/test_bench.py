@@ -172,7 +172,10 @@ def test_a_key_opens_and_no_key_or_a_wrong_one_is_one_sentence(
     [
         (["--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 cannot be reached: Connection refused."),
         (["--model", "other"], "has no such model"),
-        (["--question", "a b " * 3000], "the first answer is 400: messages: The prompt is too long"),
+        (
+            ["--question", "a b " * 3000],
+            "cannot be measured: the first answer is 400: messages: The prompt is too long",
+        ),
         (["--image", "absent.png"], "absent.png cannot be read"),
         (["--key-file", "absent.key"], "absent.key cannot be read"),
         (["--rate", "0.001", "--seconds", "0.1"], "none is due within"),
