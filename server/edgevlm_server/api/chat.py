@@ -4,7 +4,6 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import ValidationInfo, field_validator
@@ -117,7 +116,7 @@ class ChatWriter(EventWriter):
 
     def begin(self, index: int, usage: Usage) -> str:
         """The role, once an answer, with empty content; no token of the answer is in it."""
-        return self._chunk(index, {"role": "assistant", "content": ""}, replace(usage, completion=0))
+        return self._chunk(index, {"role": "assistant", "content": ""}, usage._replace(completion=0))
 
     def piece(self, index: int, output: Output, usage: Usage) -> str:
         """A piece of text, the end, or both as two events: clients expect the end to come with an empty delta."""

@@ -23,7 +23,7 @@ from edgevlm_server.http.access.dependencies import Served
 from edgevlm_server.http.audited import note_questions
 from edgevlm_server.http.body.read import read_json
 from edgevlm_server.http.openapi import GENERATING, may_answer, takes
-from edgevlm_server.http.visit import Arrival, Visit, count_request, enter
+from edgevlm_server.http.visit import Arrival, Visit, begun, enter
 from edgevlm_server.http.waves import Waves
 from edgevlm_server.model import Model
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
@@ -83,11 +83,7 @@ async def decisions(request: Request, service: Served) -> Response:
 
     Nothing is generated. The model sees the input and, behind it, the question's instructions as they are.
     """
-    arrival = Arrival.of(request, service)
-    arrival.record.enter("body")
-    with count_request(service) as count, arrival.deadline.begun():
-        loaded = service.loaded()
-        arrival.record.model = loaded.model.manifest.model
+    with begun(request, service) as (arrival, loaded, count):
         ready, visit = await _accept(arrival, service, loaded)
         # nothing is awaited before its first wave is queued, so it is either rejected or accepted
         arrival.record.enter("queue")
@@ -153,7 +149,7 @@ async def _score(
         scored = [await scoring.likelihood(ticket) async for ticket in waves.each()]
     finally:
         usage = waves.usage
-        record.counted(usage.prompt, usage.cached, usage.completion)
+        record.counted(*usage)
         if (began := waves.begun[0].began) is not None:
             record.enter("score", began)
     found = ready.answers(scored)

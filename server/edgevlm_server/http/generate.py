@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from edgevlm_server.api.fields import GenerateRequest, ResponseWriter, StreamWriter, sureness_headers
 from edgevlm_server.errors import ApiError, EngineFailed, InvalidRequest
 from edgevlm_server.http.audited import note_answers, note_question
-from edgevlm_server.http.visit import Arrival, Count, count_request, enter
+from edgevlm_server.http.visit import Arrival, Count, begun, enter
 from edgevlm_server.http.waves import Waves
 from edgevlm_server.http.ways import way_of
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST, RequestRecord
@@ -46,10 +46,9 @@ class Queued(NamedTuple):
         try:
             yield
         finally:
-            sequences, choices = self.waves.begun, self.choices
-            self.record.ran([one.began for one in sequences], [one.prefilled for one in sequences])
-            usage = choices.usage
-            self.record.counted(usage.prompt, usage.cached, usage.completion)
+            self.waves.note_stages(self.record)
+            choices, usage = self.choices, self.choices.usage
+            self.record.counted(*usage)
             if self.record.exchange is not None:
                 note_answers(self.record.exchange, choices)
             if usage.completion:
@@ -64,12 +63,7 @@ class Queued(NamedTuple):
 
 async def generate(request: Request, service: Service, read: Read) -> Response:
     """Answer one request. Raises `ApiError` for whatever goes wrong before the first byte of the answer."""
-    arrival = Arrival.of(request, service)
-    record = arrival.record
-    record.enter("body")
-    with count_request(service) as count, arrival.deadline.begun():
-        loaded = service.loaded()
-        record.model = loaded.model.manifest.model
+    with begun(request, service) as (arrival, loaded, count):
         queued = await _accept(arrival, service, loaded, read, count)
     try:
         response = await (_streamed(queued) if queued.stream else _whole(queued))

@@ -24,7 +24,7 @@ from edgevlm_server.errors import InvalidRequest, NotFound
 from edgevlm_server.http.access.dependencies import Known, Served
 from edgevlm_server.http.body.read import read_json_or_form
 from edgevlm_server.http.openapi import GENERATING, PLAIN, may_answer, takes
-from edgevlm_server.http.visit import Arrival, Visit, count_request, enter
+from edgevlm_server.http.visit import Arrival, Visit, begun, enter
 from edgevlm_server.http.waves import Waves
 from edgevlm_server.observe.record import CLIENT_CLOSED_REQUEST
 from edgevlm_server.readings.asking import Ask, Asking
@@ -82,11 +82,7 @@ async def readings(request: Request, service: Served, stations: Known) -> Respon
 
     Also as a form: `curl -F image=@part.jpg -F station=press-4`.
     """
-    arrival = Arrival.of(request, service)
-    arrival.record.enter("body")
-    with count_request(service) as count, arrival.deadline.begun():
-        loaded = service.loaded()
-        arrival.record.model = loaded.model.manifest.model
+    with begun(request, service) as (arrival, loaded, count):
         asking = Asking(service, loaded, arrival.client, arrival.record)
         ready = await _accept(arrival, asking, stations)
         # nothing is awaited before its first wave is queued, so it is either rejected or accepted
@@ -169,8 +165,8 @@ async def _answer(asking: Asking, ready: _Ready, waves: Waves) -> dict[str, Any]
             asking.service.metrics.read(reading.reason or "read")
     finally:
         usage = waves.usage
-        record.ran([one.began for one in waves.begun], [one.prefilled for one in waves.begun])
-        record.counted(usage.prompt, usage.cached, usage.completion)
+        waves.note_stages(record)
+        record.counted(*usage)
         if found:
             record.judged(min(one.confidence for one in found), _refused(found))
         if record.exchange is not None:

@@ -20,7 +20,7 @@ from edgevlm_server.request import Client
 from edgevlm_server.runtime.admission import Admission, Place
 from edgevlm_server.runtime.sequence import Sequence
 from edgevlm_server.runtime.work import Deadline, EarlyEnd, Work
-from edgevlm_server.service import Service
+from edgevlm_server.service import Loaded, Service
 
 LOOK_SECONDS = 1.0
 
@@ -89,8 +89,30 @@ class Count:
     answers: int = 1
 
 
+class Begun(NamedTuple):
+    """A request that has come, what is to serve it, and how many answers it counts as."""
+
+    arrival: Arrival
+    loaded: Loaded
+    tally: Count
+
+
 @contextmanager
-def count_request(service: Service) -> Iterator[Count]:
+def begun(request: Request, service: Service) -> Iterator[Begun]:
+    """The block within which a request is read, checked and queued; if it raises, the request counts as rejected.
+
+    Raises `Unavailable` if there is nothing to serve it with.
+    """
+    arrival = Arrival.of(request, service)
+    arrival.record.enter("body")
+    with _count_request(service) as count, arrival.deadline.begun():
+        loaded = service.loaded()
+        arrival.record.model = loaded.model.manifest.model
+        yield Begun(arrival, loaded, count)
+
+
+@contextmanager
+def _count_request(service: Service) -> Iterator[Count]:
     """Count a request as received, and as rejected if the block raises: once for each answer that it asks for."""
     count, metrics = Count(), service.metrics
     try:

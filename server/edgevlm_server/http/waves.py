@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from edgevlm_server.errors import AnswerTimeout, MakeError
 from edgevlm_server.http.visit import Visit, charge
+from edgevlm_server.observe.record import RequestRecord
 from edgevlm_server.request import Client
 from edgevlm_server.runtime.batcher import Batcher
 from edgevlm_server.runtime.output import ClientLeft, Usage
@@ -63,6 +64,10 @@ class Waves:
             cached=sum(one.reused for one in first),
             completion=sum(len(one.generated) for one in self.begun),
         )
+
+    def note_stages(self, record: RequestRecord) -> None:
+        """In the record: when the sequences so far got their slots, and when their first tokens were there."""
+        record.ran([one.began for one in self.begun], [one.prefilled for one in self.begun])
 
     def end(self) -> None:
         """Nobody waits for the rest any more. Harmless when all is over."""

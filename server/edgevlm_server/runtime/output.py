@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import abc
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.refusals import NOT_SURE, Judge, Refused
@@ -45,8 +45,7 @@ class Output:
     """That text, which no client gets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Positions of the prompt, how many of them had been computed before, and tokens of the answer."""
 
     prompt: int
