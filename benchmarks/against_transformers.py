@@ -22,8 +22,8 @@ from benchmarks.measure import Timing
 from benchmarks.peer_figures import PeerDevice, PeerFigures, PeerJob, Way, measure_peer
 from benchmarks.report import table
 from benchmarks.shapes import SHAPES
-from edgevlm.cli import CommandError
 from edgevlm.doctor.survey import take_survey
+from edgevlm.errors import CommandError
 
 ROWS = (1, 8, 16)
 PAST = 256

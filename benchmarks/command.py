@@ -9,7 +9,7 @@ from edgevlm_engines import EngineError
 from edgevlm_export.errors import ExportError
 
 from benchmarks.measure import CommandFailed
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.http_client import ExchangeError
 
 

@@ -26,7 +26,7 @@ from benchmarks.decode_device import DeviceModel, Tools, captured, drawn, interv
 from benchmarks.decode_reference import draw_stack, step
 from benchmarks.report import percent, table
 from benchmarks.shapes import SHAPES
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 SLOTS = 16
 STRETCHES = ((1, 4, 1, 4, 1),)

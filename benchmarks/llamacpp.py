@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.llamacpp_build import NAME, cuda_libraries
 from benchmarks.measure import Finished, run
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 REPEATS = 3
 CONTEXT = 512

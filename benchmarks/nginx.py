@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import ROOT
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.own_server import free_port, stop
 
 SITE = ROOT / "docs/nginx-site.conf"

@@ -22,7 +22,7 @@ from benchmarks.report import table
 from edgevlm.bench.bodies import QUESTION, chat_body, drawn_pictures
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.bench.run import measure, warm_up
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.http_client import Server
 from edgevlm.http_client import read as read_answer
 from edgevlm.own_server import own_server

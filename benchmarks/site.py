@@ -21,8 +21,8 @@ from benchmarks.machine import heading
 from benchmarks.nginx import nginx
 from benchmarks.report import percent, table
 from edgevlm.bench.bodies import QUESTION, chat_bodies, drawn_pictures
-from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.errors import CommandError
 from edgevlm.http_client import Server, fetch
 from edgevlm.own_server import own_server
 from edgevlm.served_model import served_model

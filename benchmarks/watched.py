@@ -27,8 +27,8 @@ from edgevlm.bench.bodies import QUESTION, chat_body, drawn_pictures
 from edgevlm.bench.client import OK
 from edgevlm.bench.phase import Phase, closed_loop
 from edgevlm.bench.run import warm_up
-from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.errors import CommandError
 from edgevlm.http_client import Server, read
 from edgevlm.own_server import OwnServer, own_process
 from edgevlm.served_model import served_model

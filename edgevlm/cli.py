@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from edgevlm_server.version import described
 
+from edgevlm.errors import CommandError
+
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -113,10 +115,6 @@ def _is_about_a_file(error: Exception) -> bool:
 
 def _sentence(error: Exception) -> str:
     return f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else str(error)
-
-
-class CommandError(Exception):
-    """A command cannot do what was asked; one sentence for the person who asked."""
 
 
 def configure_log(level: str, form: str = "text", handler: logging.Handler | None = None) -> None:

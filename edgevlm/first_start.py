@@ -20,9 +20,9 @@ from edgevlm_export.unfinished import remove_left
 from edgevlm_server.version import version
 
 from edgevlm.cache.folder import cache_folder, usable
-from edgevlm.cli import CommandError
 from edgevlm.conversion import Conversion
 from edgevlm.demo_bundle import demo_bundle
+from edgevlm.errors import CommandError
 from edgevlm.hub.published import MODELS, Published, published
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 READ_BYTES = 2**16
 MOST_OF_A_BODY = 2**20

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 
 def read_key(file: Path) -> str:

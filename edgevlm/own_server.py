@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 
 from edgevlm_server.options import environment_with
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.http_client import ExchangeError, Server, fetch
 
 GIVEN_TO_NOBODY = range(20_000, 32_768)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from edgevlm_server.images.decode.decoder import ImageWorkerError
 from edgevlm_server.images.formats.limits import ImageError
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.exchange_failure import Failure, guarded, message, parsed, sentence
 from edgevlm.http_client import Server, read
 

@@ -19,7 +19,7 @@ from benchmarks.unseen import fonts, nothing
 from benchmarks.unseen.families import FAMILIES, PHOTOGRAPHS, questions
 from benchmarks.unseen.sheet import write_sheet
 from benchmarks.unseen.tally import Result, judged, report
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation import calibration
 from edgevlm.evaluation.answerers import Answerer, answerer
 from edgevlm.evaluation.asking import answered

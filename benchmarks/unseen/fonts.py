@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import ImageFont
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 FOLDER = Path("/usr/share/fonts")
 

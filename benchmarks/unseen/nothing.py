@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.unseen.canvas import mottled
 from benchmarks.unseen.question import Question, Truth
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 IN_SKIMAGE = (
     *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png"),

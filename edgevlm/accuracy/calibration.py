@@ -22,7 +22,7 @@ from edgevlm_export.manifest_parts import preprocessing_part
 from edgevlm.accuracy.questions import calibration_questions, drawn_pictures
 from edgevlm.accuracy.recipe import Recipe
 from edgevlm.accuracy.sensitivity import summary
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 Parts = tuple[Part, ...]
 ENCODER: Parts = ("vision",)

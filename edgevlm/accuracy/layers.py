@@ -22,7 +22,7 @@ from edgevlm.accuracy.activations import prompt_inputs
 from edgevlm.accuracy.inner_values import InnerValues
 from edgevlm.accuracy.questions import Case, drawn_cases
 from edgevlm.accuracy.recipe import Recipe
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.progress import Bar
 
 PICTURES = 4

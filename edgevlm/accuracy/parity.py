@@ -20,7 +20,7 @@ from edgevlm_server.text.prompt import Mark, Turn, encode_conversation
 from numpy.typing import NDArray
 
 from edgevlm.accuracy.inner_values import InnerValues
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.pictures import picture_pixels
 
 REFERENCES = ("pixel_values", "input_ids", "vision_hidden", "image_features", "logits", "new_ids")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 if TYPE_CHECKING:
     from edgevlm_engines import Manifest, Preprocessing

@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from math import lcm
 from pathlib import Path
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 QUESTION = "Describe the image."
 SEEDS = 90_000_000

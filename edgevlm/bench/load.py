@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from edgevlm.bench.bodies import QUESTION, SEEDS, chat_bodies, drawn_pictures, picture_file
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 if TYPE_CHECKING:
     from edgevlm.bench.phase import Phase

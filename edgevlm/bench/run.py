@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from edgevlm.bench.client import OK
 from edgevlm.bench.phase import Phase, closed_loop
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.exchange_failure import sentence
 from edgevlm.http_client import Server
 

@@ -10,7 +10,7 @@ from edgevlm_server.option_values import at_least_one
 from edgevlm_server.settings import Settings, from_arguments
 from edgevlm_server.settings import add_arguments as add_settings
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 if TYPE_CHECKING:
     from edgevlm_server.images.region import Region

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from edgevlm_server.option_values import above_zero, at_least_one, not_negative
 
 from edgevlm.bench.load import MOST_DRAWN, REQUESTS, load_of
-from edgevlm.cli import EXIT_FAILED, EXIT_INTERRUPTED, CommandError
+from edgevlm.cli import EXIT_FAILED, EXIT_INTERRUPTED
+from edgevlm.errors import CommandError
 from edgevlm.key_file import read_key
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevlm.cli import CommandError
 from edgevlm.commands.ask import add_answering, offline_settings
+from edgevlm.errors import CommandError
 
 if TYPE_CHECKING:
     from edgevlm.offline.conversation import Conversation

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgevlm_server.option_values import at_least_one
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published.question import NAMES
 from edgevlm.key_file import read_key
 

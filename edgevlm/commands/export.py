@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, get_args
 
 from edgevlm_server.options import add_options
 
-from edgevlm.cli import CommandError
 from edgevlm.conversion import CONVERSION, Conversion
+from edgevlm.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,9 @@ from edgevlm_server.options import add_options, chosen_options, unknown_variable
 from edgevlm_server.settings import Settings, SettingsError, from_arguments
 from edgevlm_server.settings import add_arguments as add_settings
 
-from edgevlm.cli import CommandError, configure_log
+from edgevlm.cli import configure_log
 from edgevlm.conversion import Conversion, Served
+from edgevlm.errors import CommandError
 
 log = logging.getLogger(__name__)
 

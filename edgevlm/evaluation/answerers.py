@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgevlm.cli import CommandError
 from edgevlm.demo_bundle import find_bundle
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.forms import Way, form_of, worded
 from edgevlm.evaluation.said import TEMPERATURES, Said, VisualQuestion
 from edgevlm.http_client import ExchangeError, Server, fetch

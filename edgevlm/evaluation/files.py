@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.calibration import Judged
 from edgevlm.evaluation.forms import REFUSAL, same_number
 from edgevlm.evaluation.said import Said

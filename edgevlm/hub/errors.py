@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.hub.published import Repository
 
 HTTP_UNAUTHORISED = 401

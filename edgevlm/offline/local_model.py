@@ -14,9 +14,9 @@ from edgevlm_server.model import Model, load_model
 from edgevlm_server.offline import TooLong, begun, encode, said
 from edgevlm_server.runtime.sampling import NotFinite
 
-from edgevlm.cli import CommandError
 from edgevlm.conversion import Conversion
 from edgevlm.demo_bundle import demo_bundle
+from edgevlm.errors import CommandError
 from edgevlm.first_start import check_conversion, loaded, served_bundle
 from edgevlm.pictures import Picture, picture_pixels
 from edgevlm.plans import ensure_plans

@@ -7,7 +7,7 @@ import json
 import re
 from typing import NamedTuple
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 FORMAT = 1
 INDEX, SIGNATURE = "pack.json", "pack.sig"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 
 def make_pair(secret: Path, public: Path) -> None:

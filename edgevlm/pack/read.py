@@ -15,7 +15,7 @@ from typing import IO
 from edgevlm_engines import size_text
 from edgevlm_export.bundle_writer import Progress, new_folder
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.pack.index import (
     BUNDLE,
     INDEX,

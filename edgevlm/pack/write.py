@@ -15,7 +15,7 @@ from edgevlm_engines.plan_cache import SIDECAR
 from edgevlm_export.bundle_writer import Progress
 from edgevlm_server.version import version
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.pack.index import BUNDLE, IMAGE, INDEX, PLANS, SIGNATURE, WHEELS, Index, Packed, is_packable
 from edgevlm.pack.keys import secret_key
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.http_client import (
     MOST_OF_A_BODY,
     Answer,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.served_model import served_model
 from tests.bench.byte_server import HEAD, with_server
 

@@ -12,7 +12,7 @@ from benchmarks.contest import Sample
 from benchmarks.llamacpp import LlamaCpp, encoding_times, record
 from benchmarks.llamacpp_build import build_for_gpu, build_for_processor, processor_builds
 from benchmarks.measure import CommandFailed
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 TOOLS = {
     "llama-bench": """

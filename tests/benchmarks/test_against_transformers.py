@@ -9,7 +9,7 @@ from benchmarks.against_transformers import ROWS, Round, loadable, report
 from benchmarks.figures import Figures, Start
 from benchmarks.measure import Timing
 from benchmarks.peer_figures import FIGURES, PeerFigures, PeerJob, Way
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 
 def timing(seconds: float) -> Timing:

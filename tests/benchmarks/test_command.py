@@ -9,7 +9,7 @@ import pytest
 from edgevlm_engines import EngineError
 
 from benchmarks.command import run_command
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 
 
 @pytest.fixture(autouse=True)

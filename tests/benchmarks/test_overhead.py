@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 from benchmarks.overhead import Reading, Round, read, report, steady
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from tests.live import LiveServer
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.boundaries.walls import (
     ARROWS,
+    ENTRY_POINTS,
     INSIDE,
     LIBRARIES,
     ROOT,
@@ -46,6 +47,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("edgevlm_server.http.body.read", "edgevlm_server.http.routes"),
         ("edgevlm_server.observe.metrics", "edgevlm_server.service"),
         ("edgevlm_server.text.prompt", "edgevlm_server.errors"),
+        ("edgevlm.served_model", "edgevlm.cli"),
         ("edgevlm_server.service", "fastapi"),
         ("edgevlm_server.api.fields", "starlette.requests"),
         ("edgevlm_server.runtime.scheduler", "threading"),
@@ -69,8 +71,9 @@ def test_walls_are_stated_for_folders_that_exist() -> None:
     known = modules()
     for name in (*ARROWS, *INSIDE, *(target for targets in INSIDE.values() for target in targets)):
         assert name in known
-    for homes in LIBRARIES.values():
+    for homes in (*LIBRARIES.values(), *ENTRY_POINTS.values()):
         assert homes <= known.keys()
+    assert ENTRY_POINTS.keys() <= known.keys()
 
 
 def _nodes() -> list[tuple[str, Path, ast.AST]]:

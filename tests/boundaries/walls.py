@@ -167,6 +167,9 @@ LIBRARIES: dict[str, set[str]] = {
 }
 """Folders or files that may import a library."""
 
+ENTRY_POINTS: dict[str, set[str]] = {"edgevlm.cli": {"edgevlm.__main__", "edgevlm.commands"}}
+"""Folders or files that may import what starts everything else."""
+
 
 class Import(NamedTuple):
     """`importer` and `imported` are modules; a package stands for its `__init__.py`."""
@@ -238,6 +241,9 @@ def _reason(one: Import, known: dict[str, Path]) -> str | None:
     top = one.imported.split(".")[0]
     if top in LIBRARIES and not any(_within(one.importer, home) for home in LIBRARIES[top]):
         return f"{top} is imported in {', '.join(sorted(LIBRARIES[top])) or 'no room'} alone"
+    starters = ENTRY_POINTS.get(one.imported)
+    if starters is not None and not any(_within(one.importer, home) for home in starters):
+        return f"{one.imported} is imported in {', '.join(sorted(starters))} alone"
     room = one.importer.split(".")[0]
     if top not in ROOMS:
         return None

@@ -13,7 +13,8 @@ from edgevlm_server.text.tokenizer import Tokenizer
 
 from edgevlm.accuracy.activations import record
 from edgevlm.accuracy.questions import FIRST_DRAWING, Questions, drawn_cases, read_questions
-from edgevlm.cli import EXIT_FAILED, CommandError, main
+from edgevlm.cli import EXIT_FAILED, main
+from edgevlm.errors import CommandError
 from tests.conftest import GOLDEN
 from tests.export.calibrate.outliers import STUCK, with_outliers
 from tests.prefill import prefill

@@ -14,7 +14,8 @@ from edgevlm_server.settings import Settings
 from PIL import ExifTags, Image
 
 import edgevlm
-from edgevlm.cli import CommandError, main
+from edgevlm.cli import main
+from edgevlm.errors import CommandError
 from edgevlm.offline.local_model import LocalModel
 from edgevlm.pictures import Picture
 from tests.conftest import GOLDEN

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published.compare import compare, mcnemar
 from edgevlm.evaluation.published.question import Judged, Units
 from edgevlm.evaluation.published.run import load

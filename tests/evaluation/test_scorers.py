@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published import mmbench, mme, pope, sqa
 from edgevlm.evaluation.published.question import NAMES, Answer, Units
 from edgevlm.evaluation.published.run import load

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published.answer_file import AnswerFile
 from edgevlm.evaluation.published.question import Answer, Question
 from edgevlm.http_client import ExchangeError, NoConnection, Server, read, within

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from math import comb
 from typing import NamedTuple
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published.question import Benchmark, Unit, Units, by_category
 
 RESAMPLES = 1000

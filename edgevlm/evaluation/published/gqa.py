@@ -6,7 +6,7 @@ Folder: `llava_gqa_testdev_balanced.jsonl`, `testdev_balanced_questions.json`, `
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published import data as files
 from edgevlm.evaluation.published.question import SHORT, Answer, Judged, Paired, Question, Unit, Units, mean_points
 

@@ -7,7 +7,7 @@ answers, beside the pictures or in `questions_answers_YN/`.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published import data as files
 from edgevlm.evaluation.published.question import (
     SHORT,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published import data as files
 from edgevlm.evaluation.published.question import SHORT, Answer, Judged, Paired, Question, Unit, Units, by_category
 

@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published.answer_file import AnswerFile
 from edgevlm.evaluation.published.asking import HowToAsk, answers
 from edgevlm.evaluation.published.question import Benchmark, Units

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published import data as files
 from edgevlm.evaluation.published.question import (
     LETTER,

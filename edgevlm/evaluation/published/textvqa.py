@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from edgevlm.evaluation.published import data as files
 from edgevlm.evaluation.published.question import SHORT, Answer, Judged, Paired, Question, Unit, Units, mean_points
 from edgevlm.evaluation.published.textvqa_words import normal

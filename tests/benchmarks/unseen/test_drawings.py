@@ -14,7 +14,7 @@ from benchmarks.unseen import fonts, gauges, nothing
 from benchmarks.unseen.canvas import blank
 from benchmarks.unseen.families import FAMILIES, PHOTOGRAPHS, TEXTURES, is_about, questions
 from benchmarks.unseen.question import Question, Truth
-from edgevlm.cli import CommandError
+from edgevlm.errors import CommandError
 from tests.boundaries.walls import imports
 
 DRAWN = [family for family in FAMILIES if family != PHOTOGRAPHS]
