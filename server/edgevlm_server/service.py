@@ -108,7 +108,7 @@ class Service:
         pictures = ImagePipeline(
             model.engine,
             model.manifest.preprocessing,
-            self.metrics,
+            self.metrics.images,
             self.engine_died,
             self.settings.image_cache,
             ImageLimits(decode_seconds=self.settings.image_timeout),

@@ -154,7 +154,7 @@ async def _score(
             record.enter("score", began)
     found = ready.answers(scored)
     for one in found:
-        service.metrics.weighed(one["confidence"], one["diagnostics"]["label_mass"])
+        service.metrics.answers.weighed(one["confidence"], one["diagnostics"]["label_mass"])
     record.judged(min(one["confidence"] for one in found))
     if record.exchange is not None:
         record.exchange.decided = found

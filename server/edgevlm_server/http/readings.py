@@ -162,7 +162,7 @@ async def _answer(asking: Asking, ready: _Ready, waves: Waves) -> dict[str, Any]
     try:
         async for reading in asking.readings(waves.each(), ready.fields):
             found.append(reading)
-            asking.service.metrics.read(reading.reason or "read")
+            asking.service.metrics.answers.read(reading.reason or "read")
     finally:
         usage = waves.usage
         waves.note_stages(record)

@@ -18,7 +18,7 @@ from edgevlm_server.images.formats.limits import ImageError
 from edgevlm_server.images.intake import ImageFile
 from edgevlm_server.images.pool import FairPool
 from edgevlm_server.images.region import Region
-from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.image_metrics import ImageMetrics
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class _Decoding:
 class PartDecoder:
     """Decodes in a pool that is shared with other work on pictures."""
 
-    def __init__(self, pool: FairPool, decode: Decode, metrics: Metrics) -> None:
+    def __init__(self, pool: FairPool, decode: Decode, metrics: ImageMetrics) -> None:
         self._pool = pool
         self._decode = decode
         self._metrics = metrics
@@ -107,7 +107,7 @@ class PartDecoder:
             self._close(file.sha256, decoding)
             decoding.end(repeat(_refusal(error)))
             return
-        self._metrics.image_decode.observe(time.monotonic() - start)
+        self._metrics.decode.observe(time.monotonic() - start)
         decoding.end(one.again if isinstance(one, ImageError) else one for one in made)
 
 

@@ -29,7 +29,7 @@ from edgevlm_server.images.pool import FairPool
 from edgevlm_server.images.region import Region
 from edgevlm_server.images.same_file import Part, parts_of
 from edgevlm_server.observe.exchange import Seen
-from edgevlm_server.observe.metrics import Metrics
+from edgevlm_server.observe.image_metrics import ImageMetrics
 from edgevlm_server.request import Client, EncodedImages, Picture
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class ImagePipeline:
         self,
         engine: Engine,
         preprocessing: Preprocessing,
-        metrics: Metrics,
+        metrics: ImageMetrics,
         on_death: Callable[[], None],
         cache_bytes: int,
         limits: ImageLimits,
@@ -177,7 +177,7 @@ class ImagePipeline:
             if asking.look is not None:
                 seen = Seen(file.sha256, len(file.data), format_of(file.data), _written(picture))
                 asking.look(number, seen, file.data if number == first else None)
-            self._metrics.image_queries.inc()
+            self._metrics.queries.inc()
             digest = part_digest(file.sha256, picture.region)
             make = partial(self._decode_and_encode, file, picture.region, asking)
             features, known = await self.cache.get(digest, make, share)
@@ -188,13 +188,13 @@ class ImagePipeline:
             place = (picture.region_place if outside else "") or picture.place
             raise kind(str(error), code=error.code, param=place) from None
         if known:
-            self._metrics.image_hits.inc()
+            self._metrics.hits.inc()
         return Encoded(features, file.sha256, digest)
 
     def _named(self, number: int, picture: Picture, asking: _Asking) -> Encoded:
         """A picture that this client sent before under this name; of its parts, one that was sent so."""
         assert picture.name is not None, "the schema asks for one of the two"
-        self._metrics.image_queries.inc()
+        self._metrics.queries.inc()
         sha256 = self._names.get(asking.client.name, picture.name)
         digest = "" if sha256 is None else part_digest(sha256, picture.region)
         features = self.cache.find(digest)
@@ -205,7 +205,7 @@ class ImagePipeline:
                 code="image_not_cached",
                 param=picture.place,
             )
-        self._metrics.image_hits.inc()
+        self._metrics.hits.inc()
         if asking.look is not None:
             asking.look(number, Seen(sha256, region=_written(picture)), None)
         return Encoded(features, sha256, digest)
@@ -258,7 +258,7 @@ class ImagePipeline:
     async def _encode(self, square: Square, share: str) -> Floats:
         start = time.monotonic()
         encoded = await self._encoding.run(share, lambda: self._encode_now(square))
-        self._metrics.image_encode.observe(time.monotonic() - start)
+        self._metrics.encode.observe(time.monotonic() - start)
         return encoded
 
     def _encode_now(self, square: Square) -> Floats:

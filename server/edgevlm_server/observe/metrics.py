@@ -4,7 +4,6 @@ Every series exists from the start, at 0, and labels come from fixed lists, neve
 """
 
 from collections.abc import Iterable
-from typing import get_args
 
 from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -15,29 +14,27 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from edgevlm_server.device.device import Device
+from edgevlm_server.observe.answer_metrics import AnswerMetrics
 from edgevlm_server.observe.device import DeviceCollector
 from edgevlm_server.observe.families import (
     BATCH_BUCKETS,
     FIRST_TOKEN_BUCKETS,
     INTER_TOKEN_BUCKETS,
     LATENCY_BUCKETS,
-    SHARE_BUCKETS,
     STEP_BUCKETS,
     TOKEN_BUCKETS,
     Families,
 )
+from edgevlm_server.observe.image_metrics import ImageMetrics
 from edgevlm_server.observe.labels import AUDITED, END_REASONS, STATES, EndReason, State
 from edgevlm_server.observe.levels import Levels
 from edgevlm_server.observe.recent import Rate
 from edgevlm_server.observe.request_metrics import RequestMetrics
 from edgevlm_server.observe.vllm_names import WithVllmNames
-from edgevlm_server.refusals import REFUSED, NoValue, Refused
 from edgevlm_server.settings import Settings
 from edgevlm_server.version import commit, version
 
 REJECTIONS = ("invalid_request", "queue_full", "rate_limited", "timeout", "unavailable", "client_left", "error")
-FETCHES = ("ok", "cancelled", "not_allowed", "failed", "timeout", "too_large")
-READINGS = ("read", *get_args(NoValue))
 KINDS = ("prefill", "decode", "encode")
 
 
@@ -93,7 +90,7 @@ class Metrics:
             "kind",
             values=KINDS,
         )
-        self._prefill_step, self._decode_step, self.encode_step = (steps.labels(kind) for kind in KINDS)
+        self._prefill_step, self._decode_step, encode_step = (steps.labels(kind) for kind in KINDS)
         self.loop_lag = histogram(
             "event_loop_lag_seconds",
             "How late the event loop is for what is due, looked at once a second.",
@@ -112,48 +109,14 @@ class Metrics:
             "From the request's arrival to its last token; of a reading, for each field.",
             LATENCY_BUCKETS,
         )
-        self.image_decode = histogram("image_decode_seconds", "From a picture's file to pixels.", LATENCY_BUCKETS)
-        self.image_encode = histogram("image_encode_seconds", "From pixels to features.", LATENCY_BUCKETS)
-        self._fetches = counter(
-            "image_fetches", "Pictures fetched from an address, by outcome.", "outcome", values=FETCHES
-        )
-        self._fetch_seconds = histogram(
-            "image_fetch_seconds", "From a picture's address to its file, successful or not.", LATENCY_BUCKETS
-        )
-        self.image_queries = counter("mm_cache_queries", "Pictures looked up in the image cache.")
-        self.image_hits = counter(
-            "mm_cache_hits", "Pictures found in the image cache, or shared with a request that was encoding them."
-        )
+        self.images = ImageMetrics(families, encode_step)
         self._prefix_queries = counter("prefix_cache_queries", "Prompt positions looked up in the prefix cache.")
         self._prefix_hits = counter(
             "prefix_cache_hits", "Prompt positions copied from the cache instead of computed."
         )
         self.request_prompt = histogram("request_prompt_tokens", "Positions of one prompt.", TOKEN_BUCKETS)
         self.request_generation = histogram("request_generation_tokens", "Tokens of one answer.", TOKEN_BUCKETS)
-        self._confidence = histogram(
-            "answer_confidence", "How sure the model was of an answer: the probability of its tokens.", SHARE_BUCKETS
-        )
-        self._refused = counter(
-            "answers_refused",
-            "Answers that are refusals; by_model: it says it cannot tell, low_confidence: it is not sure enough.",
-            "reason",
-            values=REFUSED,
-        )
-        self._decided = histogram(
-            "decision_confidence",
-            "How sure the model was of the likeliest answer to a decision's question: the probability that, left "
-            "alone, it would give that one.",
-            SHARE_BUCKETS,
-        )
-        self._label_mass = histogram(
-            "decision_label_mass",
-            "Probability that the model, left alone, would give one of a question's answers; the rest is how far it "
-            "refuses the question.",
-            SHARE_BUCKETS,
-        )
-        self._read = counter(
-            "readings", "Fields of readings that were answered, by what came of them.", "result", values=READINGS
-        )
+        self.answers = AnswerMetrics(families)
         self.audit_written = counter("audit_written", "Entries of the audit on its disk.", "kind", values=AUDITED)
         self.audit_dropped = counter(
             "audit_dropped",
@@ -168,11 +131,6 @@ class Metrics:
     def of(cls, settings: Settings) -> "Metrics":
         """As it was asked for."""
         return cls(clients=settings.metrics_clients, vllm=settings.metrics_aliases == "vllm")
-
-    def fetched(self, outcome: str, seconds: float) -> None:
-        """Note the fetching of one picture; `outcome` is one of `FETCHES`."""
-        self._fetches.labels(outcome).inc()
-        self._fetch_seconds.observe(seconds)
 
     def state(self, state: State) -> None:
         """Note the state that the server is in."""
@@ -197,25 +155,6 @@ class Metrics:
     def generated(self, tokens: int) -> None:
         self._generation_tokens.inc(tokens)
         self.tokens.add(tokens)
-
-    def answered(self, confidence: float, refused: Refused | None) -> None:
-        """Note one whole answer."""
-        self._confidence.observe(confidence)
-        if refused is not None:
-            self.refused(refused)
-
-    def refused(self, why: Refused) -> None:
-        """Note one whole answer that is none, where only a reader can tell."""
-        self._refused.labels(why).inc()
-
-    def weighed(self, confidence: float, label_mass: float) -> None:
-        """Note one answered question of a decisions request."""
-        self._decided.observe(confidence)
-        self._label_mass.observe(label_mass)
-
-    def read(self, result: str) -> None:
-        """Note what came of one field; `result` is one of `READINGS`."""
-        self._read.labels(result).inc()
 
     def reused(self, looked_up: int, found: int) -> None:
         self._prefix_queries.inc(looked_up)

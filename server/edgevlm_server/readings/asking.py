@@ -100,7 +100,7 @@ class Asking(NamedTuple):
         async for ticket in tickets:
             reading = read(next(left), await self._heard(ticket), self.refusal)
             if reading.reason == "low_confidence":
-                self.service.metrics.refused("low_confidence")
+                self.service.metrics.answers.refused("low_confidence")
             yield reading
 
     async def _prompt(self, one: Ask, model: str | None) -> _Prompt:

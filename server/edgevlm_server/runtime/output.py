@@ -144,7 +144,7 @@ class Answer:
         """The last piece, or the whole answer if nothing was let out before; or what stands in its place."""
         whole = joined([*self._said, last])
         self.refused = self._judge.refused(whole.text, self.confidence)
-        self._metrics.answered(self.confidence, self.refused)
+        self._metrics.answers.answered(self.confidence, self.refused)
         self._whole = replace(whole, confidence=self.confidence, refused=self.refused)
         if self.refused == "low_confidence":
             # what stands there now is whole

@@ -46,7 +46,7 @@ class Decoder:
 def play(script: Callable[[Decoder, FairPool, PartDecoder], Awaitable[None]]) -> None:
     async def run() -> None:
         decoder, pool = Decoder(), FairPool(1, "test")
-        parts = PartDecoder(pool, decoder, Metrics.of(Settings()))
+        parts = PartDecoder(pool, decoder, Metrics.of(Settings()).images)
         await script(decoder, pool, parts)
         pool.shutdown()
 
