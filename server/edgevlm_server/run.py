@@ -30,7 +30,7 @@ from edgevlm_server.observe.loop_lag import watch_lag
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import Reader
 from edgevlm_server.observe.traces import traced
-from edgevlm_server.reload import ignore_hangup, on_hangup
+from edgevlm_server.reload import Reloader, ignore_hangup, on_hangup
 from edgevlm_server.service import Service
 from edgevlm_server.settings import Settings
 from edgevlm_server.stations import Stations
@@ -70,6 +70,14 @@ class Listeners(NamedTuple):
 
     api: list[socket.socket]
     metrics: list[socket.socket]
+
+
+class _Tasks(NamedTuple):
+    """What runs beside the requests until the server has ended; `over` waits for a reason to end it."""
+
+    loading: asyncio.Task[EngineError | None]
+    watching: asyncio.Task[None]
+    over: asyncio.Task[int]
 
 
 def _metrics_listener(settings: Settings) -> AbstractContextManager[list[socket.socket]]:
@@ -115,6 +123,12 @@ async def _run(
         server.should_exit = True
         await serving
     lag.cancel()
+    return await _close(service, server, reloader, _Tasks(loading, watching, over))
+
+
+async def _close(service: Service, server: "_Server", reloader: Reloader, tasks: _Tasks) -> int:
+    """The exit code, once nothing is left to do; where a thread cannot be ended, the process ends here with it."""
+    loading, watching, over = tasks
     ended = EXIT_ENGINE_DIED if service.died.is_set() else EXIT_OK
     code = over.result() if over.done() else ended
     clean = await service.close() and server.clean and loading.done() and watching.done()
