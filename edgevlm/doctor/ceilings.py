@@ -63,7 +63,7 @@ MODELS = (
 PRECISIONS: tuple[Precision, ...] = ("fp16", "int8", "int4")
 
 FASTEST = 3_200_000_000
-MODULES = (
+MEMORIES = (
     Memory("AGX Orin 64 GB", 256, FASTEST, 64),
     Memory("Orin NX 16 GB", 128, FASTEST, 16),
     Memory("Orin Nano Super 8 GB", 128, FASTEST, 8),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevlm_engines import available_memory
+from edgevlm_server.device.memory import read_memory as read_meminfo
 from edgevlm_server.device.root import Root
 
 from edgevlm.cache.entries import cached
@@ -42,7 +43,7 @@ def read_memory(root: Root) -> Memory:
     sizes = [(words[0], 1024 * int(words[2])) for words in swaps if len(words) > 2 and words[2].isdecimal()]
     packed = sum(size for name, size in sizes if "/zram" in name)
     return Memory(
-        total=_total(root),
+        total=read_meminfo(root).total,
         available=available_memory(root.path("/proc"), root.path("/sys/fs/cgroup")),
         swap=sum(size for _, size in sizes) - packed,
         zram=packed,
@@ -71,11 +72,3 @@ def read_cache(folder: Path) -> Cache:
         size=sum(entry.size for entry in entries),
         useless=sum(entry.size for entry in entries if entry.useless),
     )
-
-
-def _total(root: Root) -> int | None:
-    for line in root.lines("/proc/meminfo"):
-        words = line.split()
-        if words[:1] == ["MemTotal:"] and words[1:2] and words[1].isdecimal():
-            return 1024 * int(words[1])
-    return None

@@ -8,7 +8,7 @@ from edgevlm_server.device.fans import Fan
 
 from edgevlm.doctor.advice import Advice
 from edgevlm.doctor.board import jetpack
-from edgevlm.doctor.ceilings import MODELS, MODULES, PAST, PRECISIONS, ceiling, weight_bytes
+from edgevlm.doctor.ceilings import MEMORIES, MODELS, PAST, PRECISIONS, ceiling, weight_bytes
 from edgevlm.doctor.fit import Fit, published_manifest
 from edgevlm.doctor.judge import Report, demand
 from edgevlm.doctor.survey import Survey
@@ -62,7 +62,7 @@ def ceilings_table(demand: Demand) -> str:
 
     A model does not fit where a server for this demand would take more than the module has.
     """
-    modules = (f"{one.name}, {one.bandwidth / 1e9:.1f} GB/s" for one in MODULES)
+    modules = (f"{one.name}, {one.bandwidth / 1e9:.1f} GB/s" for one in MEMORIES)
     lines = []
     for model in MODELS:
         for precision in PRECISIONS:
@@ -70,7 +70,7 @@ def ceilings_table(demand: Demand) -> str:
             taken = plan_memory(published_manifest(model, precision, "jetpack7"), demand, "shared").total
             cells = (
                 f"{ceiling(model, precision, one.bandwidth):.0f}" if taken < 1e9 * one.size else "does not fit"
-                for one in MODULES
+                for one in MEMORIES
             )
             lines.append((model.name, precision, decimal_text(read), decimal_text(taken), *cells))
     return table(("model", "precision", "read a step", "memory, one slot", *modules), lines)

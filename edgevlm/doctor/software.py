@@ -47,8 +47,8 @@ class Software:
     """Versions as `10.3.0`; `None` is not there.
 
     `tensorrt` is JetPack's, `tensorrt_rtx` TensorRT-RTX for a PC. `tensorrt_outside` says that the system has a
-    TensorRT for Python that this interpreter does not see. `providers`
-    are ONNX Runtime's; `target` is this machine's TensorRT and GPU, or why they do not work.
+    TensorRT for Python that this interpreter does not see. `providers` are ONNX Runtime's; `target` is this machine's
+    TensorRT and GPU, or why they do not work.
     """
 
     python: str

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgevlm_server.audit.folder import Folder
-from edgevlm_server.audit.line import Line, PictureFile, encoded, line_of, local_time
+from edgevlm_server.audit.line import Line, PictureFile, encoded, line_of
 from edgevlm_server.audit.losses import Losses
 from edgevlm_server.audit.outbox import OUTBOX_BYTES, Outbox
 from edgevlm_server.audit.retention import tidy
 from edgevlm_server.observe.exchange import Exchange, Seen
 from edgevlm_server.observe.labels import Audited
+from edgevlm_server.observe.log_form import local_time
 from edgevlm_server.observe.metrics import Metrics
 from edgevlm_server.observe.record import RequestRecord
 from edgevlm_server.settings import Settings, SettingsError

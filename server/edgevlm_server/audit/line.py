@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from edgevlm_server.observe.exchange import Exchange, Seen
+from edgevlm_server.observe.log_form import local_time
 from edgevlm_server.observe.record import RequestRecord
 
 JSON = json.JSONEncoder(separators=(",", ":"))
@@ -62,11 +62,6 @@ def line_of(line: Line, kept: Mapping[str, bool] | None) -> bytes:
 def encoded(body: Mapping[str, Any]) -> bytes:
     """Plain characters alone, so that no text of a client ends a line or is no UTF-8."""
     return JSON.encode(body).encode("ascii") + b"\n"
-
-
-def local_time(seconds: float) -> str:
-    """ISO 8601 with milliseconds and the zone's distance from UTC, as in the log."""
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")
 
 
 def _picture(seen: Seen, kept: Mapping[str, bool] | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class TextForm(logging.Formatter):
         super().__init__("%(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        words = (_time(record), record.levelname, f"{_name(record)}:", record.message)
+        words = (local_time(record.created), record.levelname, f"{_name(record)}:", record.message)
         return " ".join((*words, *(f"{name}={value}" for name, value in _fields(record).items())))
 
 
@@ -31,7 +31,7 @@ class JsonForm(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         made = {
-            "time": _time(record),
+            "time": local_time(record.created),
             "level": record.levelname,
             "logger": _name(record),
             "message": record.getMessage(),
@@ -45,9 +45,9 @@ class JsonForm(logging.Formatter):
 FORMS: Mapping[str, Callable[[], logging.Formatter]] = {"text": TextForm, "json": JsonForm}
 
 
-def _time(record: logging.LogRecord) -> str:
-    """ISO 8601: local time, milliseconds, and the zone's distance from UTC."""
-    return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+def local_time(seconds: float) -> str:
+    """Unix time in ISO 8601: local time, milliseconds, and the zone's distance from UTC."""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")
 
 
 def _name(record: logging.LogRecord) -> str:

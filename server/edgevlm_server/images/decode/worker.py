@@ -35,10 +35,8 @@ _SOCKET, _STDERR = 0, 2
 
 def serve(memory_bytes: int, seconds: float) -> None:
     """Answers until the other side closes, or until one picture has taken `seconds` of processor time."""
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # sent to the whole group: the parent may still be draining
+    # sent to the whole group: the parent may still be draining
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     load_heic_reader()
