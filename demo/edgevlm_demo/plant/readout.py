@@ -137,17 +137,24 @@ def _panel(shot: Shot, region: Region) -> Readout:
     font, small_font = random.choice(fonts), random.choice(fonts)
     share = random.uniform(0.22, 0.6) if random.random() < 0.5 else random.uniform(0.55, 1.0)
     above = random.random() < 0.5  # the tag stands above its number
-    small = random.uniform(0.45, 0.9)
+    # a tile of a touch screen has small words around a large number
+    small = random.uniform(0.25, 0.5) if random.random() < 0.4 else random.uniform(0.45, 0.9)
+    spacing = random.choice((0.0, 0.0, 0.0, random.uniform(0.02, 0.12)))
     width, height = share * (region[2] - region[0]), region[3] - region[1]
     longest = max(
-        0.72 * len(v.text) + small * (0.75 * (len(v.unit) + (0 if above else len(v.tag))) + 1) for v in values
+        (0.72 + spacing) * len(v.text) + small * (0.75 * (len(v.unit) + (0 if above else len(v.tag))) + 1)
+        for v in values
     )
     tall = max(4.0, min(width / (longest + 1), 0.9 * height / (rows * (2.4 if above else 1.7) + 0.6)))
     lines = []
     for value in values:
         tag = line(small_font, value.tag, small * tall) if value.tag else None
         lines.append(
-            (tag, line(font, value.text, tall), line(small_font, value.unit, small * tall) if value.unit else None)
+            (
+                tag,
+                line(font, value.text, tall, spacing=spacing),
+                line(small_font, value.unit, small * tall) if value.unit else None,
+            )
         )
     gap = 0.5 * tall
     left = 0.0 if above else max((tag.mask.width + gap for tag, _, _ in lines if tag), default=0.0)

@@ -45,6 +45,8 @@ _RANGES: tuple[tuple[float, float, str], ...] = (
     (0, 10, "bar bar V"),
     (0, 10, "bar bar bar l/min"),
     (0, 10, "bar bar bar °C"),
+    (0, 10, "bar bar V"),
+    (0, 10, "bar bar l/min"),
     (0, 16, "bar bar"),
     (0, 25, "bar kPa A"),
     (0, 40, "bar °C"),

@@ -16,26 +16,26 @@ DRAWN_WEIGHTS = {
     "empty": 0.03,
 }
 PLANT_WEIGHTS = {
-    "display": 0.26,
-    "dial gauge": 0.17,
+    "display": 0.32,
+    "dial gauge": 0.19,
     "signal tower": 0.05,
-    "label": 0.2,
-    "flange": 0.1,
-    "metal plate": 0.05,
+    "label": 0.17,
+    "flange": 0.07,
+    "metal plate": 0.06,
     "pair": 0.04,
-    "nothing": 0.1,
+    "nothing": 0.07,
     "sketch": 0.03,
 }
 REFUSAL_WEIGHTS = {
-    "display": 0.19,
-    "dial gauge": 0.2,
+    "display": 0.27,
+    "dial gauge": 0.13,
     "signal tower": 0.05,
-    "label": 0.17,
-    "flange": 0.05,
-    "metal plate": 0.02,
+    "label": 0.19,
+    "flange": 0.06,
+    "metal plate": 0.05,
     "pair": 0.03,
-    "nothing": 0.22,
-    "sketch": 0.07,
+    "nothing": 0.17,
+    "sketch": 0.05,
 }
 
 

@@ -184,7 +184,7 @@ DESCRIPTION = (
     "Drawings of devices in a plant: digital displays and printed numbers, dial gauges, signal lamps, labels and "
     "nameplates, flanges with bolts, and metal plates with defects."
 )
-"""What data version 6 draws."""
+"""What data version 7 draws."""
 
 SPECIAL_TOKENS = {
     "bos_token": _special("<s>"),

@@ -23,8 +23,8 @@ from edgevlm_training.train import Run, launch
 
 PEAKS = 1.2e-4, 3.5e-4  # of the tower and of the language part
 WARM_UP = 0.03  # of the run
-LEAST = {**dict.fromkeys(DOUBTED, 0.6), "gauge reading": 0.4}
-PLAIN_LEAST = {**dict.fromkeys(DOUBTED, 0.4), "gauge reading": 0.25}
+LEAST = {**dict.fromkeys(DOUBTED, 0.7), "display reading": 0.8, "gauge reading": 0.4}
+PLAIN_LEAST = {**dict.fromkeys(DOUBTED, 0.4), "display reading": 0.6, "label text": 0.5, "gauge reading": 0.25}
 AVERAGED = 0.005
 
 
