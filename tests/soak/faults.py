@@ -27,7 +27,7 @@ class Faults:
         self._clients = clients
         self._ledger = ledger
         self.killed = 0
-        """Decoding processes: a picture that one of them had is refused as damaged."""
+        """Decoding processes: a picture that one of them had is refused for now."""
 
     async def until(self, end: float, pause: float, chance: random.Random) -> None:
         """One after the other, with `pause` seconds in front of each."""

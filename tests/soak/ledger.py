@@ -51,10 +51,12 @@ def imbalances(ledger: Ledger, series: dict[str, float]) -> list[str]:
 
     completed, cancelled = total("requests_completed_total"), total("requests_cancelled_total")
     accepted = total("requests_accepted_total")
+    full, lost = ledger.refused["queue_full"], ledger.refused["image_decoder_busy"]
     seen = {
         "completed": (completed, ledger.answered),
-        "refused": (rejected("invalid_request"), ledger.refused.total() - ledger.refused["queue_full"]),
-        "turned away": (rejected("queue_full"), ledger.refused["queue_full"]),
+        "refused": (rejected("invalid_request"), ledger.refused.total() - full - lost),
+        "turned away": (rejected("queue_full"), full),
+        "lost with a process": (rejected("unavailable"), lost),
     }
     unseen = sum(of_server - of_clients for of_server, of_clients in seen.values())
     equal = [
@@ -64,7 +66,7 @@ def imbalances(ledger: Ledger, series: dict[str, float]) -> list[str]:
         ("accepted", accepted, completed + cancelled),
         ("left", unseen + cancelled + rejected("client_left"), ledger.cancelled),
         ("failed", total("requests_failed_total"), 0),
-        ("rejected by a fault of the server", rejected("error") + rejected("unavailable"), 0),
+        ("rejected by a fault of the server", rejected("error"), 0),
         ("still running or waiting", total("num_requests_running") + total("num_requests_waiting"), 0),
     ]
     found = [f"{what}: {one}, expected {other}" for what, one, other in equal if one != other]

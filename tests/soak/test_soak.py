@@ -52,6 +52,11 @@ def test_a_ledger_that_agrees() -> None:
     assert imbalances(counted(), read_metrics(METRICS)) == []
 
 
+def test_a_picture_that_is_lost_with_its_process_is_no_fault() -> None:
+    lost = counted(refused=Counter(invalid_json=2, image_decoder_busy=1))
+    assert imbalances(lost, read_metrics(METRICS.replace("queue_full", "unavailable"))) == []
+
+
 @pytest.mark.parametrize(
     ("ledger", "metrics"),
     [
@@ -61,6 +66,7 @@ def test_a_ledger_that_agrees() -> None:
         (counted(), METRICS.replace("completed_total 5", "completed_total 4")),
         (counted(), METRICS.replace('queue_full"} 1', 'queue_full"} 0')),
         (counted(), METRICS + "edgevlm_requests_failed_total 1.0\n"),
+        (counted(refused=Counter(invalid_json=2, image_decoder_busy=1)), METRICS),
         (counted(), METRICS + "edgevlm_num_requests_running 1.0\n"),
     ],
 )
