@@ -56,7 +56,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def has_long_name(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(len(encoded(name, ascii=True)) > 5 for name in value) or any(map(has_long_name, value.values()))
+        # a byte that is put in may escape a slash, which is the same name in more bytes
+        longest = [len(encoded(name, ascii=True).replace(b"/", rb"\/")) for name in value]
+        return max(longest, default=0) > 5 or any(map(has_long_name, value.values()))
     return isinstance(value, list) and any(map(has_long_name, value))
 
 
